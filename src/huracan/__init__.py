@@ -1,0 +1,30 @@
+"""Huracan trains every Binance pair every night and keeps only the edges that survive an honest test.
+
+The three names below are the public surface; everything else is reached through them or the
+``huracan`` command. They load lazily, so importing the package costs nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = ["HamiltonInterface", "TrainingPipeline", "TrainingPipelineConfig"]
+
+if TYPE_CHECKING:
+    from huracan.app import TrainingPipeline, TrainingPipelineConfig
+    from huracan.hamilton import HamiltonInterface
+
+_HOMES = {
+    "HamiltonInterface": "huracan.hamilton",
+    "TrainingPipeline": "huracan.app",
+    "TrainingPipelineConfig": "huracan.app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        message = f"module 'huracan' has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

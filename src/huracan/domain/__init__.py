@@ -1,0 +1,1 @@
+"""Words of the trade: frames, records, identities, time and money. Knows nothing else."""

@@ -1,0 +1,157 @@
+"""Every error Huracan raises on purpose, one class per decision a caller can take.
+
+::
+
+    HuracanError
+    ├── ConfigError              exit 2   the configuration or the command line is wrong
+    ├── DataError                exit 3   the data are refused; nothing was promoted on them
+    │   ├── StaleDataError                too old
+    │   ├── ClockSkewError                exchange and system clock disagree
+    │   ├── SchemaError                   not the columns, units or values we were promised
+    │   ├── ChecksumError                 bytes differ from the published checksum
+    │   ├── UpstreamError                 the exchange does not answer, or answers nonsense
+    │   └── BannedError                   the exchange told us to stay away until a time
+    ├── BackendError             exit 4   a compute backend is missing or lost
+    │   └── WorkerLostError               one worker died; only its own job is affected
+    ├── PublishError             exit 5   the night is finished, publishing it is not
+    │   └── DiskFullError        exit 5   no space left; yesterday's champions are untouched
+    ├── LockedError              exit 6   another run holds the store
+    │   └── FencedError                   another run took over while this one slept
+    └── ModelLoadError                    Hamilton refuses a bundle
+        ├── BundleSignatureError          a signature, hash or rollback check failed
+        ├── BundleFormatError             signed, but not a well-formed bundle
+        └── FeatureError                  missing, extra, non-finite or unseen features
+            └── FeatureSkewError          the feature code is not the code of training
+"""
+
+from typing import ClassVar
+
+
+class HuracanError(Exception):
+    """Root of all errors raised on purpose; `code` is stable, `exit_status` is the command's."""
+
+    code: ClassVar[str] = "ERROR"
+    exit_status: ClassVar[int] = 1
+
+
+class ConfigError(HuracanError):
+    """Unknown, duplicate or out-of-range configuration; says the key and the line."""
+
+    code = "CONFIG"
+    exit_status = 2
+
+
+class DataError(HuracanError):
+    """Data that must not be trained on."""
+
+    code = "DATA"
+    exit_status = 3
+
+
+class StaleDataError(DataError):
+    """The newest bar is older than the configured limit."""
+
+    code = "STALE"
+
+
+class ClockSkewError(DataError):
+    """System clock and exchange clock differ by more than five seconds."""
+
+    code = "SKEW"
+
+
+class SchemaError(DataError):
+    """Columns, time unit or values are not what the source promises."""
+
+    code = "SCHEMA"
+
+
+class ChecksumError(DataError):
+    """The bytes do not have the published sha256."""
+
+    code = "CHECKSUM"
+
+
+class UpstreamError(DataError):
+    """The exchange did not answer in time, or answered with something unusable."""
+
+    code = "UPSTREAM"
+
+
+class BannedError(DataError):
+    """The exchange answered 418; `until_ms` says when requests may start again."""
+
+    code = "BANNED"
+
+    def __init__(self, message: str, *, until_ms: int) -> None:
+        super().__init__(message)
+        self.until_ms = until_ms
+
+
+class BackendError(HuracanError):
+    """A compute backend is not installed, not reachable, or lost."""
+
+    code = "BACKEND_LOST"
+    exit_status = 4
+
+
+class WorkerLostError(BackendError):
+    """A worker process died while it worked on one job."""
+
+    code = "WORKER_LOST"
+
+
+class PublishError(HuracanError):
+    """Champions are trained and signed, but could not be written to the store."""
+
+    code = "PUBLISH_PENDING"
+    exit_status = 5
+
+
+class DiskFullError(PublishError):
+    """No space, no quota or an I/O error while writing."""
+
+    code = "DISK_FULL"
+
+
+class LockedError(HuracanError):
+    """Another run holds the workdir or the store."""
+
+    code = "LOCKED"
+    exit_status = 6
+
+
+class FencedError(LockedError):
+    """Another run published meanwhile; this one publishes nothing."""
+
+    code = "FENCED"
+
+
+class ModelLoadError(HuracanError):
+    """A champion cannot be served; the message says which and why."""
+
+    code = "MODEL_LOAD"
+
+
+class BundleSignatureError(ModelLoadError):
+    """Signature, hash, expiry or version checks failed."""
+
+    code = "BUNDLE_SIGNATURE"
+
+
+class BundleFormatError(ModelLoadError):
+    """The bytes are authentic but do not describe a valid bundle."""
+
+    code = "BUNDLE_FORMAT"
+
+
+class FeatureError(ModelLoadError):
+    """The features given to `predict` are not exactly the ones the champion wants."""
+
+    code = "FEATURES"
+
+
+class FeatureSkewError(FeatureError):
+    """Golden rows no longer give the recorded outputs: the code changed since training."""
+
+    code = "FEATURE_SKEW"

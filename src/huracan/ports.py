@@ -1,0 +1,174 @@
+"""The world as the pipeline sees it: small protocols, implemented in `adapters` and in tests."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import polars as pl
+
+from huracan.domain.ids import Instrument
+from huracan.domain.records import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedFile:
+    """Provenance of one archive file already in the lake: a changed checksum means it was replaced."""
+
+    name: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedRows:
+    """Rows as an exchange gave them (BAR_SCHEMA or FUNDING_SCHEMA), unvalidated but with units settled."""
+
+    kind: str  # "bars" | "funding"
+    rows: pl.DataFrame
+    source: str  # "archive" | "rest"
+    file: FetchedFile | None = None
+
+
+class MarketData(Protocol):
+    """An exchange: what it lists now, and its history. Raises DataError subclasses only."""
+
+    async def server_time(self) -> int:
+        """The exchange's clock, ms UTC."""
+        ...
+
+    async def snapshot(self, now_ms: int) -> Snapshot:
+        """Everything listed, with quotes."""
+        ...
+
+    def fetch(
+        self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
+    ) -> AsyncIterator[FetchedRows]:
+        """Closed bars and settlements with start_ms <= time < end_ms: archive files first (those in `known` with an
+        unchanged checksum are not fetched again), REST for what the archive does not have yet.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections."""
+        ...
+
+
+class Lake(Protocol):
+    """Raw market data, one table per instrument. Appending the same rows twice changes nothing."""
+
+    def files(self, instrument: Instrument) -> dict[str, FetchedFile]:
+        """Archive files whose rows are stored."""
+        ...
+
+    def append(self, instrument: Instrument, batches: Sequence[FetchedRows], vendor: str) -> int:
+        """Store new rows atomically; returns how many were new or changed."""
+        ...
+
+    def bars(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
+        """Stored rows (BAR_SCHEMA), ascending, start_ms <= open_time < end_ms; empty when nothing is stored."""
+        ...
+
+    def funding(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
+        """Stored settlements (FUNDING_SCHEMA), ascending."""
+        ...
+
+
+class ArtefactStore(Protocol):
+    """Immutable derived files under content keys; `put` is atomic and create-if-absent."""
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes, or None."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store bytes under a key; a key that exists keeps its bytes."""
+        ...
+
+    def list(self, prefix: str) -> list[str]:
+        """Keys below a prefix, sorted."""
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Forget keys (retention)."""
+        ...
+
+
+class Publisher(Protocol):
+    """Where champions go: a tree of files with one pointer that is replaced last."""
+
+    def read(self, path: str) -> bytes | None:
+        """Bytes at a store path, or None."""
+        ...
+
+    def write_new(self, path: str, data: bytes) -> None:
+        """Write an immutable file durably; identical bytes at the path are no error, others are a PublishError."""
+        ...
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Atomically replace a mutable file (metadata, pointer), durably."""
+        ...
+
+    def list(self, prefix: str) -> list[str]:
+        """File paths below a prefix, sorted."""
+        ...
+
+    def delete_tree(self, prefix: str) -> None:
+        """Remove files that were never part of a signed set."""
+        ...
+
+
+class BundleSource(Protocol):
+    """What Hamilton reads from: the published tree, read-only."""
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """At most `limit` bytes of a file, None if absent; more than `limit` is a BundleFormatError."""
+        ...
+
+    def version(self) -> object:
+        """A cheap token that changes when the pointer changes."""
+        ...
+
+
+JobFunction = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
+"""Takes a TrainingJob, returns a JSON-able result; sync or async."""
+
+
+class Backend(Protocol):
+    """Runs jobs somewhere. A lost worker costs its own job, an exception in a job is that job's result."""
+
+    async def start(self) -> None:
+        """Bring workers up; raises BackendError naming what is missing."""
+        ...
+
+    async def run(self, function: JobFunction, job: Any) -> Any:
+        """Run one job to its result; raises what the job raised, or WorkerLostError."""
+        ...
+
+    async def stop(self) -> None:
+        """Shut workers down."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """How many jobs can run at once."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Where facts about the run go."""
+
+    def event(self, name: str, **fields: Any) -> None:
+        """A past-tense fact with key-value fields; names are listed in `adapters.telemetry`."""
+        ...
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """How far a stage is."""
+        ...
+
+
+class Clock(Protocol):
+    """Wall-clock time, for metadata and ledger rows only; steps never see it."""
+
+    def now_ms(self) -> int:
+        """Milliseconds UTC."""
+        ...

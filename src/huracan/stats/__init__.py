@@ -1,0 +1,1 @@
+"""Pure functions on arrays: kernels, ridge by Gram matrices, e-values, shrinkage, robust errors."""

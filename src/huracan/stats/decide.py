@@ -1,0 +1,141 @@
+"""From features to a decision: the kernels shared by out-of-fold scoring, the live model and Hamilton.
+
+One implementation, so what was tested is what trades. Shapes: n rows, p features, E engines, R regimes, F folds
+(1 for a live model). NaN in a forecast means that engine abstains.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huracan.stats.kernel import kernel
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+@kernel
+def linear_forecasts(
+    x: F64, fold: I64, regime: I64, coef: F64, intercept: F64, clip_low: F64, clip_high: F64
+) -> F64:
+    """Raw forecasts in bps, shape (n, E); x (n, p), fold and regime (n,), coef (F, E, R, p), intercept (F, E, R),
+    clips (F, p). Rows with a fold below zero, or a non-finite feature an engine uses, give NaN.
+    """
+    n, p = x.shape
+    n_engines = coef.shape[1]
+    out = np.empty((n, n_engines))
+    for row in range(n):
+        f, r = fold[row], regime[row]
+        for engine in range(n_engines):
+            if f < 0 or r < 0:
+                out[row, engine] = np.nan
+                continue
+            total = intercept[f, engine, r]
+            for j in range(p):
+                slope = coef[f, engine, r, j]
+                if slope != 0.0:
+                    value = x[row, j]
+                    if value < clip_low[f, j]:
+                        value = clip_low[f, j]
+                    elif value > clip_high[f, j]:
+                        value = clip_high[f, j]
+                    total += slope * value
+            out[row, engine] = total if np.isfinite(total) else np.nan
+    return out
+
+
+@kernel
+def forest_forecasts(
+    x: F64, feature: I64, threshold: F64, left: I64, right: I64, leaf_value: F64, roots: I64
+) -> F64:
+    """Sum of all trees for each row of x (n, p); shape (n,). NaN where a visited feature is not finite."""
+    out = np.zeros(x.shape[0])
+    for row in range(x.shape[0]):
+        total = 0.0
+        for root in roots:
+            node = root
+            while node >= 0:
+                value = x[row, feature[node]]
+                if not np.isfinite(value):
+                    total = np.nan
+                node = left[node] if value <= threshold[node] else right[node]
+            total += leaf_value[~node]
+        out[row] = total
+    return out
+
+
+@kernel
+def vote(edges: F64, weight: F64, cost_bps: F64, penalty: F64, penalty_weight: float) -> tuple[F64, F64, F64]:
+    """Score S in [-1, 1], edge in bps and confidence in [0, 1] for each row; all shape (n,).
+
+    edges (n, E): calibrated edges in bps, NaN = abstains, 0 = holds. weight (n, E) >= 0. cost_bps (n,): one round
+    trip. penalty (n,): correlation penalty 0..1.
+
+    An engine's confidence is ``c = |e| / (|e| + cost)``: how much of edge plus cost is edge. With
+    ``A = sum(w c sign(e)) / sum(w c)`` (agreement) and ``C = sum(w c c) / sum(w c)`` (strength),
+    ``S = A * C * (1 - penalty_weight * penalty)``, the edge is the same weighted mean of e, and the confidence
+    ``(1 + |A|) / 2`` is the weight that agrees. An engine without a view thus dilutes nothing, and a
+    confident dissenter counts in full. No voters: zeros.
+    """
+    n, n_engines = edges.shape
+    score, edge, confidence = np.zeros(n), np.zeros(n), np.zeros(n)
+    for row in range(n):
+        total, signed, strength, money = 0.0, 0.0, 0.0, 0.0
+        for engine in range(n_engines):
+            e = edges[row, engine]
+            if np.isnan(e) or e == 0.0:
+                continue
+            size = abs(e)
+            c = size / (size + cost_bps[row])
+            wc = weight[row, engine] * c
+            total += wc
+            signed += wc if e > 0 else -wc
+            strength += wc * c
+            money += wc * e
+        if total > 0.0:
+            agreement = signed / total
+            score[row] = agreement * (strength / total) * (1.0 - penalty_weight * penalty[row])
+            edge[row] = money / total
+            confidence[row] = 0.5 * (1.0 + abs(agreement))
+    return score, edge, confidence
+
+
+@kernel
+def wants_entry(
+    score: float,
+    edge_bps: float,
+    confidence: float,
+    cost_bps: float,
+    threshold: float,
+    cost_multiple: float,
+    min_edge_after_cost_bps: float,
+    min_confidence: float,
+    allow_short: bool,
+) -> int:
+    """Side to enter (+1, -1) or 0: the edge must clear the costs with room to spare, and the engines must agree."""
+    side = 1 if edge_bps > 0.0 else -1
+    if side < 0 and not allow_short:
+        return 0
+    if score * side < threshold or confidence < min_confidence:
+        return 0
+    size = abs(edge_bps)
+    if size <= cost_multiple * cost_bps or size - cost_bps < min_edge_after_cost_bps:
+        return 0
+    return side
+
+
+@kernel
+def position_fraction(
+    score: float,
+    threshold: float,
+    sigma_day_bps: float,
+    horizon_days: float,
+    per_trade_risk: float,
+    leverage_cap: float,
+    sigma_floor_day_bps: float,
+    largest_position: float,
+) -> float:
+    """Unsigned fraction of capital to hold: ``min(cap, risk / (2 sd)) * min(1, (|S| - t) / (1 - t) + .5)``."""
+    sd = max(sigma_day_bps, sigma_floor_day_bps) * 1e-4 * np.sqrt(horizon_days)
+    size = min(leverage_cap, per_trade_risk / (2.0 * sd), largest_position)
+    conviction = (abs(score) - threshold) / max(1e-9, 1.0 - threshold) + 0.5
+    return size * min(1.0, max(0.0, conviction))
