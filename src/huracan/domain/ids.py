@@ -52,7 +52,7 @@ class ModelKey:
     regime: str = "*"
 
     def __str__(self) -> str:
-        return "/".join((self.coin, self.horizon, self.engine, self.regime))
+        return f"{self.coin}/{self.horizon}/{self.engine}/{self.regime}"
 
 
 def result_key(coin: str, horizon: str) -> str:

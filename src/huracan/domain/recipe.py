@@ -4,6 +4,7 @@ Each part carries a hand-raised `version`. The recipe id hashes versions and par
 golden-output tests fail when an output changes and its version does not.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -85,7 +86,7 @@ class SizingRules:
         >>> round(SizingRules().largest_position(Horizon.parse("1d")), 4)
         0.0625
         """
-        sd = self.sigma_floor_day_bps * 1e-4 * horizon.days**0.5
+        sd = self.sigma_floor_day_bps * 1e-4 * math.sqrt(horizon.days)
         return min(self.leverage_cap, self.per_trade_risk / (2 * sd))
 
 

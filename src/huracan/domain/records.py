@@ -102,7 +102,19 @@ class Universe:
     skips: tuple[Skip, ...]
 
 
-IssueKind = Literal["gap", "duplicate", "disorder", "off_grid", "ohlc", "non_positive", "non_finite", "halt", "outlier", "jump", "vendor"]
+IssueKind = Literal[
+    "gap",
+    "duplicate",
+    "disorder",
+    "off_grid",
+    "ohlc",
+    "non_positive",
+    "non_finite",
+    "halt",
+    "outlier",
+    "jump",
+    "vendor",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

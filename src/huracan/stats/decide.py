@@ -14,9 +14,7 @@ I64 = NDArray[np.int64]
 
 
 @kernel
-def linear_forecasts(
-    x: F64, fold: I64, regime: I64, coef: F64, intercept: F64, clip_low: F64, clip_high: F64
-) -> F64:
+def linear_forecasts(x: F64, fold: I64, regime: I64, coef: F64, intercept: F64, clip_low: F64, clip_high: F64) -> F64:
     """Raw forecasts in bps, shape (n, E); x (n, p), fold and regime (n,), coef (F, E, R, p), intercept (F, E, R),
     clips (F, p). Rows with a fold below zero, or a non-finite feature an engine uses, give NaN.
     """
@@ -44,9 +42,7 @@ def linear_forecasts(
 
 
 @kernel
-def forest_forecasts(
-    x: F64, feature: I64, threshold: F64, left: I64, right: I64, leaf_value: F64, roots: I64
-) -> F64:
+def forest_forecasts(x: F64, feature: I64, threshold: F64, left: I64, right: I64, leaf_value: F64, roots: I64) -> F64:
     """Sum of all trees for each row of x (n, p); shape (n,). NaN where a visited feature is not finite."""
     out = np.zeros(x.shape[0])
     for row in range(x.shape[0]):
@@ -138,4 +134,4 @@ def position_fraction(
     sd = max(sigma_day_bps, sigma_floor_day_bps) * 1e-4 * np.sqrt(horizon_days)
     size = min(leverage_cap, per_trade_risk / (2.0 * sd), largest_position)
     conviction = (abs(score) - threshold) / max(1e-9, 1.0 - threshold) + 0.5
-    return size * min(1.0, max(0.0, conviction))
+    return float(size * min(1.0, max(0.0, conviction)))
