@@ -1,0 +1,131 @@
+"""Where a replay exchange gets its market from: one protocol, and what every implementation shares."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, Self
+
+import polars as pl
+
+from huracan.domain.frames import BAR_SCHEMA
+from huracan.domain.ids import Instrument
+from huracan.domain.time import DAY_MS, MINUTE_MS
+
+NO_DELIVERY_MS: Final = 4_133_404_800_000
+"""`deliveryDate` of a perpetual that nobody has announced to delist."""
+
+INTERVALS: Final[dict[str, int]] = {
+    "1m": MINUTE_MS,
+    "3m": 3 * MINUTE_MS,
+    "5m": 5 * MINUTE_MS,
+    "15m": 15 * MINUTE_MS,
+    "30m": 30 * MINUTE_MS,
+    "1h": 60 * MINUTE_MS,
+    "2h": 120 * MINUTE_MS,
+    "4h": 240 * MINUTE_MS,
+    "6h": 360 * MINUTE_MS,
+    "8h": 480 * MINUTE_MS,
+    "12h": 720 * MINUTE_MS,
+    "1d": DAY_MS,
+}
+
+Book = tuple[float, float, float, float]
+"""Best bid, best ask, quantity at the bid, quantity at the ask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedInstrument:
+    """An instrument with what `exchangeInfo` says of it.
+
+    `interval_ms` is the finest bar the source has. `step_size` 0 means unknown. `funding_hours` is None without
+    settlements (spot, recorded candles).
+    """
+
+    instrument: Instrument
+    onboard_ms: int
+    delivery_ms: int = NO_DELIVERY_MS
+    interval_ms: int = MINUTE_MS
+    step_size: float = 0.0
+    min_notional: float = 5.0
+    funding_hours: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The instrument's id, such as ``BTCUSDT-um``."""
+        return self.instrument.id
+
+
+class MarketSource(Protocol):
+    """A market as it was known at `now_ms`. Unknown ids raise KeyError."""
+
+    @property
+    def now_ms(self) -> int:
+        """The moment of this view, ms UTC."""
+        ...
+
+    def at(self, now_ms: int) -> Self:
+        """The same market at another moment; raises ConfigError after the last known bar."""
+        ...
+
+    def instruments(self) -> tuple[ListedInstrument, ...]:
+        """Everything listed until now, dead symbols included."""
+        ...
+
+    def klines(self, id: str, start_ms: int, end_ms: int) -> pl.DataFrame:  # noqa: A002
+        """Bars (BAR_SCHEMA) with start <= open_time < min(end, now); a bar that is still open shows its open only."""
+        ...
+
+    def funding(self, id: str) -> pl.DataFrame:  # noqa: A002
+        """Settlements (FUNDING_SCHEMA) until now; empty where there are none."""
+        ...
+
+    def book(self, id: str) -> Book | None:  # noqa: A002
+        """The best quotes now, None without a two-sided book."""
+        ...
+
+    def stress_table(self) -> dict[str, Any] | None:
+        """The declared worst day of this market, None where nobody can declare one."""
+        ...
+
+
+def known_at(frame: pl.DataFrame, now_ms: int, interval_ms: int) -> pl.DataFrame:
+    """Bars as known at `now_ms`: later ones hidden, the running one reduced to its open.
+
+    A running bar has traded for less than one native bar, so its open is all that a bar file can tell without
+    looking ahead: high, low and close equal it and the volumes are 0 (null where the source has none).
+    """
+    # BAR_SCHEMA says so: open_time ascends, and only the last visible bar can still be running.
+    visible = frame.head(int(frame["open_time"].search_sorted(now_ms, side="left")))
+    if visible.height == 0 or int(visible["open_time"][-1]) + interval_ms <= now_ms:
+        return visible
+    flat = {name: pl.col("open") for name in ("high", "low", "close")}
+    silent = {name: pl.col(name) * 0.0 for name in tuple(BAR_SCHEMA)[5:]}
+    return pl.concat([visible.head(-1), visible.tail(1).with_columns(**flat, **silent)])
+
+
+def between(frame: pl.DataFrame, start_ms: int, end_ms: int) -> pl.DataFrame:
+    """Rows of an ascending frame with start <= open_time < end."""
+    times = frame["open_time"]
+    first = int(times.search_sorted(start_ms, side="left"))
+    last = int(times.search_sorted(end_ms, side="left"))
+    return frame.slice(first, max(last - first, 0))
+
+
+def resample(frame: pl.DataFrame, interval_ms: int) -> pl.DataFrame:
+    """Bars of a longer interval, aligned to the UTC epoch, made of the shorter ones that exist (BAR_SCHEMA).
+
+    Sums stay null where any part is null: nothing is invented.
+    """
+
+    def total(name: str) -> pl.Expr:
+        return pl.when(pl.col(name).null_count() == 0).then(pl.col(name).sum()).alias(name)
+
+    return (
+        frame.group_by((pl.col("open_time") // interval_ms * interval_ms).alias("open_time"), maintain_order=True)
+        .agg(
+            pl.col("open").first(),
+            pl.col("high").max(),
+            pl.col("low").min(),
+            pl.col("close").last(),
+            *(total(name) for name in tuple(BAR_SCHEMA)[5:]),
+        )
+        .select(*BAR_SCHEMA)
+    )
