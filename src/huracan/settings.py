@@ -46,6 +46,7 @@ class TrainingSettings(Section):
     execution_latency_s: int = Field(30, ge=0, le=600)
     base_interval: Literal["1m", "15m", "1h"] = "1m"
     seed: int = 0
+    leak_exempt: tuple[str, ...] = Field((), description="features a simulated world plants its edge in; never set on a real market")
     stale_after_minutes: float = Field(180.0, gt=0, description="age of the last bar that makes a coin stale")
     max_stale_share: float = Field(0.2, gt=0, le=1, description="share of stale coins that refuses the run")
 
@@ -78,6 +79,7 @@ class ConsensusSettings(Section):
 class RegimeGateSettings(Section):
     """When an engine may vote in a regime."""
 
+    use_limits: bool = Field(False, description="apply the three documented limits on top of the net-edge gate")
     min_win_rate: float = Field(0.55, ge=0, le=1)
     min_sharpe: float = 1.0
     min_sample_size: int = Field(50, ge=1)
@@ -126,6 +128,9 @@ class PromotionSettings(Section):
     """Rules of promotion; see docs. The stress table bounds a day's loss; a simulated world brings its own."""
 
     stress_table: Path | None = None
+    injected_seen_until: str | None = Field(
+        None, description="your declaration: nobody looked at days after this date when the injected code was chosen"
+    )
     panel_size: int = Field(60, ge=8, le=1000)
 
 

@@ -1,0 +1,87 @@
+"""The documented configuration of a pipeline, and how it becomes the full settings."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huracan.domain.recipe import RiskPreset
+from huracan.domain.time import parse_iso
+from huracan.errors import ConfigError
+from huracan.settings import Settings, load_settings
+
+DEFAULT_WORKDIR = "huracan-work"
+
+_TRAINING_FIELDS = (
+    "lookback_days",
+    "risk_preset",
+    "dry_run",
+    "min_liquidity_gbp",
+    "max_spread_bps",
+    "min_edge_after_cost_bps",
+    "training_backend",
+    "max_concurrent_jobs",
+    "max_coins",
+)
+
+
+@dataclass(kw_only=True)
+class TrainingPipelineConfig:
+    """What to train and how strictly; volumes in GBP per 24 h, spreads and edges in bps of notional.
+
+    The documented fields override the rest of the configuration, which comes from `settings` or, where that is None,
+    from the environment and the defaults. `as_of` is an ISO instant (None: the exchange's clock).
+    """
+
+    lookback_days: int = 150
+    horizons: list[str] = field(default_factory=lambda: ["1h", "4h", "1d"])
+    risk_preset: RiskPreset = "balanced"
+    dry_run: bool = False
+    min_liquidity_gbp: float = 10_000_000.0
+    max_spread_bps: float = 8.0
+    min_edge_after_cost_bps: float = 5.0
+    training_backend: str = "asyncio"
+    max_concurrent_jobs: int = 10
+    dropbox_access_token: str | None = field(default=None, repr=False)
+    dropbox_base_path: str = "/HuracanEngine"
+    max_coins: int | None = None
+    workdir: Path | str | None = None
+    as_of: str | None = None
+    settings: Settings | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, *, workdir: Path | str | None = None, as_of: str | None = None
+    ) -> "TrainingPipelineConfig":
+        """A configuration that agrees with resolved settings."""
+        training = settings.training
+        token = settings.dropbox_access_token
+        return cls(
+            **{name: getattr(training, name) for name in _TRAINING_FIELDS},
+            horizons=list(training.horizons),
+            dropbox_access_token=token.get_secret_value() if token else None,
+            dropbox_base_path=settings.dropbox.base_path,
+            workdir=workdir,
+            as_of=as_of,
+            settings=settings,
+        )
+
+    def resolve(self, environ: Mapping[str, str] | None = None) -> Settings:
+        """Full settings with the documented fields applied; raises ConfigError naming a bad value."""
+        base = self.settings or load_settings(None, (), os.environ if environ is None else environ)
+        training = {name: getattr(self, name) for name in _TRAINING_FIELDS}
+        merged = {**base.training.model_dump(), **training, "horizons": tuple(self.horizons)}
+        try:
+            checked = type(base.training).model_validate(merged)
+        except ValueError as error:
+            raise ConfigError(f"TrainingPipelineConfig: {error}") from error
+        dropbox = base.dropbox.model_copy(update={"base_path": self.dropbox_base_path})
+        return base.model_copy(update={"training": checked, "dropbox": dropbox})
+
+    def folder(self) -> Path:
+        """Where lake, artefacts, ledger, store and reports live."""
+        return Path(self.workdir or os.environ.get("HURACAN_WORKDIR") or DEFAULT_WORKDIR).absolute()
+
+    def as_of_ms(self) -> int | None:
+        """`as_of` in milliseconds, None for the exchange's clock."""
+        return None if self.as_of is None else parse_iso(self.as_of)

@@ -1,0 +1,105 @@
+"""From the owner's settings to the rules of a night: presets, recipes, limits, the stress table."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from huracan.domain.ids import content_hash
+from huracan.domain.recipe import PRESETS, ConsensusRules, CostRules, Recipe, SizingRules, TrainingRules
+from huracan.domain.time import HOUR_MS, MINUTE_MS
+from huracan.errors import ConfigError
+from huracan.features import RECIPE_ID
+from huracan.pipeline.injected import Injected, injected_recipe
+from huracan.pipeline.rules import NightRules
+from huracan.settings import Settings, resolved_dict
+from huracan.shadow import shipped_stress_table
+from huracan.training import built_in_recipes
+from huracan.training.jobs import compute_code_hash
+from huracan.universe import UniverseRules
+
+_INTERVALS = {"1m": MINUTE_MS, "15m": 15 * MINUTE_MS, "1h": HOUR_MS}
+
+
+def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) -> NightRules:
+    """Everything the steps need to know of the configuration; raises ConfigError for what does not fit."""
+    training = settings.training
+    recipes = recipes_of(settings)
+    if injected.any:
+        recipes = (injected_recipe(recipes[0], injected, settings.promotion.injected_seen_until),)
+    return NightRules(
+        universe=UniverseRules(
+            quote_assets=training.quote_assets,
+            market=training.market,
+            min_liquidity_gbp=training.min_liquidity_gbp,
+            max_spread_bps=training.max_spread_bps,
+            max_coins=training.max_coins,
+        ),
+        horizons=training.horizons,
+        recipes=recipes,
+        history_days=max(training.history_days, training.lookback_days),
+        min_history_days=training.min_history_days,
+        interval_ms=_INTERVALS[training.base_interval],
+        max_spread_bps=training.max_spread_bps,
+        stale_after_minutes=training.stale_after_minutes,
+        max_stale_share=training.max_stale_share,
+        leak_exempt=training.leak_exempt,
+        gate=_gate(settings),
+        stress_table=stress_table(settings.promotion.stress_table),
+        seed=training.seed,
+        code_hash=compute_code_hash(),
+        config_hash=content_hash(resolved_dict(settings)),
+        dry_run=training.dry_run,
+        as_of_ms=as_of_ms,
+        panel_size=settings.promotion.panel_size,
+    )
+
+
+def recipes_of(settings: Settings) -> tuple[Recipe, ...]:
+    """The built-in recipes the owner enabled, with the owner's costs, preset and consensus."""
+    training, costs, consensus = settings.training, settings.costs, settings.consensus
+    sizing: SizingRules = replace(
+        PRESETS[training.risk_preset], min_edge_after_cost_bps=training.min_edge_after_cost_bps
+    )
+    fees = (
+        ("spot", costs.spot_maker_bps, costs.spot_taker_bps),
+        ("um", costs.um_maker_bps, costs.um_taker_bps),
+    )
+    return built_in_recipes(
+        training.recipes,
+        feature_recipe=RECIPE_ID,
+        training=TrainingRules(lookback_days=training.lookback_days),
+        consensus=ConsensusRules(
+            adaptive_threshold=consensus.adaptive_threshold,
+            min_consensus_score=consensus.min_consensus_score,
+            correlation_penalty_weight=consensus.correlation_penalty_weight,
+        ),
+        costs=CostRules(fees_bps=fees, capital_quote=costs.capital_quote),
+        sizing=sizing,
+        decision_interval_minutes=training.decision_interval_minutes,
+        execution_latency_s=training.execution_latency_s,
+    )
+
+
+def stress_table(path: Path | None) -> dict[str, Any]:
+    """The shipped table of worst days, or a simulated world's own; raises ConfigError when it cannot be read."""
+    if path is None:
+        return shipped_stress_table()
+    try:
+        table = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"promotion.stress_table {path}: {error}; wanted the JSON file `exchange serve` names") from error
+    if not isinstance(table, dict) or "kind" not in table:
+        raise ConfigError(f"promotion.stress_table {path}: no 'kind' in it; wanted the JSON file `exchange serve` names")
+    return table
+
+
+def _gate(settings: Settings) -> tuple[tuple[str, float], ...]:
+    gate = settings.regime_gate
+    return (
+        ("enable_all_by_default", float(gate.enable_all_by_default)),
+        ("min_sample_size", float(gate.min_sample_size)),
+        ("min_sharpe", gate.min_sharpe),
+        ("min_win_rate", gate.min_win_rate),
+        ("use_limits", float(gate.use_limits)),
+    )

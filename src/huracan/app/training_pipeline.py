@@ -1,0 +1,190 @@
+"""The documented pipeline: nine steps, wired to the real exchange, lake, ledger and store."""
+
+import time
+from types import TracebackType
+from typing import Any
+
+from huracan.adapters.ledger import SqliteLedger
+from huracan.adapters.publishers import FolderStore
+from huracan.adapters.telemetry import StructlogTelemetry
+from huracan.app.config import TrainingPipelineConfig
+from huracan.app.results import failure, success
+from huracan.app.rules import night_rules
+from huracan.app.wiring import OrchestratedWaves, SystemClock, pair_ports, wiring_facts
+from huracan.errors import ClockSkewError, HuracanError
+from huracan.pipeline.injected import Injected, InjectedWaves
+from huracan.pipeline.night import Night, WaveRunner
+from huracan.pipeline.promotion import Promoted
+from huracan.pipeline.publication import Exported
+from huracan.pipeline.rules import NightPorts
+from huracan.pipeline.story import NightPipeline
+from huracan.ports import Telemetry
+
+MAX_SKEW_MS = 5_000
+_LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+class TrainingPipeline:
+    """Trains every eligible pair and exports what is proven.
+
+    `data_loader` async (coin, lookback_days), `feature_builder` async (coin, data), `model_trainer` sync or async
+    (job dict), called once per fold with train rows only and once for the final fit, and `validator` (coin, data) are
+    optional; None means the built-in one. Nonsense from any of them becomes a skip with its reason.
+
+    >>> config = TrainingPipelineConfig(horizons=["1h"], dry_run=True)
+    >>> pipeline = TrainingPipeline(config)
+    """
+
+    def __init__(
+        self,
+        config: TrainingPipelineConfig,
+        data_loader: Any = None,
+        feature_builder: Any = None,
+        model_trainer: Any = None,
+        validator: Any = None,
+        *,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self.config = config
+        self.injected = Injected(
+            data_loader=data_loader, feature_builder=feature_builder, model_trainer=model_trainer, validator=validator
+        )
+        self.telemetry = telemetry or StructlogTelemetry(progress=False)
+        self._open: _OpenNight | None = None
+
+    async def run(self) -> dict[str, Any]:
+        """Run all nine steps; the result says what was promoted, what was skipped and why. Never raises our errors."""
+        started = time.monotonic()
+        try:
+            async with _OpenNight(self.config, self.injected, self.telemetry) as opened:
+                night, promoted, exported = await opened.pipeline.run()
+                return success(opened, night, promoted, exported, time.monotonic() - started)
+        except HuracanError as error:
+            self.telemetry.event("run_refused", code=error.code, error=str(error))
+            return failure(self.config, error, time.monotonic() - started)
+
+    async def step1_build_coin_universe(self) -> Night:
+        """Open the adapters and decide who may be trained; the other steps go on from its result."""
+        self._open = await _OpenNight(self.config, self.injected, self.telemetry).__aenter__()
+        return await self._steps().step1_build_coin_universe()
+
+    async def step2_ingest_and_validate_data(self, universe: Night) -> Night:
+        """Bars and settlements in the lake, validated."""
+        return await self._steps().step2_ingest_and_validate_data(universe)
+
+    async def step3_generate_features(self, ingested: Night) -> Night:
+        """Features of every pair that passed step 2."""
+        return await self._steps().step3_generate_features(ingested)
+
+    async def step4_label_forward_returns(self, featured: Night) -> Night:
+        """Forward returns per horizon."""
+        return await self._steps().step4_label_forward_returns(featured)
+
+    async def step5_train_models(self, labelled: Night) -> Night:
+        """Purged walk-forward per engine, regime and horizon."""
+        return await self._steps().step5_train_models(labelled)
+
+    async def step6_score_edge_after_costs(self, trained: Night) -> Night:
+        """Edges after fees, spread, slippage and funding."""
+        return await self._steps().step6_score_edge_after_costs(trained)
+
+    async def step7_run_consensus(self, scored: Night) -> Night:
+        """One score S per cell."""
+        return await self._steps().step7_run_consensus(scored)
+
+    async def step8_shadow_test_challengers(self, agreed: Night) -> Promoted:
+        """Challengers against champions and against nothing."""
+        return await self._steps().step8_shadow_test_challengers(agreed)
+
+    async def step9_export_champions(self, promoted: Promoted) -> Exported:
+        """Bundles and reports; closes the adapters."""
+        exported = await self._steps().step9_export_champions(promoted)
+        await self.aclose()
+        return exported
+
+    async def aclose(self) -> None:
+        """Release what single steps have opened."""
+        if self._open is not None:
+            await self._open.__aexit__(None, None, None)
+            self._open = None
+
+    def _steps(self) -> NightPipeline:
+        if self._open is None:
+            raise RuntimeError("call step1_build_coin_universe first; it opens the exchange, the lake and the store")
+        return self._open.pipeline
+
+
+class _OpenNight:
+    """All adapters of one run, opened together and closed together; holds the store's lock."""
+
+    def __init__(self, config: TrainingPipelineConfig, injected: Injected, telemetry: Telemetry) -> None:
+        self.settings = config.resolve()
+        self.workdir = config.folder()
+        self.rules = night_rules(self.settings, config.as_of_ms(), injected)
+        self.injected = injected
+        self.telemetry = telemetry
+        self.clock = SystemClock()
+        self.store_path = self.workdir / "store"
+
+    async def __aenter__(self) -> "_OpenNight":
+        for name in ("lake", "artefacts", "reports", "summaries"):
+            (self.workdir / name).mkdir(parents=True, exist_ok=True)
+        self.store = FolderStore(self.store_path)
+        self.store.lock()
+        try:
+            self._wire()
+        except BaseException:
+            self.store.unlock()
+            raise
+        return self
+
+    def _wire(self) -> None:
+        facts = wiring_facts(self.settings, self.workdir)
+        self.pair_ports = pair_ports(facts)
+        self.ledger = SqliteLedger(self.workdir / "ledger.sqlite")
+        self.waves: WaveRunner = (
+            InjectedWaves(ports=self.pair_ports, injected=self.injected, telemetry=self.telemetry)
+            if self.injected.any
+            else OrchestratedWaves(
+                settings=self.settings,
+                folder=self.workdir,
+                facts=facts,
+                telemetry=self.telemetry,
+                started=self.ledger.record_attempt,
+            )
+        )
+        self.pipeline = NightPipeline(
+            NightPorts(
+                pair=self.pair_ports,
+                waves=self.waves,
+                ledger=self.ledger,
+                store=self.store,
+                telemetry=self.telemetry,
+                clock=self.clock,
+                check_clock=self._check_clock,
+                workdir=self.workdir,
+            ),
+            self.rules,
+        )
+
+    def _check_clock(self, server_ms: int) -> None:
+        host = self.settings.binance.rest_url.partition("://")[2]
+        skew = abs(server_ms - self.clock.now_ms())
+        if not host.startswith(_LOOPBACK) and skew > MAX_SKEW_MS:
+            raise ClockSkewError(
+                f"exchange and system clock differ by {skew / 1000:.1f} s, at most 5 s allowed; "
+                "synchronise this machine's clock (NTP), then run again"
+            )
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if isinstance(self.waves, OrchestratedWaves):
+                await self.waves.stop()
+            await self.pair_ports.market.aclose()
+        finally:
+            self.ledger.close()
+            self.store.unlock()
+
+

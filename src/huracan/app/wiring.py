@@ -1,0 +1,124 @@
+"""Which adapter serves which port, for the driver and for workers alike."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huracan.adapters.artefacts import LocalArtefacts
+from huracan.adapters.backends import TrainingOrchestrator
+from huracan.adapters.binance import BinanceMarketData
+from huracan.adapters.lake import DeltaLake
+from huracan.app.worker import PLAN_FILE, run_pair_job
+from huracan.domain.ids import canonical_json
+from huracan.pipeline.night import PairOutcome, PairWork
+from huracan.pipeline.pair import PairPorts
+from huracan.pipeline.plan import NightPlan
+from huracan.ports import Telemetry
+from huracan.settings import BinanceSettings, Settings
+from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
+
+
+class SystemClock:
+    """The machine's clock, for metadata and ledger rows."""
+
+    def now_ms(self) -> int:
+        """Milliseconds UTC."""
+        return time.time_ns() // 1_000_000
+
+
+def wiring_facts(settings: Settings, workdir: Path) -> dict[str, Any]:
+    """What a worker needs to open the same adapters: URLs and folders, no secrets."""
+    return {
+        "lake": str(workdir / "lake"),
+        "artefacts": str(workdir / "artefacts"),
+        "binance": settings.binance.model_dump(),
+        "quote_per_gbp": settings.costs.quote_per_gbp,
+        "interval": settings.training.base_interval,
+    }
+
+
+def pair_ports(facts: dict[str, Any]) -> PairPorts:
+    """Lake, artefacts and exchange for the work on pairs."""
+    return PairPorts(
+        lake=DeltaLake(facts["lake"]),
+        artefacts=LocalArtefacts(Path(facts["artefacts"])),
+        market=market_data(facts),
+    )
+
+
+def market_data(facts: dict[str, Any]) -> BinanceMarketData:
+    """The exchange client."""
+    return BinanceMarketData(BinanceSettings(**facts["binance"]), facts["quote_per_gbp"], interval=facts["interval"])
+
+
+@dataclass(kw_only=True)
+class OrchestratedWaves:
+    """Waves of pair jobs on a TrainingOrchestrator: one job a pair, ``horizon="*"``, results by coin."""
+
+    settings: Settings
+    folder: Path
+    facts: dict[str, Any]
+    telemetry: Telemetry
+    started: Callable[[TrainingJob, int], None]
+    _orchestrator: TrainingOrchestrator | None = None
+
+    async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
+        """All outcomes in the order given; a failed job is an outcome."""
+        path = self.folder / PLAN_FILE
+        path.write_bytes(canonical_json({"plan": plan, "wiring": self.facts}))
+        orchestrator = await self._start()
+        jobs = [
+            TrainingJob(
+                coin=item.coin,
+                horizon="*",
+                engine_type=item.wave,
+                priority=item.priority,
+                payload={"plan": str(path), "wave": item.wave, "facts": item.facts},
+            )
+            for item in work
+        ]
+        orchestrator.clear()
+        orchestrator.add_jobs(jobs)
+        stage = work[0].wave if work else ""
+        orchestrator.on_progress = lambda done, total: self.telemetry.progress(stage, done, total)
+        await orchestrator.train_all()
+        return [self._outcome(job) for job in jobs]
+
+    async def _start(self) -> TrainingOrchestrator:
+        if self._orchestrator is None:
+            training = self.settings.training
+            self._orchestrator = TrainingOrchestrator(
+                TrainingConfig(
+                    backend=TrainingBackend(training.training_backend),
+                    max_concurrent_jobs=training.max_concurrent_jobs,
+                    lookback_days=training.lookback_days,
+                    horizons=list(training.horizons),
+                    risk_preset=training.risk_preset,
+                    dry_run=training.dry_run,
+                    num_workers=training.num_workers or _cores(),
+                )
+            )
+            self._orchestrator.on_start = self.started
+            self._orchestrator.register_training_function(run_pair_job)
+            await self._orchestrator.initialize()
+        return self._orchestrator
+
+    async def stop(self) -> None:
+        """Shut the workers down."""
+        if self._orchestrator is not None:
+            await self._orchestrator.shutdown()
+            self._orchestrator = None
+
+    @staticmethod
+    def _outcome(job: TrainingJob) -> PairOutcome:
+        if job.status == "completed" and isinstance(job.result, dict):
+            return PairOutcome(coin=job.coin, record=job.result)
+        return PairOutcome(coin=job.coin, record=None, code=job.error_code or "JOB_FAILED", error=job.error or "no result")
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -1,0 +1,47 @@
+"""What runs inside a worker process: open the adapters once, then work on one pair at a time."""
+
+import asyncio
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from huracan.pipeline.plan import NightPlan
+from huracan.training.jobs import TrainingJob
+
+PLAN_FILE = "plan.json"
+
+
+@lru_cache(maxsize=2)
+def _plan(path: str) -> tuple[NightPlan, dict[str, Any]]:
+    raw = json.loads(Path(path).read_bytes())
+    return NightPlan.from_json(raw["plan"]), raw["wiring"]
+
+
+def run_pair_job(job: TrainingJob) -> dict[str, Any]:
+    """The record of one pair's wave; the job's payload names the plan's file, the wave and its facts."""
+    from huracan.app.wiring import pair_ports
+
+    plan, wiring = _plan(job.payload["plan"])
+    wave, facts = job.payload["wave"], job.payload["facts"]
+    if wave == "ingest":
+        return asyncio.run(_ingest(plan, wiring, job.coin))
+    ports = pair_ports(wiring)
+    if wave == "prepare":
+        from huracan.pipeline.pair import prepare_pair
+
+        return prepare_pair(ports, plan, job.coin, facts)
+    from huracan.pipeline.cells import train_pair
+
+    return train_pair(ports, plan, job.coin, facts)
+
+
+async def _ingest(plan: NightPlan, wiring: dict[str, Any], coin: str) -> dict[str, Any]:
+    from huracan.app.wiring import pair_ports
+    from huracan.pipeline.pair import ingest_pair
+
+    ports = pair_ports(wiring)
+    try:
+        return await ingest_pair(ports, plan, coin)
+    finally:
+        await ports.market.aclose()

@@ -1,0 +1,35 @@
+"""`huracan exchange serve`."""
+
+from pathlib import Path
+
+from huracan.domain.time import parse_iso
+from huracan.errors import ConfigError
+
+
+def serve_exchange(
+    *,
+    candles: Path | None,
+    world: str | None,
+    port: int,
+    coins: int,
+    days: int,
+    seed: int,
+    now: str | None,
+    tick: bool,
+    book: Path | None,
+) -> None:
+    """Serve until interrupted; exactly one of `candles` and `world` must be given."""
+    if (candles is None) == (world is None):
+        raise ConfigError("give exactly one of --candles DIR and --world NAME")
+    from huracan.worlds.serve import open_source, serve
+
+    source = open_source(
+        world=world,
+        candles=candles,
+        coins=coins,
+        days=days,
+        seed=seed,
+        now_ms=None if now is None else parse_iso(now),
+        book=book,
+    )
+    serve(source, port=port, tick=tick, stress_file=None)

@@ -1,0 +1,183 @@
+"""Commands and their options; the work is imported when a command runs, so `--help` stays quick."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from huracan import __version__
+from huracan.errors import HuracanError
+
+app = typer.Typer(
+    name="huracan",
+    help="Train every Binance pair every night; keep only the edges that survive an honest test.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+exchange_app = typer.Typer(help="A Binance-compatible exchange on loopback.", no_args_is_help=True)
+champions_app = typer.Typer(help="What the store holds.", no_args_is_help=True)
+keys_app = typer.Typer(help="Signing keys.", no_args_is_help=True)
+app.add_typer(exchange_app, name="exchange")
+app.add_typer(champions_app, name="champions")
+app.add_typer(keys_app, name="keys")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, logs on stderr.")]
+Store = Annotated[Path | None, typer.Option("--store", help="The store's root, the folder with models/ and metadata/.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file, as config/base.yaml.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over file and environment.")]
+Workdir = Annotated[Path | None, typer.Option("--workdir", help="Lake, artefacts, ledger, store and reports.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"huracan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Options that every command shares."""
+    del version
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for everything the demo makes.")] = None,
+    world: Annotated[str, typer.Option("--world", help="demo or null.")] = "demo",
+    days: Annotated[int, typer.Option("--days", min=70, help="Days of one-minute bars.")] = 120,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated world.")] = 0,
+    json_: Json = False,
+) -> None:
+    """A whole night, offline: simulated exchange, training, promotion, signed champions, one prediction."""
+    from huracan.cli.demo import run_demo
+
+    _finish(run_demo(out=out, world=world, days=days, seed=seed, as_json=json_))
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="ISO instant; default: the exchange's clock.")] = None,
+    workdir: Workdir = None,
+    backend: Annotated[str | None, typer.Option("--backend", help="asyncio, dask or ray.")] = None,
+    address: Annotated[str | None, typer.Option("--address", help="Scheduler or cluster address.")] = None,
+    max_coins: Annotated[int | None, typer.Option("--max-coins", min=1)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="The whole cycle; nothing is written to the store.")] = False,
+    overrides: Overrides = None,
+    json_: Json = False,
+) -> None:
+    """Tonight: every pair, from data to signed champions."""
+    from huracan.cli.night import run_night
+
+    values = list(overrides or [])
+    named = {"training_backend": backend, "backend_address": address, "max_coins": max_coins}
+    values += [f"training.{key}={value}" for key, value in named.items() if value is not None]
+    values += ["training.dry_run=true"] if dry_run else []
+    _finish(run_night(config=config, overrides=values, as_of=as_of, workdir=workdir, as_json=json_))
+
+
+@exchange_app.command("serve")
+def exchange_serve(
+    candles: Annotated[Path | None, typer.Option("--candles", help="Folder <spot|um>/<SYMBOL>/<1m|15m|1h>.parquet.")] = None,
+    world: Annotated[str | None, typer.Option("--world", help="demo, null, skewed, planted or broken.")] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 0,
+    coins: Annotated[int, typer.Option("--coins", min=1)] = 16,
+    days: Annotated[int, typer.Option("--days", min=1)] = 120,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    now: Annotated[str | None, typer.Option("--now", help="ISO instant at which the exchange stands still.")] = None,
+    tick: Annotated[bool, typer.Option("--tick", help="Let the clock run.")] = False,
+    book: Annotated[Path | None, typer.Option("--book", help="Recorded bookTicker array.")] = None,
+) -> None:
+    """Serve recorded candles or a simulated world; the first line on stdout is JSON with the URLs."""
+    from huracan.cli.exchange import serve_exchange
+
+    serve_exchange(
+        candles=candles, world=world, port=port, coins=coins, days=days, seed=seed, now=now, tick=tick, book=book
+    )
+
+
+@champions_app.command("list")
+def champions_list(store: Store = None, json_: Json = False) -> None:
+    """All champions and candidates of the current set."""
+    from huracan.cli.store import list_champions
+
+    _finish(list_champions(store, as_json=json_))
+
+
+@champions_app.command("show")
+def champions_show(coin: str, horizon: str, store: Store = None, json_: Json = False) -> None:
+    """One champion or candidate: manifest, metrics, costs, evidence."""
+    from huracan.cli.store import show_champion
+
+    _finish(show_champion(store, coin, horizon, as_json=json_))
+
+
+@champions_app.command("verify")
+def champions_verify(store: Store = None, json_: Json = False) -> None:
+    """Check every signature, hash and golden row of the current set."""
+    from huracan.cli.store import verify_store
+
+    _finish(verify_store(store, as_json=json_))
+
+
+@app.command()
+def predict(
+    coin: str,
+    horizon: str,
+    features: Annotated[Path, typer.Option("--features", help="JSON object: feature name to number.")],
+    store: Store = None,
+    candidates: Annotated[bool, typer.Option("--candidates", help="Allow candidates (paper trading).")] = False,
+    json_: Json = False,
+) -> None:
+    """One prediction by Hamilton."""
+    from huracan.cli.store import predict_once
+
+    _finish(predict_once(store, coin, horizon, features, allow_candidates=candidates, as_json=json_))
+
+
+@app.command()
+def explain(
+    coin: str,
+    horizon: Annotated[str | None, typer.Argument()] = None,
+    workdir: Workdir = None,
+    json_: Json = False,
+) -> None:
+    """Why a coin has, or has not, a champion after the latest night."""
+    from huracan.cli.explain import explain_coin
+
+    _finish(explain_coin(workdir, coin, horizon, as_json=json_))
+
+
+@keys_app.command("init")
+def keys_init(json_: Json = False) -> None:
+    """Make a root key (passphrase from HURACAN_ROOT_PASSPHRASE) and an online key, and trust them here."""
+    from huracan.cli.store import init_signing_keys
+
+    _finish(init_signing_keys(as_json=json_))
+
+
+def _finish(status: int) -> NoReturn:
+    raise typer.Exit(status)
+
+
+def main() -> NoReturn:
+    """Run the command; an error of ours ends with its message and its exit status."""
+    try:
+        app()
+    except HuracanError as error:
+        if "--json" in sys.argv:
+            from huracan.cli.output import print_json
+
+            print_json({"success": False, "code": error.code, "error": str(error)})
+        typer.secho(f"{error.code}: {error}", err=True, fg="red")
+        raise SystemExit(error.exit_status) from error
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

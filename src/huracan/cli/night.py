@@ -1,0 +1,53 @@
+"""`huracan run`: one night against an exchange, then a table a person enjoys reading."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from huracan.cli.output import print_json
+from huracan.errors import HuracanError
+
+
+def run_night(
+    *, config: Path | None, overrides: Sequence[str], as_of: str | None, workdir: Path | None, as_json: bool
+) -> int:
+    """Run a night and print it; returns the exit status."""
+    from huracan.app import TrainingPipelineConfig
+    from huracan.settings import load_settings
+
+    settings = load_settings(config, overrides, os.environ)
+    pipeline_config = TrainingPipelineConfig.from_settings(settings, workdir=workdir, as_of=as_of)
+    result = execute(pipeline_config, as_json=as_json)
+    return report(result, as_json=as_json)
+
+
+def execute(config: Any, *, as_json: bool) -> dict[str, Any]:
+    """The result of a pipeline run with progress on a terminal."""
+    from huracan.adapters.telemetry import StructlogTelemetry
+    from huracan.app import TrainingPipeline
+
+    with StructlogTelemetry(progress=not as_json) as telemetry:
+        pipeline = TrainingPipeline(config, telemetry=telemetry)
+        return asyncio.run(pipeline.run())
+
+
+def report(result: dict[str, Any], *, as_json: bool) -> int:
+    """Print a result; returns the exit status that belongs to it."""
+    if as_json:
+        print_json({**result, "champions": _without_models(result["champions"])})
+    elif result["success"]:
+        from huracan.cli.tables import print_night
+
+        print_night(result)
+    if result["success"]:
+        return 0
+    error = result["exception"] if isinstance(result.get("exception"), HuracanError) else None
+    if error is not None and not as_json:
+        raise error
+    return error.exit_status if error is not None else 1
+
+
+def _without_models(champions: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {key: {**champion, "model": champion.get("path")} for key, champion in champions.items()}

@@ -1,0 +1,225 @@
+"""Wave 3: steps 5 to 7 of one pair, one cell per (recipe, horizon), each ending in a scorecard and a model."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from huracan.consensus import consensus_path
+from huracan.domain.bundle import model_to_bytes
+from huracan.domain.frames import Bars, FeatureFrame, LabelledSet
+from huracan.domain.ids import random_seed, sha256_hex
+from huracan.domain.model import ChampionModel, DecisionParameters
+from huracan.domain.recipe import Recipe
+from huracan.domain.records import Skip, SkipCode
+from huracan.domain.results import ConsensusPath, Scorecard, TrainedPair
+from huracan.domain.time import Horizon
+from huracan.pipeline.artefacts import get_json, put_frame, put_json
+from huracan.pipeline.pair import PairPorts, load_bars, load_prepared, load_prior
+from huracan.pipeline.plan import NightPlan, train_key
+from huracan.regimes.gate import RegimeGateConfig, gate_path
+from huracan.scoring import row_costs, score_cells, simulate
+from huracan.stats.evaluate import evaluate
+from huracan.training import TrainingRefused, fit_pair
+
+GOLDEN_ROWS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One (coin, horizon, recipe) on its way through steps 5 to 7."""
+
+    coin: str
+    horizon: Horizon
+    recipe: Recipe
+    features: FeatureFrame
+    labels: LabelledSet
+    bars: Bars
+
+
+def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Steps 5 to 7 for one pair: every recipe at every horizon, as scorecards, models and a short record.
+
+    `facts`: `prepared` (the record of wave 2) and `priors` (artefact key of the pool prior per recipe and horizon).
+    """
+    store = ports.artefacts
+    prepared, priors = facts["prepared"], facts["priors"]
+    root = train_key(plan, prepared["key"], sha256_hex(repr(sorted(priors.items())).encode()))
+    done = get_json(store, f"{root}/result.json")
+    if done is not None:
+        return {**done, "cached": True}
+    bars, _ = load_bars(ports.lake, plan, plan.member(coin))
+    cells: dict[str, Any] = {}
+    refused: list[dict[str, Any]] = []
+    for horizon in plan.horizons:
+        features, labels = load_prepared(store, plan, prepared, horizon)
+        leak = _leak_skip(coin, horizon, prepared)
+        if leak is not None:
+            refused.append(asdict(leak))
+            continue
+        for recipe in plan.recipes:
+            cell = Cell(
+                coin=coin, horizon=Horizon.parse(horizon), recipe=recipe, features=features, labels=labels, bars=bars
+            )
+            prior = load_prior(store, priors.get(f"{recipe.id}/{horizon}"))
+            try:
+                cells[f"{recipe.id}/{horizon}"] = _run_cell(ports, plan, cell, prior, f"{root}/{recipe.id}/{horizon}")
+            except TrainingRefused as error:
+                refused.append(asdict(_refusal(coin, horizon, recipe, error)))
+    result = {"coin": coin, "key": root, "cells": cells, "skips": refused}
+    put_json(store, f"{root}/result.json", result)
+    return {**result, "cached": False}
+
+
+def _leak_skip(coin: str, horizon: str, prepared: dict[str, Any]) -> Skip | None:
+    leaks = prepared["horizons"][horizon]["leaks"]
+    if not leaks:
+        return None
+    name, ic, limit = leaks[0]
+    return Skip(
+        coin=coin,
+        horizon=horizon,
+        step=3,
+        code=SkipCode.LEAK,
+        reason=f"feature {name} predicts too well to be true",
+        measured=round(ic, 4),
+        wanted=round(limit, 4),
+    )
+
+
+def _refusal(coin: str, horizon: str, recipe: Recipe, error: TrainingRefused) -> Skip:
+    return Skip(
+        coin=coin,
+        horizon=horizon,
+        step=5,
+        code=error.code,
+        reason=f"{recipe.name}: {error.reason}",
+        measured=error.measured,
+        wanted=error.wanted,
+    )
+
+
+def _run_cell(ports: PairPorts, plan: NightPlan, cell: Cell, prior: Any, root: str) -> dict[str, Any]:
+    seed = random_seed(plan.seed, cell.coin, str(cell.horizon), cell.recipe.name) % 2**31
+    trained = fit_pair(cell.features, cell.labels, cell.recipe, prior, cutoff_ms=plan.cutoff_ms, seed=seed)
+    return judge_cell(ports, plan, cell, trained, root)
+
+
+def judge_cell(ports: PairPorts, plan: NightPlan, cell: Cell, trained: TrainedPair, root: str) -> dict[str, Any]:
+    """Steps 6 and 7 of a trained cell: costs, gate, consensus, simulation, live model; stored under `root`."""
+    costs = row_costs(cell.features, cell.recipe, cell.horizon)
+    scores = score_cells(trained, cell.labels, _aligned(costs, cell.features, trained))
+    head = trained.edges
+    gate = RegimeGateConfig(**{**dict(plan.gate), "use_limits": bool(dict(plan.gate).get("use_limits", 0))})
+    enabled, days, live_gate = gate_path(
+        scores,
+        head["decision_time"].to_numpy(),
+        head["regime"].to_numpy(),
+        head["fold_day"].to_numpy(),
+        trained.engines,
+        gate,
+        plan.cutoff_ms,
+    )
+    path = consensus_path(trained, scores, enabled, days, live_gate, cell.recipe.consensus, plan.cutoff_ms)
+    allow_short = cell.bars.instrument.market == "um"
+    card = simulate(
+        path,
+        cell.bars,
+        cell.labels,
+        cell.features,
+        cell.recipe,
+        cell.horizon,
+        allow_short=allow_short,
+        start_day=int(head["fold_day"][0]),
+        end_day=plan.end_day,
+        coin=cell.coin,
+    )
+    model = assemble_model(trained, path, cell, allow_short=allow_short)
+    return _store_cell(ports, root, cell, trained, path, card, model)
+
+
+def _aligned(costs: Any, features: FeatureFrame, trained: TrainedPair) -> Any:
+    by_time = pl.DataFrame({"decision_time": features.frame["decision_time"], "cost": costs})
+    return trained.edges.select("decision_time").join(by_time, on="decision_time", how="left")["cost"].to_numpy()
+
+
+def assemble_model(trained: TrainedPair, path: ConsensusPath, cell: Cell, *, allow_short: bool) -> ChampionModel:
+    """The live arrays of a cell with the gate, weights, threshold and costs as of the cut-off."""
+    sizing = cell.recipe.sizing
+    cost = float(path.frame["cost_bps"].drop_nulls().drop_nans().tail(24).median() or 0.0)
+    return ChampionModel(
+        feature_names=trained.feature_names,
+        engines=trained.engines,
+        coef=trained.coef,
+        intercept=trained.intercept,
+        clip_low=trained.clip_low,
+        clip_high=trained.clip_high,
+        enabled=path.enabled,
+        slope=trained.slope,
+        weight=path.weight,
+        tree_of=trained.tree_of,
+        forests=trained.forests,
+        decision=DecisionParameters(
+            horizon_minutes=cell.horizon.minutes,
+            threshold=path.threshold,
+            cost_bps=cost,
+            min_edge_after_cost_bps=sizing.min_edge_after_cost_bps,
+            entry_cost_multiple=sizing.entry_cost_multiple,
+            min_confidence=sizing.min_confidence,
+            per_trade_risk=sizing.per_trade_risk,
+            leverage_cap=sizing.leverage_cap,
+            sigma_floor_day_bps=sizing.sigma_floor_day_bps,
+            largest_position=sizing.largest_position(cell.horizon),
+            correlation_penalty=path.penalty,
+            correlation_penalty_weight=cell.recipe.consensus.correlation_penalty_weight,
+            allow_short=allow_short,
+        ),
+    )
+
+
+def golden_inputs(model: ChampionModel, features: FeatureFrame) -> tuple[Any, Any]:
+    """The last valid rows as (x (n, p), regime (n,)), for golden rows and the live prediction."""
+    rows = features.frame.filter(pl.col("valid")).tail(GOLDEN_ROWS)
+    x = np.ascontiguousarray(rows.select(model.feature_names).to_numpy(), dtype=np.float64)
+    return x, rows["regime"].cast(pl.Int64).to_numpy()
+
+
+def _store_cell(
+    ports: PairPorts,
+    root: str,
+    cell: Cell,
+    trained: TrainedPair,
+    path: ConsensusPath,
+    card: Scorecard,
+    model: ChampionModel,
+) -> dict[str, Any]:
+    store = ports.artefacts
+    for name, frame in (("panel", card.panel), ("daily", card.daily), ("trades", card.trades), ("path", path.frame)):
+        put_frame(store, f"{root}/{name}.parquet", frame)
+    put_frame(store, f"{root}/forecasts.parquet", trained.forecasts)
+    store.put(f"{root}/model.safetensors", model_to_bytes(model))
+    x, regime = golden_inputs(model, cell.features)
+    put_frame(store, f"{root}/golden.parquet", pl.DataFrame(x, schema=list(model.feature_names)))
+    live = evaluate(model, x[-1:], regime[-1:]) if len(x) else None
+    return {
+        "root": root,
+        "metrics": card.metrics,
+        "costs": card.costs,
+        "notes": [*trained.notes, *card.notes],
+        "engines": list(trained.engines),
+        "reliability": path.reliability,
+        "threshold": path.threshold,
+        "penalty": path.penalty,
+        "n_effective": trained.n_effective,
+        "round_trip_cost_bps": model.decision.cost_bps,
+        "live": None
+        if live is None
+        else {
+            "score": float(live.score[0]),
+            "edge_bps": float(live.edge_bps[0]),
+            "confidence": float(live.confidence[0]),
+            "side": int(live.side[0]),
+            "regime": int(regime[-1]),
+        },
+    }

@@ -1,0 +1,238 @@
+"""The work on one pair: step 2 (wave 1), steps 3 and 4 (wave 2), steps 5 to 7 (wave 3).
+
+Each function takes ports, the plan and a coin, and returns a small JSON-able record; frames travel as artefacts
+under content keys. A record that exists already is the answer: that is resume, cache and reproducibility at once.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from huracan.domain.frames import Bars, FeatureFrame, LabelledSet, MarketContext
+from huracan.domain.records import Candidate, IntegrityReport, Skip, SkipCode
+from huracan.domain.time import DAY_MS, HOUR_MS, Horizon
+from huracan.errors import DataError
+from huracan.features import build_features, leak_canary
+from huracan.ingest import IngestRules, edge_spread_bps, liquidity_tier, staleness_minutes, validate_bars
+from huracan.labels import label_forward_returns
+from huracan.pipeline.artefacts import get_bytes, get_frame, get_json, put_frame, put_json
+from huracan.pipeline.plan import NightPlan, prepare_key, skips, train_key
+from huracan.ports import ArtefactStore, Lake, MarketData
+from huracan.training import PairGrams, PoolPrior, pair_grams
+
+TIER_WINDOW_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairPorts:
+    """What a pair's work touches of the outside world."""
+
+    lake: Lake
+    artefacts: ArtefactStore
+    market: MarketData
+
+
+def load_bars(lake: Lake, plan: NightPlan, member: Candidate) -> tuple[Bars, IntegrityReport]:
+    """Validated bars of a member up to the cut-off, from the lake alone."""
+    instrument = member.instrument
+    return validate_bars(
+        instrument,
+        lake.bars(instrument, plan.start_ms, plan.cutoff_ms),
+        lake.funding(instrument, plan.start_ms, plan.cutoff_ms),
+        IngestRules(interval_ms=plan.interval_ms),
+        plan.start_ms,
+        plan.cutoff_ms,
+        "binance",
+    )
+
+
+async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
+    """Step 2 for one pair: bring the lake up to date, validate, and say what the bars are worth."""
+    member = plan.member(coin)
+    instrument = member.instrument
+    known = ports.lake.files(instrument)
+    batches = [batch async for batch in ports.market.fetch(instrument, plan.start_ms, plan.cutoff_ms, known)]
+    ports.lake.append(instrument, batches, "binance")
+    bars, report = load_bars(ports.lake, plan, member)
+    record: dict[str, Any] = {"coin": coin, "report": asdict(report), "data_hash": bars.data_hash, "skip": None}
+    refused = _unfit(plan, member, bars)
+    if refused is not None:
+        return {**record, "skip": asdict(refused)}
+    spread = member.spread_bps if member.spread_bps is not None else edge_spread_bps(bars)
+    if spread is None or spread > plan.max_spread_bps:
+        code = SkipCode.SPREAD_UNKNOWN if spread is None else SkipCode.SPREAD_TOO_WIDE
+        reason = "no two-sided book and no estimate from bars" if spread is None else "spread above the limit"
+        skip = Skip(
+            coin=coin, horizon="*", step=2, code=code, reason=reason, measured=spread, wanted=plan.max_spread_bps
+        )
+        return {**record, "skip": asdict(skip)}
+    volume = median_daily_quote(bars.frame)
+    gbp = volume / dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
+    return {
+        **record,
+        "spread_bps": spread,
+        "spread_source": "book" if member.spread_bps is not None else "edge",
+        "volume_day_gbp": gbp,
+        "tier": liquidity_tier(gbp),
+        "funding_known": bars.funding_known,
+    }
+
+
+def _unfit(plan: NightPlan, member: Candidate, bars: Bars) -> Skip | None:
+    coin = member.instrument.coin
+    if bars.frame.is_empty():
+        return Skip(coin=coin, horizon="*", step=2, code=SkipCode.NO_DATA, reason="no usable bar in the window")
+    age = staleness_minutes(bars, plan.now_ms)
+    if age > plan.stale_after_minutes:
+        return Skip(
+            coin=coin,
+            horizon="*",
+            step=2,
+            code=SkipCode.STALE,
+            reason="newest bar is too old (minutes)",
+            measured=age,
+            wanted=plan.stale_after_minutes,
+        )
+    times = bars.frame["open_time"]
+    days = (int(times[-1]) + bars.interval_ms - int(times[0])) / DAY_MS
+    if days < plan.min_history_days:
+        return Skip(
+            coin=coin,
+            horizon="*",
+            step=2,
+            code=SkipCode.SHORT_HISTORY,
+            reason="too few days of bars",
+            measured=round(days, 2),
+            wanted=float(plan.min_history_days),
+        )
+    return None
+
+
+def median_daily_quote(frame: pl.DataFrame) -> float:
+    """Median of the last 30 whole days' volume in quote currency (close x volume where the source has none)."""
+    daily = (
+        frame.select(
+            (pl.col("open_time") // DAY_MS).alias("day"),
+            pl.coalesce("quote_volume", pl.col("close") * pl.col("volume")).alias("quote"),
+        )
+        .group_by("day")
+        .agg(pl.col("quote").sum())
+        .sort("day")
+    )
+    middle = daily["quote"].slice(0, max(daily.height - 1, 1)).tail(TIER_WINDOW_DAYS).median()
+    return float(middle) if isinstance(middle, int | float) else 0.0
+
+
+def load_context(store: ArtefactStore, key: str | None) -> MarketContext | None:
+    """The night's market context, or None when there is none."""
+    if key is None:
+        return None
+    meta = get_json(store, f"{key}/context.json")
+    if meta is None:
+        raise DataError(f"market context {key} is missing although the driver has written it")
+    return MarketContext(
+        frame=get_frame(store, f"{key}/context.parquet"),
+        source=meta["source"],
+        members=tuple(meta["members"]),
+        context_hash=meta["context_hash"],
+    )
+
+
+def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Steps 3 and 4 for one pair: features, labels per horizon, and the Gram matrices of its pool prior."""
+    store, member = ports.artefacts, plan.member(coin)
+    context_hash = facts["context_hash"] or ""
+    root = prepare_key(plan, member.instrument.id, facts["data_hash"], context_hash, facts["spread_bps"])
+    done = get_json(store, f"{root}/result.json")
+    if done is not None:
+        return {**done, "cached": True}
+    bars, _ = load_bars(ports.lake, plan, member)
+    features = prepared_features(bars, load_context(store, facts["context_key"]), plan, facts["spread_bps"])
+    put_frame(store, f"{root}/features.parquet", features.frame)
+    horizons: dict[str, Any] = {}
+    for text in plan.horizons:
+        horizons[text] = _label_horizon(store, root, plan, bars, features, text)
+    result = {
+        "coin": coin,
+        "key": root,
+        "recipe_id": features.recipe_id,
+        "names": list(features.names),
+        "absent": list(features.absent),
+        "rows": int(features.frame["valid"].sum()),
+        "horizons": horizons,
+    }
+    put_json(store, f"{root}/result.json", result)
+    return {**result, "cached": False}
+
+
+def prepared_features(
+    bars: Bars, context: MarketContext | None, plan: NightPlan, spread_bps: float
+) -> FeatureFrame:
+    """Features of a pair with the spread that step 1 or 2 measured."""
+    built = build_features(bars, context, interval_minutes=plan.recipes[0].decision_interval_minutes)
+    return replace(built, frame=built.frame.with_columns(pl.lit(spread_bps, dtype=pl.Float64).alias("spread_bps")))
+
+
+def _label_horizon(
+    store: ArtefactStore, root: str, plan: NightPlan, bars: Bars, features: FeatureFrame, text: str
+) -> dict[str, Any]:
+    shared = plan.recipes[0]
+    times = features.frame["decision_time"].to_numpy()
+    labels = label_forward_returns(bars, times, Horizon.parse(text), shared.execution_latency_s)
+    put_frame(store, f"{root}/{text}/labels.parquet", labels.frame)
+    leaks = leak_canary(features, labels, plan.leak_exempt)
+    grams = pair_grams(features, labels, plan.recipes[0], cutoff_ms=plan.cutoff_ms)
+    store.put(f"{root}/{text}/grams.safetensors", grams.to_bytes())
+    known = int(labels.frame["forward_bps"].is_not_null().sum())
+    return {"labels": known, "leaks": [[name, float(ic), float(limit)] for name, ic, limit in leaks]}
+
+
+def load_prepared(
+    store: ArtefactStore, plan: NightPlan, prepared: dict[str, Any], horizon: str
+) -> tuple[FeatureFrame, LabelledSet]:
+    """Features and labels that wave 2 made."""
+    member = plan.member(prepared["coin"])
+    features = FeatureFrame(
+        instrument=member.instrument,
+        recipe_id=prepared["recipe_id"],
+        names=tuple(prepared["names"]),
+        absent=tuple(prepared["absent"]),
+        frame=get_frame(store, f"{prepared['key']}/features.parquet"),
+    )
+    labels = get_frame(store, f"{prepared['key']}/{horizon}/labels.parquet")
+    return features, LabelledSet(horizon=Horizon.parse(horizon), frame=labels)
+
+
+def load_prior(store: ArtefactStore, key: str | None) -> PoolPrior | None:
+    """The pool's prior, or None where a pair stands alone."""
+    return None if key is None else PoolPrior.from_bytes(get_bytes(store, key))
+
+
+def load_grams(store: ArtefactStore, prepared: dict[str, Any], horizon: str) -> PairGrams:
+    """A pair's Gram matrices."""
+    return PairGrams.from_bytes(get_bytes(store, f"{prepared['key']}/{horizon}/grams.safetensors"))
+
+
+def first_scored_day(days: np.ndarray[Any, np.dtype[np.int64]]) -> int:
+    """First UTC day with an out-of-fold forecast."""
+    return int(days.min()) if days.size else 0
+
+
+__all__ = [
+    "HOUR_MS",
+    "PairPorts",
+    "first_scored_day",
+    "ingest_pair",
+    "load_bars",
+    "load_context",
+    "load_grams",
+    "load_prepared",
+    "load_prior",
+    "median_daily_quote",
+    "prepare_pair",
+    "prepared_features",
+    "skips",
+    "train_key",
+]

@@ -1,0 +1,130 @@
+"""What a night is about: the frozen plan that every job of a run reads, and the keys of what jobs make."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from huracan.domain.ids import Instrument, canonical_json, content_hash
+from huracan.domain.recipe import ConsensusRules, CostRules, EngineUse, Recipe, SizingRules, TrainingRules
+from huracan.domain.records import Candidate, Skip, SkipCode
+from huracan.domain.time import DAY_MS, MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightPlan:
+    """One night, decided before the first job starts; content only, so equal plans give equal results.
+
+    `now_ms` is the exchange's clock; `cutoff_ms` the last decision time at or before it. `history_days` of bars are
+    ingested; evidence is scored from them. `code_hash` enters every artefact key.
+    """
+
+    now_ms: int
+    cutoff_ms: int
+    history_days: int
+    min_history_days: int
+    interval_ms: int
+    horizons: tuple[str, ...]
+    recipes: tuple[Recipe, ...]
+    members: tuple[Candidate, ...]
+    max_spread_bps: float
+    stale_after_minutes: float
+    quote_per_gbp: tuple[tuple[str, float], ...]
+    leak_exempt: tuple[str, ...]
+    gate: tuple[tuple[str, float], ...]
+    seed: int
+    code_hash: str
+
+    @property
+    def start_ms(self) -> int:
+        """First instant of bars this night may read."""
+        return (self.cutoff_ms // DAY_MS - self.history_days) * DAY_MS
+
+    @property
+    def end_day(self) -> int:
+        """First UTC day that is not whole at the cut-off; scored days lie before it."""
+        return self.cutoff_ms // DAY_MS
+
+    def member(self, coin: str) -> Candidate:
+        """The member with this key; KeyError if there is none."""
+        for candidate in self.members:
+            if candidate.instrument.coin == coin:
+                return candidate
+        raise KeyError(coin)
+
+    def to_json(self) -> bytes:
+        """Canonical bytes; `from_json` reads them back to an equal plan."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> "NightPlan":
+        """The plan a dict of `to_json` describes."""
+        tuples = {key: tuple(raw[key]) for key in ("horizons", "leak_exempt")}
+        pairs = {key: tuple((name, value) for name, value in raw[key]) for key in ("quote_per_gbp", "gate")}
+        members = tuple(
+            Candidate(**{**row, "instrument": Instrument(**row["instrument"])}) for row in raw["members"]
+        )
+        recipes = tuple(_recipe(row) for row in raw["recipes"])
+        return cls(**{**raw, **tuples, **pairs, "members": members, "recipes": recipes})
+
+
+def _recipe(raw: dict[str, Any]) -> Recipe:
+    engines = tuple(
+        EngineUse(**{**use, "parameters": tuple((name, value) for name, value in use["parameters"])})
+        for use in raw["engines"]
+    )
+    costs = raw["costs"]
+    fees = tuple((market, maker, taker) for market, maker, taker in costs["fees_bps"])
+    return Recipe(
+        **{
+            **raw,
+            "engines": engines,
+            "training": TrainingRules(**raw["training"]),
+            "consensus": ConsensusRules(**raw["consensus"]),
+            "costs": CostRules(**{**costs, "fees_bps": fees}),
+            "sizing": SizingRules(**raw["sizing"]),
+            "seen": tuple((first, last) for first, last in raw["seen"]),
+        }
+    )
+
+
+def cutoff(now_ms: int, interval_minutes: int) -> int:
+    """Last decision time at or before now.
+
+    >>> cutoff(3_600_000 + 1, 60)
+    3600000
+    """
+    step = interval_minutes * MINUTE_MS
+    return now_ms // step * step
+
+
+def prepare_key(plan: NightPlan, instrument_id: str, data_hash: str, context_hash: str, spread_bps: float | None) -> str:
+    """Content key of steps 3 and 4 of a pair: same data, context, recipe of features and code, same answer."""
+    shared = plan.recipes[0]
+    body = content_hash(
+        instrument_id,
+        data_hash,
+        context_hash,
+        spread_bps,
+        plan.cutoff_ms,
+        plan.horizons,
+        shared.feature_recipe,
+        shared.decision_interval_minutes,
+        shared.execution_latency_s,
+        [asdict(recipe.training) for recipe in plan.recipes],
+        [recipe.engines for recipe in plan.recipes],
+        plan.leak_exempt,
+        plan.code_hash,
+    )
+    return f"prepare/{body}"
+
+
+def train_key(plan: NightPlan, prepared_key: str, prior_hash: str) -> str:
+    """Content key of steps 5 to 7 of a pair."""
+    body = content_hash(
+        prepared_key, prior_hash, [asdict(recipe) for recipe in plan.recipes], plan.gate, plan.seed, plan.code_hash
+    )
+    return f"train/{body}"
+
+
+def skips(plan: NightPlan, coin: str, step: int, code: SkipCode, reason: str, **seen: Any) -> list[Skip]:
+    """One Skip per horizon for a coin that stops at a step."""
+    return [Skip(coin=coin, horizon=horizon, step=step, code=code, reason=reason, **seen) for horizon in plan.horizons]

@@ -1,0 +1,51 @@
+"""What a night needs from outside: the owner's rules, resolved once, and the ports of the driver."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huracan.domain.recipe import Recipe
+from huracan.pipeline.night import WaveRunner
+from huracan.pipeline.pair import PairPorts
+from huracan.ports import Clock, Telemetry
+from huracan.universe import UniverseRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightRules:
+    """Everything about a night that the owner configures; resolved once, before the first step."""
+
+    universe: UniverseRules
+    horizons: tuple[str, ...]
+    recipes: tuple[Recipe, ...]
+    history_days: int
+    min_history_days: int
+    interval_ms: int
+    max_spread_bps: float
+    stale_after_minutes: float
+    max_stale_share: float
+    leak_exempt: tuple[str, ...]
+    gate: tuple[tuple[str, float], ...]
+    stress_table: dict[str, Any]
+    seed: int
+    code_hash: str
+    config_hash: str
+    dry_run: bool
+    as_of_ms: int | None
+    panel_size: int = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightPorts:
+    """The outside world of a night's driver."""
+
+    pair: PairPorts
+    waves: WaveRunner
+    ledger: Any
+    store: Any
+    telemetry: Telemetry
+    clock: Clock
+    check_clock: Callable[[int], None]
+    workdir: Path
+

@@ -1,0 +1,156 @@
+"""Steps 2 to 7 over all pairs: three waves of jobs, one job a pair, and what the driver does between them."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from huracan.domain.frames import Bars
+from huracan.domain.ids import content_hash
+from huracan.domain.records import Skip, SkipCode
+from huracan.errors import StaleDataError
+from huracan.features import build_context
+from huracan.pipeline.artefacts import put_frame, put_json
+from huracan.pipeline.night import Night, PairWork, WaveRunner
+from huracan.pipeline.pair import PairPorts, load_bars, load_grams
+from huracan.training import pool_prior
+
+CONTEXT_MEMBERS = 20
+MIN_PRIOR_PAIRS = 4
+
+
+async def ingest_wave(runner: WaveRunner, night: Night, max_stale_share: float) -> Night:
+    """Step 2 for every member; raises StaleDataError when too many of them are stale to trust the night."""
+    work = [
+        PairWork(wave="ingest", coin=member.instrument.coin, facts={}, priority=_value(member.volume_24h_gbp))
+        for member in night.plan.members
+    ]
+    facts: dict[str, dict[str, Any]] = {}
+    stale = 0
+    for outcome in await runner.run(night.plan, work):
+        if outcome.record is None:
+            night = night.failing(outcome, 2)
+            continue
+        facts[outcome.coin] = outcome.record
+        refused = outcome.record["skip"]
+        if refused is not None:
+            stale += refused["code"] == SkipCode.STALE
+            night = night.skipping([Skip(**{**refused, "code": SkipCode(refused["code"])})])
+    if work and stale / len(work) > max_stale_share:
+        raise StaleDataError(
+            f"{stale} of {len(work)} coins are stale at {night.plan.now_ms}; at most {max_stale_share:.0%} may be. "
+            "Nothing was trained; check the exchange and the archive, then run again"
+        )
+    return replace(night, facts=facts)
+
+
+def alive(night: Night) -> list[str]:
+    """Coins that passed step 2, most liquid first."""
+    coins = [coin for coin, facts in night.facts.items() if facts["skip"] is None]
+    return sorted(coins, key=lambda coin: (-night.facts[coin]["volume_day_gbp"], coin))
+
+
+def write_context(ports: PairPorts, night: Night) -> Night:
+    """Build and store the market context from the most liquid members (BTC alone where it is one)."""
+    coins = alive(night)
+    if not coins:
+        return night
+    chosen = coins[:CONTEXT_MEMBERS]
+    if "BTC" in coins and "BTC" not in chosen:
+        chosen = [*chosen[:-1], "BTC"]
+    named = content_hash("context", [(c, night.facts[c]["data_hash"]) for c in chosen], night.plan.code_hash)
+    key = f"context/{named}"
+    if ports.artefacts.get(f"{key}/context.json") is None:
+        bars: dict[str, Bars] = {}
+        for coin in chosen:
+            bars[coin], _ = load_bars(ports.lake, night.plan, night.plan.member(coin))
+        context = build_context(bars, chosen)
+        put_frame(ports.artefacts, f"{key}/context.parquet", context.frame)
+        meta = {"source": context.source, "members": context.members, "context_hash": context.context_hash}
+        put_json(ports.artefacts, f"{key}/context.json", meta)
+    return replace(night, context_key=key, context_hash=named)
+
+
+async def prepare_wave(runner: WaveRunner, night: Night) -> Night:
+    """Steps 3 and 4 for every pair that is alive."""
+    work = [
+        PairWork(
+            wave="prepare",
+            coin=coin,
+            facts={
+                "data_hash": night.facts[coin]["data_hash"],
+                "spread_bps": night.facts[coin]["spread_bps"],
+                "context_key": night.context_key,
+                "context_hash": night.context_hash,
+            },
+            priority=_value(night.facts[coin]["volume_day_gbp"]),
+        )
+        for coin in alive(night)
+    ]
+    prepared: dict[str, dict[str, Any]] = {}
+    for outcome in await runner.run(night.plan, work):
+        if outcome.record is None:
+            night = night.failing(outcome, 3)
+        else:
+            prepared[outcome.coin] = outcome.record
+    return replace(night.counting(list(prepared.values())), prepared=prepared)
+
+
+def write_priors(ports: PairPorts, night: Night) -> Night:
+    """Sum the pairs' Gram matrices into pool priors, one per (market, tier) and horizon; a small pool joins all others.
+
+    Returns the night with, for each coin, the prior's artefact key by ``recipe_id/horizon``.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for coin in night.prepared:
+        market = night.plan.member(coin).instrument.market
+        groups.setdefault((market, night.facts[coin]["tier"]), []).append(coin)
+    priors: dict[str, dict[str, str]] = {coin: {} for coin in night.prepared}
+    for coins in groups.values():
+        members = coins if len(coins) >= MIN_PRIOR_PAIRS else list(night.prepared)
+        for horizon in night.plan.horizons:
+            for recipe_id, key in _write_prior(ports, night, sorted(members), horizon).items():
+                for coin in coins:
+                    priors[coin][f"{recipe_id}/{horizon}"] = key
+    return replace(night, priors=priors)
+
+
+def _write_prior(ports: PairPorts, night: Night, members: list[str], horizon: str) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    grams = None
+    for recipe in night.plan.recipes:
+        named = content_hash(
+            "prior", [night.prepared[coin]["key"] for coin in members], horizon, asdict(recipe), night.plan.code_hash
+        )
+        key = f"prior/{named}.safetensors"
+        if ports.artefacts.get(key) is None:
+            grams = grams or [load_grams(ports.artefacts, night.prepared[coin], horizon) for coin in members]
+            ports.artefacts.put(key, pool_prior(grams, recipe).to_bytes())
+        keys[recipe.id] = key
+    return keys
+
+
+async def train_wave(runner: WaveRunner, night: Night) -> Night:
+    """Steps 5 to 7 for every prepared pair; a (coin, horizon) that no recipe could train is skipped."""
+    work = [
+        PairWork(
+            wave="train",
+            coin=coin,
+            facts={"prepared": night.prepared[coin], "priors": night.priors.get(coin, {})},
+            priority=_value(night.facts[coin]["volume_day_gbp"]),
+        )
+        for coin in night.prepared
+    ]
+    trained: dict[str, dict[str, Any]] = {}
+    for outcome in await runner.run(night.plan, work):
+        if outcome.record is None:
+            night = night.failing(outcome, 5)
+            continue
+        trained[outcome.coin] = outcome.record
+        scored = {name.rpartition("/")[2] for name in outcome.record["cells"]}
+        refused = [Skip(**{**row, "code": SkipCode(row["code"])}) for row in outcome.record["skips"]]
+        night = night.skipping([skip for skip in refused if skip.horizon not in scored])
+    return replace(night.counting(list(trained.values())), trained=trained)
+
+
+def _value(volume: float) -> int:
+    """Priority of a pair: what is liquid first."""
+    return int(volume // 1_000) if volume == volume else 0  # noqa: PLR0124 - NaN is not equal to itself
