@@ -1,1 +1,6 @@
-"""Room: engines."""
+"""One module per engine; `ENGINES` is the visible mapping, `EngineSpec` what an outsider provides."""
+
+from huracan.training.engines.registry import ENGINES, all_engines, engine_of, parameters_of, problems
+from huracan.training.engines.spec import EngineSpec
+
+__all__ = ["ENGINES", "EngineSpec", "all_engines", "engine_of", "parameters_of", "problems"]

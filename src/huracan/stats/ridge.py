@@ -1,0 +1,98 @@
+"""Ridge regression from Gram matrices: sums of z z' are all the data that every fold, regime and engine needs.
+
+Columns of z are ``[1, x_1 .. x_p, y]``, q = p + 2 in all. Grams add up, so a window is a difference of two
+cumulative sums, a pool is a sum over coins, and no fold touches the rows again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+_DEAD_VARIANCE = 1e-12  # share of the second moment below which a column is a constant plus rounding
+
+
+def grouped_grams(z: F64, weight: F64, group: I64, n_groups: int) -> F64:
+    """Weighted Gram matrices ``sum w z z'`` per group, shape (n_groups, q, q); z (n, q), weight and group (n,).
+
+    Rows with a group outside [0, n_groups) are left out; a group without rows is zero.
+
+    >>> grouped_grams(np.array([[1.0, 2.0], [1.0, 3.0]]), np.array([1.0, 0.5]), np.array([0, 0]), 1)[0]
+    array([[1.5, 3.5],
+           [3.5, 8.5]])
+    """
+    grams = np.zeros((n_groups, z.shape[1], z.shape[1]))
+    order = np.argsort(group, kind="stable")
+    ordered = group[order]
+    rows = z[order]
+    weighted = rows * weight[order][:, None]
+    first, last = np.searchsorted(ordered, (0, n_groups))
+    starts = first + np.flatnonzero(np.diff(ordered[first:last], prepend=-1))
+    for start, end in zip(starts, np.append(starts[1:], last), strict=True):
+        np.matmul(weighted[start:end].T, rows[start:end], out=grams[ordered[start]])
+    return grams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """What a stack of Grams says about its columns [x, y]: weights, means, sds and correlations.
+
+    rows (...,) is the sum of weights; mean and sd (..., p + 1); correlation (..., p + 1, p + 1). A column that
+    does not vary has sd 0 and correlation 0 with everything.
+    """
+
+    rows: F64
+    mean: F64
+    sd: F64
+    correlation: F64
+
+
+def moments(grams: F64) -> Moments:
+    """Means, sds and correlations of Grams of shape (..., q, q); zeros where there are no rows."""
+    rows = grams[..., 0, 0]
+    scale = np.where(rows > 0.0, 1.0 / np.where(rows > 0.0, rows, 1.0), 0.0)
+    mean = grams[..., 0, 1:] * scale[..., None]
+    covariance = grams[..., 1:, 1:] * scale[..., None, None]
+    second = np.diagonal(covariance, axis1=-2, axis2=-1).copy()
+    covariance -= mean[..., :, None] * mean[..., None, :]
+    variance = np.diagonal(covariance, axis1=-2, axis2=-1)
+    sd = np.sqrt(np.where(variance > _DEAD_VARIANCE * second, variance, 0.0))
+    inverse = inverse_or_zero(sd)
+    covariance *= inverse[..., :, None]
+    covariance *= inverse[..., None, :]
+    return Moments(rows=rows, mean=mean, sd=sd, correlation=covariance)
+
+
+def shrink_to_prior(correlation: F64, rows: F64, columns: I64, prior: F64, prior_rows: float) -> F64:
+    """Coefficients b (..., k) in standard units: ``argmin rows * (b'Rb - 2 r'b) + prior_rows * |b - prior|^2``.
+
+    `correlation` (..., p + 1, p + 1) of [x, y]; `rows` (...,) effective rows behind it; `columns` (k,) of x; `prior`
+    (..., k). No rows give the prior, very many give least squares. Raises ValueError unless prior_rows > 0,
+    since collinear features would then have no single answer.
+    """
+    if not prior_rows > 0.0:
+        message = f"prior_rows is {prior_rows}, wanted more than 0"
+        raise ValueError(message)
+    matrix = correlation[..., columns[:, None], columns] * rows[..., None, None]
+    matrix[..., np.arange(columns.size), np.arange(columns.size)] += prior_rows
+    target = correlation[..., columns, -1] * rows[..., None] + prior_rows * prior
+    solved: F64 = np.linalg.solve(matrix, target[..., None])[..., 0]
+    return solved
+
+
+def raw_coefficients(standard: F64, of: Moments, columns: I64) -> tuple[F64, F64]:
+    """Slopes (..., k) on raw columns and the intercept (...,) that makes the mean row's forecast zero.
+
+    The mean of y is not learned: a coin's average return over a window is no edge.
+    """
+    slopes = standard * of.sd[..., -1:] * inverse_or_zero(of.sd[..., columns])
+    return slopes, -np.sum(slopes * of.mean[..., columns], axis=-1)
+
+
+def inverse_or_zero(values: F64) -> F64:
+    """``1 / v``, and 0 where v is 0."""
+    live = values > 0.0
+    return np.where(live, 1.0 / np.where(live, values, 1.0), 0.0)

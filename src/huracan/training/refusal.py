@@ -1,0 +1,40 @@
+"""Why a (coin, horizon) cannot be trained: raised inside step 5, returned as a Skip by the pipeline."""
+
+from huracan.domain.records import Skip, SkipCode
+from huracan.errors import HuracanError
+
+
+class TrainingRefused(HuracanError):  # noqa: N818 - a verdict on the data, not a fault
+    """Step 5 refuses a (coin, horizon); carries everything its Skip needs."""
+
+    code = "TRAINING_REFUSED"
+
+    def __init__(
+        self,
+        skip_code: SkipCode,
+        reason: str,
+        *,
+        measured: float | str | None = None,
+        wanted: float | str | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.skip_code = skip_code
+        self.reason = reason
+        self.measured = measured
+        self.wanted = wanted
+
+    def skip(self, coin: str, horizon: str) -> Skip:
+        """The verdict as a value of step 5.
+
+        >>> TrainingRefused(SkipCode.SHORT_HISTORY, "20 days", measured=20.0, wanted=34.0).skip("BTC", "1h").code
+        <SkipCode.SHORT_HISTORY: 'SHORT_HISTORY'>
+        """
+        return Skip(
+            coin=coin,
+            horizon=horizon,
+            step=5,
+            code=self.skip_code,
+            reason=self.reason,
+            measured=self.measured,
+            wanted=self.wanted,
+        )
