@@ -10,9 +10,12 @@
     │   ├── SchemaError                   not the columns, units or values we were promised
     │   ├── ChecksumError                 bytes differ from the published checksum
     │   ├── UpstreamError                 the exchange does not answer, or answers nonsense
+    │   ├── LedgerError                   a past day, an edit or a reused slot: the evidence stays as it was
     │   └── BannedError                   the exchange told us to stay away until a time
     ├── BackendError             exit 4   a compute backend is missing or lost
     │   └── WorkerLostError               one worker died; only its own job is affected
+    ├── JobFailedError                    a job raised; its error travelled here as text
+    ├── JobTimedOutError                  a job took longer than its limit and was ended
     ├── PublishError             exit 5   the night is finished, publishing it is not
     │   └── DiskFullError        exit 5   no space left; yesterday's champions are untouched
     ├── LockedError              exit 6   another run holds the store
@@ -78,6 +81,12 @@ class UpstreamError(DataError):
     code = "UPSTREAM"
 
 
+class LedgerError(DataError):
+    """The ledger refuses: a past day, another result for a recorded day, a reused gamma, or a broken chain."""
+
+    code = "LEDGER"
+
+
 class BannedError(DataError):
     """The exchange answered 418; `until_ms` says when requests may start again."""
 
@@ -99,6 +108,23 @@ class WorkerLostError(BackendError):
     """A worker process died while it worked on one job."""
 
     code = "WORKER_LOST"
+
+
+class JobFailedError(HuracanError):
+    """A job raised something that is not ours; `error_type` and `traceback` say what and where."""
+
+    code = "JOB_FAILED"
+
+    def __init__(self, message: str, *, error_type: str = "", traceback: str = "") -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.traceback = traceback
+
+
+class JobTimedOutError(HuracanError):
+    """A job ran longer than `job_timeout_s`; its worker was ended."""
+
+    code = "TIMED_OUT"
 
 
 class PublishError(HuracanError):

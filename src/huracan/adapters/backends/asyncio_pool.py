@@ -1,0 +1,231 @@
+"""The default backend: worker processes under our own supervision, driven from one event loop.
+
+A process pool of the standard library loses every unfinished job when one worker dies; here a dead worker costs
+exactly its own job. Jobs, results and errors travel as JSON, functions as ``module:name``; nothing is pickled.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import huracan.errors
+from huracan.adapters.backends import worker as worker_module
+from huracan.adapters.backends.in_process import InProcess
+from huracan.adapters.backends.worker import MAX_MESSAGE, plain_number, resolve
+from huracan.errors import BackendError, BannedError, HuracanError, JobFailedError, WorkerLostError
+from huracan.ports import JobFunction
+
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 10.0
+SINGLE_THREADED = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+)
+KEPT_FROM_WORKERS = ("HURACAN_ROOT_PASSPHRASE", "HURACAN_KEYS_DIR")
+
+
+def address_of(function: JobFunction) -> str | None:
+    """``module:qualified.name`` where a worker can import exactly this function, else None.
+
+    None for closures, lambdas, bound methods, partials and everything defined in a script (``__main__``).
+    """
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not module or not name or module == "__main__" or "<" in name:
+        return None
+    address = f"{module}:{name}"
+    try:
+        return address if resolve(address) is function else None
+    except (ImportError, AttributeError):
+        return None
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    process: Process
+    jobs: int = 0
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    async def receive(self) -> Any:
+        assert self.process.stdout is not None
+        size = int.from_bytes(await self.process.stdout.readexactly(8), "big")
+        if size > MAX_MESSAGE:
+            raise EOFError
+        return json.loads(await self.process.stdout.readexactly(size))
+
+    async def ask(self, data: bytes) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(len(data).to_bytes(8, "big") + data)
+        await self.process.stdin.drain()
+        return await self.receive()
+
+    async def end(self, *, kill: bool) -> int:
+        """End the process and reap it; returns its exit status (negative: the signal)."""
+        if kill and self.process.returncode is None:
+            self.process.kill()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            return await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            self.process.kill()
+            return await self.process.wait()
+
+
+@dataclass(slots=True, kw_only=True)
+class AsyncioPool:
+    """Backend of `slots` worker processes, one job at a time each, single-threaded inside, ended with their parent.
+
+    Module-level functions run in workers; others run in this process (`InProcess`), where time-outs cannot end a thread.
+    In a worker a job must be JSON-able, or of a module-level class with `to_json` and `from_json`. Cancelling `run` ends
+    the worker that was at it. A worker is replaced after `recycle_after` jobs. One pool belongs to one event loop.
+    """
+
+    slots: int = 4
+    recycle_after: int = 500
+    _idle: list[_Worker] = field(default_factory=list)
+    _busy: set[_Worker] = field(default_factory=set)
+    _free: asyncio.Semaphore | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Bring the first worker up, as a check; the others follow when they are needed. Raises BackendError."""
+        if self._free is None:
+            self._free = asyncio.Semaphore(self.slots)
+            self._loop = asyncio.get_running_loop()
+            self._idle.append(await self._spawn())
+
+    async def run(self, function: JobFunction, job: Any) -> Any:
+        """The job's result; raises its error (`HuracanError` by its code, else JobFailedError), or WorkerLostError."""
+        address = address_of(function)
+        if address is None:
+            return await InProcess(slots=self.slots).run(function, job)
+        if self._free is None or self._loop is not asyncio.get_running_loop():
+            raise BackendError("the worker pool is not started in this event loop; await start() first")
+        data = _encode(address, job)
+        async with self._free:
+            return _decode(await self._in_worker(data, job))
+
+    async def stop(self) -> None:
+        """Shut workers down; jobs still running are lost."""
+        workers, busy = [*self._idle, *self._busy], set(self._busy)
+        self._idle.clear()
+        self._busy.clear()
+        self._free = self._loop = None
+        await asyncio.gather(*(worker.end(kill=worker in busy) for worker in workers))
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the living workers."""
+        return tuple(worker.pid for worker in (*self._idle, *self._busy))
+
+    async def _in_worker(self, data: bytes, job: Any) -> dict[str, Any]:
+        worker = await self._take()
+        self._busy.add(worker)
+        sound = False
+        try:
+            reply: dict[str, Any] = await worker.ask(data)
+            sound = True
+        except (EOFError, OSError, ValueError) as error:
+            status = await worker.end(kill=True)
+            name = getattr(job, "job_id", None) or "its job"
+            raise WorkerLostError(
+                f"worker {worker.pid} ended with status {status} while it worked on {name}"
+                f"{_of_pair(job)}; only this job is affected"
+            ) from error
+        finally:
+            self._busy.discard(worker)
+            if not sound and worker.process.returncode is None:
+                await asyncio.shield(worker.end(kill=True))
+        await self._give_back(worker)
+        return reply
+
+    async def _take(self) -> _Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.returncode is None:
+                return worker
+            await worker.end(kill=True)
+        return await self._spawn()
+
+    async def _give_back(self, worker: _Worker) -> None:
+        worker.jobs += 1
+        if worker.jobs >= self.recycle_after or self._free is None:
+            await worker.end(kill=False)
+        else:
+            self._idle.append(worker)
+
+    async def _spawn(self) -> _Worker:
+        script = str(Path(worker_module.__file__))
+        command = [sys.executable, "-P", script, str(os.getpid()), *sys.path]
+        try:
+            process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=_environment())
+        except OSError as error:
+            raise BackendError(f"no worker process could be started with {sys.executable}: {error}") from error
+        worker = _Worker(process)
+        try:
+            await asyncio.wait_for(worker.receive(), START_TIMEOUT_S)
+        except (EOFError, OSError, ValueError, TimeoutError) as error:
+            status = await worker.end(kill=True)
+            raise BackendError(
+                f"a worker process ended with status {status} before its first job; see stderr"
+            ) from error
+        return worker
+
+
+def _environment() -> dict[str, str]:
+    """The parent's environment without the secrets that only the driver needs, and one thread for every library."""
+    kept = {k: v for k, v in os.environ.items() if k not in KEPT_FROM_WORKERS and not k.startswith("DROPBOX_")}
+    return {**kept, **dict.fromkeys(SINGLE_THREADED, "1")}
+
+
+def _encode(address: str, job: Any) -> bytes:
+    kind = type(job)
+    typed = hasattr(job, "to_json") and hasattr(kind, "from_json")
+    message = {
+        "function": address,
+        "job": job.to_json() if typed else job,
+        "job_type": f"{kind.__module__}:{kind.__qualname__}" if typed else None,
+    }
+    try:
+        return json.dumps(message, default=plain_number).encode()
+    except (TypeError, ValueError) as error:
+        raise JobFailedError(f"a job for worker processes must be JSON-able{_of_pair(job)}: {error}") from error
+
+
+def _decode(reply: dict[str, Any]) -> Any:
+    if reply["ok"]:
+        return reply["result"]
+    ours = {kind.__name__: kind for kind in _family(HuracanError) if kind.__module__ == huracan.errors.__name__}
+    kind = ours.get(reply["type"])
+    if kind is None or kind is JobFailedError:
+        text = f"{reply['type']}: {reply['message']}"
+        raise JobFailedError(text, error_type=reply["type"], traceback=reply["traceback"])
+    extra = {"until_ms": reply["until_ms"]} if kind is BannedError else {}
+    error = kind(reply["message"], **extra)
+    error.add_note(reply["traceback"])
+    raise error
+
+
+def _family(kind: type[HuracanError]) -> Iterator[type[HuracanError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _family(child)
+
+
+def _of_pair(job: Any) -> str:
+    coin, horizon = getattr(job, "coin", None), getattr(job, "horizon", None)
+    return f" ({coin} {horizon})" if coin else ""

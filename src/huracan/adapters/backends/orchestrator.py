@@ -1,0 +1,269 @@
+"""Runs training jobs on a backend: priorities, a limit, retries with backoff, time-outs, progress, cancellation."""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from huracan.adapters.backends.asyncio_pool import AsyncioPool, address_of
+from huracan.errors import (
+    BackendError,
+    ConfigError,
+    DataError,
+    HuracanError,
+    JobFailedError,
+    JobTimedOutError,
+    UpstreamError,
+    WorkerLostError,
+)
+from huracan.ports import Backend, JobFunction
+from huracan.training.jobs import JobStatus, TrainingBackend, TrainingConfig, TrainingJob
+
+CANCELLED: Final = "CANCELLED"
+
+
+class TrainingOrchestrator:
+    """Takes jobs and sees each of them through; a job's failure is its own and never the run's.
+
+    `backend` replaces the one `config.backend` names. A module-level training function runs in worker processes, any other
+    in this process (see `AsyncioPool`); sync and async functions are both fine. A result ``{"success": False, "error": ...}``
+    is a failure of the job. `on_start(job, attempt)` is called before every start and may store the attempt;
+    `on_progress(done, total)` after every job, `on_retry(job, error)` when one will start again, `on_failure(job, error)`
+    when one will not. Exceptions of these callbacks end `train_all`.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig | None = None,
+        backend: Backend | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.config = config or TrainingConfig()
+        self.on_start: Callable[[TrainingJob, int], None] | None = None
+        self.on_progress: Callable[[int, int], None] | None = None
+        self.on_retry: Callable[[TrainingJob, HuracanError], None] | None = None
+        self.on_failure: Callable[[TrainingJob, HuracanError], None] | None = None
+        self._backend = backend
+        self._owned = backend is None
+        self._ready = False
+        self._function: JobFunction | None = None
+        self._jobs: dict[str, TrainingJob] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: set[str] = set()
+        self._settled: set[str] = set()
+        self._sleep = sleep
+
+    async def initialize(self) -> None:
+        """Start the backend; raises BackendError naming what is missing, and never takes another one instead."""
+        if self._ready:
+            return
+        if self._backend is None:
+            self._backend = _backend_for(self.config)
+        await self._backend.start()
+        self._ready = True
+
+    async def shutdown(self) -> None:
+        """Stop the backend; jobs and their results stay known."""
+        if self._ready and self._backend is not None:
+            self._ready = False
+            await self._backend.stop()
+            if self._owned:
+                self._backend = None
+
+    def register_training_function(self, fn: JobFunction) -> None:
+        """The function that gets every job; sync or async."""
+        self._function = fn
+
+    def add_job(self, job: TrainingJob) -> None:
+        """Take a job. One whose id is known is the same work and is taken once; a failed one may be given again."""
+        known = self._jobs.get(job.job_id)
+        if known is not None and known.status != "failed":
+            return
+        if known is job:
+            job.status, job.result, job.error, job.error_code, job.attempts = "pending", None, None, None, 0
+        self._cancelled.discard(job.job_id)
+        self._settled.discard(job.job_id)
+        if job.created_at is None:
+            job.created_at = datetime.now(UTC)
+        self._jobs[job.job_id] = job
+
+    def add_jobs(self, jobs: Iterable[TrainingJob]) -> None:
+        """Take several jobs."""
+        for job in jobs:
+            self.add_job(job)
+
+    def clear(self) -> None:
+        """Forget all jobs; raises BackendError while some are running."""
+        if self._tasks:
+            raise BackendError(f"{len(self._tasks)} jobs are still running; cancel them before clearing")
+        self._jobs.clear()
+        self._cancelled.clear()
+        self._settled.clear()
+
+    async def train_all(self) -> dict[str, Any]:
+        """Run every pending job: ``{total_jobs, completed, failed, results: {job_id: result}}``.
+
+        A failed job's result is ``{"success": False, "error", "code"}``. Raises ValueError without a registered function,
+        BackendError when the backend itself is lost (jobs not finished are pending again).
+        """
+        if self._function is None:
+            raise ValueError("no training function is registered; call register_training_function(fn) first")
+        await self.initialize()
+        pending = [job for job in self._jobs.values() if job.status == "pending"]
+        pending.sort(key=lambda job: -job.priority)
+        free = asyncio.Semaphore(self._limit(self._function))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for job in pending:
+                    self._tasks[job.job_id] = group.create_task(self._see_through(job, self._function, free))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            self._tasks.clear()
+        return self._summary()
+
+    def cancel_job(self, job_id: str, code: str = CANCELLED) -> bool:
+        """End one job that is pending or running; False where there is nothing to cancel. `code` becomes its error code."""
+        job = self._jobs.get(job_id)
+        if job is None or job.status in {"completed", "failed"}:
+            return False
+        _fail(job, code, f"cancelled after {job.attempts} starts")
+        self._cancelled.add(job_id)
+        if (task := self._tasks.get(job_id)) is not None:
+            task.cancel()
+        self._narrate(job)
+        return True
+
+    def cancel_all(self, code: str = CANCELLED) -> int:
+        """End every job that is not finished (a deadline does this); returns how many."""
+        return sum(self.cancel_job(job_id, code) for job_id in list(self._jobs))
+
+    def get_job_status(self, job_id: str) -> JobStatus | None:
+        """``pending``, ``running``, ``completed`` or ``failed``; None for a job nobody added."""
+        job = self._jobs.get(job_id)
+        return None if job is None else job.status
+
+    def get_all_jobs(self) -> list[TrainingJob]:
+        """All jobs in the order they were added."""
+        return list(self._jobs.values())
+
+    def get_completed_jobs(self) -> list[TrainingJob]:
+        """Jobs with a result."""
+        return [job for job in self._jobs.values() if job.status == "completed"]
+
+    def get_failed_jobs(self) -> list[TrainingJob]:
+        """Jobs with an error."""
+        return [job for job in self._jobs.values() if job.status == "failed"]
+
+    def _limit(self, function: JobFunction) -> int:
+        """How many jobs run at once; time-outs count from the start of the work, so no job may wait for a worker."""
+        assert self._backend is not None
+        in_process = isinstance(self._backend, AsyncioPool) and address_of(function) is None
+        most = self.config.max_concurrent_jobs
+        return most if in_process else max(1, min(most, self._backend.slots))
+
+    async def _see_through(self, job: TrainingJob, function: JobFunction, free: asyncio.Semaphore) -> None:
+        try:
+            while not await self._attempt(job, function, free):
+                await self._sleep(self.config.retry_backoff_s * 2 ** (job.attempts - 1))
+        except asyncio.CancelledError:
+            if job.job_id in self._cancelled:
+                return
+            job.status = "pending"
+            raise
+        self._narrate(job)
+
+    async def _attempt(self, job: TrainingJob, function: JobFunction, free: asyncio.Semaphore) -> bool:
+        """Start the job once; True when it is settled, for better or worse."""
+        assert self._backend is not None
+        async with free:
+            job.attempts += 1
+            if self.on_start is not None:
+                self.on_start(job, job.attempts)
+            job.status = "running"
+            try:
+                async with asyncio.timeout(self.config.job_timeout_s) as limit:
+                    result = await self._backend.run(function, job)
+            except Exception as error:  # the job boundary: a job's failure is its own
+                ours = _ours(error, job, self.config.job_timeout_s if limit.expired() else None)
+                if isinstance(ours, BackendError) and not isinstance(ours, WorkerLostError):
+                    job.status = "pending"
+                    raise ours from error
+                return self._after(ours, job)
+        _settle(job, result)
+        return True
+
+    def _after(self, error: HuracanError, job: TrainingJob) -> bool:
+        if job.attempts < self.config.max_attempts and _may_pass(error):
+            job.status = "pending"
+            if self.on_retry is not None:
+                self.on_retry(job, error)
+            return False
+        _fail(job, error.code, str(error))
+        if self.on_failure is not None:
+            self.on_failure(job, error)
+        return True
+
+    def _narrate(self, job: TrainingJob) -> None:
+        self._settled.add(job.job_id)
+        if self.on_progress is not None:
+            self.on_progress(len(self._settled), len(self._jobs))
+
+    def _summary(self) -> dict[str, Any]:
+        completed, failed = self.get_completed_jobs(), self.get_failed_jobs()
+        results = {job.job_id: job.result for job in completed}
+        results |= {job.job_id: {"success": False, "error": job.error, "code": job.error_code} for job in failed}
+        return {
+            "total_jobs": len(self._jobs),
+            "completed": len(completed),
+            "failed": len(failed),
+            "results": results,
+        }
+
+
+def _backend_for(config: TrainingConfig) -> Backend:
+    if config.backend is TrainingBackend.ASYNCIO:
+        return AsyncioPool(slots=config.num_workers, recycle_after=config.recycle_after)
+    name = config.backend.value
+    raise BackendError(
+        f"the {name} backend was asked for and is not available: it needs its extra, "
+        f"pip install 'huracan-engine[{name}]', and a release that has it; this release has asyncio only. "
+        "Set training_backend to 'asyncio' to run on this machine"
+    )
+
+
+def _ours(error: Exception, job: TrainingJob, limit_s: float | None) -> HuracanError:
+    where = f"{job.coin} {job.horizon}"
+    if isinstance(error, TimeoutError) and limit_s is not None:
+        return JobTimedOutError(f"{where}: the job ran longer than job_timeout_s = {limit_s:g} s and was ended")
+    if isinstance(error, HuracanError):
+        return error
+    return JobFailedError(
+        f"{where}: {type(error).__name__}: {error}",
+        error_type=type(error).__name__,
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _may_pass(error: HuracanError) -> bool:
+    """Whether another attempt may end differently: bad data and bad configuration stay bad, a time-out repeats itself."""
+    final = isinstance(error, ConfigError | DataError | JobTimedOutError)
+    return not final or isinstance(error, UpstreamError)
+
+
+def _settle(job: TrainingJob, result: Any) -> None:
+    job.result = result
+    if isinstance(result, dict) and result.get("success") is False:
+        _fail(
+            job,
+            str(result.get("code") or JobFailedError.code),
+            str(result.get("error") or "the function said success: False"),
+        )
+    else:
+        job.status = "completed"
+
+
+def _fail(job: TrainingJob, code: str, text: str) -> None:
+    job.status, job.error_code, job.error = "failed", code, text
