@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class RegimeRules:
     """Quantiles are of a coin's own trailing hours; `*_leave` are where a regime ends again (hysteresis).
 
-    `dwell_hours` is the least stay, which only a regime of higher rank (illiquid > panic > trend > range) cuts short.
+    `dwell_hours` is the least stay, which only panic and illiquid cut short.
     """
 
     version: int = 1

@@ -1,0 +1,194 @@
+"""Step 3 for one pair: bars and the market in, one row of causal features per decision out."""
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from huracan.domain.frames import Bars, FeatureFrame, MarketContext
+from huracan.domain.time import DAY_MS, MINUTE_MS
+from huracan.errors import DataError
+from huracan.features.inputs import (
+    PricePath,
+    Rows,
+    choose_rows,
+    default_decisions,
+    price_path,
+    quote_volume,
+    real_bars,
+)
+from huracan.features.market import market_features
+from huracan.features.names import RECIPE_ID, REGIME_RULES, RULES, SPECS, FeatureSpec
+from huracan.features.price import PriceFeatures, price_features
+from huracan.features.windows import bars_in, decayed_means, window_sums, windows_in
+from huracan.regimes.classify import RegimeInputs, classify_hours
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+TAKER_MINUTES: Final = (60, 240, 1440)
+TAKER_COVERAGE: Final = 0.9
+FUNDING_PATIENCE_MS: Final = 3 * DAY_MS
+FUNDING_LIMIT_BPS: Final = 300.0
+FIRST_FUNDING_HOURS: Final = 8.0  # the first settlement has no predecessor to tell its interval
+VOLUME_DAYS: Final = 30
+
+
+def build_features(
+    bars: Bars,
+    context: MarketContext | None,
+    decision_times: I64 | None = None,
+    *,
+    interval_minutes: int = 60,
+) -> FeatureFrame:
+    """Features of recipe `core` at each decision time, from bars that closed at or before it.
+
+    Without `decision_times` (strictly ascending, ms), one row per whole `interval_minutes` inside the bars. A value is NaN
+    until its window is full, windows start afresh with every segment, and a row whose newest bar closed ten
+    minutes ago or more (one bar, where bars are longer) is NaN altogether. `valid` means that no value is NaN.
+    Names the data cannot support are in `absent`. Raises DataError for bars that no window fits.
+
+    Never looks ahead: cutting the bars at a decision time changes no bit of its row.
+    """
+    bar_minutes = bars.interval_ms // MINUTE_MS
+    if bars.interval_ms % MINUTE_MS or not 1 <= bar_minutes <= 60:
+        raise DataError(f"{bars.instrument.id}: bars of {bars.interval_ms} ms, wanted whole minutes up to an hour")
+    open_time = bars.frame["open_time"].to_numpy()
+    if decision_times is None:
+        decision_times = default_decisions(open_time, bars.interval_ms, interval_minutes * MINUTE_MS)
+    times = np.asarray(decision_times, dtype=np.int64)
+    rows = choose_rows(open_time, bars.interval_ms, times, bars.instrument.id)
+    path = price_path(bars.frame)
+    price = price_features(bars.frame, path, rows.bars, bar_minutes)
+    by_bar = dict(price.values)
+    if context is not None:
+        by_bar |= market_features(context, path, rows.bars, price.sigma_bar, open_time, bar_minutes)
+    if _taker_known(bars.frame):
+        by_bar |= _taker_features(bars.frame, path, rows.bars, bar_minutes)
+    needed = {spec.name: bars_in(spec.longest, bar_minutes) for spec in SPECS}
+    age = path.place[rows.bars] + 1
+    columns = {name: _at(np.where(age >= needed[name], values, np.nan), rows) for name, values in by_bar.items()}
+    columns |= _clock(times, columns["sigma_day_bps"]) | _funding(bars, times, rows, age, needed)
+    columns["regime"] = _regime(price, path, rows, times, age >= needed["regime"])
+    present = tuple(spec for spec in SPECS if spec.name in columns and _fits(spec, bar_minutes))
+    return _assemble(bars, times, columns, present)
+
+
+def _assemble(bars: Bars, times: I64, columns: dict[str, F64], present: tuple[FeatureSpec, ...]) -> FeatureFrame:
+    names = tuple(spec.name for spec in present)
+    frame = pl.DataFrame({"decision_time": times, **{name: columns[name] for name in names}})
+    return FeatureFrame(
+        instrument=bars.instrument,
+        recipe_id=RECIPE_ID,
+        names=names,
+        absent=tuple(spec.name for spec in SPECS if spec.name not in names),
+        frame=frame.with_columns(
+            pl.lit(None, dtype=pl.Float64).alias("spread_bps"),
+            _volume_day(bars.frame, times).alias("volume_day_quote"),
+            pl.all_horizontal(pl.col(name).is_finite() for name in names).alias("valid"),
+        ),
+    )
+
+
+def _fits(spec: FeatureSpec, bar_minutes: int) -> bool:
+    return spec.shortest // bar_minutes >= spec.least_bars
+
+
+def _at(by_bar: F64, rows: Rows) -> F64:
+    """Values per decision from values per reported bar."""
+    if by_bar.size == 0:
+        return np.full(rows.decision.size, np.nan)
+    return np.where(rows.decision >= 0, by_bar[np.maximum(rows.decision, 0)], np.nan)
+
+
+def _clock(times: I64, warm: F64) -> dict[str, F64]:
+    day, week = 2 * np.pi * (times % DAY_MS) / DAY_MS, 2 * np.pi * (times % (7 * DAY_MS)) / (7 * DAY_MS)
+    values = {"hour_sin": np.sin(day), "hour_cos": np.cos(day), "week_sin": np.sin(week), "week_cos": np.cos(week)}
+    return {name: np.where(np.isnan(warm), np.nan, value) for name, value in values.items()}
+
+
+def _taker_known(frame: pl.DataFrame) -> bool:
+    traded = frame.filter(pl.col("volume") > 0)["taker_base"]
+    return traded.len() > 0 and traded.count() >= TAKER_COVERAGE * traded.len()
+
+
+def _taker_features(frame: pl.DataFrame, path: PricePath, rows: I64, bar_minutes: int) -> dict[str, F64]:
+    """Imbalance of taker buys; 0 where nothing was traded."""
+    taker, volume = frame["taker_base"].to_numpy(), frame["volume"].to_numpy()
+    known = real_bars(frame) & ~np.isnan(taker)
+    columns = np.column_stack([np.where(known, taker, 0.0), np.where(known, volume, 0.0)])
+    sums = window_sums(columns, windows_in(TAKER_MINUTES, bar_minutes), path.place, rows)
+    keep = 0.5 ** (1.0 / max(1.0, RULES.taker_half_life / bar_minutes))
+    bought, traded = decayed_means(columns, np.array([keep, keep]), path.place, rows)
+    values = {f"taker_imbalance_{m}": _imbalance(sums[:, i, 0], sums[:, i, 1]) for i, m in enumerate(TAKER_MINUTES)}
+    return values | {"taker_imbalance_ewma": _imbalance(bought, traded)}
+
+
+def _imbalance(bought: F64, traded: F64) -> F64:
+    return np.where(traded > 0, np.clip(2 * bought / np.where(traded > 0, traded, 1.0) - 1, -1.0, 1.0), 0.0)
+
+
+def _funding(bars: Bars, times: I64, rows: Rows, age: I64, needed: dict[str, int]) -> dict[str, F64]:
+    """Settled funding in bps a day as known at each decision; NaN where none settled for three days."""
+    if bars.instrument.market != "um" or not bars.funding_known or bars.funding.is_empty():
+        return {}
+    settled = bars.funding["funding_time"].to_numpy()
+    rate = bars.funding["rate"].to_numpy() * 1e4
+    hours = bars.funding["interval_hours"].fill_null(FIRST_FUNDING_HOURS).to_numpy()
+    upto = np.searchsorted(settled, times, side="right")
+    since = np.searchsorted(settled, times - FUNDING_PATIENCE_MS, side="right")
+    known = upto > since
+    total = np.concatenate([[0.0], np.cumsum(rate)])
+    latest = np.maximum(upto - 1, 0)
+    values = {
+        "funding_last": rate[latest] * 24 / hours[latest],
+        "funding_mean_4320": (total[upto] - total[since]) / (FUNDING_PATIENCE_MS / DAY_MS),
+    }
+    place = _at(age.astype(np.float64), rows)
+    limit = FUNDING_LIMIT_BPS
+    return {
+        name: np.where(known & (place >= needed[name]), np.clip(value, -limit, limit), np.nan)
+        for name, value in values.items()
+    }
+
+
+def _regime(price: PriceFeatures, path: PricePath, rows: Rows, times: I64, warm: NDArray[np.bool_]) -> F64:
+    """Regime code as of the last whole hour at or before each decision; NaN where its segment has none yet."""
+    at = rows.sample
+    segment = np.cumsum(path.place == 0)[rows.bars] if rows.bars.size else rows.bars
+    hours = segment[at]
+    inputs = RegimeInputs(
+        illiquidity=price.illiquidity[at],
+        volatility=price.volatility[at],
+        drawdown=np.where(warm[at], price.drawdown[at], np.nan),
+        efficiency=np.abs(price.values["efficiency_1440"][at]),
+        drift_t=np.abs(price.values["drift_t_1440"][at]),
+        fresh=np.append(True, hours[1:] != hours[:-1])[: at.size],
+    )
+    codes = classify_hours(inputs, REGIME_RULES)
+    last = np.searchsorted(rows.sample_time, times, side="right") - 1
+    decided = rows.decision >= 0
+    usable = (last >= 0) & decided
+    index = np.maximum(last, 0)
+    if not usable.any():
+        return np.full(times.size, np.nan)
+    same = segment[np.maximum(rows.decision, 0)] == hours[index]
+    return np.where(usable & same & (codes[index] >= 0), codes[index], np.nan)
+
+
+def _volume_day(frame: pl.DataFrame, times: I64) -> pl.Series:
+    """Median of the last 30 whole UTC days' quote volume before each decision's day; null before the first."""
+    decided = pl.DataFrame({"day": times // DAY_MS})
+    daily = (
+        pl.DataFrame({"day": frame["open_time"] // DAY_MS, "quote": np.where(real_bars(frame), quote_volume(frame), 0.0)})
+        .group_by("day", maintain_order=True)
+        .agg(pl.col("quote").sum())
+    )
+    if not frame.is_empty() and frame["open_time"][0] % DAY_MS:
+        daily = daily.slice(1)
+    known = daily.select(pl.col("day") + 1, pl.col("quote").rolling_median(VOLUME_DAYS, min_samples=1))
+    return decided.join_asof(known, on="day", strategy="backward")["quote"]
+
+
+

@@ -1,0 +1,99 @@
+"""The market as one series, for all pairs of a night: its level per bar and how far coins spread out per hour."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from huracan.domain.frames import Bars, MarketContext, check_schema
+from huracan.domain.ids import content_hash
+from huracan.domain.time import HOUR_MS
+from huracan.errors import DataError
+from huracan.features.inputs import PATIENCE_MS, price_path
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+LEADER: Final = "BTC"
+EQUAL_WEIGHT_MEMBERS: Final = 20
+LEAST_DISPERSION_MEMBERS: Final = 3
+
+
+def build_context(members: Mapping[str, Bars], rank: Sequence[str]) -> MarketContext:
+    """The market context of a night from its members' bars, which must share one interval.
+
+    `rank`: member keys by liquidity, largest first. The level is BTC's close where BTC is a member, else an equal-weight index
+    (rebalanced every bar) of the first 20 ranked; `source` says which. Dispersion is the cross-sectional standard
+    deviation (ddof 1) of all members' returns of the last whole hour, held until the next hour; null while fewer
+    than three are known. Raises DataError without members, or when `rank` or the intervals do not fit.
+    """
+    ranked = _checked(members, rank)
+    interval_ms = members[ranked[0]].interval_ms
+    if LEADER in members:
+        source, level = "BTC", _leader_level(members[LEADER])
+    else:
+        source, level = "equal_weight", _equal_weight([members[key] for key in ranked[:EQUAL_WEIGHT_MEMBERS]])
+    hourly = _dispersion([members[key] for key in ranked])
+    frame = (
+        level.with_columns((pl.col("open_time") + interval_ms).alias("known"))
+        .join_asof(hourly, left_on="known", right_on="hour", strategy="backward", tolerance=HOUR_MS - 1)
+        .select("open_time", "market_close", "dispersion")
+    )
+    check_schema(frame, MarketContext.schema, "market context")
+    digest = content_hash(source, ranked, *(frame[name].fill_null(-1.0).to_numpy().tobytes() for name in frame.columns))
+    return MarketContext(frame=frame, source=source, members=tuple(ranked), context_hash=digest)
+
+
+def _checked(members: Mapping[str, Bars], rank: Sequence[str]) -> list[str]:
+    ranked = [key for key in rank if key in members]
+    if not ranked or set(ranked) != set(members):
+        raise DataError(
+            f"market context: rank names {len(ranked)} of {len(members)} members; rank every member, at least one"
+        )
+    intervals = {bars.interval_ms for bars in members.values()}
+    if len(intervals) > 1:
+        raise DataError(f"market context: members have bars of {sorted(intervals)} ms; give all the same interval")
+    return ranked
+
+
+def _leader_level(bars: Bars) -> pl.DataFrame:
+    return bars.frame.select("open_time", pl.Series("market_close", price_path(bars.frame).last))
+
+
+def _equal_weight(members: list[Bars]) -> pl.DataFrame:
+    """Index from 1.0 that earns the mean simple return of the members with a bar before and now."""
+    returns = [
+        bars.frame.select("open_time", pl.Series("move", _simple_returns(bars))).filter(pl.col("move").is_finite())
+        for bars in members
+    ]
+    mean = pl.concat(returns).group_by("open_time").agg(pl.col("move").mean()).sort("open_time")
+    return mean.select("open_time", (1.0 + pl.col("move")).cum_prod().alias("market_close"))
+
+
+def _simple_returns(bars: Bars) -> F64:
+    last = price_path(bars.frame).last
+    return np.append(last[:1] / bars.frame["open"].to_numpy()[:1], last[1:] / last[:-1]) - 1.0
+
+
+def _dispersion(members: list[Bars]) -> pl.DataFrame:
+    """`hour` (whole hour, ms) and `dispersion` of the hour before it."""
+    hourly = pl.concat([_hourly_returns(bars) for bars in members])
+    spread = hourly.group_by("hour").agg(pl.col("move").std().alias("dispersion"), pl.len().alias("known"))
+    return spread.filter(pl.col("known") >= LEAST_DISPERSION_MEMBERS).select("hour", "dispersion").sort("hour")
+
+
+def _hourly_returns(bars: Bars) -> pl.DataFrame:
+    """Returns between whole hours; an hour without a fresh close is left out, and so is the one after it."""
+    closes = bars.frame["open_time"].to_numpy() + bars.interval_ms
+    if closes.size == 0:
+        return pl.DataFrame(schema={"hour": pl.Int64, "move": pl.Float64})
+    last = price_path(bars.frame).last
+    hours = np.arange(-(-closes[0] // HOUR_MS), closes[-1] // HOUR_MS + 1, dtype=np.int64) * HOUR_MS
+    index = np.searchsorted(closes, hours, side="right") - 1
+    fresh = hours - closes[index] < max(PATIENCE_MS, bars.interval_ms)
+    price = np.where(fresh, last[index], np.nan)
+    move = price[1:] / price[:-1] - 1.0
+    keep = np.isfinite(move)
+    return pl.DataFrame({"hour": hours[1:][keep], "move": move[keep]})

@@ -1,0 +1,296 @@
+"""Features of a coin's own prices and volumes: one value per reported bar from windows that are already summed."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from huracan.features.inputs import PricePath, quote_volume, real_bars
+from huracan.features.names import RULES
+from huracan.features.windows import bars_in, net_moves, window_extremes, window_sums, window_zscores, windows_in
+from huracan.stats.kernel import kernel
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+SUM_MINUTES: Final = (15, 60, 240, 1440, 4320)
+SHAPE_MINUTES: Final = (240, 1440)
+EXTREME_MINUTES: Final = (240, 1440, 4320)
+SCORE_MINUTES: Final = (240, 1440)
+RETURN_MINUTES: Final = (5, 15, 60, 240, 1440, 4320)
+LIMITS: Final = np.array([RULES.volatility_floor, RULES.score_limit, RULES.log_ratio_limit])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceFeatures:
+    """Values by feature name, the volatility of one bar, and the regime's inputs; all shape (m,), unmasked."""
+
+    values: dict[str, F64]
+    sigma_bar: F64
+    illiquidity: F64
+    volatility: F64
+    drawdown: F64
+
+
+@kernel
+def _sum_columns(level: F64, quote: F64, real: NDArray[np.bool_], place: I64) -> F64:
+    n = level.shape[0]
+    out = np.zeros((n, 5))
+    for bar in range(n):
+        move = level[bar] - level[bar - 1] if place[bar] > 0 else level[bar]
+        out[bar, 0] = move * move
+        out[bar, 1] = abs(move)
+        if real[bar]:
+            out[bar, 2] = quote[bar]
+            out[bar, 3] = np.sqrt(quote[bar])
+            out[bar, 4] = 1.0
+    return out
+
+
+@kernel
+def _shape_columns(level: F64, top: F64, bottom: F64, quote: F64, real: NDArray[np.bool_], place: I64) -> F64:
+    n = level.shape[0]
+    out = np.zeros((n, 5))
+    for bar in range(n):
+        move = level[bar] - level[bar - 1] if place[bar] > 0 else level[bar]
+        square = move * move
+        out[bar, 0] = square * move
+        out[bar, 1] = square * square
+        if move < 0.0:
+            out[bar, 2] = square
+        if real[bar]:
+            spread = np.log(top[bar] / bottom[bar])
+            out[bar, 3] = spread * spread
+            out[bar, 4] = quote[bar] * np.sign(move)
+    return out
+
+
+@kernel
+def _averages(level: F64, place: I64, rows: I64, step: int, keep: F64) -> F64:
+    """Decayed means (10, m): squared step return, squared return fast and slow, gains and losses twice, three EMAs."""
+    out = np.empty((10, rows.shape[0]))
+    total, weight, x = np.zeros(10), np.zeros(10), np.zeros(10)
+    row = 0
+    for bar in range(level.shape[0]):
+        spot = place[bar]
+        if spot == 0:
+            total[:] = 0.0
+            weight[:] = 0.0
+        move = level[bar] - level[bar - 1] if spot > 0 else level[bar]
+        x[1] = x[2] = move * move
+        x[3] = x[5] = max(move, 0.0)
+        x[4] = x[6] = max(-move, 0.0)
+        x[7] = x[8] = x[9] = level[bar]
+        first = 1
+        if spot + 1 >= step:
+            far = level[bar] - level[bar - step] if spot >= step else level[bar]
+            x[0] = far * far
+            first = 0
+        for column in range(first, 10):
+            total[column] = keep[column] * total[column] + x[column]
+            weight[column] = keep[column] * weight[column] + 1.0
+        if row < rows.shape[0] and rows[row] == bar:
+            for column in range(10):
+                out[column, row] = total[column] / weight[column]
+            row += 1
+    return out
+
+
+@kernel
+def clip(value: float, limit: float) -> float:
+    """Value within +-limit; NaN stays NaN."""
+    return max(-limit, min(limit, value)) if value == value else value  # noqa: PLR0124
+
+
+@kernel
+def half_log_ratio(a: float, b: float, floor: float, limit: float) -> float:
+    """log of the ratio of two standard deviations given as variances, with a floor under both."""
+    return clip(0.5 * np.log((a + floor * floor) / (b + floor * floor)), limit)
+
+
+VOLATILITY_NAMES: Final = (
+    "sigma_day_bps",
+    "vol_ratio_15_240",
+    "vol_ratio_60_1440",
+    "vol_ratio_240_4320",
+    "ewma_vol_ratio_60_1440",
+    "parkinson_ratio_1440",
+    "downside_share_1440",
+    "skew_1440",
+    "kurtosis_1440",
+)
+
+
+@kernel
+def _volatility(
+    nets: F64, sums: F64, shape: F64, average: F64, sigma: F64, w: I64, day_bars: float, limits: F64
+) -> F64:
+    floor, score_limit, ratio_limit = limits
+    m = sums.shape[0]
+    out = np.empty((9, m))
+    for row in range(m):
+        v15, v60, v240 = sums[row, 0, 0] / w[0], sums[row, 1, 0] / w[1], sums[row, 2, 0] / w[2]
+        v1440, v4320 = sums[row, 3, 0] / w[3], sums[row, 4, 0] / w[4]
+        out[0, row] = sigma[row] * np.sqrt(day_bars) * 1e4
+        out[1, row] = half_log_ratio(v15, v240, floor, ratio_limit)
+        out[2, row] = half_log_ratio(v60, v1440, floor, ratio_limit)
+        out[3, row] = half_log_ratio(v240, v4320, floor, ratio_limit)
+        out[4, row] = half_log_ratio(average[1, row], average[2, row], floor, ratio_limit)
+        parkinson = shape[row, 1, 3] / (4.0 * np.log(2.0) * w[3])
+        out[5, row] = half_log_ratio(parkinson, v1440, floor, ratio_limit)
+        total = sums[row, 3, 0]
+        out[6, row] = shape[row, 1, 2] / total - 0.5 if total > 0.0 else 0.0
+        mean = nets[4, row] / w[3]
+        variance = v1440 - mean * mean
+        out[7, row], out[8, row] = 0.0, np.log(4.0)
+        if variance > floor * floor:
+            third = shape[row, 1, 0] / w[3] - 3.0 * mean * v1440 + 2.0 * mean**3
+            fourth = shape[row, 1, 1] / w[3] - 4.0 * mean * shape[row, 1, 0] / w[3] + 6.0 * mean**2 * v1440 - 3.0 * mean**4
+            out[7, row] = clip(third / variance**1.5, score_limit)
+            out[8, row] = np.log1p(max(fourth, 0.0) / variance**2)
+    return out
+
+
+TREND_NAMES: Final = (
+    "efficiency_60",
+    "efficiency_240",
+    "efficiency_1440",
+    "drift_t_1440",
+    "drift_t_4320",
+    "ema_distance_60",
+    "ema_distance_240",
+    "ema_distance_1440",
+    "ema_cross_60_240",
+    "ema_cross_240_1440",
+    "rsi_60",
+    "rsi_240",
+)
+
+
+@kernel
+def _trend(here: F64, nets: F64, sums: F64, average: F64, sigma: F64, w: I64, limits: F64) -> F64:
+    floor, limit = limits[0], limits[1]
+    m = here.shape[0]
+    out = np.zeros((12, m))
+    for row in range(m):
+        for index in range(3):
+            walked = sums[row, index + 1, 1]
+            if walked > 0.0:
+                out[index, row] = nets[index + 2, row] / walked
+        for index in range(2):
+            window = w[index + 3]
+            mean = nets[index + 4, row] / window
+            variance = sums[row, index + 3, 0] / window - mean * mean
+            out[3 + index, row] = clip(mean * np.sqrt(window) / np.sqrt(max(variance, 0.0) + floor * floor), limit)
+        for index in range(3):
+            gap = here[row] - average[7 + index, row]
+            out[5 + index, row] = clip(gap / (sigma[row] * np.sqrt(w[index + 1])), limit)
+        for index in range(2):
+            gap = average[7 + index, row] - average[8 + index, row]
+            out[8 + index, row] = clip(gap / (sigma[row] * np.sqrt(w[index + 2])), limit)
+            gain, loss = average[3 + 2 * index, row], average[4 + 2 * index, row]
+            if gain + loss > 0.0:
+                out[10 + index, row] = (gain - loss) / (gain + loss)
+    return out
+
+
+RANGE_NAMES: Final = (
+    "range_position_240",
+    "range_position_1440",
+    "range_position_4320",
+    "max_distance_1440",
+    "max_distance_4320",
+    "min_distance_1440",
+    "min_distance_4320",
+)
+
+
+@kernel
+def _range(last: F64, rows: I64, highest: F64, lowest: F64, sigma: F64, windows: I64, limit: float) -> F64:
+    m = rows.shape[0]
+    out = np.zeros((7, m))
+    for row in range(m):
+        price = last[rows[row]]
+        for index in range(3):
+            width = highest[index, row] - lowest[index, row]
+            if width > 0.0:
+                out[index, row] = (price - lowest[index, row]) / width - 0.5
+        for index in range(2):
+            scale = sigma[row] * np.sqrt(windows[index + 1])
+            out[3 + index, row] = clip(np.log(price / highest[index + 1, row]) / scale, limit)
+            out[5 + index, row] = clip(np.log(price / lowest[index + 1, row]) / scale, limit)
+    return out
+
+
+VOLUME_NAMES: Final = ("volume_z_60", "volume_z_240", "signed_volume_240", "amihud_240")
+
+
+@kernel
+def _volume(sums: F64, shape: F64, w: I64, limits: F64) -> tuple[F64, F64]:
+    """Volume features (4, m) and the log of price impact per quote volume over four hours (m,), inf without trades."""
+    floor, score_limit, ratio_limit = limits
+    m = sums.shape[0]
+    out, impact = np.zeros((4, m)), np.full(m, np.inf)
+    for row in range(m):
+        traded, seen = sums[row, 4, 2], sums[row, 4, 4]
+        if seen > 0.0 and traded > 0.0:
+            mean = sums[row, 4, 3] / seen
+            variance = traded / seen - mean * mean
+            if variance > 1e-12 * traded / seen:
+                for index in range(2):
+                    if sums[row, index + 1, 4] > 0.0:
+                        recent = sums[row, index + 1, 3] / sums[row, index + 1, 4]
+                        out[index, row] = clip((recent - mean) / np.sqrt(variance), score_limit)
+        if sums[row, 2, 2] > 0.0:
+            out[2, row] = shape[row, 0, 4] / sums[row, 2, 2]
+            near = np.log(sums[row, 2, 1] / w[2] + floor) - np.log(sums[row, 2, 2] / sums[row, 2, 4])
+            far = np.log(sums[row, 4, 1] / w[4] + floor) - np.log(traded / seen)
+            impact[row] = near
+            out[3, row] = clip(near - far, ratio_limit)
+    return out, impact
+
+
+def price_features(frame: pl.DataFrame, path: PricePath, rows: I64, interval_minutes: int) -> PriceFeatures:
+    """All features that need nothing but the coin's own bars. Values of windows that are not full mean nothing yet."""
+    place = path.place
+    real, quote = real_bars(frame), quote_volume(frame)
+    w = windows_in(SUM_MINUTES, interval_minutes)
+    sums = window_sums(_sum_columns(path.level, quote, real, place), w, place, rows)
+    columns = _shape_columns(path.level, path.top, path.bottom, quote, real, place)
+    shape = window_sums(columns, windows_in(SHAPE_MINUTES, interval_minutes), place, rows)
+    del columns
+    step = bars_in(RULES.volatility_step, interval_minutes)
+    average = _averages(path.level, place, rows, step, _keeps(interval_minutes))
+    sigma = np.sqrt(np.maximum(average[0] / step, RULES.volatility_floor**2))
+    return_windows = windows_in(RETURN_MINUTES, interval_minutes)
+    nets = net_moves(path.level, place, rows, return_windows)
+    moves = np.clip(nets / (sigma * np.sqrt(return_windows)[:, None]), -LIMITS[1], LIMITS[1])
+    extreme_windows = windows_in(EXTREME_MINUTES, interval_minutes)
+    highest, lowest = window_extremes(path.top, path.bottom, extreme_windows, place, rows)
+    score_windows = windows_in(SCORE_MINUTES, interval_minutes)
+    scores = window_zscores(path.level, score_windows, place, rows, RULES.volatility_floor)
+    volume, impact = _volume(sums, shape, w, LIMITS)
+    values = dict(zip((f"ret_{m}" for m in RETURN_MINUTES), moves, strict=True))
+    day_bars = 1440 / interval_minutes
+    values |= zip(VOLATILITY_NAMES, _volatility(nets, sums, shape, average, sigma, w, day_bars, LIMITS), strict=True)
+    values |= zip(TREND_NAMES, _trend(path.level[rows], nets, sums, average, sigma, w, LIMITS), strict=True)
+    values |= zip((f"zscore_{m}" for m in SCORE_MINUTES), np.clip(scores, -LIMITS[1], LIMITS[1]), strict=True)
+    ranges = _range(path.last, rows, highest, lowest, sigma, extreme_windows, LIMITS[1])
+    values |= zip(RANGE_NAMES, ranges, strict=True)
+    values |= zip(VOLUME_NAMES, volume, strict=True)
+    drawdown = np.log(path.last[rows] / highest[1]) / (sigma * np.sqrt(w[3]))
+    return PriceFeatures(
+        values=values, sigma_bar=sigma, illiquidity=impact, volatility=average[1], drawdown=drawdown
+    )
+
+
+def _keeps(interval_minutes: int) -> F64:
+    def half_life(minutes: float) -> float:
+        return float(0.5 ** (1.0 / max(1.0, minutes / interval_minutes)))
+
+    wilder = [1.0 - 1.0 / bars_in(m, interval_minutes) for m in (60, 60, 240, 240)]
+    span = [1.0 - 2.0 / (bars_in(m, interval_minutes) + 1.0) for m in (60, 240, 1440)]
+    slow, fast = half_life(RULES.volatility_half_life), half_life(RULES.fast_half_life)
+    return np.array([slow, fast, slow, *wilder, *span])

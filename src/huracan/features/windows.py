@@ -1,0 +1,168 @@
+"""Rolling statistics without subtraction: sums, extremes, moments and EWMAs, read out at chosen bars.
+
+A window's bars are split at a fixed block border: the older part comes from a suffix table of the block before, the
+newer part from a running prefix (Gil and Werman 1993; van Herk 1992). Nothing is ever taken away from a sum,
+so no error builds up, a NaN lives exactly as long as its window, and the cost is two additions a bar.
+Everywhere: `place` (n,) is a bar's number inside its segment, `rows` (m,) the ascending bars to report. A
+window that is not full yet reports what it has.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huracan.stats.kernel import kernel
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+def bars_in(minutes: int, interval_minutes: int) -> int:
+    """Bars in a window, at least one.
+
+    >>> bars_in(60, 15), bars_in(5, 60)
+    (4, 1)
+    """
+    return max(1, minutes // interval_minutes)
+
+
+def windows_in(minutes: tuple[int, ...], interval_minutes: int) -> I64:
+    """The same for several windows."""
+    return np.array([bars_in(m, interval_minutes) for m in minutes], dtype=np.int64)
+
+
+@kernel
+def net_moves(level: F64, place: I64, rows: I64, windows: I64) -> F64:
+    """Change of `level` (n,) over the last `windows` (w,) bars, the first from its open; (w, m), NaN when too young."""
+    out = np.empty((windows.shape[0], rows.shape[0]))
+    for index in range(windows.shape[0]):
+        window = windows[index]
+        for row in range(rows.shape[0]):
+            bar = rows[row]
+            if place[bar] + 1 < window:
+                out[index, row] = np.nan
+            else:
+                out[index, row] = level[bar] - level[bar - window] if place[bar] >= window else level[bar]
+    return out
+
+
+@kernel
+def window_sums(x: F64, windows: I64, place: I64, rows: I64) -> F64:
+    """Sums of the columns of x (n, c) over the last `windows` (w,) bars; shape (m, w, c)."""
+    n, n_columns = x.shape
+    n_windows = windows.shape[0]
+    out = np.zeros((rows.shape[0], n_windows, n_columns))
+    for index in range(n_windows):
+        window = windows[index]
+        suffix = np.zeros((window + 1, n_columns))
+        prefix = np.zeros(n_columns)
+        row = 0
+        for bar in range(n):
+            spot = place[bar] % window
+            if spot == 0:
+                prefix[:] = 0.0
+                if place[bar] == 0:
+                    suffix[:] = 0.0
+                else:
+                    for back in range(window - 1, -1, -1):
+                        for column in range(n_columns):
+                            suffix[back, column] = suffix[back + 1, column] + x[bar - window + back, column]
+            for column in range(n_columns):
+                prefix[column] += x[bar, column]
+            if row < rows.shape[0] and rows[row] == bar:
+                for column in range(n_columns):
+                    out[row, index, column] = suffix[spot + 1, column] + prefix[column]
+                row += 1
+    return out
+
+
+@kernel
+def window_extremes(top: F64, bottom: F64, windows: I64, place: I64, rows: I64) -> tuple[F64, F64]:
+    """Highest `top` and lowest `bottom` (n,) over the last `windows` (w,) bars; both shape (w, m)."""
+    n, n_windows = top.shape[0], windows.shape[0]
+    highest, lowest = np.zeros((n_windows, rows.shape[0])), np.zeros((n_windows, rows.shape[0]))
+    for index in range(n_windows):
+        window = windows[index]
+        high_suffix, low_suffix = np.full(window + 1, -np.inf), np.full(window + 1, np.inf)
+        high, low = -np.inf, np.inf
+        row = 0
+        for bar in range(n):
+            spot = place[bar] % window
+            if spot == 0:
+                high, low = -np.inf, np.inf
+                if place[bar] == 0:
+                    high_suffix[:] = -np.inf
+                    low_suffix[:] = np.inf
+                else:
+                    for back in range(window - 1, -1, -1):
+                        high_suffix[back] = max(high_suffix[back + 1], top[bar - window + back])
+                        low_suffix[back] = min(low_suffix[back + 1], bottom[bar - window + back])
+            high = max(high, top[bar])
+            low = min(low, bottom[bar])
+            if row < rows.shape[0] and rows[row] == bar:
+                highest[index, row] = max(high, high_suffix[spot + 1])
+                lowest[index, row] = min(low, low_suffix[spot + 1])
+                row += 1
+    return highest, lowest
+
+
+@kernel
+def window_zscores(level: F64, windows: I64, place: I64, rows: I64, floor: float) -> F64:
+    """Level less its window mean, over its window standard deviation plus nothing below `floor`; shape (w, m).
+
+    Deviations are taken from the level at the block border: a level far from zero costs no digits.
+    """
+    n, n_windows = level.shape[0], windows.shape[0]
+    out = np.zeros((n_windows, rows.shape[0]))
+    for index in range(n_windows):
+        window = windows[index]
+        first_suffix, second_suffix = np.zeros(window + 1), np.zeros(window + 1)
+        anchor, first, second = 0.0, 0.0, 0.0
+        row = 0
+        for bar in range(n):
+            spot = place[bar] % window
+            if spot == 0:
+                anchor, first, second = level[bar], 0.0, 0.0
+                if place[bar] == 0:
+                    first_suffix[:] = 0.0
+                    second_suffix[:] = 0.0
+                else:
+                    for back in range(window - 1, -1, -1):
+                        gap = level[bar - window + back] - anchor
+                        first_suffix[back] = first_suffix[back + 1] + gap
+                        second_suffix[back] = second_suffix[back + 1] + gap * gap
+            here = level[bar] - anchor
+            first += here
+            second += here * here
+            if row < rows.shape[0] and rows[row] == bar:
+                count = min(window, place[bar] + 1)
+                mean = (first + first_suffix[spot + 1]) / count
+                variance = (second + second_suffix[spot + 1]) / count - mean * mean
+                out[index, row] = (here - mean) / np.sqrt(max(variance, floor * floor))
+                row += 1
+    return out
+
+
+@kernel
+def decayed_means(x: F64, keep: F64, place: I64, rows: I64) -> F64:
+    """Exponentially weighted means of the columns of x (n, c), weights summing to one; shape (c, m).
+
+    `keep` (c,): weight of a bar relative to the next one's. NaN is no observation; before the first one the mean is NaN.
+    """
+    n, n_columns = x.shape
+    out = np.empty((n_columns, rows.shape[0]))
+    total, weight = np.zeros(n_columns), np.zeros(n_columns)
+    row = 0
+    for bar in range(n):
+        if place[bar] == 0:
+            total[:] = 0.0
+            weight[:] = 0.0
+        for column in range(n_columns):
+            value = x[bar, column]
+            if not np.isnan(value):
+                total[column] = keep[column] * total[column] + value
+                weight[column] = keep[column] * weight[column] + 1.0
+        if row < rows.shape[0] and rows[row] == bar:
+            for column in range(n_columns):
+                out[column, row] = total[column] / weight[column]
+            row += 1
+    return out
