@@ -1,1 +1,19 @@
-"""Room: ingest."""
+"""Step 2: raw rows to bars that later steps may trust, with a report of everything found on the way."""
+
+from huracan.ingest.freshness import liquidity_tier, median_daily_quote, staleness_minutes
+from huracan.ingest.funding import funding_intervals
+from huracan.ingest.hashing import values_hash
+from huracan.ingest.rules import IngestRules
+from huracan.ingest.spread import edge_spread_bps
+from huracan.ingest.validate import validate_bars
+
+__all__ = [
+    "IngestRules",
+    "edge_spread_bps",
+    "funding_intervals",
+    "liquidity_tier",
+    "median_daily_quote",
+    "staleness_minutes",
+    "validate_bars",
+    "values_hash",
+]

@@ -1,0 +1,127 @@
+"""Step 2 for one instrument: raw rows in, bars that later steps may trust out, and a report that adds up."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+
+from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, HALT, OUTLIER, PANIC, Bars, check_schema
+from huracan.domain.ids import Instrument
+from huracan.domain.records import IntegrityIssue, IntegrityReport, IssueKind
+from huracan.ingest.flags import mark_bars
+from huracan.ingest.funding import funding_covers, funding_intervals
+from huracan.ingest.grid import fill_gaps
+from huracan.ingest.hashing import values_hash
+from huracan.ingest.order import order_rows
+from huracan.ingest.rows import judge_rows
+from huracan.ingest.rules import ISSUES_KEPT, IngestRules
+
+
+def validate_bars(
+    instrument: Instrument,
+    raw: pl.DataFrame,
+    funding: pl.DataFrame,
+    rules: IngestRules,
+    start_ms: int,
+    end_ms: int,
+    vendor: str,
+) -> tuple[Bars, IntegrityReport]:
+    """Bars of [start_ms, end_ms) and what was wrong with them: rows_in + repaired - cut - duplicates = rows_out.
+
+    `raw` has BAR_SCHEMA, in any order; `funding` has FUNDING_SCHEMA. Rows that are impossible alone are cut first,
+    then duplicates, then gaps are filled, so a cut bar may come back as a repaired one. Nothing extreme is deleted.
+    The report keeps the longest 50 issues of each kind and action; `counts` has the totals. Raises SchemaError for
+    other columns; an instrument without a usable row gives empty bars.
+    """
+    check_schema(raw, BAR_SCHEMA, f"raw bars of {instrument.id}")
+    verdict = judge_rows(raw, rules.interval_ms, start_ms, end_ms)
+    ordered = order_rows(verdict.good, "open_time")
+    filled = fill_gaps(ordered.frame, rules)
+    frame = mark_bars(filled.frame, rules).select(list(CLEAN_SCHEMA))
+    settlements, known = _settlements(instrument, frame, funding, rules, end_ms)
+    bars = Bars(
+        instrument=instrument,
+        interval_ms=rules.interval_ms,
+        frame=frame,
+        funding=settlements,
+        funding_known=known,
+        vendor=vendor,
+        data_hash=values_hash(frame, settlements),
+    )
+    marks = {"halt": HALT, "panic": PANIC, "outlier": OUTLIER}
+    marked = {name: _marked(frame, bit) for name, bit in marks.items()}
+    report = IntegrityReport(
+        instrument_id=instrument.id,
+        vendor=vendor,
+        rows_in=raw.height,
+        rows_out=frame.height,
+        repaired=filled.repaired,
+        cut=verdict.cut,
+        issues=_longest((*verdict.issues, *ordered.issues, *filled.issues, *_mark_issues(frame, rules))),
+        quality=_quality(frame, filled.repaired, rules, end_ms),
+        counts={
+            "duplicates": ordered.duplicates,
+            "conflicts": ordered.conflicts,
+            "disorder": ordered.disorder,
+            "gaps": filled.gaps,
+            "holes": filled.holes,
+            "hole_bars": filled.hole_bars,
+            "silent": int(((frame["volume"] == 0) & (frame["flags"] & 1 == 0)).sum()),
+            **marked,
+            **{issue.kind: issue.bars for issue in verdict.issues},
+            "settlements": settlements.height,
+        },
+    )
+    return bars, report
+
+
+def _settlements(
+    instrument: Instrument, frame: pl.DataFrame, funding: pl.DataFrame, rules: IngestRules, end_ms: int
+) -> tuple[pl.DataFrame, bool]:
+    settlements = funding_intervals(funding, rules).filter(pl.col("funding_time") < end_ms)
+    if instrument.market == "spot":
+        return settlements.clear(), True
+    if frame.is_empty():
+        return settlements, False
+    times = frame["open_time"]
+    return settlements, funding_covers(settlements, int(times[0]), int(times[-1]), rules)
+
+
+def _quality(frame: pl.DataFrame, repaired: int, rules: IngestRules, end_ms: int) -> float:
+    if frame.is_empty():
+        return 0.0
+    expected = max(1, (end_ms - int(frame["open_time"][0])) // rules.interval_ms)
+    return min(1.0, (frame.height - repaired) / expected)
+
+
+def _marked(frame: pl.DataFrame, bit: int) -> int:
+    return int((frame["flags"].to_numpy() & bit != 0).sum())
+
+
+def _mark_issues(frame: pl.DataFrame, rules: IngestRules) -> list[IntegrityIssue]:
+    kinds: tuple[tuple[IssueKind, int, str], ...] = (
+        ("halt", HALT, "flat bars without a trade"),
+        ("outlier", PANIC, "panic: extreme on full volume"),
+        ("outlier", OUTLIER, "extreme on little volume"),
+    )
+    times, flags = frame["open_time"].to_numpy(), frame["flags"].to_numpy()
+    issues = []
+    for kind, bit, detail in kinds:
+        at = np.flatnonzero(flags & bit)
+        runs = np.split(at, np.flatnonzero(np.diff(times[at]) != rules.interval_ms) + 1) if at.size else []
+        issues += [
+            IntegrityIssue(kind=kind, action="flagged", start_ms=int(times[run[0]]), bars=run.size, detail=detail)
+            for run in sorted(runs, key=len, reverse=True)[:ISSUES_KEPT]
+        ]
+    return issues
+
+
+def _longest(issues: Iterable[IntegrityIssue]) -> tuple[IntegrityIssue, ...]:
+    kept: list[IntegrityIssue] = []
+    taken: dict[tuple[str, str], int] = {}
+    for issue in sorted(issues, key=lambda issue: (-issue.bars, issue.start_ms)):
+        group = (issue.kind, issue.action)
+        taken[group] = taken.get(group, 0) + 1
+        if taken[group] <= ISSUES_KEPT:
+            kept.append(issue)
+    return tuple(sorted(kept, key=lambda issue: (issue.start_ms, issue.kind, issue.action)))

@@ -1,0 +1,155 @@
+"""From a snapshot of the exchange to tonight's members, by visible rules in a fixed order."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from huracan.domain.ids import Instrument
+from huracan.domain.records import Candidate, Quote, Skip, SkipCode, Snapshot, Universe
+from huracan.universe.names import PERPETUAL, coin_keys
+from huracan.universe.pegged import PEGGED
+
+STEP = 1
+NO_QUOTE = Quote(volume_24h_quote=None, bid=None, ask=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UniverseRules:
+    """Who may be a member: quote assets in order of interest, 24 h volume in GBP, full quoted spread in bps."""
+
+    quote_assets: tuple[str, ...] = ("USDT", "USDC", "FDUSD")
+    market: Literal["auto", "um", "spot"] = "auto"
+    min_liquidity_gbp: float = 10_000_000.0
+    max_spread_bps: float = 8.0
+    max_coins: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    instrument: Instrument
+    quote: Quote
+    volume_gbp: float | None
+    pegged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refusal:
+    code: SkipCode
+    reason: str
+    measured: float | str | None
+    wanted: float | str | None
+
+
+def build_universe(snapshot: Snapshot, rules: UniverseRules, horizons: Sequence[str]) -> Universe:
+    """Members by falling 24 h volume, and one Skip per horizon for every other pair of the quote assets.
+
+    Instruments of other quote assets are no pairs of ours and leave no trace. A spread that is not quoted passes
+    (measured in step 2). `max_coins` keeps the most liquid. |members| + |skips| / |horizons| = listed pairs.
+    """
+    pairs = _look(snapshot, rules)
+    accepted: list[_Seen] = []
+    refused: list[tuple[Instrument, _Refusal]] = []
+    for seen in pairs:
+        refusal = next(filter(None, (check(seen, rules) for check in _CHECKS)), None)
+        if refusal is None:
+            accepted.append(seen)
+        else:
+            refused.append((seen.instrument, refusal))
+    accepted.sort(key=lambda seen: (-(seen.volume_gbp or 0.0), seen.instrument.id))
+    kept = accepted[: rules.max_coins]
+    for place, seen in enumerate(accepted[len(kept) :], start=len(kept) + 1):
+        reason = f"{place} by liquidity, beyond max_coins"
+        refused.append(
+            (seen.instrument, _Refusal(code=SkipCode.MAX_COINS, reason=reason, measured=place, wanted=rules.max_coins))
+        )
+    members = tuple(
+        Candidate(instrument=seen.instrument, volume_24h_gbp=seen.volume_gbp or 0.0, spread_bps=seen.quote.spread_bps)
+        for seen in kept
+    )
+    skips = tuple(_skip(instrument, horizon, refusal) for instrument, refusal in refused for horizon in horizons)
+    return Universe(now_ms=snapshot.now_ms, members=members, skips=skips)
+
+
+def _look(snapshot: Snapshot, rules: UniverseRules) -> list[_Seen]:
+    pairs = [i for i in snapshot.instruments if i.quote in rules.quote_assets]
+    volumes = {i.id: _volume_gbp(i, snapshot) for i in pairs}
+    keys = coin_keys(pairs, rules.market, volumes)
+    return [
+        _Seen(
+            instrument=replace(pair, coin=keys[pair.id]),
+            quote=snapshot.quotes.get(pair.id, NO_QUOTE),
+            volume_gbp=volumes[pair.id],
+            pegged=pair.base in PEGGED,
+        )
+        for pair in pairs
+    ]
+
+
+def _volume_gbp(instrument: Instrument, snapshot: Snapshot) -> float | None:
+    volume = snapshot.quotes.get(instrument.id, NO_QUOTE).volume_24h_quote
+    rate = snapshot.quote_per_gbp.get(instrument.quote)
+    return None if volume is None or not rate else volume / rate
+
+
+def _status(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
+    del rules
+    status = seen.instrument.status
+    if status == "TRADING":
+        return None
+    return _Refusal(code=SkipCode.NOT_TRADING, reason=f"status {status}", measured=status, wanted="TRADING")
+
+
+def _contract_type(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
+    del rules
+    kind = seen.instrument.contract_type
+    if kind in {None, PERPETUAL}:
+        return None
+    return _Refusal(code=SkipCode.CONTRACT_TYPE, reason=f"contract type {kind}", measured=kind, wanted=PERPETUAL)
+
+
+def _pegged(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
+    del rules
+    if not seen.pegged:
+        return None
+    base = seen.instrument.base
+    return _Refusal(
+        code=SkipCode.PEGGED, reason=f"{base} is pegged to a currency", measured=base, wanted="a free price"
+    )
+
+
+def _liquidity(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
+    volume, wanted = seen.volume_gbp, rules.min_liquidity_gbp
+    if volume is None:
+        reason = f"24 h volume in GBP unknown (quote asset {seen.instrument.quote})"
+        return _Refusal(code=SkipCode.ILLIQUID, reason=reason, measured=None, wanted=wanted)
+    if volume >= wanted:
+        return None
+    return _Refusal(code=SkipCode.ILLIQUID, reason="24 h volume in GBP too small", measured=volume, wanted=wanted)
+
+
+def _spread(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
+    spread, wanted = seen.quote.spread_bps, rules.max_spread_bps
+    if spread is None or spread <= wanted:
+        return None
+    return _Refusal(code=SkipCode.SPREAD_TOO_WIDE, reason="quoted spread too wide", measured=spread, wanted=wanted)
+
+
+_CHECKS: tuple[Callable[[_Seen, UniverseRules], _Refusal | None], ...] = (
+    _status,
+    _contract_type,
+    _pegged,
+    _liquidity,
+    _spread,
+)
+
+
+def _skip(instrument: Instrument, horizon: str, refusal: _Refusal) -> Skip:
+    return Skip(
+        coin=instrument.coin,
+        horizon=horizon,
+        step=STEP,
+        code=refusal.code,
+        reason=refusal.reason,
+        measured=refusal.measured,
+        wanted=refusal.wanted,
+    )
