@@ -181,7 +181,9 @@ def _volume_day(frame: pl.DataFrame, times: I64) -> pl.Series:
     """Median of the last 30 whole UTC days' quote volume before each decision's day; null before the first."""
     decided = pl.DataFrame({"day": times // DAY_MS})
     daily = (
-        pl.DataFrame({"day": frame["open_time"] // DAY_MS, "quote": np.where(real_bars(frame), quote_volume(frame), 0.0)})
+        pl.DataFrame(
+            {"day": frame["open_time"] // DAY_MS, "quote": np.where(real_bars(frame), quote_volume(frame), 0.0)}
+        )
         .group_by("day", maintain_order=True)
         .agg(pl.col("quote").sum())
     )
@@ -189,6 +191,3 @@ def _volume_day(frame: pl.DataFrame, times: I64) -> pl.Series:
         daily = daily.slice(1)
     known = daily.select(pl.col("day") + 1, pl.col("quote").rolling_median(VOLUME_DAYS, min_samples=1))
     return decided.join_asof(known, on="day", strategy="backward")["quote"]
-
-
-

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from huracan.domain.frames import HALT, REPAIRED, Bars, MarketContext
+from huracan.domain.frames import HALT, REPAIRED, MarketContext
 from huracan.domain.time import HOUR_MS, MINUTE_MS, iso
 from huracan.errors import DataError
 from huracan.stats.kernel import kernel
@@ -52,7 +52,9 @@ class Rows:
 
 
 @kernel
-def _path(open_: F64, high: F64, low: F64, close: F64, real: NDArray[np.bool_], segment: I64) -> tuple[F64, F64, F64, F64, I64]:
+def _path(
+    open_: F64, high: F64, low: F64, close: F64, real: NDArray[np.bool_], segment: I64
+) -> tuple[F64, F64, F64, F64, I64]:
     n = close.shape[0]
     level, last, top, bottom = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     place = np.empty(n, np.int64)
@@ -76,8 +78,9 @@ def _path(open_: F64, high: F64, low: F64, close: F64, real: NDArray[np.bool_], 
 
 def price_path(frame: pl.DataFrame) -> PricePath:
     """The effective price path of clean bars."""
-    columns = [frame[name].to_numpy() for name in ("open", "high", "low", "close")]
-    level, last, top, bottom, place = _path(*columns, real_bars(frame), frame["segment"].cast(pl.Int64).to_numpy())
+    open_, high, low, close = (frame[name].to_numpy() for name in ("open", "high", "low", "close"))
+    segment = frame["segment"].cast(pl.Int64).to_numpy()
+    level, last, top, bottom, place = _path(open_, high, low, close, real_bars(frame), segment)
     return PricePath(level=level, last=last, top=top, bottom=bottom, place=place)
 
 

@@ -50,7 +50,9 @@ def _spec(name: str, meaning: str, *windows: int, need: Need = "bars", least_bar
     )
 
 
-def _family(stem: str, meaning: str, *windows: int, need: Need = "bars", least_bars: int = 1) -> tuple[FeatureSpec, ...]:
+def _family(
+    stem: str, meaning: str, *windows: int, need: Need = "bars", least_bars: int = 1
+) -> tuple[FeatureSpec, ...]:
     return tuple(_spec(f"{stem}_{w}", meaning, w, need=need, least_bars=least_bars) for w in windows)
 
 

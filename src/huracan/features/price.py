@@ -106,7 +106,7 @@ def clip(value: float, limit: float) -> float:
 
 @kernel
 def half_log_ratio(a: float, b: float, floor: float, limit: float) -> float:
-    """log of the ratio of two standard deviations given as variances, with a floor under both."""
+    """Half the log of the ratio of two variances: that of standard deviations, with a floor under both."""
     return clip(0.5 * np.log((a + floor * floor) / (b + floor * floor)), limit)
 
 
@@ -147,7 +147,9 @@ def _volatility(
         out[7, row], out[8, row] = 0.0, np.log(4.0)
         if variance > floor * floor:
             third = shape[row, 1, 0] / w[3] - 3.0 * mean * v1440 + 2.0 * mean**3
-            fourth = shape[row, 1, 1] / w[3] - 4.0 * mean * shape[row, 1, 0] / w[3] + 6.0 * mean**2 * v1440 - 3.0 * mean**4
+            fourth = (
+                shape[row, 1, 1] / w[3] - 4.0 * mean * shape[row, 1, 0] / w[3] + 6.0 * mean**2 * v1440 - 3.0 * mean**4
+            )
             out[7, row] = clip(third / variance**1.5, score_limit)
             out[8, row] = np.log1p(max(fourth, 0.0) / variance**2)
     return out
@@ -281,9 +283,7 @@ def price_features(frame: pl.DataFrame, path: PricePath, rows: I64, interval_min
     values |= zip(RANGE_NAMES, ranges, strict=True)
     values |= zip(VOLUME_NAMES, volume, strict=True)
     drawdown = np.log(path.last[rows] / highest[1]) / (sigma * np.sqrt(w[3]))
-    return PriceFeatures(
-        values=values, sigma_bar=sigma, illiquidity=impact, volatility=average[1], drawdown=drawdown
-    )
+    return PriceFeatures(values=values, sigma_bar=sigma, illiquidity=impact, volatility=average[1], drawdown=drawdown)
 
 
 def _keeps(interval_minutes: int) -> F64:
