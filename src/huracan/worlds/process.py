@@ -187,10 +187,13 @@ def _activity(spec: WorldSpec, listing: Listing, regime: I64, steps: F64, sizes:
     wanted = listing.volume_day_quote / spec.per_day * season * noise * surprise * level[regime]
     expected = wanted / listing.trade_size
     trades = stream(spec, *names, "trades").poisson(expected).astype(np.float64)
-    return trades, trades * listing.trade_size
+    lot = listing.trade_size * np.exp(0.2 * stream(spec, *names, "lot").standard_normal(n) - 0.02)
+    return trades, trades * lot
 
 
-def _volumes(listing: Listing, prices: tuple[F64, F64, F64, F64], trades: F64, quote: F64, share: F64) -> tuple[F64, ...]:
+def _volumes(
+    listing: Listing, prices: tuple[F64, F64, F64, F64], trades: F64, quote: F64, share: F64
+) -> tuple[F64, ...]:
     """(volume, quote_volume, trades, taker_base, taker_quote), rounded as an exchange would, consistent with prices."""
     mean_price = (prices[0] + prices[1] + prices[2] + prices[3]) / 4.0
     unit = 10.0 ** quantity_decimals(listing)

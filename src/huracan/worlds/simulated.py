@@ -53,8 +53,8 @@ class SimulatedWorld:
         return between(bars, start_ms, end_ms)
 
     def funding(self, id: str) -> pl.DataFrame:  # noqa: A002
-        """Settlements until now."""
-        return simulate_funding(self.spec, self.store.listings[id]).filter(pl.col("funding_time") <= self.now_ms)
+        """Settlements before now."""
+        return simulate_funding(self.spec, self.store.listings[id]).filter(pl.col("funding_time") < self.now_ms)
 
     def book(self, id: str) -> Book | None:  # noqa: A002
         """Quotes around the last close, as wide as the listing's spread; None for a symbol that does not trade."""

@@ -74,7 +74,7 @@ class MarketSource(Protocol):
         ...
 
     def funding(self, id: str) -> pl.DataFrame:  # noqa: A002
-        """Settlements (FUNDING_SCHEMA) until now; empty where there are none."""
+        """Settlements (FUNDING_SCHEMA) before now; empty where there are none."""
         ...
 
     def book(self, id: str) -> Book | None:  # noqa: A002
@@ -129,3 +129,11 @@ def resample(frame: pl.DataFrame, interval_ms: int) -> pl.DataFrame:
         )
         .select(*BAR_SCHEMA)
     )
+
+
+def bars_of(view: MarketSource, listed: ListedInstrument, start_ms: int, end_ms: int, interval_ms: int) -> pl.DataFrame:
+    """Bars of any whole multiple of the native interval, start <= open_time < end; the last one may be running."""
+    if interval_ms == listed.interval_ms:
+        return view.klines(listed.id, start_ms, end_ms)
+    whole_end = -(-end_ms // interval_ms) * interval_ms
+    return resample(view.klines(listed.id, start_ms, whole_end), interval_ms)

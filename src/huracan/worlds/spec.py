@@ -21,9 +21,10 @@ CRASH_VOL_SHARE: Final = 0.9
 """Per coin and day in the skewed world; its two-point days have this share of the own volatility as their sd."""
 
 _WORDS: Final = (
-    "ALFA BRAVO CHARLIE DELTA ECHO FOXTROT GOLF HOTEL INDIA JULIETT KILO LIMA MIKE NOVEMBER OSCAR PAPA QUEBEC ROMEO "
-    "SIERRA TANGO UNIFORM VICTOR WHISKEY XRAY YANKEE ZULU"
-).split()
+    *("ALFA", "BRAVO", "CHARLIE", "DELTA", "ECHO", "FOXTROT", "GOLF", "HOTEL", "INDIA", "JULIETT", "KILO", "LIMA"),
+    *("MIKE", "NOVEMBER", "OSCAR", "PAPA", "QUEBEC", "ROMEO", "SIERRA", "TANGO", "UNIFORM", "VICTOR", "WHISKEY"),
+    *("XRAY", "YANKEE", "ZULU"),
+)
 
 SPOT_BASES: Final = ("BTC", "ALFA", "BRAVO")
 """Regular coins that trade on spot too, so that the choice of a market is exercised."""
@@ -149,7 +150,7 @@ def regular_bases(coins: int) -> tuple[str, ...]:
 
 def plan_listings(spec: WorldSpec) -> tuple[Listing, ...]:
     """Everything the world lists, in a fixed order: regular perpetuals, their spot pairs, GBPUSDT, the odd ones."""
-    regular = tuple(_regular(spec, rank, base) for rank, base in enumerate(regular_bases(spec.coins)))
+    regular = tuple(_regular(rank, base) for rank, base in enumerate(regular_bases(spec.coins)))
     spot = tuple(
         Listing(
             market="spot",
@@ -179,7 +180,7 @@ def plan_listings(spec: WorldSpec) -> tuple[Listing, ...]:
     return (*regular, *spot, pound, *(_odd(spec) if spec.name == "demo" else ()))
 
 
-def _regular(spec: WorldSpec, rank: int, base: str) -> Listing:
+def _regular(rank: int, base: str) -> Listing:
     # Golden-ratio ranks spread volumes and prices evenly on a log scale without another random stream.
     place, other = (0.5 + rank * 0.6180339887498949) % 1.0, (0.2 + rank * 0.7548776662466927) % 1.0
     price = 60_000.0 if base == "BTC" else round(0.4 * 500.0**other, 3)
@@ -217,27 +218,69 @@ def _odd(spec: WorldSpec) -> tuple[Listing, ...]:
     large = (middle + 15 * HOUR_MS, middle + 16 * HOUR_MS + 30 * MINUTE_MS)
     return (
         Listing(
-            market="um", symbol="测试币USDT", base="测试币", spread_bps=6.0, volume_day_quote=1.5e6, trade_size=450.0,
-            price=0.85, decimals=5, funding_hours=4,
+            market="um",
+            symbol="测试币USDT",
+            base="测试币",
+            spread_bps=6.0,
+            volume_day_quote=1.5e6,
+            trade_size=450.0,
+            price=0.85,
+            decimals=5,
+            funding_hours=4,
         ),
         Listing(
-            market="um", symbol="WIDEUSDT", base="WIDE", spread_bps=80.0, volume_day_quote=6e7, price=3.2, decimals=5,
+            market="um",
+            symbol="WIDEUSDT",
+            base="WIDE",
+            spread_bps=80.0,
+            volume_day_quote=6e7,
+            price=3.2,
+            decimals=5,
             funding_hours=8,
         ),
         Listing(
-            market="um", symbol="GAPPYUSDT", base="GAPPY", spread_bps=1.5, volume_day_quote=9e7, price=12.5, decimals=4,
-            funding_hours=8, holes=(*small, large),
+            market="um",
+            symbol="GAPPYUSDT",
+            base="GAPPY",
+            spread_bps=1.5,
+            volume_day_quote=9e7,
+            price=12.5,
+            decimals=4,
+            funding_hours=8,
+            holes=(*small, large),
         ),
         Listing(
-            market="spot", symbol="HALTUSDT", base="HALT", spread_bps=3.0, volume_day_quote=4e7, price=0.61, decimals=6,
-            last_ms=now - min(5, day // 2) * DAY_MS, status_after="BREAK",
+            market="spot",
+            symbol="HALTUSDT",
+            base="HALT",
+            spread_bps=3.0,
+            volume_day_quote=4e7,
+            price=0.61,
+            decimals=6,
+            last_ms=now - min(5, day // 2) * DAY_MS,
+            status_after="BREAK",
         ),
         Listing(
-            market="um", symbol="FRESHUSDT", base="FRESH", spread_bps=1.5, volume_day_quote=3e8, price=2.75, decimals=5,
-            funding_hours=4, listed_ms=max(START_MS, now - 10 * DAY_MS),
+            market="um",
+            symbol="FRESHUSDT",
+            base="FRESH",
+            spread_bps=1.5,
+            volume_day_quote=3e8,
+            price=2.75,
+            decimals=5,
+            funding_hours=4,
+            listed_ms=max(START_MS, now - 10 * DAY_MS),
         ),
         Listing(
-            market="um", symbol="GONEUSDT", base="GONE", spread_bps=2.0, volume_day_quote=8e7, price=7.4, decimals=5,
-            funding_hours=8, last_ms=now - min(20, day // 2) * DAY_MS, status_after="SETTLING",
+            market="um",
+            symbol="GONEUSDT",
+            base="GONE",
+            spread_bps=2.0,
+            volume_day_quote=8e7,
+            price=7.4,
+            decimals=5,
+            funding_hours=8,
+            last_ms=now - min(20, day // 2) * DAY_MS,
+            status_after="SETTLING",
         ),
     )
