@@ -1,10 +1,13 @@
-"""All settings in one frozen model: defaults in code, file over default, environment over file.
+"""All settings in one frozen model: defaults in code, file over default, environment over file, ``--set`` over all.
 
-Read once at the top (`load`), then passed down. Secrets come from the environment only.
+Read once at the top (`load_settings`), then passed down. Secrets come from the environment only.
 """
 
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -18,7 +21,7 @@ from huracan.errors import ConfigError
 class Section(BaseModel):
     """One concern; frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class TrainingSettings(Section):
@@ -46,7 +49,9 @@ class TrainingSettings(Section):
     execution_latency_s: int = Field(30, ge=0, le=600)
     base_interval: Literal["1m", "15m", "1h"] = "1m"
     seed: int = 0
-    leak_exempt: tuple[str, ...] = Field((), description="features a simulated world plants its edge in; never set on a real market")
+    leak_exempt: tuple[str, ...] = Field(
+        (), description="features a simulated world plants its edge in; never set on a real market"
+    )
     stale_after_minutes: float = Field(180.0, gt=0, description="age of the last bar that makes a coin stale")
     max_stale_share: float = Field(0.2, gt=0, le=1, description="share of stale coins that refuses the run")
 
@@ -54,7 +59,11 @@ class TrainingSettings(Section):
     @classmethod
     def _horizons_are_real(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
-            if Horizon.parse(text).minutes < 60:
+            try:
+                horizon = Horizon.parse(text)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+            if horizon.minutes < 60:
                 raise ValueError(f"horizon {text!r} is shorter than the decision interval of 60 minutes")
         if len(set(value)) != len(value):
             raise ValueError(f"horizons {value} name one twice")
@@ -121,7 +130,9 @@ class CostSettings(Section):
     um_maker_bps: float = Field(2.0, ge=0)
     um_taker_bps: float = Field(5.0, ge=0)
     capital_quote: float = Field(10_000.0, gt=0, description="capital of one coin, in quote currency")
-    quote_per_gbp: float = Field(1.30, gt=0, description="used where the exchange lists no GBP pair; stated in the summary")
+    quote_per_gbp: float = Field(
+        1.30, gt=0, description="used where the exchange lists no GBP pair; stated in the summary"
+    )
 
 
 class PromotionSettings(Section):
@@ -135,11 +146,9 @@ class PromotionSettings(Section):
 
 
 class Settings(BaseSettings):
-    """The resolved configuration of a run."""
+    """The resolved configuration of a run; `Settings()` is the defaults, `load_settings` reads file and environment."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="HURACAN_", env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     training: TrainingSettings = TrainingSettings()
     consensus: ConsensusSettings = ConsensusSettings()
@@ -149,7 +158,10 @@ class Settings(BaseSettings):
     binance: BinanceSettings = BinanceSettings()
     costs: CostSettings = CostSettings()
     promotion: PromotionSettings = PromotionSettings()
-    dropbox_access_token: SecretStr | None = Field(None, validation_alias="DROPBOX_ACCESS_TOKEN")
+    dropbox_access_token: SecretStr | None = None
+    dropbox_refresh_token: SecretStr | None = None
+    dropbox_app_key: SecretStr | None = None
+    dropbox_app_secret: SecretStr | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -160,6 +172,194 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment over file (the file arrives as init values)."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
+        """Values as given, only: which environment counts, and over what, is `load_settings`' to say."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+PREFIX: Final = "HURACAN_"
+TEST_PREFIX: Final = "HURACAN_TEST_"  # sizes of our own tests
+OTHER_VARIABLES: Final = (
+    "HURACAN_KEYS_DIR",
+    "HURACAN_ROOT_PASSPHRASE",
+    "HURACAN_STATE_DIR",
+    "HURACAN_TRUSTED_ROOT",
+    "HURACAN_WORKDIR",
+)
+"""Variables of ours that are no settings; read where they are needed."""
+
+SECRETS: Final = {
+    name.upper(): name
+    for name in ("dropbox_access_token", "dropbox_refresh_token", "dropbox_app_key", "dropbox_app_secret")
+}
+"""Environment variables that hold secrets, and the fields they fill."""
+
+SECTIONS: Final[dict[str, type[Section]]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value and where it came from, in words."""
+
+    value: Any
+    where: str
+
+
+def load_settings(file: Path | None, overrides: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Settings from ``section.key=value`` overrides over the environment over a YAML file over the defaults.
+
+    Raises ConfigError for a file that cannot be read, a key given twice (both lines) or unknown (its line and the nearest
+    known key), a misspelt HURACAN_ variable, and a value out of range (the value and where it was given).
+    """
+    given: dict[str, _Given] = {}
+    for source in (_from_file(file), _from_environment(environ), _from_overrides(overrides)):
+        given.update(source)
+    values: dict[str, Any] = {field: environ[name] for name, field in SECRETS.items() if environ.get(name)}
+    for path, item in given.items():
+        section, _, key = path.partition(".")
+        values.setdefault(section, {})[key] = item.value
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_problems(error, given))) from None
+
+
+def resolved_dict(settings: Settings) -> dict[str, Any]:
+    """All settings as JSON types, without secrets: what is hashed into a manifest."""
+    return settings.model_dump(mode="json", exclude=set(SECRETS.values()))
+
+
+def _problems(error: ValidationError, given: Mapping[str, _Given]) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        path = ".".join(str(part) for part in problem["loc"][:2])
+        if path in SECRETS.values():
+            yield f"{path}: {problem['msg']}"
+            continue
+        where = f" ({given[path].where})" if path in given else ""
+        yield f"{path} is {problem['input']!r}{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _from_file(file: Path | None) -> dict[str, _Given]:
+    if file is None:
+        return {}
+    try:
+        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not YAML: {error}") from error
+    found: dict[str, _Given] = {}
+    if root is None:
+        return found
+    for section, section_node, line in _entries(root, file, "the file"):
+        if section in SECRETS.values() or section.upper() in SECRETS:
+            raise ConfigError(
+                f"{file} line {line}: {section!r} is a secret; give it as {section.upper()} in the environment"
+            )
+        if section not in SECTIONS:
+            known = _nearest_path(section) if section in _keys() else _nearest(section, SECTIONS)
+            raise ConfigError(f"{file} line {line}: unknown section {section!r}{known}")
+        for key, node, key_line in _entries(section_node, file, f"{section!r}"):
+            path = f"{section}.{key}"
+            if key not in SECTIONS[section].model_fields:
+                raise ConfigError(f"{file} line {key_line}: unknown key {path!r}{_nearest_path(path)}")
+            found[path] = _Given(_construct(node, file, path), f"{file} line {key_line}")
+    return found
+
+
+def _entries(node: yaml.Node, file: Path, what: str) -> Iterator[tuple[str, yaml.Node, int]]:
+    """Key, value and line of a mapping; an empty section has none, a key given twice is an error."""
+    line = node.start_mark.line + 1
+    if isinstance(node, yaml.ScalarNode) and not node.value.strip():
+        return
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"{file} line {line}: {what} must hold 'key: value' lines")
+    seen: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        key, line = str(key_node.value), key_node.start_mark.line + 1
+        if key in seen:
+            raise ConfigError(f"{file}: key {key!r} is given twice, on lines {seen[key]} and {line}; keep one of them")
+        seen[key] = line
+        yield key, value_node, line
+
+
+def _construct(node: yaml.Node, file: Path, path: str) -> Any:
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_object(node, deep=True)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file} line {node.start_mark.line + 1}: {path} has no plain value: {error}") from error
+    finally:
+        loader.dispose()
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+    found: dict[str, _Given] = {}
+    known = {f"{PREFIX}{path.replace('.', '__')}".upper(): path for path in _paths()}
+    for name in sorted(environ):
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper in OTHER_VARIABLES or upper.startswith(TEST_PREFIX):
+            continue
+        path = known.get(upper)
+        if path is None:
+            raise ConfigError(f"unknown environment variable {name}{_nearest(upper, [*known, *OTHER_VARIABLES])}")
+        found[path] = _Given(_from_text(path, environ[name]), f"environment variable {name}")
+    return found
+
+
+def _from_overrides(overrides: Sequence[str]) -> dict[str, _Given]:
+    found: dict[str, _Given] = {}
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        path = path.strip()
+        if not equals:
+            raise ConfigError(f"--set {text!r} is not section.key=value")
+        if path in SECRETS.values():
+            raise ConfigError(f"--set {path}: a secret; give it as {path.upper()} in the environment")
+        if path not in _paths():
+            raise ConfigError(f"--set {text!r}: unknown key {path!r}{_nearest_path(path)}")
+        found[path] = _Given(_from_text(path, value.strip()), f"--set {path}")
+    return found
+
+
+def _from_text(path: str, text: str) -> Any:
+    """A value as pydantic takes it: comma lists for sequences, ``null`` where None is allowed, else the text itself."""
+    section, _, key = path.partition(".")
+    kinds = _kinds(SECTIONS[section].model_fields[key].annotation)
+    if type(None) in kinds and text.lower() in {"", "null", "none"}:
+        return None
+    if tuple in kinds:
+        inner = text.removeprefix("[").removesuffix("]")
+        return [part.strip().strip("\"'") for part in inner.split(",") if part.strip()]
+    return text
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The alternatives of an annotation; a tuple type counts as `tuple`."""
+    if get_origin(annotation) is tuple:
+        return {tuple}
+    arguments = get_args(annotation)
+    return set().union(*(_kinds(argument) for argument in arguments)) if arguments else {annotation}
+
+
+def _paths() -> list[str]:
+    return [f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields]
+
+
+def _keys() -> set[str]:
+    return {path.rpartition(".")[2] for path in _paths()}
+
+
+def _nearest_path(path: str) -> str:
+    key = path.rpartition(".")[2]
+    same = [known for known in _paths() if known.endswith(f".{key}")]
+    return f"; did you mean {same[0]!r}?" if same else _nearest(path, _paths())
+
+
+def _nearest(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else f"; known are {', '.join(known)}"
