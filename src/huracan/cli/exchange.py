@@ -1,15 +1,15 @@
 """`huracan exchange serve`."""
 
 from pathlib import Path
+from typing import Any
 
-from huracan.domain.time import parse_iso
 from huracan.errors import ConfigError
 
 
 def serve_exchange(
     *,
     candles: Path | None,
-    world: str | None,
+    world: Any,
     port: int,
     coins: int,
     days: int,
@@ -17,6 +17,7 @@ def serve_exchange(
     now: str | None,
     tick: bool,
     book: Path | None,
+    faults: Path | None,
 ) -> None:
     """Serve until interrupted; exactly one of `candles` and `world` must be given."""
     if (candles is None) == (world is None):
@@ -29,7 +30,7 @@ def serve_exchange(
         coins=coins,
         days=days,
         seed=seed,
-        now_ms=None if now is None else parse_iso(now),
+        now=now,
         book=book,
     )
-    serve(source, port=port, tick=tick, stress_file=None)
+    serve(source, port=port, tick=tick, stress_file=None, faults_file=faults)

@@ -92,12 +92,22 @@ def exchange_serve(
     now: Annotated[str | None, typer.Option("--now", help="ISO instant at which the exchange stands still.")] = None,
     tick: Annotated[bool, typer.Option("--tick", help="Let the clock run.")] = False,
     book: Annotated[Path | None, typer.Option("--book", help="Recorded bookTicker array.")] = None,
+    faults: Annotated[Path | None, typer.Option("--faults", help="JSON list of faults to inject.")] = None,
 ) -> None:
     """Serve recorded candles or a simulated world; the first line on stdout is JSON with the URLs."""
     from huracan.cli.exchange import serve_exchange
 
     serve_exchange(
-        candles=candles, world=world, port=port, coins=coins, days=days, seed=seed, now=now, tick=tick, book=book
+        candles=candles,
+        world=world,
+        port=port,
+        coins=coins,
+        days=days,
+        seed=seed,
+        now=now,
+        tick=tick,
+        book=book,
+        faults=faults,
     )
 
 

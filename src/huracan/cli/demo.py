@@ -1,0 +1,151 @@
+"""`huracan demo`: a simulated exchange, a whole night against it, champions, a report, and one prediction by Hamilton."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huracan.cli.output import print_json
+from huracan.errors import ConfigError, UpstreamError
+
+WORLDS = ("demo", "null")
+COINS = 16
+START_SECONDS = 60.0
+
+
+def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: bool) -> int:
+    """Run the demo and print it; returns the exit status."""
+    if world not in WORLDS:
+        raise ConfigError(f"--world {world!r} is not one of {', '.join(WORLDS)}")
+    folder = (out or Path("demo")).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with private_trust(folder), exchange(world, days, seed) as urls:
+        from huracan.cli.night import execute, report
+
+        result = execute(demo_config(folder, urls, world), as_json=as_json)
+        if not result["success"]:
+            return report(result, as_json=as_json)
+        extra = demo_verdict(result, world, days, seed)
+        extra["prediction"] = first_prediction(result)
+        extra["seconds"] = time.monotonic() - started
+        if as_json:
+            print_json({**extra, "summary": result["summary"], "report": result["report"], "store": result["store"]})
+        else:
+            from huracan.cli.tables import print_demo
+
+            print_demo(result, extra)
+    return 0
+
+
+@contextmanager
+def private_trust(folder: Path) -> Iterator[None]:
+    """Keys, trust and state of the demo in its own folder, so that it never touches the user's."""
+    names = {
+        "HURACAN_KEYS_DIR": folder / "keys",
+        "HURACAN_TRUSTED_ROOT": folder / "trust" / "root.json",
+        "HURACAN_STATE_DIR": folder / "state",
+    }
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({name: str(path) for name, path in names.items()})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def exchange(world: str, days: int, seed: int, coins: int = COINS) -> Iterator[dict[str, Any]]:
+    """A replay exchange in its own process; yields the URLs of its first line and stops it afterwards."""
+    command = [
+        sys.executable, "-m", "huracan.cli.main", "exchange", "serve", "--world", world,
+        "--coins", str(coins), "--days", str(days), "--seed", str(seed),
+    ]  # fmt: skip
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603 - our own command
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                errors.seek(0)
+                raise UpstreamError(f"the simulated exchange did not start: {errors.read()[-2000:]}")
+            yield json.loads(line)
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def demo_config(folder: Path, urls: dict[str, Any], world: str) -> Any:
+    """The configuration of a run against the simulated exchange: defaults, its URLs and its stress table."""
+    from huracan.app import TrainingPipelineConfig
+    from huracan.features.names import SPECS
+    from huracan.settings import load_settings
+
+    overrides = [
+        f"binance.rest_url={urls['rest']}",
+        f"binance.futures_url={urls['futures']}",
+        f"binance.archive_url={urls['archive']}",
+        f"promotion.stress_table={urls['stress']}",
+    ]
+    if world == "demo":
+        published = [spec.name for spec in SPECS if spec.need == "taker"]
+        overrides.append(f"training.leak_exempt={json.dumps(published)}")
+    return TrainingPipelineConfig.from_settings(load_settings(None, overrides, os.environ), workdir=folder)
+
+
+def demo_verdict(result: dict[str, Any], world: Any, days: int, seed: int) -> dict[str, Any]:
+    """What the night found against what the world's maker knows."""
+    from huracan.worlds.simulated import simulate
+    from huracan.worlds.spec import WorldSpec, regular_bases
+
+    truth = simulate(WorldSpec(name=world, coins=COINS, days=days, seed=seed)).truth()
+    planted = set(truth["planted"])
+    regular = set(regular_bases(COINS))
+    by_horizon: dict[str, dict[str, Any]] = {}
+    for horizon in result["horizons"]:
+        champions = {row["coin"] for row in result["champions"].values() if row["horizon"] == horizon}
+        by_horizon[horizon] = {
+            "planted": sorted(champions & planted),
+            "others": sorted((champions & regular) - planted),
+        }
+    return {
+        "world": world,
+        "seed": seed,
+        "days": days,
+        "truth": truth,
+        "regular": sorted(regular),
+        "champions_by_horizon": by_horizon,
+    }
+
+
+def first_prediction(result: dict[str, Any]) -> dict[str, Any] | None:
+    """Hamilton's answer for one champion (else one candidate) on the last features of the night."""
+    from huracan.hamilton import HamiltonInterface
+
+    chosen = next(iter(result["champions"].values()), None) or next(iter(result["candidates"].values()), None)
+    if chosen is None:
+        return None
+    hamilton = HamiltonInterface(model_base_path=result["store"], allow_candidates=True)
+    features = chosen["live_features"]
+    prediction = hamilton.predict(chosen["coin"], chosen["horizon"], features)
+    return {
+        "coin": chosen["coin"],
+        "horizon": chosen["horizon"],
+        "direction": prediction.direction,
+        "edge_bps": prediction.edge_bps,
+        "net_edge_bps": prediction.net_edge_bps,
+        "confidence": prediction.confidence,
+        "position_fraction": prediction.position_fraction,
+        "blocked_reason": prediction.blocked_reason,
+        "equals_training": prediction.edge_bps == chosen["live"]["edge_bps"],
+    }

@@ -1,0 +1,74 @@
+"""`huracan explain COIN [H]`: the latest night's verdict on a coin, in words."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huracan.cli.output import number, print_json
+from huracan.errors import ConfigError
+
+
+def latest_summary(workdir: Path | None) -> dict[str, Any]:
+    """The newest summary below a workdir; ConfigError where no night has been run."""
+    folder = (workdir or Path("huracan-work")) / "summaries"
+    files = sorted(folder.glob("*_summary*.json"))
+    if not files:
+        raise ConfigError(f"no summary in {folder}; run a night first, or give its folder with --workdir")
+    summary: dict[str, Any] = json.loads(files[-1].read_bytes())
+    return summary
+
+
+def explain_coin(workdir: Path | None, coin: str, horizon: str | None, *, as_json: bool) -> int:
+    """Print why a coin has, or has not, a champion; status 2 when the night did not know the coin."""
+    summary = latest_summary(workdir)
+    name = _resolve(summary, coin)
+    champions = [row for row in summary["champions"] if row["coin"] == name and horizon in {None, row["horizon"]}]
+    skips = [row for row in summary["skipped"] if row["coin"] == name and horizon in {None, row["horizon"]}]
+    if not champions and not skips:
+        raise ConfigError(f"the night of {summary['data_cutoff']} does not know {coin} {horizon or ''}".rstrip())
+    pools = {row["pool"] for row in summary["pools"] if name in row["members"]}
+    lineages = [
+        row for row in summary["evidence"] if row["pool"] in pools and horizon in {None, row["horizon"]}
+    ]
+    if as_json:
+        print_json({"coin": name, "champions": champions, "skipped": skips, "evidence": lineages})
+        return 0
+    _print(summary, name, champions, skips, lineages)
+    return 0
+
+
+def _resolve(summary: dict[str, Any], coin: str) -> str:
+    known = {row["coin"] for row in summary["skipped"]} | {row["coin"] for row in summary["champions"]}
+    wanted = coin.replace("/", "").partition(":")[0]
+    for name in (coin, *(wanted.removesuffix(quote) for quote in ("USDT", "USDC", "FDUSD"))):
+        if name in known:
+            return name
+    return coin
+
+
+def _print(
+    summary: dict[str, Any],
+    coin: str,
+    champions: list[dict[str, Any]],
+    skips: list[dict[str, Any]],
+    lineages: list[dict[str, Any]],
+) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{coin}[/bold], night of {summary['data_cutoff']}")
+    for row in champions:
+        console.print(
+            f"  {row['horizon']}: [green]champion[/green] v{row['version']}, net edge "
+            f"{number(row['edge_after_cost_bps'])} bps a round trip after costs ({row['status']})"
+        )
+    for row in skips:
+        seen = f" measured {number(row['measured'], 3)}, wanted {number(row['wanted'], 3)}" if row["measured"] is not None else ""
+        console.print(f"  {row['horizon']}: step {row['step']} {row['code']}: {row['reason']}.{seen}", markup=False)
+    for row in lineages:
+        missing = "never at this pace" if row["nights_missing"] is None else f"{row['nights_missing']:.0f} nights missing"
+        console.print(
+            f"  pool {row['pool']} {row['horizon']} {row['recipe']}: e {number(row['e'], 2)} of {number(row['needed'], 0)}, "
+            f"{row['status']}, {missing}",
+            markup=False,
+        )

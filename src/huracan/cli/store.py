@@ -1,0 +1,147 @@
+"""Commands that look into a store through Hamilton: list, show, verify, predict; and `keys init`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huracan.cli.output import number, print_json
+from huracan.errors import ConfigError, HuracanError
+
+DEFAULT_STORE = Path("huracan-work") / "store"
+
+
+def open_hamilton(store: Path | None, *, allow_candidates: bool = True) -> Any:
+    """Hamilton over a store's root; ConfigError where there is none."""
+    from huracan.hamilton import HamiltonInterface
+
+    path = store or DEFAULT_STORE
+    if not (path / "metadata").is_dir():
+        raise ConfigError(f"{path} holds no metadata/ folder; give the store's root with --store (a run prints it)")
+    return HamiltonInterface(model_base_path=str(path), allow_candidates=allow_candidates)
+
+
+def list_champions(store: Path | None, *, as_json: bool) -> int:
+    """Print the current set."""
+    hamilton = open_hamilton(store)
+    rows = [row for row in hamilton.list_models()]
+    blocked = hamilton.get_do_not_trade_list()
+    if as_json:
+        print_json({"models": rows, "do_not_trade": blocked})
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{len(rows)} models, {len(blocked)} coins not to trade")
+    for name in ("coin", "horizon", "status", "version", "net edge bps", "Sharpe", "e-value"):
+        table.add_column(name, justify="left" if name in {"coin", "horizon", "status"} else "right")
+    for row in rows:
+        table.add_row(
+            row["coin"],
+            row["horizon"],
+            row["status"],
+            f"v{row['version']}",
+            number(row.get("net_edge_bps")),
+            number(row.get("sharpe_ratio"), 2),
+            number(row.get("e_value"), 2),
+        )
+    Console().print(table)
+    return 0
+
+
+def show_champion(store: Path | None, coin: str, horizon: str, *, as_json: bool) -> int:
+    """Print one model's metadata and manifest."""
+    hamilton = open_hamilton(store)
+    model, metadata = hamilton.load_model(coin, horizon)
+    body = {
+        "metadata": metadata,
+        "engines": list(model.engines),
+        "features": list(model.feature_names),
+        "decision": model.decision,
+    }
+    if as_json:
+        print_json(body)
+        return 0
+    from rich.console import Console
+    from rich.pretty import Pretty
+
+    Console().print(Pretty(body))
+    return 0
+
+
+def verify_store(store: Path | None, *, as_json: bool) -> int:
+    """Load every model of the current set, golden rows included; status 1 when one is refused."""
+    hamilton = open_hamilton(store)
+    good, bad = [], []
+    for row in hamilton.list_models():
+        try:
+            hamilton.load_model(row["coin"], row["horizon"])
+            good.append(f"{row['coin']}_{row['horizon']}")
+        except HuracanError as error:
+            bad.append({"model": f"{row['coin']}_{row['horizon']}", "code": error.code, "error": str(error)})
+    if as_json:
+        print_json({"verified": good, "refused": bad})
+    else:
+        from rich.console import Console
+
+        console = Console()
+        console.print(f"[green]{len(good)} verified[/green], {len(bad)} refused")
+        for row in bad:
+            console.print(f"  {row['model']}: {row['code']} {row['error']}", markup=False)
+    return 1 if bad else 0
+
+
+def read_features(path: Path) -> dict[str, float]:
+    """Features from a JSON object; ConfigError for anything else."""
+    from huracan.domain.strict import strict_json
+
+    try:
+        value = strict_json(path.read_bytes(), 1 << 20)
+    except (OSError, HuracanError, ValueError) as error:
+        raise ConfigError(f"--features {path}: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"--features {path}: wanted a JSON object of feature name to number, saw {type(value).__name__}")
+    return value
+
+
+def predict_once(
+    store: Path | None, coin: str, horizon: str, features: Path, *, allow_candidates: bool, as_json: bool
+) -> int:
+    """Print one prediction."""
+    hamilton = open_hamilton(store, allow_candidates=allow_candidates)
+    prediction = hamilton.predict(coin, horizon, read_features(features))
+    if as_json:
+        print_json(prediction)
+        return 0
+    from rich.console import Console
+
+    Console().print(json.dumps(_brief(prediction), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _brief(prediction: Any) -> dict[str, Any]:
+    names = (
+        "coin", "horizon", "direction", "confidence", "edge_bps", "net_edge_bps", "score", "regime",
+        "position_fraction", "version", "stale", "blocked_reason",
+    )  # fmt: skip
+    return {name: getattr(prediction, name) for name in names}
+
+
+def init_signing_keys(*, as_json: bool) -> int:
+    """Create keys and trust them; says where they are and what to move away."""
+    import os
+
+    from huracan.adapters.keys import init_keys, keys_folder
+
+    folder = keys_folder(os.environ)
+    keys = init_keys(folder, os.environ.get("HURACAN_ROOT_PASSPHRASE"))
+    body = {"folder": str(folder), "root_protected": keys.root_protected, "trusted_root": str(keys.trusted_root_path)}
+    if as_json:
+        print_json(body)
+        return 0
+    from rich.console import Console
+
+    console = Console()
+    console.print(f"keys in {folder}\ntrusted root in {keys.trusted_root_path}", markup=False)
+    if not keys.root_protected:
+        console.print("[yellow]the root key is unprotected: set HURACAN_ROOT_PASSPHRASE, or move it away[/yellow]")
+    return 0
