@@ -1,0 +1,81 @@
+"""Derived files under content keys, on a local folder; the same calls work on any object store."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.store import LocalStore
+
+from huracan.adapters.disk import is_disk_full
+from huracan.errors import ConfigError, DiskFullError, PublishError
+
+_STAGING: Final = ".staging"
+
+
+class LocalArtefacts:
+    """An ArtefactStore in a folder: a key is visible only with all its bytes on the disk, and never changes.
+
+    Bytes are staged, synced and then renamed to a key that must not exist, so a kill or a power cut leaves no torn
+    artefact behind. Keys are relative paths of plain segments.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = Path(folder).absolute()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._store = LocalStore(self._folder)
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes, or None."""
+        try:
+            return bytes(obstore.get(self._store, _checked(key)).bytes())
+        except (NotFoundError, FileNotFoundError):
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store bytes under a key; a key that exists keeps its bytes. Raises DiskFullError, PublishError."""
+        wanted, staged = _checked(key), f"{_STAGING}/{uuid4().hex}"
+        if (self._folder / wanted).exists():
+            return
+        try:
+            obstore.put(self._store, staged, data, use_multipart=False)
+            _sync(self._folder / staged)
+            obstore.rename(self._store, staged, wanted, overwrite=False)
+        except (AlreadyExistsError, FileExistsError):
+            obstore.delete(self._store, staged)
+        except (BaseError, OSError) as error:
+            (self._folder / staged).unlink(missing_ok=True)
+            kind = DiskFullError if is_disk_full(error) else PublishError
+            message = f"artefact {key!r} ({len(data)} bytes) could not be written to {self._folder}: {error}"
+            raise kind(message) from error
+
+    def list(self, prefix: str) -> list[str]:
+        """Keys that start with the prefix, sorted."""
+        folder = prefix.rpartition("/")[0]
+        chunks = obstore.list(self._store, prefix=folder or None)
+        keys = (str(meta["path"]) for chunk in chunks for meta in chunk)
+        return sorted(key for key in keys if key.startswith(prefix) and not key.startswith(f"{_STAGING}/"))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Forget keys; unknown ones are no error."""
+        for key in keys:
+            (self._folder / _checked(key)).unlink(missing_ok=True)
+
+
+def _checked(key: str) -> str:
+    parts = key.split("/")
+    if any(part in {"", ".", ".."} or "#" in part or "\0" in part for part in parts) or parts[0] == _STAGING:
+        message = f"artefact key {key!r} is not a relative path of plain segments"
+        raise ConfigError(message)
+    return key
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
