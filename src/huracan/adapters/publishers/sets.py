@@ -1,0 +1,394 @@
+"""Publish a champion set as one step: immutable files first, then lists, then the one pointer.
+
+A crash anywhere before the pointer leaves the old set, with orphans that the next publication replaces.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, Protocol, runtime_checkable
+
+from huracan.adapters.keys import KeySet
+from huracan.adapters.publishers.metadata import Versions, signed_metadata
+from huracan.domain.bundle import (
+    MANIFEST_FILE,
+    MAX_MANIFEST,
+    MAX_SET,
+    ChampionSet,
+    DoNotTrade,
+    Manifest,
+    RankRow,
+    SetMember,
+    bundle_folder,
+)
+from huracan.domain.ids import canonical_json, result_key, sha256_hex
+from huracan.errors import BundleFormatError, BundleSignatureError, HuracanError, PublishError
+from huracan.export.plan import BundleFiles, numbered, plan_bundle, same_content
+from huracan.export.trust import TIMESTAMP_PATH, TrustedTree, checked_bytes, read_signed, set_path, verify_tree
+from huracan.ports import Publisher
+
+KEEP_VERSIONS: Final = 14
+"""Versions of each champion, and sets, that stay listed: any of them can be rolled back to."""
+
+_MANIFEST_PATH = re.compile(r"(models/[^/]+/[^/]+)/v([1-9][0-9]*)/manifest\.json")
+_SET_PATH = re.compile(r"sets/([1-9][0-9]*)\.json")
+_METADATA_PATH = re.compile(r"metadata/([1-9][0-9]*)\.(?:targets|snapshot)\.json")
+
+
+@runtime_checkable
+class Preflight(Protocol):
+    """A publisher that can say beforehand whether the space suffices."""
+
+    def preflight(self, needed_bytes: int) -> None:
+        """Raise DiskFullError unless the bytes fit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFacts:
+    """What a set says of its run; `extras` is any JSON."""
+
+    run_id: str
+    data_cutoff_ms: int
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedMember:
+    """What happened to one (coin, horizon): a new version, or the newest kept."""
+
+    coin: str
+    horizon: str
+    version: int
+    status: Literal["champion", "candidate"]
+    action: Literal["new", "kept"]
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedSet:
+    """A set that readers see now. `dropped` are members asked to be kept whose files did not verify any more."""
+
+    version: int
+    members: dict[str, PublishedMember]
+    dropped: dict[str, str]
+
+
+def publish_set(
+    publisher: Publisher,
+    keys: KeySet,
+    champions: Sequence[BundleFiles],
+    facts: SetFacts,
+    *,
+    wall_clock_ms: int,
+    do_not_trade: Sequence[DoNotTrade] = (),
+    keep: Iterable[tuple[str, str]] = (),
+) -> PublishedSet:
+    """Write bundles, sign the set of `champions` and `keep`, move the pointer.
+
+    `keep` names (coin, horizon) pairs whose newest set member stays as it is. A bundle whose content equals the newest
+    signed version gets no new one. The metadata are signed anew even when nothing changed. Raises PublishError
+    (DiskFullError, LockedError, FencedError among them); whatever is raised, the old set stands.
+    """
+    old = signed_tree(publisher, keys)
+    files = dict(old.files) if old else {}
+    newest = _newest_versions(files)
+    members: dict[str, PublishedMember] = {}
+    instruments: dict[str, str] = {}
+    ranking: list[RankRow] = []
+    if isinstance(publisher, Preflight):
+        publisher.preflight(sum(len(data) for bundle in champions for data in bundle.files.values()))
+    for bundle in champions:
+        key = result_key(bundle.coin, bundle.horizon)
+        if key in members:
+            raise PublishError(f"{key}: two bundles in one set")
+        members[key] = _publish_bundle(publisher, bundle, newest.get(_folder(bundle), 0), files)
+        instruments[key] = bundle.manifest.instrument
+        ranking += bundle.ranking
+    kept, dropped = _kept_members(publisher, old, [pair for pair in keep if result_key(*pair) not in members], files)
+    for key, member in kept.items():
+        members[key] = _as_published(member)
+        instruments[key] = member.instrument
+    ranking += [row for row in (old.current.ranking if old else []) if result_key(row.coin, row.horizon) in kept]
+    number = (old.seen.targets if old else 0) + 1
+    current = ChampionSet(
+        version=number,
+        origin=number,
+        run_id=facts.run_id,
+        data_cutoff_ms=facts.data_cutoff_ms,
+        signed_ms=wall_clock_ms,
+        members={
+            key: SetMember(
+                coin=member.coin,
+                horizon=member.horizon,
+                version=member.version,
+                status=member.status,
+                instrument=instruments[key],
+            )
+            for key, member in members.items()
+        },
+        ranking=ranking,
+        do_not_trade=list(do_not_trade),
+        extras=dict(facts.extras),
+    )
+    _sign(publisher, keys, old, current, files)
+    return PublishedSet(version=number, members=members, dropped=dropped)
+
+
+def resign_set(publisher: Publisher, keys: KeySet, *, wall_clock_ms: int) -> PublishedSet:
+    """Sign the current set anew (after a key rotation, or to renew its expiry); PublishError when there is none."""
+    tree = _existing(publisher, keys)
+    return _sign_again(publisher, keys, tree, tree.current, wall_clock_ms)
+
+
+def rollback_set(publisher: Publisher, keys: KeySet, *, wall_clock_ms: int, to: int | None = None) -> PublishedSet:
+    """Sign an earlier set as a new version: `to`, else the newest before the current members' set that differs.
+
+    Raises PublishError when no such set is listed any more.
+    """
+    tree = _existing(publisher, keys)
+    listed = sorted((int(match[1]) for path in tree.files if (match := _SET_PATH.fullmatch(path))), reverse=True)
+    wanted = [to] if to is not None else [number for number in listed if number < tree.current.origin]
+    for number in wanted:
+        if number not in listed:
+            raise PublishError(f"set {number} is not listed; known sets: {listed}")
+        earlier = ChampionSet.from_bytes(read_signed(_reader(publisher), tree.files, set_path(number), MAX_SET))
+        if to is not None or (earlier.origin == number and earlier.members != tree.current.members):
+            return _sign_again(publisher, keys, tree, earlier, wall_clock_ms)
+    raise PublishError(f"no earlier set differs from the current one (set {tree.current.version})")
+
+
+def prune_unlisted(publisher: Publisher, keys: KeySet) -> list[str]:
+    """Delete bundle versions, sets and metadata older than everything listed; returns what was deleted.
+
+    Newer ones are left alone: they are orphans of a crashed run, or of one that publishes right now.
+    """
+    tree = signed_tree(publisher, keys)
+    if tree is None:
+        return []
+    newest = _newest_versions(tree.files)
+    doomed: set[str] = set()
+    for path in publisher.list(""):
+        if path in tree.files:
+            continue
+        if (match := re.match(r"(models/[^/]+/[^/]+)/v([1-9][0-9]*)/", path)) is not None:
+            folder, version = match[1], int(match[2])
+            listed = f"{folder}/v{version}/{MANIFEST_FILE}" in tree.files
+            if not listed and version < newest.get(folder, 0):
+                doomed.add(f"{folder}/v{version}")
+        elif (match := _SET_PATH.fullmatch(path) or _METADATA_PATH.fullmatch(path)) is not None and int(
+            match[1]
+        ) <= min(tree.seen.targets, tree.seen.snapshot) - KEEP_VERSIONS:
+            doomed.add(path)
+    for path in sorted(doomed):
+        publisher.delete_tree(path)
+    return sorted(doomed)
+
+
+def publish_summary(publisher: Publisher, summary: Mapping[str, Any], *, wall_clock_ms: int) -> str:
+    """Write ``summaries/{YYYYMMDD_HHMMSS}_summary.json``, numbered where one of that second exists; returns the path."""
+    stamp = datetime.fromtimestamp(wall_clock_ms // 1000, tz=UTC).strftime("%Y%m%d_%H%M%S")
+    data = canonical_json(dict(summary))
+    path, number = f"summaries/{stamp}_summary.json", 1
+    while (existing := publisher.read(path)) is not None and existing != data:
+        number += 1
+        path = f"summaries/{stamp}_{number}_summary.json"
+    publisher.write_new(path, data)
+    return path
+
+
+def signed_tree(publisher: Publisher, keys: KeySet) -> TrustedTree | None:
+    """The tree as published before, verified, because what stands in a store may not be ours; None when empty.
+
+    A rotation that was not published yet left metadata of the root before; that one is accepted then.
+    """
+    read = _reader(publisher)
+    present = [
+        data for number, data in enumerate(keys.roots, 1) if publisher.read(f"metadata/{number}.root.json") == data
+    ]
+    problem: HuracanError | None = None
+    for count in (len(present), len(present) - 1):
+        if count < 1:
+            continue
+        hidden = f"metadata/{count + 1}.root.json"
+        try:
+            return verify_tree(
+                lambda path, limit, hidden=hidden: None if path == hidden else read(path, limit),  # type: ignore[misc]
+                present[count - 1],
+            )
+        except (BundleSignatureError, BundleFormatError) as error:
+            problem = problem or error
+    if problem is None and publisher.read(TIMESTAMP_PATH) is None:
+        return None
+    raise PublishError(
+        f"the store's metadata are not signed by the keys in {keys.folder} ({problem or 'unknown root'}); nothing was"
+        " written. Use the keys it was made with, or an empty store."
+    ) from problem
+
+
+def _folder(bundle: BundleFiles) -> str:
+    return bundle_folder(bundle.coin, bundle.horizon, 0).removesuffix("/v0")
+
+
+def _publish_bundle(
+    publisher: Publisher, bundle: BundleFiles, newest: int, files: dict[str, tuple[str, int]]
+) -> PublishedMember:
+    coin, horizon = bundle.coin, bundle.horizon
+    version, action = newest, "kept"
+    if newest == 0 or not _unchanged(publisher, bundle, newest, files):
+        version, action = newest + 1, "new"
+        folder = bundle_folder(coin, horizon, version)
+        if publisher.list(folder):
+            publisher.delete_tree(folder)
+        manifest = numbered(bundle.manifest, version).to_bytes()
+        for path, data in plan_bundle(coin, horizon, version, {**bundle.files, MANIFEST_FILE: manifest}).items():
+            publisher.write_new(path, data)
+        files[f"{folder}/{MANIFEST_FILE}"] = (sha256_hex(manifest), len(manifest))
+    return PublishedMember(
+        coin=coin,
+        horizon=horizon,
+        version=version,
+        status=bundle.manifest.status,
+        action="new" if action == "new" else "kept",
+        path=bundle_folder(coin, horizon, version),
+    )
+
+
+def _unchanged(publisher: Publisher, bundle: BundleFiles, version: int, files: Mapping[str, tuple[str, int]]) -> bool:
+    try:
+        old = _whole_bundle(publisher, bundle.coin, bundle.horizon, version, files)
+    except (BundleSignatureError, BundleFormatError):
+        return False
+    return same_content(bundle.manifest, old)
+
+
+def _whole_bundle(
+    publisher: Publisher, coin: str, horizon: str, version: int, files: Mapping[str, tuple[str, int]]
+) -> Manifest:
+    read, folder = _reader(publisher), bundle_folder(coin, horizon, version)
+    manifest = Manifest.from_bytes(read_signed(read, files, f"{folder}/{MANIFEST_FILE}", MAX_MANIFEST))
+    for name, entry in manifest.files.items():
+        checked_bytes(read, f"{folder}/{name}", entry.sha256, entry.size, entry.size)
+    return manifest
+
+
+def _kept_members(
+    publisher: Publisher,
+    old: TrustedTree | None,
+    pairs: Sequence[tuple[str, str]],
+    files: Mapping[str, tuple[str, int]],
+) -> tuple[dict[str, SetMember], dict[str, str]]:
+    kept: dict[str, SetMember] = {}
+    dropped: dict[str, str] = {}
+    for coin, horizon in pairs:
+        key = result_key(coin, horizon)
+        member = old.current.members.get(key) if old else None
+        if member is None:
+            dropped[key] = "the current set has no such member"
+            continue
+        try:
+            _whole_bundle(publisher, coin, horizon, member.version, files)
+        except (BundleSignatureError, BundleFormatError) as error:
+            dropped[key] = str(error)
+        else:
+            kept[key] = member
+    return kept, dropped
+
+
+def _sign_again(
+    publisher: Publisher, keys: KeySet, tree: TrustedTree, source: ChampionSet, wall_clock_ms: int
+) -> PublishedSet:
+    number = tree.seen.targets + 1
+    current = source.model_copy(update={"version": number, "origin": source.origin, "signed_ms": wall_clock_ms})
+    _sign(publisher, keys, tree, current, dict(tree.files))
+    members = {key: _as_published(member) for key, member in current.members.items()}
+    return PublishedSet(version=number, members=members, dropped={})
+
+
+def _sign(
+    publisher: Publisher,
+    keys: KeySet,
+    old: TrustedTree | None,
+    current: ChampionSet,
+    files: dict[str, tuple[str, int]],
+) -> None:
+    data = current.to_bytes()
+    files = _listed(files, current)
+    files[set_path(current.version)] = (sha256_hex(data), len(data))
+    before = Versions(
+        targets=old.seen.targets if old else 0,
+        snapshot=old.seen.snapshot if old else 0,
+        timestamp=old.seen.timestamp if old else 0,
+    )
+    versions = replace(before, targets=before.targets + 1, snapshot=before.snapshot + 1, timestamp=before.timestamp + 1)
+    metadata = signed_metadata(files, versions, keys.online, wall_clock_ms=current.signed_ms)
+    pointer = metadata.pop(TIMESTAMP_PATH)
+    # `replace`, because a crashed run may have left files of the same numbers that no pointer ever named.
+    publisher.replace(set_path(current.version), data)
+    for path, content in metadata.items():
+        publisher.replace(path, content)
+    for number, root in enumerate(keys.roots, start=1):
+        if publisher.read(f"metadata/{number}.root.json") != root:
+            publisher.write_new(f"metadata/{number}.root.json", root)
+    publisher.replace(TIMESTAMP_PATH, pointer)
+
+
+def _listed(files: Mapping[str, tuple[str, int]], current: ChampionSet) -> dict[str, tuple[str, int]]:
+    """Signed files that stay listed: the last 14 versions of each champion, those of the current set, the last sets."""
+    in_use = {f"{bundle_folder(m.coin, m.horizon, m.version)}/{MANIFEST_FILE}" for m in current.members.values()}
+    newest = _newest_versions(files)
+    if not in_use <= files.keys():
+        raise PublishError(f"bundles of the set are not listed any more: {sorted(in_use - files.keys())[:5]}")
+    kept: dict[str, tuple[str, int]] = {}
+    for path, entry in files.items():
+        manifest, earlier = _MANIFEST_PATH.fullmatch(path), _SET_PATH.fullmatch(path)
+        recent = manifest is not None and int(manifest[2]) > newest[manifest[1]] - KEEP_VERSIONS
+        recent |= earlier is not None and int(earlier[1]) > current.version - KEEP_VERSIONS
+        if recent or path in in_use:
+            kept[path] = entry
+    return kept
+
+
+def _newest_versions(files: Iterable[str]) -> dict[str, int]:
+    newest: dict[str, int] = {}
+    for path in files:
+        match = _MANIFEST_PATH.fullmatch(path)
+        if match is not None:
+            newest[match[1]] = max(newest.get(match[1], 0), int(match[2]))
+    return newest
+
+
+def _existing(publisher: Publisher, keys: KeySet) -> TrustedTree:
+    tree = signed_tree(publisher, keys)
+    if tree is None:
+        raise PublishError("nothing was ever published to this store")
+    return tree
+
+
+def _as_published(member: SetMember) -> PublishedMember:
+    return PublishedMember(
+        coin=member.coin,
+        horizon=member.horizon,
+        version=member.version,
+        status=member.status,
+        action="kept",
+        path=bundle_folder(member.coin, member.horizon, member.version),
+    )
+
+
+def _reader(publisher: Publisher) -> "_Reader":
+    return _Reader(publisher)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A publisher as the trust chain reads it: with a limit."""
+
+    publisher: Publisher
+
+    def __call__(self, path: str, limit: int) -> bytes | None:
+        data = self.publisher.read(path)
+        if data is not None and len(data) > limit:
+            raise BundleFormatError(f"{path}: {len(data)} bytes, at most {limit} allowed")
+        return data
