@@ -60,39 +60,63 @@ def forest_forecasts(x: F64, feature: I64, threshold: F64, left: I64, right: I64
 
 
 @kernel
+def weigh_votes(
+    direction: F64, edges: F64, confidence: F64, weight: F64, penalty: F64, penalty_weight: float
+) -> tuple[F64, F64, F64]:
+    """Score S in [-1, 1], edge in bps and confidence in [0, 1] for each row of votes; all shape (n,).
+
+    direction (n, E): +1, -1 or 0 (hold). edges (n, E): signed, bps. confidence (n, E) in [0, 1]: 0 = no view, and then
+    direction and edge are not read. weight (n, E) >= 0. penalty (n,): correlation penalty 0..1.
+
+    With ``A = sum(w c d) / sum(w c)`` (agreement) and ``C = sum(w c c) / sum(w c)`` (strength),
+    ``S = A * C * (1 - penalty_weight * penalty)``, the edge is the same weighted mean of the edges, and the confidence
+    is the share of the weight that stands on the stronger side. No voters: zeros.
+    """
+    n, n_engines = confidence.shape
+    score, edge, agreed = np.zeros(n), np.zeros(n), np.zeros(n)
+    for row in range(n):
+        total, sided, signed, strength, money = 0.0, 0.0, 0.0, 0.0, 0.0
+        for engine in range(n_engines):
+            c = confidence[row, engine]
+            if not c > 0.0:
+                continue
+            wc = weight[row, engine] * c
+            total += wc
+            strength += wc * c
+            d = direction[row, engine]
+            if d != 0.0:
+                sided += wc
+                signed += wc if d > 0.0 else -wc
+                money += wc * edges[row, engine]
+        if total > 0.0:
+            agreement = signed / total
+            score[row] = agreement * (strength / total) * (1.0 - penalty_weight * penalty[row])
+            edge[row] = money / total
+            agreed[row] = 0.5 * (sided / total + abs(agreement))
+    return score, edge, agreed
+
+
+@kernel
 def vote(edges: F64, weight: F64, cost_bps: F64, penalty: F64, penalty_weight: float) -> tuple[F64, F64, F64]:
     """Score S in [-1, 1], edge in bps and confidence in [0, 1] for each row; all shape (n,).
 
     edges (n, E): calibrated edges in bps, NaN = abstains, 0 = holds. weight (n, E) >= 0. cost_bps (n,): one round
     trip. penalty (n,): correlation penalty 0..1.
 
-    An engine's confidence is ``c = |e| / (|e| + cost)``: how much of edge plus cost is edge. With
-    ``A = sum(w c sign(e)) / sum(w c)`` (agreement) and ``C = sum(w c c) / sum(w c)`` (strength),
-    ``S = A * C * (1 - penalty_weight * penalty)``, the edge is the same weighted mean of e, and the confidence
-    ``(1 + |A|) / 2`` is the weight that agrees. An engine without a view thus dilutes nothing, and a
-    confident dissenter counts in full. No voters: zeros.
+    An engine's confidence is ``c = |e| / (|e| + cost)``: how much of edge plus cost is edge; the rest is
+    `weigh_votes`. The confidence that comes out is ``(1 + |A|) / 2``, the weight that agrees. An engine without
+    a view thus dilutes nothing, and a confident dissenter counts in full.
     """
     n, n_engines = edges.shape
-    score, edge, confidence = np.zeros(n), np.zeros(n), np.zeros(n)
+    direction, confidence = np.zeros((n, n_engines)), np.zeros((n, n_engines))
     for row in range(n):
-        total, signed, strength, money = 0.0, 0.0, 0.0, 0.0
         for engine in range(n_engines):
             e = edges[row, engine]
             if np.isnan(e) or e == 0.0:
                 continue
-            size = abs(e)
-            c = size / (size + cost_bps[row])
-            wc = weight[row, engine] * c
-            total += wc
-            signed += wc if e > 0 else -wc
-            strength += wc * c
-            money += wc * e
-        if total > 0.0:
-            agreement = signed / total
-            score[row] = agreement * (strength / total) * (1.0 - penalty_weight * penalty[row])
-            edge[row] = money / total
-            confidence[row] = 0.5 * (1.0 + abs(agreement))
-    return score, edge, confidence
+            direction[row, engine] = 1.0 if e > 0.0 else -1.0
+            confidence[row, engine] = abs(e) / (abs(e) + cost_bps[row])
+    return weigh_votes(direction, edges, confidence, weight, penalty, penalty_weight)
 
 
 @kernel

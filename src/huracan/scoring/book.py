@@ -1,0 +1,125 @@
+"""From the rows of a walk to the panel, whole days and round trips; every sum of money is the same one."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from huracan.domain.frames import DAILY_SCHEMA, PANEL_SCHEMA, TRADE_SCHEMA
+from huracan.domain.time import DAY_MS
+from huracan.scoring.walk import CLOSE, END, STOP, TURN, Walk
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+REASONS = {CLOSE: "closed", TURN: "turned", STOP: "stopped", END: "end"}
+
+COST_COLUMNS = ("fees_bps", "spread_bps", "impact_bps", "funding_bps")
+"""Parts of a round trip's cost, bps of notional, that a trip frame has after TRADE_SCHEMA."""
+
+
+def panel_frame(walked: Walk) -> pl.DataFrame:
+    """The rows of a walk as PANEL_SCHEMA."""
+    columns = ("position", "return_bps", "funding_bps", "fee_bps", "spread_bps", "impact_bps")
+    data = {"time": walked.row_time, **{name: walked.rows[:, j] for j, name in enumerate(columns)}}
+    return pl.DataFrame({**data, "open_trade": walked.row_trip}, schema=PANEL_SCHEMA)
+
+
+def daily_frame(panel: pl.DataFrame, first_day: int, valid: Mask) -> pl.DataFrame:
+    """DAILY_SCHEMA for `valid.size` whole days from `first_day`; a row of the panel belongs to the day it stands in.
+
+    The panel ends with the mark that closes the last day. Days without a position are zero and kept.
+    """
+    time = panel["time"].to_numpy()
+    inside = slice(0, max(len(time) - 1, 0))  # the last row closes the last day and belongs to none
+    day = time[inside] // DAY_MS - first_day
+    position = panel["position"].to_numpy()
+    turnover = np.abs(np.diff(position, prepend=0.0))[inside]
+
+    def total(values: F64) -> F64:
+        sums: F64 = np.bincount(day, weights=values, minlength=valid.size)[: valid.size].astype(np.float64)
+        return sums
+
+    def column(name: str) -> F64:
+        return panel[name].to_numpy()[inside]
+
+    held, elapsed = position[inside], np.diff(time).astype(np.float64)
+    gross, funding = total(held * column("return_bps")), total(held * column("funding_bps"))
+    fees = total(turnover * column("fee_bps"))
+    spread = total(turnover * column("spread_bps"))
+    impact = total(turnover * column("impact_bps"))
+    span = total(elapsed)
+    return pl.DataFrame(
+        {
+            "day": np.arange(first_day, first_day + valid.size),
+            "net_bps": gross - fees - spread - impact - funding,
+            "gross_bps": gross,
+            "fees_bps": fees,
+            "spread_bps": spread,
+            "impact_bps": impact,
+            "funding_bps": funding,
+            "turnover": total(turnover),
+            "exposure": total(np.abs(held) * elapsed) / np.where(span > 0.0, span, 1.0),
+            "valid": valid,
+        },
+        schema=DAILY_SCHEMA,
+    )
+
+
+def trip_frame(walked: Walk, forecast_bps: F64, score: F64, regime: I64) -> pl.DataFrame:
+    """Round trips: TRADE_SCHEMA, then COST_COLUMNS. forecast, score and regime are per decision.
+
+    Per trip, ``position * net_bps`` is what it added to the panel, in bps of capital.
+    """
+    size = walked.trip_rolls.size
+    notional = np.abs(walked.trip[:, 0])
+    gross, funding = _held(walked, 1, size), _held(walked, 2, size)
+    parts = [_paid(walked, column, size) for column in (3, 4, 5)]
+    per_notional = {
+        name: values / np.where(notional > 0.0, notional, 1.0)
+        for name, values in zip(COST_COLUMNS, [*parts, funding], strict=True)
+    }
+    cost = sum(per_notional.values(), np.zeros(size))
+    earned = gross / np.where(notional > 0.0, notional, 1.0)
+    decision = walked.trip_decision
+    trades = pl.DataFrame(
+        {
+            "entry_time": walked.trip_entry_time,
+            "exit_time": walked.trip_exit_time,
+            "side": np.sign(walked.trip[:, 0]).astype(np.int64),
+            "position": notional,
+            "entry_price": walked.trip[:, 1],
+            "exit_price": walked.trip[:, 2],
+            "gross_bps": earned,
+            "cost_bps": cost,
+            "net_bps": earned - cost,
+            "rolls": walked.trip_rolls,
+            "forecast_bps": forecast_bps[decision],
+            "score": score[decision],
+            "regime": regime[decision],
+            "reason": [REASONS[int(code)] for code in walked.trip_reason],
+        },
+        schema=TRADE_SCHEMA,
+    )
+    return trades.with_columns([pl.Series(name, values) for name, values in per_notional.items()])
+
+
+def _held(walked: Walk, column: int, size: int) -> F64:
+    """Position times a row's value, summed over the rows of each trip; bps of capital."""
+    inside = walked.row_trip >= 0
+    earned = walked.rows[inside, 0] * walked.rows[inside, column]
+    sums: F64 = np.bincount(walked.row_trip[inside], weights=earned, minlength=size).astype(np.float64)
+    return sums
+
+
+def _paid(walked: Walk, column: int, size: int) -> F64:
+    """A cost per unit of turnover, charged to the trip that ends at a row and the one that starts there."""
+    trip, position, rate = walked.row_trip, np.abs(walked.rows[:, 0]), walked.rows[:, column]
+    before, before_size = np.roll(trip, 1), np.roll(position, 1)
+    before[:1], before_size[:1] = -1, 0.0
+    ends = (before >= 0) & (before != trip)
+    starts = (trip >= 0) & (before != trip)
+    closing = np.bincount(before[ends], weights=rate[ends] * before_size[ends], minlength=size)
+    opening = np.bincount(trip[starts], weights=rate[starts] * position[starts], minlength=size)
+    sums: F64 = (closing + opening).astype(np.float64)
+    return sums

@@ -1,0 +1,177 @@
+"""The pool: equal capital in every member, net and gross exposure capped at every moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from huracan.domain.frames import DAILY_SCHEMA, empty
+from huracan.domain.results import PoolResult
+from huracan.domain.time import DAY_MS
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+FEWEST_VALID = 0.8
+SUMS = ("gross_bps", "fees_bps", "spread_bps", "impact_bps", "funding_bps", "turnover", "exposure")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    """The pool's scale as a step function: `factor[i]` from `time[i]` to the next; 1 before the first."""
+
+    time: I64
+    factor: F64
+
+    def at(self, times: I64) -> F64:
+        """Factor in force at each time."""
+        padded = np.concatenate(([1.0], self.factor))
+        return padded[np.searchsorted(self.time, times, side="right")]
+
+
+def pool_result(
+    pool: str,
+    horizon: str,
+    recipe_id: str,
+    panels: Mapping[str, pl.DataFrame],
+    dailies: Mapping[str, pl.DataFrame],
+    *,
+    net_cap: float,
+    gross_cap: float,
+) -> PoolResult:
+    """Daily results of a pool in bps of its capital: the mean over the members whose day is valid.
+
+    `panels` (PANEL_SCHEMA) and `dailies` (DAILY_SCHEMA; `day` and `valid` are read) by coin. Whenever the mean position
+    leaves the caps (fractions of capital), all positions are scaled down pro rata, and what that trades pays
+    costs at the members' rates of the moment. A member without a price at that moment shares its return pro rata
+    in time. Days with fewer than 80% valid members are invalid. Memory: changes of position x members.
+    """
+    coins = tuple(sorted(panels))
+    first, valid = _validity(coins, dailies)
+    if not valid.size:
+        daily = empty(DAILY_SCHEMA)
+    else:
+        scale = _scale(coins, panels, first, valid, net_cap, gross_cap)
+        number = np.maximum(valid.sum(axis=1), 1)
+        sums = np.zeros((len(SUMS), valid.shape[0]))
+        for index, coin in enumerate(coins):
+            sums += _member(panels[coin], first, valid.shape[0], scale) * valid[:, index]
+        daily = _daily(first, sums / number, valid)
+    return PoolResult(
+        pool=pool,
+        horizon=horizon,
+        recipe_id=recipe_id,
+        members=coins,
+        daily=daily,
+        net_cap=net_cap,
+        gross_cap=gross_cap,
+    )
+
+
+def stress_costs(daily: pl.DataFrame, multiple: float = 1.5) -> pl.DataFrame:
+    """The same days at `multiple` times the fees, spread and impact; funding is not a cost of turnover and stays."""
+    paid = ("fees_bps", "spread_bps", "impact_bps")
+    dearer = daily.with_columns([pl.col(name) * multiple for name in paid])
+    net = pl.col("gross_bps") - pl.sum_horizontal(*paid) - pl.col("funding_bps")
+    return dearer.with_columns(net.alias("net_bps"))
+
+
+def _validity(coins: tuple[str, ...], dailies: Mapping[str, pl.DataFrame]) -> tuple[int, Mask]:
+    """First day and which member's day is valid, shape (days, members); a day a member does not report is not."""
+    known = [dailies[coin] for coin in coins if dailies[coin].height]
+    if not known:
+        return 0, np.zeros((0, len(coins)), dtype=np.bool_)
+    first = min(int(frame["day"][0]) for frame in known)
+    last = max(int(frame["day"][-1]) for frame in known)
+    valid = np.zeros((last - first + 1, len(coins)), dtype=np.bool_)
+    for index, coin in enumerate(coins):
+        valid[dailies[coin]["day"].to_numpy() - first, index] = dailies[coin]["valid"].to_numpy()
+    return first, valid
+
+
+def _scale(
+    coins: tuple[str, ...],
+    panels: Mapping[str, pl.DataFrame],
+    first: int,
+    valid: Mask,
+    net_cap: float,
+    gross_cap: float,
+) -> _Scale:
+    """Factor that keeps the mean position of the valid members inside both caps, at every change of any position."""
+    midnights = (first + np.arange(valid.shape[0] + 1)) * DAY_MS
+    changes = [_changes(panels[coin]) for coin in coins]
+    times = np.unique(np.concatenate([midnights, *(time for time, _ in changes)]))
+    day = np.clip(times // DAY_MS - first, 0, valid.shape[0] - 1)
+    number = np.maximum(valid.sum(axis=1), 1)[day]
+    net, gross = np.zeros(times.size), np.zeros(times.size)
+    for index, (time, position) in enumerate(changes):
+        held = np.concatenate(([0.0], position))[np.searchsorted(time, times, side="right")]
+        held = held * valid[day, index]
+        net += held
+        gross += np.abs(held)
+    factor = np.minimum(_fit(np.abs(net) / number, net_cap), _fit(gross / number, gross_cap))
+    moved = np.flatnonzero(np.diff(factor, prepend=1.0) != 0.0)
+    return _Scale(time=times[moved], factor=factor[moved])
+
+
+def _fit(exposure: F64, cap: float) -> F64:
+    over = exposure > cap * (1.0 + 1e-12)
+    factor: F64 = np.where(over, cap / np.where(over, exposure, 1.0), 1.0)
+    return factor
+
+
+def _changes(panel: pl.DataFrame) -> tuple[I64, F64]:
+    """Times and values of a member's position where it changes; flat from its last row on."""
+    time, position = panel["time"].to_numpy(), panel["position"].to_numpy().copy()
+    position[-1:] = 0.0
+    moved = np.flatnonzero(np.diff(position, prepend=0.0) != 0.0)
+    return time[moved], position[moved]
+
+
+def _member(panel: pl.DataFrame, first: int, n_days: int, scale: _Scale) -> F64:
+    """SUMS of one member by day, shape (len(SUMS), n_days), at the pool's scale."""
+    time = panel["time"].to_numpy()
+    if time.size < 2:
+        return np.zeros((len(SUMS), n_days))
+    inner = scale.time[(scale.time > time[0]) & (scale.time < time[-1])]
+    grid = np.union1d(time, inner)
+    row = np.searchsorted(time, grid[:-1], side="right") - 1
+    elapsed = np.diff(grid).astype(np.float64)
+    length = np.diff(time).astype(np.float64)[row]
+
+    def column(name: str) -> F64:
+        return panel[name].to_numpy()[row]
+
+    held = column("position") * scale.at(grid[:-1])
+    part = held * (elapsed / length)
+    turnover = np.abs(np.diff(held, prepend=0.0))
+    day = time[row] // DAY_MS - first
+    inside = (day >= 0) & (day < n_days)
+
+    def total(values: F64) -> F64:
+        sums: F64 = np.bincount(day[inside], weights=values[inside], minlength=n_days).astype(np.float64)
+        return sums
+
+    span = total(elapsed)
+    return np.vstack(
+        [
+            total(part * column("return_bps")),
+            total(turnover * column("fee_bps")),
+            total(turnover * column("spread_bps")),
+            total(turnover * column("impact_bps")),
+            total(part * column("funding_bps")),
+            total(turnover),
+            total(np.abs(held) * elapsed) / np.where(span > 0.0, span, 1.0),
+        ]
+    )
+
+
+def _daily(first: int, mean: F64, valid: Mask) -> pl.DataFrame:
+    columns = dict(zip(SUMS, mean, strict=True))
+    net = mean[0] - mean[1] - mean[2] - mean[3] - mean[4]
+    enough = valid.sum(axis=1) >= FEWEST_VALID * valid.shape[1]
+    days = np.arange(first, first + valid.shape[0])
+    return pl.DataFrame({"day": days, "net_bps": net, **columns, "valid": enough}, schema=DAILY_SCHEMA)

@@ -1,0 +1,261 @@
+"""Simulated trading of one consensus path on one coin's bars, with every cost: a scorecard."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from huracan.domain.frames import HALT, PANIC, REPAIRED, TRADE_SCHEMA, Bars, FeatureFrame, LabelledSet
+from huracan.domain.recipe import Recipe
+from huracan.domain.results import ConsensusPath, Scorecard
+from huracan.domain.time import DAY_MS, MINUTE_MS, Horizon
+from huracan.errors import DataError
+from huracan.scoring.book import daily_frame, panel_frame, trip_frame
+from huracan.scoring.capacity import capacity_quote
+from huracan.scoring.costs import fees_bps, known_liquidity
+from huracan.scoring.events import event_frame
+from huracan.scoring.metrics import scorecard_metrics
+from huracan.scoring.round_trips import round_trip_costs
+from huracan.scoring.walk import STOP, BarArrays, DecisionArrays, FundingArrays, Walk, WalkRules, walk
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+MISSING_SHARE = 0.05
+"""A day that lacks more than this share of its bars is void."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """A scorecard and what was done when: `events` has EVENT_SCHEMA, one row per enter, roll, close, turn, stop."""
+
+    card: Scorecard
+    events: pl.DataFrame
+
+
+def simulate(
+    path: ConsensusPath,
+    bars: Bars,
+    labels: LabelledSet,
+    features: FeatureFrame,
+    recipe: Recipe,
+    horizon: Horizon,
+    *,
+    allow_short: bool,
+    start_day: int,
+    end_day: int,
+    coin: str,
+) -> Scorecard:
+    """Scorecard of `simulate_decisions`, without its events."""
+    return simulate_decisions(
+        path,
+        bars,
+        labels,
+        features,
+        recipe,
+        horizon,
+        allow_short=allow_short,
+        start_day=start_day,
+        end_day=end_day,
+        coin=coin,
+    ).card
+
+
+def simulate_decisions(
+    path: ConsensusPath,
+    bars: Bars,
+    labels: LabelledSet,
+    features: FeatureFrame,
+    recipe: Recipe,
+    horizon: Horizon,
+    *,
+    allow_short: bool,
+    start_day: int,
+    end_day: int,
+    coin: str,
+) -> Simulation:
+    """Trade the path over the whole UTC days start_day..end_day, flat at the start.
+
+    Fills are those of the labels, which are known long before the label's outcome. A day is closed by the next day's first real price, so the last day is scored
+    only when that price is known: a day's result never changes afterwards. An open position is cut off there with
+    reason ``end``, at no cost. Raises DataError when a decision of the path has no row of features or labels,
+    and CostUnknownError when a valid row has no spread or volume.
+    """
+    real = _real(bars)
+    last_day = _last_closed_day(bars, real, end_day)
+    decisions = _decisions(path, bars, real, labels, features)
+    walked = walk(
+        _bar_arrays(bars, real),
+        decisions,
+        _funding(bars, recipe),
+        _rules(recipe, horizon, features.instrument.market, allow_short=allow_short),
+        start_day,
+        last_day,
+    )
+    panel = panel_frame(walked)
+    valid = _valid_days(bars, real, start_day, last_day)
+    daily = daily_frame(panel, start_day, valid)
+    trips = trip_frame(walked, decisions.edge_bps, decisions.score, path.frame["regime"].to_numpy())
+    trades = trips.select(list(TRADE_SCHEMA))
+    capacity = _capacity(trips, decisions, recipe)
+    card = Scorecard(
+        coin=coin,
+        horizon=str(horizon),
+        recipe_id=recipe.id,
+        panel=panel,
+        daily=daily,
+        trades=trades,
+        metrics=scorecard_metrics(daily, trades, capacity),
+        costs=round_trip_costs(trips),
+        notes=_notes(bars, recipe, walked),
+    )
+    return Simulation(card=card, events=event_frame(walked, path.frame, coin, str(horizon), recipe.id))
+
+
+def _real(bars: Bars) -> Mask:
+    flags = bars.frame["flags"].to_numpy()
+    volume = bars.frame["volume"].to_numpy()
+    real: Mask = ((flags & (REPAIRED | HALT)) == 0) & (volume > 0.0)
+    return real
+
+
+def _last_closed_day(bars: Bars, real: Mask, end_day: int) -> int:
+    times = bars.frame["open_time"].to_numpy()[real]
+    newest = int(times[-1]) // DAY_MS if times.size else -1
+    return min(end_day, newest - 1)
+
+
+def _bar_arrays(bars: Bars, real: Mask) -> BarArrays:
+    frame = bars.frame
+    return BarArrays(
+        time=np.ascontiguousarray(frame["open_time"].to_numpy()),
+        open=np.ascontiguousarray(frame["open"].to_numpy()),
+        close=np.ascontiguousarray(frame["close"].to_numpy()),
+        real=real,
+        panic=(frame["flags"].to_numpy() & PANIC) != 0,
+    )
+
+
+def _decisions(
+    path: ConsensusPath, bars: Bars, real: Mask, labels: LabelledSet, features: FeatureFrame
+) -> DecisionArrays:
+    known_liquidity(features)
+    sides = features.frame.select("decision_time", "sigma_day_bps", "spread_bps", "volume_day_quote", "valid")
+    fills = labels.frame.select("decision_time", "fill_time", pl.lit(value=True).alias("labelled"))
+    joined = (
+        path.frame.lazy()
+        .join(sides.lazy(), on="decision_time", how="left", maintain_order="left")
+        .join(fills.lazy(), on="decision_time", how="left", maintain_order="left")
+        .collect()
+    )
+    lost = joined["valid"].is_null() | joined["labelled"].is_null()
+    if joined.height != path.frame.height or lost.any():
+        raise DataError(
+            f"{bars.instrument.id}: {lost.sum()} of {path.frame.height} decisions have no row of features or labels, or "
+            "several: all three must come from the same decisions"
+        )
+
+    def column(name: str) -> F64:
+        return np.ascontiguousarray(joined[name].cast(pl.Float64).to_numpy())
+
+    score, edge, cost = column("score"), column("edge_bps"), column("cost_bps")
+    sigma = column("sigma_day_bps")
+    usable = np.isfinite(score) & np.isfinite(edge) & np.isfinite(cost) & np.isfinite(sigma)
+    return DecisionArrays(
+        bar=_fill_bars(joined["fill_time"], bars, real),
+        ok=joined["valid"].to_numpy() & usable,
+        score=score,
+        edge_bps=edge,
+        confidence=column("confidence"),
+        cost_bps=cost,
+        threshold=column("threshold"),
+        sigma_day_bps=sigma,
+        half_spread_bps=0.5 * column("spread_bps"),
+        volume_day_quote=column("volume_day_quote"),
+    )
+
+
+def _fill_bars(fill_time: pl.Series, bars: Bars, real: Mask) -> I64:
+    """Index of the bar whose open fills each decision, -1 = none; raises DataError for one that could not fill."""
+    times = bars.frame["open_time"].to_numpy()
+    wanted = fill_time.fill_null(-1).to_numpy()
+    index = np.searchsorted(times, wanted).astype(np.int64)
+    inside = np.minimum(index, max(times.size - 1, 0))
+    filled = wanted >= 0
+    wrong = filled & ((times[inside] != wanted) | ~real[inside]) if times.size else filled
+    if wrong.any():
+        raise DataError(
+            f"{bars.instrument.id}: {int(wrong.sum())} fills (first at {int(wanted[wrong][0])}) are not at the open of a "
+            "real bar: labels and bars must come from the same data"
+        )
+    return np.where(filled, index, -1).astype(np.int64)
+
+
+def _funding(bars: Bars, recipe: Recipe) -> FundingArrays:
+    unknown = bars.instrument.market == "um" and not bars.funding_known
+    return FundingArrays(
+        time=np.ascontiguousarray(bars.funding["funding_time"].to_numpy()),
+        rate_bps=bars.funding["rate"].to_numpy() * 1e4,
+        worst_per_ms=recipe.costs.worst_funding_bps_per_day / DAY_MS if unknown else 0.0,
+    )
+
+
+def _rules(recipe: Recipe, horizon: Horizon, market: str, *, allow_short: bool) -> WalkRules:
+    costs, sizing = recipe.costs, recipe.sizing
+    return WalkRules(
+        horizon_ms=horizon.ms,
+        horizon_days=horizon.days,
+        allow_short=allow_short,
+        cost_multiple=sizing.entry_cost_multiple,
+        min_edge_bps=sizing.min_edge_after_cost_bps,
+        min_confidence=sizing.min_confidence,
+        per_trade_risk=sizing.per_trade_risk,
+        leverage_cap=sizing.leverage_cap,
+        sigma_floor=sizing.sigma_floor_day_bps,
+        largest=sizing.largest_position(horizon),
+        stop_bps=sizing.daily_loss_stop * 1e4,
+        fee_bps=fees_bps(costs, market)[1],
+        panic_multiple=costs.panic_spread_multiple,
+        impact_y=costs.impact_y,
+        capital_quote=costs.capital_quote,
+    )
+
+
+def _valid_days(bars: Bars, real: Mask, first_day: int, last_day: int) -> Mask:
+    """Days whose data are whole: enough bars of the exchange, and at least one real price."""
+    n_days = max(last_day - first_day + 1, 0)
+    day = bars.frame["open_time"].to_numpy() // DAY_MS - first_day
+    inside = (day >= 0) & (day < n_days)
+    delivered = inside & ((bars.frame["flags"].to_numpy() & REPAIRED) == 0)
+    arrived = np.bincount(day[delivered], minlength=n_days)
+    traded = np.bincount(day[inside & real], minlength=n_days)
+    expected = DAY_MS // bars.interval_ms
+    valid: Mask = (arrived >= (1.0 - MISSING_SHARE) * expected) & (traded > 0)
+    return valid
+
+
+def _capacity(trips: pl.DataFrame, decisions: DecisionArrays, recipe: Recipe) -> float | None:
+    """Profit-maximising notional at the mean net edge before impact; None without round trips."""
+    if trips.is_empty() or not decisions.ok.any():
+        return None
+    edge = float((trips["net_bps"] + trips["impact_bps"]).to_numpy().mean())
+    sigma = float(np.median(decisions.sigma_day_bps[decisions.ok]))
+    volume = float(np.median(decisions.volume_day_quote[decisions.ok]))
+    capacity = capacity_quote(edge, sigma, volume, recipe.costs.impact_y)
+    return capacity if np.isfinite(capacity) else None
+
+
+def _notes(bars: Bars, recipe: Recipe, walked: Walk) -> tuple[str, ...]:
+    notes = []
+    if bars.interval_ms != MINUTE_MS:
+        minutes = bars.interval_ms // MINUTE_MS
+        notes.append(f"bars of {minutes} minutes: a fill is the next bar's open, stops look at bar closes only")
+    if bars.instrument.market == "um" and not bars.funding_known:
+        worst = recipe.costs.worst_funding_bps_per_day
+        notes.append(f"funding unknown: {worst:g} bps a day charged to the side held")
+    stops = int((walked.action_kind == STOP).sum())
+    if stops:
+        notes.append(f"daily loss stop closed {stops} positions")
+    return tuple(notes)

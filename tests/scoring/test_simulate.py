@@ -1,0 +1,400 @@
+"""The simulated trader against a slow diary, and every rule of trading by an example."""
+
+import sys
+from collections import defaultdict
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from huracan.domain.frames import HALT, PANIC, REPAIRED
+from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
+from huracan.errors import DataError
+from huracan.scoring import decision_events, simulate, simulate_decisions
+from huracan.scoring import walk as walk_module
+from huracan.stats.decide import position_fraction, wants_entry
+
+START_DAY = 20454
+
+
+def diary(case, start_day, end_day, *, allow_short):
+    """Equity by the units held, bar by bar, settlement by settlement: daily net bps and trips, without any panel."""
+    sizing, costs = case.recipe.sizing, case.recipe.costs
+    fee = {market: taker for market, _, taker in costs.fees_bps}[case.bars.instrument.market]
+    real = [
+        bar
+        for bar in case.bars.frame.iter_rows(named=True)
+        if not bar["flags"] & (REPAIRED | HALT) and bar["volume"] > 0 and bar["open_time"] >= start_day * DAY_MS
+    ]
+    end_day = min(end_day, real[-1]["open_time"] // DAY_MS - 1) if real else start_day - 1
+    fills = dict(zip(case.labels.frame["decision_time"], case.labels.frame["fill_time"], strict=True))
+    rows = {row["decision_time"]: row for row in case.features.frame.iter_rows(named=True)}
+    by_fill = {}
+    for row in case.path.frame.iter_rows(named=True):
+        if fills[row["decision_time"]] is not None:
+            by_fill[fills[row["decision_time"]]] = {**row, **rows[row["decision_time"]]}
+    settlements = list(case.bars.funding.select("funding_time", "rate").iter_rows())
+    worst = (
+        costs.worst_funding_bps_per_day if case.bars.instrument.market == "um" and not case.bars.funding_known else 0.0
+    )
+
+    state = {
+        "units": 0.0,
+        "position": 0.0,
+        "equity": 0.0,
+        "day_start": 0.0,
+        "due": 0,
+        "half": 0.0,
+        "sigma": 0.0,
+        "v": 1.0,
+    }
+    daily, trips, now, last_price, last_time = defaultdict(float), [], start_day, None, None
+    stopped_day, pending, used = -1, False, 0
+
+    def pass_time(until, price):
+        nonlocal last_price, last_time, used
+        if last_price is not None:
+            state["equity"] += state["units"] * (price - last_price) * 1e4
+            state["equity"] -= abs(state["position"]) * worst * (until - last_time) / DAY_MS
+        while used < len(settlements) and settlements[used][0] <= until:
+            if last_time is not None and settlements[used][0] > last_time:
+                state["equity"] -= state["position"] * settlements[used][1] * 1e4
+            used += 1
+        last_price, last_time = price, until
+
+    def trade(new, price, panic):
+        size = abs(new - state["position"])
+        half = state["half"] * (costs.panic_spread_multiple if panic else 1)
+        impact = costs.impact_y * state["sigma"] * np.sqrt(size * costs.capital_quote / state["v"])
+        state["equity"] -= size * (fee + half + impact)
+        state["position"], state["units"] = new, new / price
+
+    def mark(day, time, price):
+        nonlocal now
+        if last_price is not None:
+            pass_time(time, price)
+            daily[day - 1] = state["equity"] - state["day_start"]
+        else:
+            pass_time(time, price)
+        state["day_start"], state["units"], now = state["equity"], state["position"] / price, day
+
+    first = True
+    last_close = None
+    for bar in real:
+        time, day = bar["open_time"], bar["open_time"] // DAY_MS
+        if first:
+            mark(day, time, bar["open"])
+            first = False
+        while now < day and now <= end_day:
+            step = now + 1
+            mark(step, time if step == day else step * DAY_MS, bar["open"] if step == day else last_close)
+        if now > end_day:
+            break
+        last_close = bar["close"]
+        pass_time(time, bar["open"])
+        panic = bool(bar["flags"] & PANIC)
+        decision = by_fill.get(time)
+        if decision and decision["valid"]:
+            state.update(
+                half=decision["spread_bps"] / 2, sigma=decision["sigma_day_bps"], v=decision["volume_day_quote"]
+            )
+        if pending:
+            trips[-1]["reason"] = "stopped"
+            trade(0.0, bar["open"], panic)
+            pending = False
+        elif decision:
+            side = 0
+            if decision["valid"] and stopped_day < day:
+                side = wants_entry.py_func(
+                    decision["score"],
+                    decision["edge_bps"],
+                    decision["confidence"],
+                    decision["cost_bps"],
+                    decision["threshold"],
+                    sizing.entry_cost_multiple,
+                    sizing.min_edge_after_cost_bps,
+                    sizing.min_confidence,
+                    allow_short,
+                )
+            wanted = 0.0
+            if side:
+                wanted = side * position_fraction.py_func(
+                    decision["score"],
+                    decision["threshold"],
+                    decision["sigma_day_bps"],
+                    case.horizon.days,
+                    sizing.per_trade_risk,
+                    sizing.leverage_cap,
+                    sizing.sigma_floor_day_bps,
+                    sizing.largest_position(case.horizon),
+                )
+            held = state["position"]
+            if held == 0 and wanted != 0:
+                trade(wanted, bar["open"], panic)
+                trips.append({"entry": time, "reason": "end", "rolls": 0})
+                state["due"] = time + case.horizon.ms
+            elif held != 0 and time >= state["due"]:
+                if decision["valid"] and decision["edge_bps"] * held > 0:
+                    trips[-1]["rolls"] += 1
+                    state["due"] = time + case.horizon.ms
+                elif wanted * held < 0:
+                    trips[-1]["reason"] = "turned"
+                    trade(wanted, bar["open"], panic)
+                    trips.append({"entry": time, "reason": "end", "rolls": 0})
+                    state["due"] = time + case.horizon.ms
+                else:
+                    trips[-1]["reason"] = "closed"
+                    trade(0.0, bar["open"], panic)
+        at_close = state["equity"] - state["day_start"] + state["units"] * (bar["close"] - bar["open"]) * 1e4
+        if stopped_day < day and at_close <= -sizing.daily_loss_stop * 1e4:
+            stopped_day = day
+            pending = state["position"] != 0
+    return {day: daily.get(day, 0.0) for day in range(start_day, end_day + 1)}, trips
+
+
+def run(case, *, allow_short=True, start=0, end=None):
+    last = START_DAY + int(case.days) - 1 if end is None else START_DAY + end
+    return simulate_decisions(
+        *case.arguments, allow_short=allow_short, start_day=START_DAY + start, end_day=last, coin="SOL"
+    )
+
+
+def contributions(card):
+    return float((card.trades["position"] * card.trades["net_bps"]).sum())
+
+
+def panel_money(card):
+    panel = card.panel
+    turnover = panel["position"].diff().fill_null(panel["position"].first()).abs() if panel.height else pl.Series([0.0])
+    earned = panel["position"] * (panel["return_bps"] - panel["funding_bps"])
+    return float((earned - turnover * (panel["fee_bps"] + panel["spread_bps"] + panel["impact_bps"])).sum())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    horizon=st.sampled_from(["1h", "4h", "1d"]),
+    missing=st.sampled_from([0.0, 0.03, 0.4]),
+    stop=st.sampled_from([0.025, 0.002]),
+    market=st.sampled_from(["um", "spot"]),
+    funding_known=st.booleans(),
+    interval=st.sampled_from([1, 15]),
+    start=st.integers(0, 1),
+)
+def test_simulation_equals_a_slow_diary_and_all_sums_agree(
+    case, seed, horizon, missing, stop, market, funding_known, interval, start
+):
+    world = case(
+        seed=seed,
+        days=3 if interval == 15 else 2,
+        horizon=horizon,
+        stop=stop,
+        market=market,
+        missing=missing,
+        funding_known=funding_known,
+        interval_minutes=interval,
+        jump=0.004 if interval == 15 else 0.001,
+    )
+    card = run(world, allow_short=market == "um", start=start).card
+    daily, trips = diary(world, START_DAY + start, START_DAY + int(world.days) - 1, allow_short=market == "um")
+    assert card.daily["day"].to_list() == list(daily)
+    np.testing.assert_allclose(card.daily["net_bps"].to_numpy(), list(daily.values()), atol=1e-9, rtol=1e-9)
+    assert card.trades["entry_time"].to_list() == [trip["entry"] for trip in trips]
+    assert card.trades["reason"].to_list() == [trip["reason"] for trip in trips]
+    assert card.trades["rolls"].to_list() == [trip["rolls"] for trip in trips]
+    total = float(card.daily["net_bps"].sum())
+    assert panel_money(card) == pytest.approx(total, abs=1e-9)
+    assert contributions(card) == pytest.approx(total, abs=1e-9)
+    assert (card.panel["time"].diff().drop_nulls() > 0).all()
+
+
+def test_compiled_walk_equals_its_plain_twin(case, monkeypatch):
+    world = case(seed=5, days=3, stop=0.003, missing=0.02)
+    fast = run(world).card
+    for name in ("_wanted", "_decide", "_accrue", "_funded", "impact_bps", "walk"):
+        monkeypatch.setattr(walk_module, name, getattr(walk_module, name).py_func)
+    monkeypatch.setattr(sys.modules["huracan.scoring.simulate"], "walk", walk_module.walk)
+    slow = run(world).card
+    assert fast.panel.equals(slow.panel)
+    assert fast.trades.equals(slow.trades)
+
+
+def steady(case, side=1.0, days=3, **options):
+    n = days * 24
+    return case(days=days, scores=np.full(n, 0.9 * side), edges=np.full(n, 60.0 * side), missing=0.0, **options)
+
+
+def test_a_position_rolls_over_without_cost_while_the_forecast_keeps_its_side(case):
+    card = run(steady(case, stop=1.0)).card
+    assert card.trades.height == 1
+    trade = card.trades.row(0, named=True)
+    assert trade["reason"] == "end"
+    assert trade["rolls"] > 20
+    assert card.daily["fees_bps"].to_list()[1:] == [0.0] * (card.daily.height - 1)
+    assert card.daily["turnover"].sum() == pytest.approx(trade["position"])
+
+
+def test_a_position_closes_when_the_forecast_falls_silent_and_turns_when_the_other_side_is_wanted(case):
+    edges = [60.0] * 3 + [0.0] * 3 + [60.0] * 3 + [-60.0] * 63
+    world = case(days=3, scores=np.sign(edges) * 0.9, edges=edges, stop=1.0)
+    simulation = run(world)
+    assert simulation.card.trades["reason"].to_list() == ["closed", "turned", "end"]
+    assert simulation.card.trades["side"].to_list() == [1, 1, -1]
+    kinds = [event.action for event in decision_events(simulation.events)]
+    assert kinds[:7] == ["enter", "roll", "roll", "close", "enter", "roll", "roll"]
+    assert kinds[7] == "turn"
+    assert simulation.events["net_edge_bps"].drop_nulls().len() == len(kinds)
+
+
+def test_a_weak_forecast_of_the_other_side_closes_but_does_not_turn(case):
+    edges = [60.0] * 2 + [-1.0] * 70
+    card = run(case(days=3, scores=np.sign(edges) * 0.9, edges=edges, stop=1.0)).card
+    assert card.trades["reason"].to_list() == ["closed"]
+
+
+def test_a_position_is_held_until_its_label_ends_even_when_forecasts_change(case):
+    edges = [60.0] + [-60.0] * 71
+    card = run(case(days=3, horizon="4h", scores=np.sign(edges) * 0.9, edges=edges, stop=1.0)).card
+    first = card.trades.row(0, named=True)
+    assert first["exit_time"] - first["entry_time"] == 4 * HOUR_MS
+
+
+def test_spot_never_goes_short(case):
+    world = steady(case, side=-1.0, market="spot")
+    assert run(world, allow_short=False).card.trades.is_empty()
+
+
+def falling(case, **options):
+    world = steady(case, stop=0.005, **options)
+    time = world.bars.frame["open_time"].to_numpy()
+    price = 100.0 * np.exp(-0.002 * np.arange(time.size))
+    frame = world.bars.frame.with_columns(
+        pl.Series("open", price), pl.Series("close", price * np.exp(-0.002)), pl.lit(0, pl.Int32).alias("flags")
+    )
+    object.__setattr__(world.bars, "frame", frame)
+    return world
+
+
+def test_daily_loss_stop_closes_at_the_next_open_and_stays_flat_until_the_next_day(case):
+    card = run(falling(case)).card
+    trades = card.trades
+    assert trades["reason"].to_list() == ["stopped"] * trades.height
+    assert trades["entry_time"].to_list() == [(START_DAY + day) * DAY_MS for day in range(trades.height)]
+    assert card.daily["net_bps"].to_list() == pytest.approx([card.daily["net_bps"][0]] * card.daily.height, rel=0.01)
+    first = trades.row(0, named=True)
+    loss = -(card.daily["net_bps"][0])
+    bar_move = first["position"] * 20 * 2
+    assert 50.0 <= loss <= 50.0 + 2 * bar_move
+    assert any("stop" in note for note in card.notes)
+
+
+def test_fills_in_panic_minutes_pay_the_stress_spread(case):
+    calm = steady(case, stop=1.0)
+    frame = calm.bars.frame
+    object.__setattr__(calm.bars, "frame", frame.with_columns(pl.lit(0, pl.Int32).alias("flags")))
+    paid = run(calm).card.daily["spread_bps"].sum()
+    object.__setattr__(calm.bars, "frame", frame.with_columns(pl.lit(PANIC, pl.Int32).alias("flags")))
+    assert run(calm).card.daily["spread_bps"].sum() == pytest.approx(10 * paid)
+
+
+def test_unknown_funding_costs_the_worst_rate_for_either_side_and_is_noted(case):
+    for side in (1.0, -1.0):
+        card = run(steady(case, side=side, stop=1.0, funding_known=False)).card
+        position = card.trades["position"][0]
+        assert card.daily["funding_bps"][1] == pytest.approx(30.0 * position)
+        assert any("funding unknown" in note for note in card.notes)
+
+
+def test_funding_is_booked_on_the_position_held_at_settlement_and_signed_by_its_side(case):
+    long, short = (run(steady(case, side=side, stop=1.0)).card for side in (1.0, -1.0))
+    world = steady(case, stop=1.0)
+    rates = world.bars.funding["rate"].to_numpy() * 1e4
+    position = long.trades["position"][0]
+    second_day = rates[4:7].sum()  # 08:00 and 16:00 of the day and 00:00 that ends it
+    assert long.daily["funding_bps"][1] == pytest.approx(position * second_day)
+    assert short.daily["funding_bps"][1] == pytest.approx(-long.daily["funding_bps"][1])
+
+
+def test_days_without_a_position_are_zero_and_kept(case):
+    world = case(days=4, scores=np.zeros(96), edges=np.zeros(96))
+    daily = run(world).card.daily
+    assert daily.height == 3
+    assert daily["net_bps"].to_list() == [0.0] * 3
+    assert daily["valid"].all()
+
+
+def test_the_last_day_is_scored_only_when_the_next_days_first_price_is_known_and_never_changes(case):
+    full = steady(case, days=4)
+    shorter = steady(case, days=4)
+    cut = (START_DAY + 3) * DAY_MS
+    object.__setattr__(shorter.bars, "frame", shorter.bars.frame.filter(pl.col("open_time") <= cut))
+    object.__setattr__(shorter.labels, "frame", shorter.labels.frame.filter(pl.col("decision_time") <= cut))
+    with pytest.raises(DataError):
+        run(shorter)
+    early = pl.col("decision_time") < cut
+    object.__setattr__(shorter.path, "frame", shorter.path.frame.filter(early))
+    now, later = run(shorter, end=5).card.daily, run(full, end=5).card.daily
+    assert now["day"].to_list() == [START_DAY, START_DAY + 1, START_DAY + 2]
+    assert later["day"].to_list() == now["day"].to_list()
+    assert now.equals(later)
+
+
+def test_a_day_with_too_few_bars_is_void_and_a_whole_hole_is_marked_at_the_last_close(case):
+    world = steady(case, days=5, stop=1.0)
+    day = pl.col("open_time") // DAY_MS - START_DAY
+    frame = world.bars.frame
+    kept = frame.filter((day != 1) & ~((day == 3) & (pl.col("open_time") % DAY_MS < 2 * HOUR_MS)))
+    object.__setattr__(world.bars, "frame", kept)
+    missing = world.labels.frame["decision_time"].to_numpy() // DAY_MS - START_DAY == 1
+    missing |= (world.labels.frame["decision_time"].to_numpy() - (START_DAY + 3) * DAY_MS) // (2 * HOUR_MS) == 0
+    labels = world.labels.frame.with_columns(pl.when(~pl.Series(missing)).then(pl.col("fill_time")).alias("fill_time"))
+    object.__setattr__(world.labels, "frame", labels)
+    card = run(world).card
+    assert card.daily["valid"].to_list() == [True, False, True, False]
+    position = card.trades["position"][0]
+    hole_open, before = kept.filter(day == 2)["open"][0], kept.filter(day == 0)["close"][-1]
+    assert card.daily["gross_bps"][1] == pytest.approx(position * (hole_open / before - 1) * 1e4)
+
+
+def test_no_real_bar_at_all_gives_an_empty_scorecard(case):
+    world = steady(case)
+    object.__setattr__(world.bars, "frame", world.bars.frame.with_columns(pl.lit(0.0).alias("volume")))
+    labels = world.labels.frame.with_columns(pl.lit(None, pl.Int64).alias("fill_time"))
+    object.__setattr__(world.labels, "frame", labels)
+    card = run(world).card
+    assert card.panel.is_empty()
+    assert card.daily.is_empty()
+    assert card.metrics["sharpe_ratio"] is None
+    assert card.costs["net"] is None
+
+
+def test_a_fill_that_is_not_at_a_real_bars_open_is_refused(case):
+    world = steady(case)
+    labels = world.labels.frame.with_columns(pl.col("fill_time") + MINUTE_MS)
+    object.__setattr__(world.labels, "frame", labels)
+    with pytest.raises(DataError, match="open of a real bar"):
+        run(world)
+
+
+def test_size_falls_with_volatility_and_never_exceeds_the_declared_cap(case):
+    card = run(case(seed=3, days=3, stop=1.0)).card
+    case_ = case(seed=3, days=3)
+    cap = case_.recipe.sizing.largest_position(case_.horizon)
+    assert card.panel["position"].abs().max() <= cap
+
+
+def test_simulate_returns_the_scorecard_of_simulate_decisions_with_metrics_and_costs(case):
+    world = case(seed=8, days=3)
+    card = simulate(*world.arguments, allow_short=True, start_day=START_DAY, end_day=START_DAY + 2, coin="SOL")
+    assert card.metrics["round_trips"] == card.trades.height > 3
+    assert card.metrics["win_rate"] == card.metrics["hit_rate"]
+    assert card.metrics["without_best_day"]["days"] == card.metrics["days"] - 1
+    costs = card.costs
+    assert costs["net"] == pytest.approx(
+        costs["gross"] - costs["fees"] - costs["spread"] - costs["slippage"] - costs["funding"]
+    )
+    assert costs["fees"] == pytest.approx(10.0, rel=0.2)
+    assert costs["p10"] <= costs["p50"] <= costs["p90"]
+    assert any("next bar" in note for note in card.notes)
