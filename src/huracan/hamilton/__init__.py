@@ -1,1 +1,21 @@
-"""Room: hamilton."""
+"""The trading side: verify, load, predict, rank, block. Reads published bundles and nothing else."""
+
+from huracan.errors import ModelLoadError
+from huracan.hamilton.blocks import HamiltonDoNotTradeList
+from huracan.hamilton.interface import HamiltonInterface
+from huracan.hamilton.loader import HamiltonModelLoader
+from huracan.hamilton.ranking import HamiltonRankingTable
+from huracan.hamilton.records import ModelMetadata, PredictionResult, RankingEntry
+from huracan.hamilton.source import FolderSource
+
+__all__ = [
+    "FolderSource",
+    "HamiltonDoNotTradeList",
+    "HamiltonInterface",
+    "HamiltonModelLoader",
+    "HamiltonRankingTable",
+    "ModelLoadError",
+    "ModelMetadata",
+    "PredictionResult",
+    "RankingEntry",
+]

@@ -1,0 +1,172 @@
+"""The trading process's door: champions in, decisions out."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from huracan.domain.model import ChampionModel
+from huracan.domain.time import Horizon
+from huracan.errors import ConfigError, ModelLoadError
+from huracan.hamilton.blocks import BlockedCoins, HamiltonDoNotTradeList
+from huracan.hamilton.loader import HamiltonModelLoader, ServedSet
+from huracan.hamilton.names import CoinNames
+from huracan.hamilton.ranking import HamiltonRankingTable
+from huracan.hamilton.records import ModelMetadata, PredictionResult, RankingEntry
+from huracan.hamilton.source import FolderSource
+from huracan.hamilton.state import StoreState, state_home
+from huracan.hamilton.verify import Champion
+
+if TYPE_CHECKING:
+    from huracan.ports import BundleSource
+
+STALE_MS: Final = 26 * 3_600_000
+
+
+def wall_clock_ms() -> int:
+    """Now, ms UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Served:
+    """Everything one call may look at: one set, one block list. Swapped as a whole."""
+
+    champions: ServedSet
+    by_hand: Mapping[str, str]
+    blocked: BlockedCoins
+    stale_after_ms: int
+    closed_after_ms: int
+    ready: dict[tuple[str, str, int | None], tuple[Champion, str | None]] = field(default_factory=dict, repr=False)
+
+
+class HamiltonInterface:
+    """Predictions of the current champions, and of nothing that does not verify.
+
+    `model_base_path` is the store's root (it holds models/ and metadata/); a missing store is no error before the
+    first load. `source` reads from elsewhere. `trusted_root` names the root file, else HURACAN_TRUSTED_ROOT, else the
+    user's trust folder. Safe to share between threads; a new set is picked up by the next call.
+    """
+
+    def __init__(
+        self,
+        model_base_path: str | Path = "/models",
+        ranking_coins: Collection[str] | None = None,
+        ranking_horizons: Collection[str] | None = None,
+        ranking_regimes: Collection[str] | None = None,
+        allow_candidates: bool = False,
+        trusted_root: str | Path | None = None,
+        source: "BundleSource | None" = None,
+        *,
+        state_dir: str | Path | None = None,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        folder = FolderSource(model_base_path) if source is None else None
+        identity = str(getattr(source, "identity", model_base_path)) if folder is None else folder.identity
+        state = StoreState(Path(state_dir) if state_dir is not None else state_home(), identity)
+        reader: BundleSource = folder if source is None and folder is not None else source  # type: ignore[assignment]
+        self._store = folder.root if folder is not None else None
+        self._allow_candidates = allow_candidates
+        self._now_ms = now_ms
+        self._loader = HamiltonModelLoader(reader, state, trusted_root=trusted_root, store=self._store)
+        self._blocks = HamiltonDoNotTradeList(state)
+        self._ranking = HamiltonRankingTable(
+            coins=ranking_coins,
+            horizons=ranking_horizons,
+            regimes=ranking_regimes,
+            allow_candidates=allow_candidates,
+        )
+        self._view: _Served | None = None
+
+    @property
+    def problem(self) -> ModelLoadError | None:
+        """Why the newest set is not served (the last good one is), or None."""
+        return self._loader.problem
+
+    def load_model(self, coin: str, horizon: str, version: int | None = None) -> tuple[ChampionModel, ModelMetadata]:
+        """The arrays and metadata of a champion; raises ModelLoadError saying what is missing or wrong."""
+        champion, _ = self._ready(self._serve(), coin, horizon, version)
+        return champion.model, champion.metadata
+
+    def predict(
+        self, coin: str, horizon: str, features: Mapping[str, Any], version: int | None = None
+    ) -> PredictionResult:
+        """The decision for one row of features, whose names must be exactly the model's.
+
+        Raises FeatureError (missing, unknown, not finite, unseen regime) and ModelLoadError (no champion, or one that
+        does not verify). A blocked coin, and any coin after the metadata expired, gets "hold" and the reason.
+        """
+        view = self._serve()
+        champion, blocked = view.ready.get((coin, horizon, version)) or self._ready(view, coin, horizon, version)
+        now = self._now_ms()
+        if blocked is None and now > view.closed_after_ms:
+            blocked = "STALE: the signed set has expired; no new entries until the next publication"
+        return champion.predict(features, blocked=blocked, stale=now > view.stale_after_ms)
+
+    def get_ranking_table(self) -> list[RankingEntry]:
+        """Champions of the current set, best first; candidates after them where allowed; blocked coins left out."""
+        view = self._serve()
+        return self._ranking.entries(view.champions.tree.current, view.champions.names, view.blocked)
+
+    def get_do_not_trade_list(self) -> list[str]:
+        """Coins not to trade, sorted: the training's list and those blocked by hand."""
+        return self._blocked().coins()
+
+    def is_coin_blocked(self, coin: str) -> bool:
+        """Whether a coin stands on either list."""
+        return self.blocked_reason(coin) is not None
+
+    def blocked_reason(self, coin: str) -> str | None:
+        """Why a coin is blocked, or None."""
+        return self._blocked().reason(self._names().resolve(coin))
+
+    def add_blocked_coin(self, coin: str, reason: str) -> None:
+        """Block a coin by hand, for this store and this user, also after a restart."""
+        self._blocks.add(coin, reason)
+
+    def remove_blocked_coin(self, coin: str) -> None:
+        """Lift a block set by hand; a coin that the training lists stays listed."""
+        self._blocks.remove(coin, self._names())
+
+    def _serve(self) -> _Served:
+        champions, by_hand = self._loader.current(), self._blocks.by_hand()
+        view = self._view
+        if view is None or view.champions is not champions or view.by_hand is not by_hand:
+            tree = champions.tree
+            view = self._view = _Served(
+                champions=champions,
+                by_hand=by_hand,
+                blocked=BlockedCoins(by_hand, tree.current.do_not_trade, champions.names),
+                stale_after_ms=tree.current.signed_ms + STALE_MS,
+                closed_after_ms=tree.expires_ms,
+            )
+        return view
+
+    def _ready(self, view: _Served, coin: str, horizon: str, version: int | None) -> tuple[Champion, str | None]:
+        if version is not None and (type(version) is not int or version < 1):
+            raise ModelLoadError(f"{coin} {horizon}: version {version!r}, wanted a number from 1")
+        try:
+            term = str(Horizon.parse(horizon))
+        except ConfigError as error:
+            raise ModelLoadError(str(error)) from error
+        name = view.champions.names.resolve(coin)
+        champion = self._loader.champion(view.champions, name, term, version)
+        status = champion.manifest.status
+        if status == "candidate" and not self._allow_candidates:
+            raise ModelLoadError(
+                f"{name} {term} v{champion.version} is a candidate: nothing is proven yet (e-value"
+                f" {champion.metadata.e_value}, nights missing {champion.metadata.nights_missing})."
+                " HamiltonInterface(allow_candidates=True) loads it for paper trading."
+            )
+        blocked = view.blocked.reason(name, status=status, allow_candidates=self._allow_candidates)
+        view.ready[coin, horizon, version] = (champion, blocked)
+        return champion, blocked
+
+    def _blocked(self) -> BlockedCoins:
+        if self._loader.published():
+            return self._serve().blocked
+        return BlockedCoins(self._blocks.by_hand(), [], CoinNames({}))
+
+    def _names(self) -> CoinNames:
+        return self._serve().champions.names if self._loader.published() else CoinNames({})

@@ -1,0 +1,158 @@
+"""Serves one verified champion set at a time, and switches to the next only when that verifies too."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from huracan.domain.bundle import MANIFEST_FILE, bundle_folder
+from huracan.domain.ids import result_key
+from huracan.errors import BundleSignatureError, ModelLoadError
+from huracan.export.trust import TrustedTree, verify_tree
+from huracan.hamilton.names import CoinNames
+from huracan.hamilton.state import StoreState
+from huracan.hamilton.verify import Champion, read_champion, read_trusted_root
+
+if TYPE_CHECKING:
+    from huracan.ports import BundleSource
+
+RETRY_S: Final = 5.0
+"""How long a refused set is left alone while its pointer does not move."""
+
+_log = logging.getLogger(__name__)
+
+Loaded = dict[tuple[str, str, int], Champion]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedSet:
+    """One verified set. Champions are added to `loaded` when first asked for; nothing else ever changes."""
+
+    token: object
+    tree: TrustedTree
+    names: CoinNames
+    loaded: Loaded = field(repr=False)
+
+
+class HamiltonModelLoader:
+    """Loads champions of the current set and follows the pointer; safe to share between threads.
+
+    A set that does not verify, or whose champions in use do not load, is refused: the last good set goes on
+    serving, and `problem` says why.
+    """
+
+    def __init__(
+        self,
+        source: "BundleSource",
+        state: StoreState,
+        *,
+        trusted_root: str | Path | None = None,
+        store: Path | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._state = state
+        self._trusted_root = trusted_root
+        self._store = store
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._served: ServedSet | None = None
+        self._refused: tuple[object, float] | None = None
+        self.problem: ModelLoadError | None = None
+
+    def current(self) -> ServedSet:
+        """The set to serve now; raises ModelLoadError only when none was ever verified."""
+        served, token = self._served, self._source.version()
+        if served is not None and (served.token == token or token is None or self._recently_refused(token)):
+            return served
+        if not self._lock.acquire(blocking=served is None):
+            assert served is not None
+            return served  # another thread is switching; this call stays on the set it knows
+        try:
+            return self._switch(token)
+        finally:
+            self._lock.release()
+
+    def published(self) -> bool:
+        """Whether anything is, or was, there to be loaded."""
+        return self._served is not None or self._source.version() is not None
+
+    def champion(self, served: ServedSet, coin: str, horizon: str, version: int | None = None) -> Champion:
+        """A champion of a set by canonical coin; without a version the member of the set, else any listed version."""
+        member = served.tree.current.members.get(result_key(coin, horizon))
+        if version is None:
+            if member is None:
+                raise ModelLoadError(self._absent(served, coin, horizon))
+            version = member.version
+        if f"{bundle_folder(coin, horizon, version)}/{MANIFEST_FILE}" not in served.tree.files:
+            raise ModelLoadError(f"{coin} {horizon}: version {version} is not among the signed ones")
+        key = (coin, horizon, version)
+        found = served.loaded.get(key)
+        if found is None:
+            with self._lock:
+                found = served.loaded.get(key) or read_champion(self._source, served.tree, *key)
+                served.loaded[key] = found
+        return found
+
+    def _switch(self, token: object) -> ServedSet:
+        served = self._served
+        if served is not None and served.token == token:
+            return served
+        try:
+            fresh = self._verified(token, served)
+        except ModelLoadError as error:
+            if served is None:
+                raise
+            self._refused, self.problem = (token, self._monotonic() + RETRY_S), error
+            _log.warning("champion set refused, the last good one goes on serving: %s", error)
+            return served
+        self._served, self._refused, self.problem = fresh, None, None
+        return fresh
+
+    def _verified(self, token: object, before: ServedSet | None) -> ServedSet:
+        root = read_trusted_root(self._trusted_root, self._store)
+        tree = verify_tree(self._source.read, root, self._state.seen())
+        if tree is None:
+            raise ModelLoadError(
+                f"{self._store or 'the store'} holds no published champions (no metadata/timestamp.json); is it the"
+                " folder that holds models/ and metadata/, and did a run end there?"
+            )
+        members = tree.current.members.values()
+        names = CoinNames(
+            {member.coin: member.instrument for member in members}, (block.coin for block in tree.current.do_not_trade)
+        )
+        fresh = ServedSet(token=token, tree=tree, names=names, loaded=self._carried(tree, before))
+        self._state.remember(tree.seen)
+        return fresh
+
+    def _carried(self, tree: TrustedTree, before: ServedSet | None) -> Loaded:
+        """Champions in use, in their versions of the new set; unchanged bundles are not read again."""
+        loaded: Loaded = {}
+        for (coin, horizon, version), champion in list(before.loaded.items()) if before else []:
+            digest, _ = tree.files.get(f"{bundle_folder(coin, horizon, version)}/{MANIFEST_FILE}", ("", 0))
+            if digest and digest != champion.digest:
+                raise BundleSignatureError(f"{coin} {horizon} v{version} was signed with other content before")
+            if digest:
+                loaded[coin, horizon, version] = champion
+            member = tree.current.members.get(result_key(coin, horizon))
+            if member is not None and (coin, horizon, member.version) not in loaded:
+                key = (coin, horizon, member.version)
+                loaded[key] = read_champion(self._source, tree, *key)
+        return loaded
+
+    def _recently_refused(self, token: object) -> bool:
+        refused = self._refused
+        return refused is not None and refused[0] == token and self._monotonic() < refused[1]
+
+    @staticmethod
+    def _absent(served: ServedSet, coin: str, horizon: str) -> str:
+        current = served.tree.current
+        reasons = [f"{block.code}: {block.reason}" for block in current.do_not_trade if block.coin == coin]
+        others = sorted(member.horizon for member in current.members.values() if member.coin == coin)
+        return (
+            f"{coin} {horizon} has no champion in set {current.version} of run {current.run_id}"
+            f" ({'; '.join(reasons) or 'no reason recorded'}; horizons with one: {', '.join(others) or 'none'})"
+        )

@@ -1,0 +1,69 @@
+"""What Hamilton tells the trading process."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetadata:
+    """What a champion is worth, as measured at training; None where it was not measured.
+
+    `net_edge_bps` is per round trip after costs, bps of notional; `capacity_estimate` in quote currency;
+    `created_at` is the data cut-off (ISO 8601). `e_value` and `nights_missing` say how proven it is.
+    """
+
+    coin: str
+    horizon: str
+    version: int
+    regime: str
+    net_edge_bps: float | None
+    confidence: float | None
+    capacity_estimate: float | None
+    sharpe_ratio: float | None
+    win_rate: float | None
+    created_at: str
+    status: str = "champion"
+    recipe_id: str = ""
+    e_value: float | None = None
+    nights_missing: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankingEntry:
+    """One line of the ranking: the best net edge first, candidates after all champions."""
+
+    coin: str
+    regime: str
+    net_edge_bps: float
+    confidence: float
+    capacity_estimate: float | None
+    rank: int
+    horizon: str = ""
+    status: str = "champion"
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionResult:
+    """One decision. `direction` is long, short or hold, for a new entry.
+
+    `edge_bps` is signed, before costs, bps of notional; `net_edge_bps` its size after one round trip of costs.
+    `score` is the signed consensus; `votes` the calibrated edge of every engine with a view; `position_fraction` the
+    signed fraction of the coin's capital to hold, 0 for hold. `stale`: signed more than 26 hours ago. With
+    `blocked_reason` the direction is hold, while score and edge still answer whether to exit. `valid_until` is ms UTC,
+    48 hours after the data cut-off.
+    """
+
+    coin: str
+    horizon: str
+    direction: str
+    confidence: float
+    edge_bps: float
+    metadata: ModelMetadata
+    score: float = 0.0
+    net_edge_bps: float = 0.0
+    regime: str = ""
+    votes: dict[str, float] = field(default_factory=dict)
+    position_fraction: float = 0.0
+    version: int = 0
+    valid_until: int = 0
+    stale: bool = False
+    blocked_reason: str | None = None

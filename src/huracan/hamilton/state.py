@@ -1,0 +1,132 @@
+"""What Hamilton remembers of a store between starts: versions seen, and coins blocked by hand.
+
+Lives in the user's state folder and not in the store, because who can write the store must not be able to turn it back.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from huracan.domain.ids import canonical_json
+from huracan.domain.strict import strict_json
+from huracan.errors import BundleFormatError, ModelLoadError
+from huracan.export.trust import Seen
+
+_LIMIT = 1 << 20
+
+
+def state_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where this user's Hamilton keeps state: HURACAN_STATE_DIR, else ``~/.local/state/huracan``."""
+    if given := environ.get("HURACAN_STATE_DIR"):
+        return Path(given)
+    home = environ.get("XDG_STATE_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "huracan"
+
+
+class StoreState:
+    """State of one store, in files of its own; raises ModelLoadError where it cannot be read or written."""
+
+    def __init__(self, home: Path, identity: str) -> None:
+        self.folder = home / "hamilton" / hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:16]
+        self._identity = identity
+
+    def seen(self) -> Seen:
+        """Versions seen before; zeros for a store never seen."""
+        record = self._load("seen.json")
+        try:
+            return Seen(**{**record, "online_keys": tuple(record.get("online_keys", ()))}) if record else Seen()
+        except TypeError as error:
+            raise self._damaged("seen.json", error) from error
+
+    def remember(self, now: Seen) -> None:
+        """Keep the larger of what is stored and `now`; a newer root with other online keys starts a new count."""
+        with self._locked():
+            before = self.seen()
+            if before.root > now.root:
+                return
+            if before.online_keys == now.online_keys:
+                now = Seen(
+                    root=max(before.root, now.root),
+                    timestamp=max(before.timestamp, now.timestamp),
+                    snapshot=max(before.snapshot, now.snapshot),
+                    targets=max(before.targets, now.targets),
+                    online_keys=now.online_keys,
+                )
+            if now != before:
+                self._save("seen.json", {**asdict(now), "store": self._identity})
+
+    def blocks(self) -> dict[str, str]:
+        """Coins blocked by hand, as they were named, with reasons."""
+        record = self._load("blocked.json")
+        if not all(isinstance(reason, str) for reason in record.values()):
+            raise self._damaged("blocked.json", None)
+        return record
+
+    def blocks_token(self) -> object:
+        """Changes when the blocked coins change, also by another process."""
+        try:
+            status = (self.folder / "blocked.json").stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def change_blocks(self, add: Mapping[str, str], remove: set[str]) -> None:
+        """Add and remove blocked coins, durably."""
+        with self._locked():
+            kept = {coin: reason for coin, reason in self.blocks().items() if coin not in remove}
+            self._save("blocked.json", {**kept, **add})
+
+    def _load(self, name: str) -> dict[str, Any]:
+        try:
+            data = (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
+            record = strict_json(data, _LIMIT, what=name)
+        except BundleFormatError as error:
+            raise self._damaged(name, error) from error
+        if not isinstance(record, dict):
+            raise self._damaged(name, None)
+        record.pop("store", None)
+        return record
+
+    def _save(self, name: str, record: Mapping[str, Any]) -> None:
+        beside = self.folder / f".{name}"
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(canonical_json(dict(record)))
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(self.folder / name)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(lock)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> ModelLoadError:
+        return ModelLoadError(
+            f"Hamilton's state folder {self.folder} is not usable ({error.strerror}); without it a rolled-back store"
+            " could not be told from a new one. Make it writable, or set HURACAN_STATE_DIR."
+        )
+
+    def _damaged(self, name: str, error: Exception | None) -> ModelLoadError:
+        return ModelLoadError(
+            f"{self.folder / name} is damaged ({error or 'not what Hamilton writes'}); look into why, then remove it"
+        )

@@ -1,0 +1,205 @@
+"""From signed bytes to a champion that can predict: trusted root, bundle files, golden rows."""
+
+import os
+import stat
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from huracan.domain.bundle import (
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    MAX_MANIFEST,
+    MODEL_FILE,
+    Manifest,
+    bundle_folder,
+    model_from_bytes,
+)
+from huracan.domain.model import ChampionModel
+from huracan.errors import BundleFormatError, BundleSignatureError, FeatureError, ModelLoadError
+from huracan.export.golden import replay_golden
+from huracan.export.trust import MAX_ROLE, TrustedTree, checked_bytes, read_signed
+from huracan.hamilton.records import ModelMetadata, PredictionResult
+from huracan.stats.evaluate import REGIME_FEATURE, CompiledModel, compile_model, decide_row
+
+if TYPE_CHECKING:
+    from huracan.ports import BundleSource
+
+REGIME_NAMES: Final = ("trend", "range", "panic", "illiquid")
+VALID_MS: Final = 48 * 3_600_000
+
+_DIRECTIONS = {1: "long", 0: "hold", -1: "short"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champion:
+    """One verified bundle, ready to predict."""
+
+    coin: str
+    horizon: str
+    version: int
+    digest: str
+    manifest: Manifest = field(repr=False)
+    model: ChampionModel = field(repr=False)
+    metadata: ModelMetadata
+    compiled: CompiledModel = field(repr=False)
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = field(repr=False)
+
+    def predict(self, features: Mapping[str, Any], *, blocked: str | None, stale: bool) -> PredictionResult:
+        """The decision for one row of features; with `blocked`, hold. Raises FeatureError naming what is wrong."""
+        compiled = self.compiled
+        try:
+            if len(features) != len(compiled.feature_names):
+                raise self._problem(features)
+            row = np.frombuffer(array("d", self.pick(features)))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise self._problem(features) from error
+        row.shape = (1, row.size)
+        code, score, edge, confidence, side, fraction, edges = decide_row(
+            row, compiled.regime_column, *compiled.context
+        )
+        if code < 0:
+            raise self._problem(features)
+        if blocked is not None:
+            side, fraction = 0, 0.0
+        return PredictionResult(
+            self.coin,
+            self.horizon,
+            _DIRECTIONS[side],
+            confidence,
+            edge,
+            self.metadata,
+            score,
+            abs(edge) - compiled.cost_bps,
+            REGIME_NAMES[code] if compiled.regime_column >= 0 else "",
+            {engine: value for engine, value in zip(compiled.engines, edges.tolist(), strict=True) if value == value},  # noqa: PLR0124
+            fraction,
+            self.version,
+            self.manifest.data_cutoff_ms + VALID_MS,
+            stale,
+            blocked,
+        )
+
+    def _problem(self, features: Mapping[str, Any]) -> FeatureError:
+        names = self.compiled.feature_names
+        where = f"{self.coin} {self.horizon} v{self.version}"
+        missing = [name for name in names if name not in features]
+        extra = [str(name) for name in features if name not in set(names)]
+        if missing or extra:
+            return FeatureError(
+                f"{where}: missing features {missing}, unknown features {extra[:50]}; wanted exactly {len(names)}"
+            )
+        wrong = [name for name in names if not _is_number(features[name])]
+        if wrong:
+            return FeatureError(f"{where}: not finite numbers: {wrong}")
+        return FeatureError(
+            f"{where}: {REGIME_FEATURE} is {features.get(REGIME_FEATURE)!r}, wanted 0 to 3 ({', '.join(REGIME_NAMES)})"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return bool(np.isfinite(array("d", (value,))[0]))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def read_trusted_root(given: str | Path | None, store: Path | None, environ: Mapping[str, str] = os.environ) -> bytes:
+    """Bytes of the trusted root: `given`, else HURACAN_TRUSTED_ROOT, else the user's trust folder.
+
+    Raises ModelLoadError when it is missing, or lies inside the store, where whoever writes the store could swap it.
+    """
+    config = environ.get("XDG_CONFIG_HOME")
+    home = Path(config) if config else Path.home() / ".config"
+    file = Path(given or environ.get("HURACAN_TRUSTED_ROOT") or home / "huracan" / "trust" / "root.json")
+    if store is not None and file.resolve().is_relative_to(store.resolve()):
+        raise ModelLoadError(
+            f"trusted root {file} lies inside the store {store}: whoever can write the store could replace it."
+            " Copy it from the training host by a way of its own."
+        )
+    try:
+        with file.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            data = stream.read(MAX_ROLE + 1)
+    except OSError as error:
+        raise ModelLoadError(
+            f"no trusted root at {file} ({error.strerror}). Copy ~/.config/huracan/trust/root.json from the training"
+            " host there, or name it by trusted_root= or HURACAN_TRUSTED_ROOT; a copy inside the store proves nothing."
+        ) from error
+    if status.st_mode & stat.S_IWOTH or len(data) > MAX_ROLE:
+        raise ModelLoadError(f"trusted root {file} is writable by everybody or too large; refused")
+    return data
+
+
+def read_champion(source: "BundleSource", tree: TrustedTree, coin: str, horizon: str, version: int) -> Champion:
+    """A bundle of the signed tree: every byte checked, parsed by our own reader, golden rows replayed.
+
+    Raises BundleSignatureError, BundleFormatError or FeatureSkewError.
+    """
+    folder, where = bundle_folder(coin, horizon, version), f"{coin} {horizon} v{version}"
+    path = f"{folder}/{MANIFEST_FILE}"
+    manifest = Manifest.from_bytes(read_signed(source.read, tree.files, path, MAX_MANIFEST))
+    if (manifest.coin, manifest.horizon, manifest.version) != (coin, horizon, version):
+        raise BundleSignatureError(
+            f"{where}: the bundle is that of {manifest.coin} {manifest.horizon} v{manifest.version}"
+        )
+    files = {
+        name: checked_bytes(source.read, f"{folder}/{name}", entry.sha256, entry.size, entry.size)
+        for name, entry in manifest.files.items()
+    }
+    model = model_from_bytes(files[MODEL_FILE])
+    if model.decision.horizon_minutes != _minutes(horizon):
+        raise BundleFormatError(f"{where}: the model is for {model.decision.horizon_minutes} minutes")
+    compiled = compile_model(model)
+    replay_golden(compiled, files[GOLDEN_FILE], where)
+    names = compiled.feature_names
+    return Champion(
+        coin=coin,
+        horizon=horizon,
+        version=version,
+        digest=tree.files[path][0],
+        manifest=manifest,
+        model=model,
+        metadata=_metadata(manifest),
+        compiled=compiled,
+        pick=itemgetter(*names) if len(names) > 1 else lambda features: (features[names[0]],),
+    )
+
+
+def _minutes(horizon: str) -> int:
+    return int(horizon[:-1]) * {"m": 1, "h": 60, "d": 1440}[horizon[-1]]
+
+
+def _metadata(manifest: Manifest) -> ModelMetadata:
+    def number(*names: str) -> float | None:
+        for name in names:
+            value = manifest.metrics.get(name)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return float(value)
+        return None
+
+    def proof(name: str) -> float | None:
+        value = manifest.evidence.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+    return ModelMetadata(
+        coin=manifest.coin,
+        horizon=manifest.horizon,
+        version=manifest.version,
+        regime=manifest.regime or "all",
+        net_edge_bps=number("net_edge_bps", "edge_after_cost_bps"),
+        confidence=number("confidence"),
+        capacity_estimate=number("capacity_estimate"),
+        sharpe_ratio=number("sharpe_ratio"),
+        win_rate=number("win_rate", "hit_rate"),
+        created_at=manifest.timestamp,
+        status=manifest.status,
+        recipe_id=manifest.recipe_id,
+        e_value=proof("e_value"),
+        nights_missing=proof("nights_missing"),
+    )
