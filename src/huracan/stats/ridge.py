@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
+_NO_ROWS = 1e-9  # what rounding leaves of a window without rows, when it is a difference of two sums
 _DEAD_VARIANCE = 1e-12  # share of the second moment below which a column is a constant plus rounding
 
 
@@ -53,13 +54,13 @@ class Moments:
 def moments(grams: F64) -> Moments:
     """Means, sds and correlations of Grams of shape (..., q, q); zeros where there are no rows."""
     rows = grams[..., 0, 0]
-    scale = np.where(rows > 0.0, 1.0 / np.where(rows > 0.0, rows, 1.0), 0.0)
-    mean = grams[..., 0, 1:] * scale[..., None]
-    covariance = grams[..., 1:, 1:] * scale[..., None, None]
+    scale = inverse_or_zero(np.where(rows > _NO_ROWS, rows, 0.0))
+    mean: F64 = grams[..., 0, 1:] * scale[..., None]
+    covariance: F64 = grams[..., 1:, 1:] * scale[..., None, None]
     second = np.diagonal(covariance, axis1=-2, axis2=-1).copy()
     covariance -= mean[..., :, None] * mean[..., None, :]
     variance = np.diagonal(covariance, axis1=-2, axis2=-1)
-    sd = np.sqrt(np.where(variance > _DEAD_VARIANCE * second, variance, 0.0))
+    sd: F64 = np.sqrt(np.where(variance > _DEAD_VARIANCE * second, variance, 0.0))
     inverse = inverse_or_zero(sd)
     covariance *= inverse[..., :, None]
     covariance *= inverse[..., None, :]
@@ -76,9 +77,9 @@ def shrink_to_prior(correlation: F64, rows: F64, columns: I64, prior: F64, prior
     if not prior_rows > 0.0:
         message = f"prior_rows is {prior_rows}, wanted more than 0"
         raise ValueError(message)
-    matrix = correlation[..., columns[:, None], columns] * rows[..., None, None]
+    matrix: F64 = correlation[..., columns[:, None], columns] * rows[..., None, None]
     matrix[..., np.arange(columns.size), np.arange(columns.size)] += prior_rows
-    target = correlation[..., columns, -1] * rows[..., None] + prior_rows * prior
+    target: F64 = correlation[..., columns, -1] * rows[..., None] + prior_rows * prior
     solved: F64 = np.linalg.solve(matrix, target[..., None])[..., 0]
     return solved
 
@@ -95,4 +96,5 @@ def raw_coefficients(standard: F64, of: Moments, columns: I64) -> tuple[F64, F64
 def inverse_or_zero(values: F64) -> F64:
     """``1 / v``, and 0 where v is 0."""
     live = values > 0.0
-    return np.where(live, 1.0 / np.where(live, values, 1.0), 0.0)
+    inverse: F64 = np.where(live, 1.0 / np.where(live, values, 1.0), 0.0)
+    return inverse

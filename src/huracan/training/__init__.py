@@ -1,1 +1,26 @@
-"""Room: training."""
+"""Step 5: purged walk-forward training of engines, shrunk to their pool, calibrated on closed labels."""
+
+from huracan.training.design import Design, prepare
+from huracan.training.engines import ENGINES, EngineSpec
+from huracan.training.fit import fit_pair
+from huracan.training.folds import Folds, walk_forward
+from huracan.training.gram import PairGrams, pair_grams
+from huracan.training.prior import PoolPrior, pool_prior
+from huracan.training.recipes import built_in_recipes
+from huracan.training.refusal import TrainingRefused
+
+__all__ = [
+    "ENGINES",
+    "Design",
+    "EngineSpec",
+    "Folds",
+    "PairGrams",
+    "PoolPrior",
+    "TrainingRefused",
+    "built_in_recipes",
+    "fit_pair",
+    "pair_grams",
+    "pool_prior",
+    "prepare",
+    "walk_forward",
+]

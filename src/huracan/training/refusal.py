@@ -1,24 +1,24 @@
-"""Why a (coin, horizon) cannot be trained: raised inside step 5, returned as a Skip by the pipeline."""
+"""Why a (coin, horizon) cannot be trained: raised inside step 5, a Skip outside."""
 
 from huracan.domain.records import Skip, SkipCode
 from huracan.errors import HuracanError
 
 
 class TrainingRefused(HuracanError):  # noqa: N818 - a verdict on the data, not a fault
-    """Step 5 refuses a (coin, horizon); carries everything its Skip needs."""
+    """Step 5 refuses a (coin, horizon); carries everything its Skip needs, `code` among it."""
 
-    code = "TRAINING_REFUSED"
+    code: SkipCode  # type: ignore[misc]  # every other error has one code for its class, this one has one per verdict
 
     def __init__(
         self,
-        skip_code: SkipCode,
+        code: SkipCode,
         reason: str,
         *,
         measured: float | str | None = None,
         wanted: float | str | None = None,
     ) -> None:
         super().__init__(reason)
-        self.skip_code = skip_code
+        self.code = code
         self.reason = reason
         self.measured = measured
         self.wanted = wanted
@@ -33,7 +33,7 @@ class TrainingRefused(HuracanError):  # noqa: N818 - a verdict on the data, not 
             coin=coin,
             horizon=horizon,
             step=5,
-            code=self.skip_code,
+            code=self.code,
             reason=self.reason,
             measured=self.measured,
             wanted=self.wanted,

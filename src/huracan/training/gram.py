@@ -1,0 +1,172 @@
+"""Gram matrices of a pair: by closing day for its own folds, by closing week for its pool.
+
+A label enters on the first UTC day (or week) at whose start it was known. Sums up to a day are thus exactly what a model
+fitted at that moment may have seen, and every fold, regime and engine is read off the same sums.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
+from huracan.domain.model import F64, I64
+from huracan.domain.recipe import Recipe
+from huracan.errors import SchemaError
+from huracan.stats.ridge import grouped_grams
+from huracan.training.design import Design, Labels, align, prepare
+from huracan.training.engines import all_engines
+from huracan.training.folds import closing_days
+from huracan.training.packing import pack, unpack
+
+N_REGIMES: Final = len(REGIMES)
+N_CELLS: Final = N_REGIMES + 1
+"""Regimes, then all of them pooled."""
+
+WEEK_DAYS: Final = 7
+
+_FOLDS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GramRows:
+    """Rows z = [1, (clipped feature - shift) / scale, y] of a design, ready to be summed.
+
+    z (n, k + 2), weight (n,) (0 where a row must not enter), regime (n,), names, shift and scale (k,). The shift
+    and scale come from the first training window; they change no fit, since features are standardised anyway, but keep sums
+    of squares free of cancellation.
+    """
+
+    names: tuple[str, ...]
+    z: F64
+    weight: F64
+    regime: I64
+    closed_ms: I64
+    shift: F64
+    scale: F64
+
+
+def ridge_columns(available: tuple[str, ...]) -> tuple[str, ...]:
+    """Features that any installed ridge engine uses of those available, in that order: one Gram serves all engines."""
+    specs = [spec for spec in all_engines().values() if spec.estimator == "ridge"]
+    used = {name for spec in specs for name in spec.columns(available)}
+    return tuple(name for name in available if name in used)
+
+
+def gram_rows(design: Design, labels: Labels) -> GramRows:
+    """The rows of a design that carry a label known at the cut-off; all others have weight 0."""
+    names = ridge_columns(design.names)
+    x = design.clipped(design.columns(names))
+    early = design.usable & (design.day < design.first_test_day)
+    seen = x[early if early.any() else design.usable]
+    shift, spread = (seen.mean(axis=0), seen.std(axis=0)) if seen.size else (np.zeros(len(names)), np.ones(len(names)))
+    scale = np.where(spread > 0.0, spread, 1.0)
+    enters = design.usable & (design.regime >= 0) & (labels.weight > 0.0)
+    z = np.empty((x.shape[0], len(names) + 2))
+    z[:, 0] = 1.0
+    z[:, 1:-1] = (x - shift) / scale
+    z[:, -1] = labels.y
+    z[~enters] = 0.0
+    return GramRows(
+        names=names,
+        z=z,
+        weight=np.where(enters, labels.weight, 0.0),
+        regime=design.regime,
+        closed_ms=labels.closed_ms,
+        shift=shift,
+        scale=scale,
+    )
+
+
+def grams_by(rows: GramRows, period: I64, first: int, n_periods: int) -> F64:
+    """Gram of each (period, regime), shape (n_periods, 4, q, q); rows with weight 0 or another period are left out."""
+    offset = period - first
+    inside = (rows.weight > 0.0) & (offset >= 0) & (offset < n_periods)
+    group = np.where(inside, offset * N_REGIMES + rows.regime, -1)
+    q = rows.z.shape[1]
+    return grouped_grams(rows.z, rows.weight, group, n_periods * N_REGIMES).reshape(n_periods, N_REGIMES, q, q)
+
+
+def with_pooled(grams: F64) -> F64:
+    """Grams of the four regimes and, behind them, of all rows: (..., 5, q, q) from (..., 4, q, q)."""
+    return np.concatenate((grams, grams.sum(axis=-3, keepdims=True)), axis=-3)
+
+
+def windows(rows: GramRows, starts: I64, lookback_days: int) -> Iterator[tuple[slice, F64]]:
+    """Grams of the labels that closed in the `lookback_days` before each start, a few starts at a time.
+
+    Yields the positions within `starts` (ascending) and their Grams (s, 5, q, q).
+    """
+    first = int(starts[0]) - lookback_days + 1
+    by_day = grams_by(rows, closing_days(rows.closed_ms), first, int(starts[-1]) - first + 1)
+    cumulative = np.concatenate((np.zeros_like(by_day[:1]), np.cumsum(by_day, axis=0)))
+    for begin in range(0, starts.size, _FOLDS_AT_ONCE):
+        part = slice(begin, min(begin + _FOLDS_AT_ONCE, starts.size))
+        upto = starts[part] - first + 1
+        yield part, with_pooled(cumulative[upto] - cumulative[np.maximum(upto - lookback_days, 0)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairGrams:
+    """A pair's contribution to its pool: Gram increments per closing week and regime.
+
+    names (k,): columns between the leading 1 and the trailing y, in units of the pair's own first window. first_week: number of
+    the week (7 UTC days since 1970) at whose start the first increment was known. increments (K, 4, T) float32: upper
+    triangles of the (k + 2, k + 2) Grams, row by row. horizon_minutes: of the labels.
+    """
+
+    names: tuple[str, ...]
+    horizon_minutes: int
+    first_week: int
+    increments: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+    def full(self) -> F64:
+        """The increments as full float64 matrices, shape (K, 4, q, q)."""
+        q = len(self.names) + 2
+        upper = np.triu_indices(q)
+        grams = np.zeros((*self.increments.shape[:2], q, q))
+        grams[..., upper[0], upper[1]] = self.increments
+        grams[..., upper[1], upper[0]] = self.increments
+        return grams
+
+    def to_bytes(self) -> bytes:
+        """Safetensors bytes, the same for equal contents."""
+        head = {"names": list(self.names), "horizon_minutes": self.horizon_minutes, "first_week": self.first_week}
+        return pack("pair-grams", head, {"increments": self.increments})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "PairGrams":
+        """Inverse of `to_bytes`; raises SchemaError for anything else."""
+        head, arrays = unpack("pair-grams", data, {"increments": (np.float32, 3)})
+        q = len(head["names"]) + 2
+        increments = arrays["increments"]
+        wanted = (N_REGIMES, q * (q + 1) // 2)
+        if increments.shape[1:] != wanted:
+            raise SchemaError(f"pair-grams: increments have shape {increments.shape}, wanted (weeks, *{wanted})")
+        return cls(
+            names=tuple(head["names"]),
+            horizon_minutes=int(head["horizon_minutes"]),
+            first_week=int(head["first_week"]),
+            increments=increments,
+        )
+
+
+def pair_grams(features: FeatureFrame, labels: LabelledSet, recipe: Recipe, *, cutoff_ms: int) -> PairGrams:
+    """A pair's weekly Gram increments over every column a ridge engine may use; only `recipe.training` is read.
+
+    Raises TrainingRefused like `fit_pair` where the history is too short.
+    """
+    design = prepare(features, recipe.training, cutoff_ms=cutoff_ms)
+    rows = gram_rows(design, align(design, labels, recipe.training))
+    week = -(-closing_days(rows.closed_ms) // WEEK_DAYS)
+    live = rows.weight > 0.0
+    first, last = (int(week[live].min()), int(week[live].max())) if live.any() else (0, -1)
+    grams = grams_by(rows, week, first, last - first + 1)
+    upper = np.triu_indices(grams.shape[-1])
+    return PairGrams(
+        names=rows.names,
+        horizon_minutes=labels.horizon.minutes,
+        first_week=first,
+        increments=grams[..., upper[0], upper[1]].astype(np.float32),
+    )
