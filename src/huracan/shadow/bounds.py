@@ -83,12 +83,15 @@ def stress_bps(table: Mapping[str, Any], exposure: Exposure) -> float:
     raise ConfigError(f"the stress table's kind is {kind!r}, wanted 'market' or 'world'")
 
 
-def bound_bps(table: Mapping[str, Any], exposure: Exposure, earlier_bps: F64 | None = None) -> float:
-    """Bound B in bps of capital: the table's worst day, or six sds of at least 180 earlier days where that is more.
+def bound_bps(
+    table: Mapping[str, Any], exposure: Exposure, earlier_bps: F64 | None = None, *, block_days: int = 1
+) -> float:
+    """Bound B in bps of capital: the table's worst day, or six sds of at least 180 earlier observations where that is more.
 
     `earlier_bps` (n,) are valid results from before the first scored day; an sd of scored days would break the e-value.
+    An observation of `block_days` days may lose that many worst days.
     """
-    stress = stress_bps(table, exposure)
+    stress = block_days * stress_bps(table, exposure)
     if earlier_bps is None or earlier_bps.size < EARLIER_DAYS:
         return stress
     return max(stress, EARLIER_SD * float(np.std(earlier_bps, ddof=1)))

@@ -75,14 +75,21 @@ def seats(pools: Sequence[PoolFact]) -> Seats:
 
 
 def pick_slot(
-    used: Collection[str], held: Seats, *, pool: str, horizon: str, recipe_name: str, first_admission: bool
+    used: Collection[str],
+    held: Seats,
+    *,
+    pool: str,
+    horizon: str,
+    recipe_name: str,
+    first_admission: bool,
+    primary_recipe: str = "linear",
 ) -> Slot | None:
     """The slot this lineage draws from its cohort; None when all that it may draw are used up: it waits.
 
     Re-openings (`first_admission` False) draw from the 30 others, and so does a named lineage whose own slot is gone.
     """
     if first_admission and horizon in NAMED_HORIZONS:
-        named = _named_slot(held, pool, horizon, recipe_name)
+        named = _named_slot(held, pool, horizon, "linear" if recipe_name == primary_recipe else recipe_name)
         if named is not None and named.name not in used:
             return named
     for number in range(1, OTHER_SLOTS + 1):

@@ -107,7 +107,7 @@ def observations(daily: pl.DataFrame, block: int) -> Series:
     stressed[at] = (rows["net_bps"] - 0.5 * costs).to_numpy()
     exposure[at] = rows["exposure"].to_numpy()
     valid[at] = rows["valid"].to_numpy()
-    valid &= np.isfinite(net) & np.isfinite(stressed)
+    valid = valid & np.isfinite(net) & np.isfinite(stressed)
     net[~valid], stressed[~valid] = 0.0, 0.0
     return _blocks(first, net, stressed, exposure > 0.0, valid, block)
 
@@ -120,7 +120,7 @@ def difference(own: Series, champion: Series | None) -> tuple[F64, Mask]:
     _, mine, theirs = np.intersect1d(own.days, champion.days, assume_unique=True, return_indices=True)
     other[mine] = champion.net[theirs]
     both[mine] = champion.valid[theirs]
-    both &= own.valid
+    both = both & own.valid
     return np.where(both, own.net - other, 0.0), both
 
 
@@ -149,7 +149,8 @@ def _blocks(first: int, net: F64, stressed: F64, has_position: Mask, valid: Mask
         shape = (whole, block)
         days = days[part].reshape(shape)[:, -1]
         net, stressed = net[part].reshape(shape).sum(axis=1), stressed[part].reshape(shape).sum(axis=1)
-        has_position, valid = has_position[part].reshape(shape).any(axis=1), valid[part].reshape(shape).all(axis=1)
+        has_position = np.any(has_position[part].reshape(shape), axis=1)
+        valid = np.all(valid[part].reshape(shape), axis=1)
     return Series(days=days, net=net, stressed=stressed, has_position=has_position, valid=valid)
 
 

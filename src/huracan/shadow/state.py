@@ -10,6 +10,8 @@ from huracan.shadow.lineage import NOTHING, Lineage, LineageRecord, LineageRow
 
 Cell = tuple[str, str]
 """Pool and horizon."""
+Trial = tuple[str, str, str]
+"""Recipe id, pool and horizon: something that was scored on history."""
 ChampionReason = Literal["promoted", "demoted", "rolled_back"]
 
 
@@ -43,6 +45,7 @@ class Unfreeze:
     pool: str
     day: int
     note: str
+    signature: str = ""
 
     @property
     def hash(self) -> str:
@@ -54,13 +57,13 @@ class Unfreeze:
 class LedgerState:
     """Everything promotion remembers; loaded whole, never changed in place.
 
-    `trials` counts the distinct (recipe, pool, horizon) ever scored on history; `judged_day` is the last judged data day.
+    `trials` is the registry of everything ever scored on history; `judged_day` is the last judged data day.
     """
 
     records: Mapping[str, LineageRecord] = field(default_factory=dict)
     champions: tuple[ChampionEvent, ...] = ()
     unfreezes: tuple[Unfreeze, ...] = ()
-    trials: int = 0
+    trials: frozenset[Trial] = frozenset()
     judged_day: int | None = None
 
     @cached_property
@@ -80,6 +83,7 @@ def with_rows(
     lineages: tuple[Lineage, ...],
     rows: tuple[LineageRow, ...],
     champions: tuple[ChampionEvent, ...],
+    trials: frozenset[Trial],
     judged_day: int,
 ) -> LedgerState:
     """The state after a night; what the stored ledger gives when it is loaded again."""
@@ -95,6 +99,6 @@ def with_rows(
         records=records,
         champions=(*state.champions, *champions),
         unfreezes=state.unfreezes,
-        trials=state.trials,
+        trials=state.trials | trials,
         judged_day=judged_day,
     )

@@ -1,0 +1,380 @@
+"""The ledger in one SQLite file: runs and jobs, and the append-only, hash-chained evidence of promotion.
+
+Evidence tables refuse UPDATE and DELETE by trigger. The chain is checked whenever the state is loaded: rows of a lineage are chained
+to what it declared at admission, and each night is chained to the night before with the hashes of everything it appended, so
+nothing can be changed, left out or slipped in between. One writer; readers may look on (WAL).
+"""
+
+import json
+import os
+import sqlite3
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+from huracan.domain.ids import canonical_json, content_hash, sha256_hex
+from huracan.errors import DiskFullError, LedgerError
+from huracan.shadow.lineage import (
+    Lineage,
+    LineageRecord,
+    LineageRow,
+    lineage_from_dict,
+    link,
+    row_body,
+    row_from_dict,
+    verify_chain,
+)
+from huracan.shadow.night import Verdict
+from huracan.shadow.state import ChampionEvent, LedgerState, Trial, Unfreeze
+from huracan.training.jobs import TrainingJob
+
+_APPLICATION_ID: Final = 0x48555243
+_VERSION: Final = 1
+
+_APPEND_ONLY: Final = ("lineages", "lineage_rows", "champions", "unfreezes", "nights", "trials")
+_SCHEMA: Final = """
+CREATE TABLE runs (run_id TEXT PRIMARY KEY, started_ms INTEGER NOT NULL, finished_ms INTEGER, status TEXT NOT NULL,
+    facts TEXT NOT NULL, summary TEXT);
+CREATE TABLE jobs (run_id TEXT NOT NULL, job_id TEXT NOT NULL, attempt INTEGER NOT NULL, coin TEXT NOT NULL,
+    horizon TEXT NOT NULL, status TEXT NOT NULL, error_code TEXT, error TEXT, PRIMARY KEY (run_id, job_id, attempt));
+CREATE TABLE cells (run_id TEXT NOT NULL, coin TEXT NOT NULL, horizon TEXT NOT NULL, recipe_id TEXT NOT NULL,
+    facts TEXT NOT NULL, PRIMARY KEY (run_id, coin, horizon, recipe_id));
+CREATE TABLE trials (recipe_id TEXT NOT NULL, pool TEXT NOT NULL, horizon TEXT NOT NULL,
+    PRIMARY KEY (recipe_id, pool, horizon));
+CREATE TABLE lineages (lineage_id TEXT PRIMARY KEY, cohort INTEGER NOT NULL, slot TEXT NOT NULL, body TEXT NOT NULL,
+    UNIQUE (cohort, slot));
+CREATE TABLE lineage_rows (lineage_id TEXT NOT NULL REFERENCES lineages, day INTEGER NOT NULL, body TEXT NOT NULL,
+    previous_hash TEXT NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (lineage_id, day)) WITHOUT ROWID;
+CREATE TABLE champions (pool TEXT NOT NULL, horizon TEXT NOT NULL, number INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (pool, horizon, number));
+CREATE TABLE unfreezes (number INTEGER PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE nights (number INTEGER PRIMARY KEY, day INTEGER NOT NULL, entries TEXT NOT NULL,
+    previous_hash TEXT NOT NULL, hash TEXT NOT NULL);
+"""
+
+
+class SqliteLedger:
+    """Opens the file, creating it for this user alone (0600); raises LedgerError when it is not a sound ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._run_id = ""
+        _create_private(path)
+        try:
+            self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(f"{path} cannot be read as a ledger ({error}); restore it from a backup") from error
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def load_state(self) -> LedgerState:
+        """Everything promotion remembers, with every chain checked; raises LedgerError where one does not hold."""
+        try:
+            with self._reading():
+                return self._load()
+        except (sqlite3.DatabaseError, TypeError, ValueError, KeyError) as error:
+            raise LedgerError(f"{self.path} was edited or damaged ({error}); restore it from a backup") from error
+
+    def append_verdict(self, verdict: Verdict) -> None:
+        """Append all that a night decided, or nothing; a verdict without news writes nothing.
+
+        Raises LedgerError when something in it is recorded already: a day, a slot, a change of champion, another run's night.
+        """
+        if verdict.is_empty:
+            return
+        with self._writing(f"the night of day {verdict.day}"):
+            for lineage in verdict.lineages:
+                self._insert_lineage(lineage)
+            for row in verdict.rows:
+                self._insert_row(row)
+            for event in verdict.events:
+                body = canonical_json(event).decode()
+                key = (event.pool, event.horizon, event.number)
+                self._connection.execute("INSERT INTO champions VALUES (?, ?, ?, ?)", (*key, body))
+            for trial in sorted(verdict.trials):
+                self._connection.execute("INSERT INTO trials VALUES (?, ?, ?)", trial)
+            entries = [
+                *(lineage.hash for lineage in verdict.lineages),
+                *(row.hash for row in verdict.rows),
+                *(event.hash for event in verdict.events),
+                *(content_hash("trial", trial) for trial in sorted(verdict.trials)),
+            ]
+            self._append_night(verdict.day, entries)
+
+    def unfreeze(self, pool: str, *, day: int, note: str, signature: str = "") -> Unfreeze:
+        """Record why the freeze of a pool's promotions ended, and who signed it; raises LedgerError without a note."""
+        if not note.strip():
+            raise LedgerError(f"the freeze of {pool} ends only with a note that says why")
+        entry = Unfreeze(pool=pool, day=day, note=note, signature=signature)
+        with self._writing("a note"):
+            self._connection.execute("INSERT INTO unfreezes (body) VALUES (?)", (canonical_json(entry).decode(),))
+            self._append_night(day, [entry.hash], judged=False)
+        return entry
+
+    def record_trials(self, trials: Iterable[Trial]) -> int:
+        """Enter what was scored on history by other means (a search, a notebook); returns how many were new."""
+        with self._writing("trials"):
+            known = set(self._trials())
+            new = sorted(set(trials) - known)
+            for trial in new:
+                self._connection.execute("INSERT INTO trials VALUES (?, ?, ?)", trial)
+            if new:
+                self._append_night(
+                    self._judged_day() or 0, [content_hash("trial", trial) for trial in new], judged=False
+                )
+        return len(new)
+
+    def record_run(self, run_id: str, *, started_ms: int, facts: Mapping[str, Any]) -> None:
+        """A run begins; jobs recorded from now on belong to it. A run id that exists starts over."""
+        with self._writing("a run"):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO runs (run_id, started_ms, status, facts) VALUES (?, ?, 'running', ?)",
+                (run_id, started_ms, canonical_json(dict(facts)).decode()),
+            )
+        self._run_id = run_id
+
+    def finish_run(self, run_id: str, *, finished_ms: int, status: str, summary: Mapping[str, Any]) -> None:
+        """A run ends, with a status and its summary; raises LedgerError for a run that never began."""
+        with self._writing("the end of a run"):
+            changed = self._connection.execute(
+                "UPDATE runs SET finished_ms = ?, status = ?, summary = ? WHERE run_id = ?",
+                (finished_ms, status, canonical_json(dict(summary)).decode(), run_id),
+            )
+            if changed.rowcount != 1:
+                raise LedgerError(f"run {run_id} was never recorded; record_run comes before finish_run")
+
+    def record_attempt(self, job: TrainingJob, attempt: int) -> None:
+        """A job starts, for the attempt-th time in this run."""
+        self.record_job(job, attempt)
+
+    def record_job(self, job: TrainingJob, attempt: int) -> None:
+        """What became of one attempt of a job; the newest word stands."""
+        with self._writing("a job"):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (self._run_id, job.job_id, attempt, job.coin, job.horizon, job.status, job.error_code, job.error),
+            )
+
+    def record_cell(self, run_id: str, coin: str, horizon: str, recipe_id: str, facts: Mapping[str, Any]) -> None:
+        """Numbers of one (coin, horizon, recipe) of a run; the newest word stands."""
+        with self._writing("a cell"):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?)",
+                (run_id, coin, horizon, recipe_id, canonical_json(dict(facts)).decode()),
+            )
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, oldest first; `facts` and `summary` as dicts, the latter None while running."""
+        rows = self._connection.execute(
+            "SELECT run_id, started_ms, finished_ms, status, facts, summary FROM runs ORDER BY started_ms, run_id"
+        )
+        return [
+            {
+                "run_id": run_id,
+                "started_ms": started,
+                "finished_ms": finished,
+                "status": status,
+                "facts": json.loads(facts),
+                "summary": json.loads(summary) if summary is not None else None,
+            }
+            for run_id, started, finished, status, facts, summary in rows
+        ]
+
+    def attempts(self, run_id: str) -> list[dict[str, Any]]:
+        """Every attempt of every job of a run, by job and attempt."""
+        names = ("job_id", "attempt", "coin", "horizon", "status", "error_code", "error")
+        rows = self._connection.execute(
+            f"SELECT {', '.join(names)} FROM jobs WHERE run_id = ? ORDER BY job_id, attempt",  # noqa: S608
+            (run_id,),
+        )
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def champions(self) -> list[ChampionEvent]:
+        """Every change of champion, in the order they were decided."""
+        return list(self.load_state().champions)
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = FULL")
+        run("PRAGMA foreign_keys = ON")
+        run("PRAGMA recursive_triggers = ON")  # or a REPLACE would delete evidence without waking the triggers
+        identity, version = run("PRAGMA application_id").fetchone()[0], run("PRAGMA user_version").fetchone()[0]
+        tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables == 0:
+            with self._writing("the tables"):
+                for statement in (*_SCHEMA.split(";\n"), *_triggers()):
+                    run(statement)
+                run(f"PRAGMA application_id = {_APPLICATION_ID}")
+                run(f"PRAGMA user_version = {_VERSION}")
+        elif (identity, version) != (_APPLICATION_ID, _VERSION):
+            raise LedgerError(
+                f"{self.path} is no ledger of version {_VERSION} (application {identity:#x}, version {version})"
+            )
+        verdict = run("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise LedgerError(f"{self.path} is damaged ({verdict}); restore it from a backup")
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.IntegrityError as error:
+            raise LedgerError(f"{self.path} refuses {what}: {error}; recorded evidence stays as it is") from error
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise DiskFullError(f"no space left to write {what} to {self.path}; free some and run again") from error
+            raise LedgerError(f"{self.path} could not take {what}: {error}") from error
+
+    def _insert_lineage(self, lineage: Lineage) -> None:
+        body = canonical_json(lineage).decode()
+        self._connection.execute(
+            "INSERT INTO lineages VALUES (?, ?, ?, ?)", (lineage.id, lineage.cohort, lineage.slot, body)
+        )
+
+    def _insert_row(self, row: LineageRow) -> None:
+        body = row_body(row)
+        if link(row.previous_hash, body) != row.hash:
+            raise LedgerError(
+                f"the row of day {row.day} of lineage {row.lineage_id} is not sealed; it was changed afterwards"
+            )
+        head = self._connection.execute(
+            "SELECT day, hash FROM lineage_rows WHERE lineage_id = ? ORDER BY day DESC LIMIT 1", (row.lineage_id,)
+        ).fetchone()
+        if head is not None and (row.day <= head[0] or row.previous_hash != head[1]):
+            raise LedgerError(
+                f"lineage {row.lineage_id} has a row of day {head[0]}; the row of day {row.day} does not follow it: "
+                "days are appended in order, once"
+            )
+        self._connection.execute(
+            "INSERT INTO lineage_rows VALUES (?, ?, ?, ?, ?)",
+            (row.lineage_id, row.day, body.decode(), row.previous_hash, row.hash),
+        )
+
+    def _append_night(self, day: int, entries: Sequence[str], *, judged: bool = True) -> None:
+        previous = self._connection.execute("SELECT hash FROM nights ORDER BY number DESC LIMIT 1").fetchone()
+        before = previous[0] if previous else ""
+        text = canonical_json({"judged": judged, "entries": list(entries)}).decode()
+        self._connection.execute(
+            "INSERT INTO nights (day, entries, previous_hash, hash) VALUES (?, ?, ?, ?)",
+            (day, text, before, _night_hash(before, day, text)),
+        )
+
+    def _load(self) -> LedgerState:
+        lineages = {
+            lineage_id: lineage_from_dict(json.loads(body))
+            for lineage_id, body in self._connection.execute("SELECT lineage_id, body FROM lineages ORDER BY rowid")
+        }
+        rows: dict[str, list[tuple[LineageRow, bytes]]] = {lineage_id: [] for lineage_id in lineages}
+        query = "SELECT lineage_id, body, previous_hash, hash FROM lineage_rows ORDER BY lineage_id, day"
+        for lineage_id, body, previous_hash, own_hash in self._connection.execute(query):
+            rows[lineage_id].append((row_from_dict(json.loads(body), previous_hash, own_hash), body.encode()))
+        for lineage_id, lineage in lineages.items():
+            if lineage.id != lineage_id:
+                raise LedgerError(f"lineage {lineage_id} now reads as {lineage.id}; the ledger was edited")
+            verify_chain(lineage, rows[lineage_id])
+        champions = tuple(
+            ChampionEvent(**json.loads(body))
+            for (body,) in self._connection.execute("SELECT body FROM champions ORDER BY rowid")
+        )
+        unfreezes = tuple(
+            Unfreeze(**json.loads(body))
+            for (body,) in self._connection.execute("SELECT body FROM unfreezes ORDER BY number")
+        )
+        trials = frozenset(self._trials())
+        hashes = [
+            *(lineage.hash for lineage in lineages.values()),
+            *(row.hash for chain in rows.values() for row, _ in chain),
+            *(event.hash for event in champions),
+            *(note.hash for note in unfreezes),
+            *(content_hash("trial", trial) for trial in trials),
+        ]
+        self._check_nights(hashes)
+        return LedgerState(
+            records={
+                lineage_id: LineageRecord(lineage=lineage, rows=tuple(row for row, _ in rows[lineage_id]))
+                for lineage_id, lineage in lineages.items()
+            },
+            champions=champions,
+            unfreezes=unfreezes,
+            trials=trials,
+            judged_day=self._judged_day(),
+        )
+
+    def _check_nights(self, hashes: Sequence[str]) -> None:
+        """Every night follows the one before, and together they entered exactly what the tables hold."""
+        before, entered = "", []
+        query = "SELECT day, entries, previous_hash, hash FROM nights ORDER BY number"
+        for day, text, previous_hash, own_hash in self._connection.execute(query):
+            if previous_hash != before or _night_hash(before, day, text) != own_hash:
+                raise LedgerError(
+                    f"{self.path}: the night of day {day} does not follow the one before; the ledger was edited"
+                )
+            before = own_hash
+            entered += json.loads(text)["entries"]
+        if sorted(entered) != sorted(hashes):
+            missing, extra = len(set(entered) - set(hashes)), len(set(hashes) - set(entered))
+            raise LedgerError(
+                f"{self.path}: {missing} entries are missing or edited, {extra} were never entered by a night"
+            )
+
+    def _judged_day(self) -> int | None:
+        nights = self._connection.execute("SELECT day, entries FROM nights ORDER BY number DESC")
+        return next((int(day) for day, text in nights if json.loads(text)["judged"]), None)
+
+    def _trials(self) -> list[Trial]:
+        return [(r, p, h) for r, p, h in self._connection.execute("SELECT recipe_id, pool, horizon FROM trials")]
+
+
+def _triggers() -> list[str]:
+    return [
+        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        for table in _APPEND_ONLY
+        for verb in ("UPDATE", "DELETE")
+    ]
+
+
+def _night_hash(before: str, day: int, text: str) -> str:
+    return sha256_hex(f"{before}{day}{text}".encode())
+
+
+def _create_private(path: Path) -> None:
+    """Make the file for this user alone; refuse a link, or a file that others can write."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be opened as a ledger ({error}); wanted a file of this user") from error
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode) or mode & 0o022:
+            raise LedgerError(
+                f"{path} can be written by others (mode {stat.S_IMODE(mode):o}); chmod 600 it if it is yours"
+            )
+    finally:
+        os.close(descriptor)
