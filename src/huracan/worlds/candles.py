@@ -66,12 +66,16 @@ class CandleDirectory:
         now = min(item.last_ms for item in long or found.values()) + MINUTE_MS
         return cls(now_ms=now, recordings=found, books={} if book_file is None else _read_books(book_file))
 
+    @property
+    def last_ms(self) -> int:
+        """A minute after the very last bar."""
+        return max(item.last_ms for item in self.recordings.values()) + MINUTE_MS
+
     def at(self, now_ms: int) -> Self:
-        """The same recordings at another moment, up to a minute after the very last bar."""
+        """The same recordings at another moment, before or after the common `now`."""
         first = min(item.first_ms for item in self.recordings.values())
-        last = max(item.last_ms for item in self.recordings.values()) + MINUTE_MS
-        if not first < now_ms <= last:
-            message = f"the candles span {iso(first)} to {iso(last)}, now {iso(now_ms)} is outside"
+        if not first < now_ms <= self.last_ms:
+            message = f"the candles span {iso(first)} to {iso(self.last_ms)}, now {iso(now_ms)} is outside"
             raise ConfigError(message)
         return replace(self, now_ms=now_ms)
 

@@ -86,10 +86,8 @@ class ReplayExchange:
         """The market at the exchange's present moment; a ticking clock stops where the source's future ends."""
         if not self._tick:
             return self._source
-        try:
-            return self._source.at(self._source.now_ms + int((time.monotonic() - self._started) * 1000))
-        except ConfigError:
-            return self._source
+        elapsed_ms = int((time.monotonic() - self._started) * 1000)
+        return self._source.at(min(self._source.now_ms + elapsed_ms, self._source.last_ms))
 
     def close(self) -> None:
         """Stop serving, drop open connections, remove the server's folder."""

@@ -35,11 +35,17 @@ class SimulatedWorld:
     now_ms: int
     store: "_Store" = field(repr=False, compare=False)
 
+    @property
+    def last_ms(self) -> int:
+        """End of the spare days."""
+        return self.spec.now_ms + SPARE_DAYS * DAY_MS
+
     def at(self, now_ms: int) -> Self:
         """The same market at another moment of its span."""
-        last = self.spec.now_ms + SPARE_DAYS * DAY_MS
-        if not START_MS < now_ms <= last:
-            message = f"world {self.spec.name!r} spans {iso(START_MS)} to {iso(last)}, now {iso(now_ms)} is outside"
+        if not START_MS < now_ms <= self.last_ms:
+            message = (
+                f"world {self.spec.name!r} spans {iso(START_MS)} to {iso(self.last_ms)}, now {iso(now_ms)} is outside"
+            )
             raise ConfigError(message)
         return replace(self, now_ms=now_ms)
 

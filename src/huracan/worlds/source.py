@@ -61,8 +61,13 @@ class MarketSource(Protocol):
         """The moment of this view, ms UTC."""
         ...
 
+    @property
+    def last_ms(self) -> int:
+        """The latest moment that `at` accepts."""
+        ...
+
     def at(self, now_ms: int) -> Self:
-        """The same market at another moment; raises ConfigError after the last known bar."""
+        """The same market at another moment; raises ConfigError outside the known bars."""
         ...
 
     def instruments(self) -> tuple[ListedInstrument, ...]:
