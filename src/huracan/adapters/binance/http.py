@@ -1,0 +1,171 @@
+"""Bounded HTTP: deadlines, byte caps, retries that obey the exchange, errors of ours."""
+
+import asyncio
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx2
+import stamina
+
+from huracan.adapters.binance.budget import ARCHIVE, WeightBudget
+from huracan.errors import UpstreamError
+from huracan.settings import BinanceSettings
+
+ATTEMPTS: Final = 6
+DEFAULT_PAUSE_S: Final = 30.0  # um promises no Retry-After
+DEFAULT_BAN_S: Final = 180.0  # bans start at two minutes
+_WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One GET: whose budget, where, what it costs, and how many bytes the answer may have (decoded)."""
+
+    pool: str
+    url: str
+    params: Mapping[str, str | int] | None = None
+    weight: int = 1
+    cap: int = 4 << 20
+    trust_weight_header: bool = True
+
+
+class _TransientError(Exception):
+    """Worth another try within the deadline."""
+
+
+class HttpClient:
+    """GET with everything bounded. One total deadline covers all attempts of a request; waiting for our own weight
+    budget or for a free connection does not count, because nothing is wrong then.
+    """
+
+    def __init__(
+        self, settings: BinanceSettings, budget: WeightBudget, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
+        self._total_s, self._budget = settings.total_timeout_s, budget
+        self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(settings.max_connections)
+        )
+        timeout = httpx2.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s, pool=None)
+        hosts = {urlsplit(url).hostname for url in (settings.rest_url, settings.futures_url, settings.archive_url)}
+        self._client = httpx2.AsyncClient(
+            timeout=timeout,
+            limits=httpx2.Limits(
+                max_connections=settings.max_connections, max_keepalive_connections=settings.max_connections
+            ),
+            follow_redirects=False,
+            trust_env=not hosts <= {"127.0.0.1", "localhost", "::1"},  # a proxy must not see loopback
+            transport=transport,
+            headers={"User-Agent": "huracan"},
+        )
+
+    async def get(self, ask: Ask) -> bytes | None:
+        """The body of a 200, None for a 404. Raises UpstreamError within the deadline, BannedError after a 418."""
+        async with self._gates[ask.pool]:
+            await self._budget.spend(ask.pool, ask.weight)
+            try:
+                async with asyncio.timeout(self._total_s):
+                    return await self._with_retries(ask)
+            except TimeoutError as error:
+                message = f"{ask.url}: no answer within {self._total_s:g} s, all attempts together"
+                raise UpstreamError(message) from error
+            except _TransientError as error:
+                message = f"{ask.url}: {error} (gave up after {ATTEMPTS} attempts)"
+                raise UpstreamError(message) from error
+
+    async def aclose(self) -> None:
+        """Release connections."""
+        await self._client.aclose()
+
+    async def _with_retries(self, ask: Ask) -> bytes | None:
+        attempts = stamina.retry_context(
+            on=_TransientError, attempts=ATTEMPTS, timeout=None, wait_initial=0.25, wait_max=8.0, wait_jitter=1.0
+        )
+        async for attempt in attempts:
+            with attempt:
+                if attempt.num > 1:
+                    await self._budget.spend(ask.pool, ask.weight)
+                try:
+                    return await self._once(ask)
+                except (httpx2.TransportError, httpx2.StreamError) as error:
+                    message = f"{type(error).__name__} {error}".strip()
+                    raise _TransientError(message) from error
+                except (httpx2.InvalidURL, httpx2.RequestError) as error:
+                    message = f"{ask.url}: {type(error).__name__} {error}"
+                    raise UpstreamError(message) from error
+        raise AssertionError
+
+    async def _once(self, ask: Ask) -> bytes | None:
+        encoding = "identity" if ask.pool == ARCHIVE else "gzip"
+        request = self._client.build_request("GET", ask.url, params=ask.params, headers={"Accept-Encoding": encoding})
+        response = await self._client.send(request, stream=True)
+        try:
+            used = response.headers.get(_WEIGHT_HEADER, "")
+            if ask.trust_weight_header and used.isascii() and used.isdigit():
+                self._budget.observe(ask.pool, int(used))
+            if response.status_code == 404:
+                return None
+            if response.status_code != 200:
+                await self._refuse(ask, response)
+            body = await _read(ask, response, ask.cap)
+        finally:
+            await response.aclose()
+        return _decoded(ask, body, response.headers.get("content-encoding", "identity"))
+
+    async def _refuse(self, ask: Ask, response: httpx2.Response) -> None:
+        status = response.status_code
+        if status == 418:
+            raise self._budget.ban(_retry_after(response, DEFAULT_BAN_S))
+        if status == 429:
+            seconds = _retry_after(response, DEFAULT_PAUSE_S)
+            self._budget.pause(ask.pool, seconds)
+            if seconds >= self._total_s:
+                message = (
+                    f"{ask.url}: 429, asked to wait {seconds:g} s, longer than the deadline of {self._total_s:g} s"
+                )
+                raise UpstreamError(message)
+            message = f"status 429 (wait {seconds:g} s)"
+            raise _TransientError(message)
+        if status >= 500:
+            message = f"status {status}"
+            raise _TransientError(message)
+        words = (await _read(ask, response, 1 << 16))[:200]
+        message = f"{ask.url}: status {status}, body starts {words!r}"
+        raise UpstreamError(message)
+
+
+async def _read(ask: Ask, response: httpx2.Response, cap: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > cap:
+            message = f"{ask.url}: answer exceeds {cap} bytes"
+            raise UpstreamError(message)
+    return bytes(body)
+
+
+def _decoded(ask: Ask, body: bytes, encoding: str) -> bytes:
+    if encoding == "identity":
+        return body
+    if encoding != "gzip" or ask.pool == ARCHIVE:
+        message = f"{ask.url}: content encoding {encoding!r} was not asked for"
+        raise UpstreamError(message)
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        plain = stream.decompress(body, ask.cap + 1)
+    except zlib.error as error:
+        message = f"{ask.url}: broken gzip ({error})"
+        raise UpstreamError(message) from error
+    if len(plain) > ask.cap or not stream.eof or stream.unused_data:
+        message = f"{ask.url}: gzip answer exceeds {ask.cap} bytes or does not end"
+        raise UpstreamError(message)
+    return plain
+
+
+def _retry_after(response: httpx2.Response, default_s: float) -> float:
+    text = response.headers.get("retry-after", "")
+    return float(text) if re.fullmatch(r"[0-9]{1,7}", text) else default_s

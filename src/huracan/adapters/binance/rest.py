@@ -1,0 +1,147 @@
+"""REST endpoints: the listing now, and pages of history the archive does not have yet."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from huracan.adapters.binance.budget import SPOT, UM, UM_FUNDING
+from huracan.adapters.binance.http import Ask, HttpClient
+from huracan.adapters.binance.listing import instruments, quotes
+from huracan.adapters.binance.strict_json import parse_json
+from huracan.adapters.binance.tables import funding_json, klines_json
+from huracan.domain.ids import Instrument, Market
+from huracan.domain.records import Quote
+from huracan.errors import SchemaError, UpstreamError
+from huracan.settings import BinanceSettings
+
+FUNDING_PAGE: Final = 1000
+_BIG: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Host:
+    pool: str
+    prefix: str
+    info_weight: int
+    ticker_weight: int
+    book_weight: int
+    page: int
+    page_weight: int
+
+
+# um pages of 499 rows cost 2; 1000 would cost 5.
+_SPOT: Final = _Host(
+    pool=SPOT, prefix="/api/v3", info_weight=20, ticker_weight=80, book_weight=4, page=1000, page_weight=2
+)
+_UM: Final = _Host(pool=UM, prefix="/fapi/v1", info_weight=1, ticker_weight=40, book_weight=5, page=499, page_weight=2)
+
+
+class Rest:
+    """The exchange's public endpoints on both hosts."""
+
+    def __init__(self, http: HttpClient, settings: BinanceSettings, interval: str, interval_ms: int) -> None:
+        self._http, self._interval, self._interval_ms = http, interval, interval_ms
+        self._bases = {"spot": settings.rest_url.rstrip("/"), "um": settings.futures_url.rstrip("/")}
+
+    async def server_time(self) -> int:
+        """The exchange's clock, ms UTC."""
+        answer = await self._get("spot", "time", 1)
+        if not isinstance(answer, dict) or type(answer.get("serverTime")) is not int:
+            message = f"spot time: wanted serverTime in ms, seen {str(answer)[:120]}"
+            raise UpstreamError(message)
+        return int(answer["serverTime"])
+
+    async def listing(self, market: Market) -> tuple[list[Instrument], dict[str, Quote]]:
+        """Everything a market lists, with its quotes."""
+        host = _host(market)
+        info, tickers, books = await asyncio.gather(
+            self._get(market, "exchangeInfo", host.info_weight),
+            self._get(market, "ticker/24hr", host.ticker_weight),
+            self._get(market, "ticker/bookTicker", host.book_weight, trust=market == "spot"),
+        )
+        listed = instruments(info, market)
+        return listed, quotes(listed, tickers, books, market)
+
+    async def first_bar(self, instrument: Instrument) -> int | None:
+        """Open time of the oldest bar the exchange has, None without any."""
+        params = {"symbol": instrument.symbol, "interval": self._interval, "startTime": 0, "limit": 1}
+        frame, _ = await self._klines(instrument, params, 2)
+        return int(frame["open_time"][0]) if frame.height else None
+
+    async def bars(
+        self, instrument: Instrument, start_ms: int, end_ms: int, now_ms: int
+    ) -> AsyncIterator[pl.DataFrame]:
+        """Pages of closed bars with start_ms <= open_time < end_ms; the unclosed bar is dropped."""
+        host, at = _host(instrument.market), start_ms
+        while at < end_ms:
+            params = {
+                "symbol": instrument.symbol,
+                "interval": self._interval,
+                "startTime": at,
+                "endTime": end_ms - 1,
+                "limit": host.page,
+            }
+            frame, closes = await self._klines(instrument, params, host.page_weight)
+            time = frame["open_time"]
+            inside = frame.filter((closes < now_ms) & time.is_between(at, end_ms, closed="left"))
+            if inside.height:
+                yield inside
+            if frame.height < host.page:
+                return
+            at = _advance(at, time, self._interval_ms, instrument)
+
+    async def funding(self, instrument: Instrument, start_ms: int, end_ms: int) -> AsyncIterator[pl.DataFrame]:
+        """Pages of settlements with start_ms <= time < end_ms."""
+        at = start_ms
+        while at < end_ms:
+            params = {"symbol": instrument.symbol, "startTime": at, "endTime": end_ms - 1, "limit": FUNDING_PAGE}
+            answer = await self._get("um", "fundingRate", 1, params=params, pool=UM_FUNDING)
+            frame = funding_json(answer, f"fundingRate of {instrument.id}")
+            time = frame["funding_time"]
+            inside = frame.filter(time.is_between(at, end_ms, closed="left"))
+            if inside.height:
+                yield inside
+            if frame.height < FUNDING_PAGE:
+                return
+            at = _advance(at, time, 1, instrument)
+
+    async def _klines(
+        self, instrument: Instrument, params: dict[str, Any], weight: int
+    ) -> tuple[pl.DataFrame, pl.Series]:
+        answer = await self._get(instrument.market, "klines", weight, params=params)
+        return klines_json(answer, f"klines of {instrument.id}")
+
+    async def _get(
+        self,
+        market: Market,
+        endpoint: str,
+        weight: int,
+        *,
+        params: dict[str, Any] | None = None,
+        pool: str | None = None,
+        trust: bool = True,
+    ) -> Any:
+        host = _host(market)
+        url = f"{self._bases[market]}{host.prefix}/{endpoint}"
+        cap = 4 << 20 if params else _BIG
+        ask = Ask(pool=pool or host.pool, url=url, params=params, weight=weight, cap=cap, trust_weight_header=trust)
+        body = await self._http.get(ask)
+        if body is None:
+            message = f"{url}: status 404; is the base URL right?"
+            raise UpstreamError(message)
+        return parse_json(body, url)
+
+
+def _host(market: Market) -> _Host:
+    return _SPOT if market == "spot" else _UM
+
+
+def _advance(at: int, times: pl.Series, step_ms: int, instrument: Instrument) -> int:
+    newest = times.max()
+    if not isinstance(newest, int) or newest < at:
+        message = f"{instrument.id}: a full page from {at} holds nothing newer"
+        raise SchemaError(message)
+    return newest + step_ms
