@@ -80,8 +80,7 @@ def shrink_to_prior(correlation: F64, rows: F64, columns: I64, prior: F64, prior
     matrix: F64 = correlation[..., columns[:, None], columns] * rows[..., None, None]
     matrix[..., np.arange(columns.size), np.arange(columns.size)] += prior_rows
     target: F64 = correlation[..., columns, -1] * rows[..., None] + prior_rows * prior
-    solved: F64 = np.linalg.solve(matrix, target[..., None])[..., 0]
-    return solved
+    return np.asarray(np.linalg.solve(matrix, target[..., None])[..., 0], dtype=np.float64)
 
 
 def raw_coefficients(standard: F64, of: Moments, columns: I64) -> tuple[F64, F64]:

@@ -5,6 +5,7 @@ from huracan.training.engines import ENGINES, EngineSpec
 from huracan.training.fit import fit_pair
 from huracan.training.folds import Folds, walk_forward
 from huracan.training.gram import PairGrams, pair_grams
+from huracan.training.injected import fit_injected
 from huracan.training.prior import PoolPrior, pool_prior
 from huracan.training.recipes import built_in_recipes
 from huracan.training.refusal import TrainingRefused
@@ -18,6 +19,7 @@ __all__ = [
     "PoolPrior",
     "TrainingRefused",
     "built_in_recipes",
+    "fit_injected",
     "fit_pair",
     "pair_grams",
     "pool_prior",

@@ -33,8 +33,7 @@ def slopes(forecast: F64, y: F64, weight: F64, closing_day: I64, days: I64, rule
         rows = inside & np.isfinite(forecast[:, engine])
         f, w, day = forecast[rows, engine], weight[rows], closing_day[rows] - first
         labels, squares, products = (
-            _window(day, values, n_days, since, upto)
-            for values in (w, w * f * f, w * f * y[rows])
+            _window(day, values, n_days, since, upto) for values in (w, w * f * f, w * f * y[rows])
         )
         known = (labels > _NO_LABELS) & (squares > 0.0)
         own = np.where(known, products / np.where(known, squares, 1.0), 0.0)

@@ -8,7 +8,7 @@ import polars as pl
 
 from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
 from huracan.domain.model import F64, TreeArrays
-from huracan.domain.recipe import Recipe
+from huracan.domain.recipe import Recipe, TrainingRules
 from huracan.domain.records import SkipCode
 from huracan.domain.results import TrainedPair
 from huracan.domain.time import Horizon
@@ -43,7 +43,7 @@ def fit_pair(
     rules = recipe.training
     design = design or prepare(features, rules, cutoff_ms=cutoff_ms)
     known = align(design, labels, rules)
-    _check_enough(design, known, labels.horizon)
+    check_enough(design, known, rules, labels.horizon)
     uses = {use.name: (use, engine_of(use)) for use in recipe.engines}
     columns = {name: spec.columns(design.names) for name, (_, spec) in uses.items()}
     engines = tuple(name for name, used in columns.items() if used)
@@ -150,12 +150,14 @@ def _frame(
     )
 
 
-def _check_enough(design: Design, labels: Labels, horizon: Horizon) -> None:
-    found = float(labels.weight[design.usable & (design.regime >= 0)].sum())
+def check_enough(design: Design, labels: Labels, rules: TrainingRules, horizon: Horizon) -> None:
+    """Raise TrainingRefused(TOO_FEW_ROWS) unless tonight's window has labels to learn anything from."""
+    recent = closing_days(labels.closed_ms) > design.live_day - rules.lookback_days
+    found = float(labels.weight[design.usable & (design.regime >= 0) & recent].sum())
     if found < FEWEST_LABELS:
         raise TrainingRefused(
             SkipCode.TOO_FEW_ROWS,
-            f"{found:.1f} independent closed labels at {horizon}, wanted {FEWEST_LABELS:.0f}",
+            f"{found:.1f} independent closed labels at {horizon} in {rules.lookback_days} days, wanted {FEWEST_LABELS:.0f}",
             measured=round(found, 1),
             wanted=FEWEST_LABELS,
         )

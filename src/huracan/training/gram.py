@@ -4,7 +4,6 @@ A label enters on the first UTC day (or week) at whose start it was known. Sums 
 fitted at that moment may have seen, and every fold, regime and engine is read off the same sums.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,8 +24,6 @@ N_CELLS: Final = N_REGIMES + 1
 """Regimes, then all of them pooled."""
 
 WEEK_DAYS: Final = 7
-
-_FOLDS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,18 +90,11 @@ def with_pooled(grams: F64) -> F64:
     return np.concatenate((grams, grams.sum(axis=-3, keepdims=True)), axis=-3)
 
 
-def windows(rows: GramRows, starts: I64, lookback_days: int) -> Iterator[tuple[slice, F64]]:
-    """Grams of the labels that closed in the `lookback_days` before each start, a few starts at a time.
-
-    Yields the positions within `starts` (ascending) and their Grams (s, 5, q, q).
-    """
-    first = int(starts[0]) - lookback_days + 1
-    by_day = grams_by(rows, closing_days(rows.closed_ms), first, int(starts[-1]) - first + 1)
+def windows(by_day: F64, upto: I64, days: int) -> F64:
+    """Sums over the `days` days that end before each position `upto` of a daily stack (D, 4, k, k): (s, 4, k, k)."""
     cumulative = np.concatenate((np.zeros_like(by_day[:1]), np.cumsum(by_day, axis=0)))
-    for begin in range(0, starts.size, _FOLDS_AT_ONCE):
-        part = slice(begin, min(begin + _FOLDS_AT_ONCE, starts.size))
-        upto = starts[part] - first + 1
-        yield part, with_pooled(cumulative[upto] - cumulative[np.maximum(upto - lookback_days, 0)])
+    window: F64 = cumulative[upto] - cumulative[np.maximum(upto - days, 0)]
+    return window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from huracan.domain.recipe import TrainingRules
 from huracan.stats.decide import linear_forecasts
 from huracan.stats.ridge import Moments, moments, raw_coefficients, shrink_to_prior
 from huracan.training.design import Design, Labels
-from huracan.training.folds import refit_starts
-from huracan.training.gram import N_CELLS, N_REGIMES, GramRows, gram_rows, grams_by, windows, with_pooled
+from huracan.training.folds import closing_days, refit_starts
+from huracan.training.gram import N_CELLS, N_REGIMES, WEEK_DAYS, GramRows, gram_rows, grams_by, windows, with_pooled
 from huracan.training.inner import InnerFold, inner_folds
 from huracan.training.prior import PoolPrior
 
@@ -45,113 +45,84 @@ def walk_linear(
     rows = gram_rows(design, labels)
     inner = inner_folds(design, labels, weeks=1, horizon_ms=horizon_ms)
     blocks = refit_starts(design.first_test_day, design.last_day, rules.ridge_refit_days)
-    starts = np.append(blocks, design.live_day)
-    models = _Models(design, rows, engines, prior, rules, n_inner=len(inner), starts=starts)
-    if inner:
-        models.fit(slice(0, len(inner)), _inner_grams(rows, inner), models.inner_priors(inner))
-    for part, grams in windows(rows, starts, rules.lookback_days):
-        models.fit(slice(len(inner) + part.start, len(inner) + part.stop), grams, models.priors_at(starts[part]))
+    sums = _Sums(rows, inner, np.append(blocks, design.live_day), rules)
+    shape = (len(inner) + blocks.size + 1, len(engines), N_REGIMES)
+    coef, intercept, live_rows = np.zeros((*shape, len(rows.names))), np.zeros(shape), np.zeros(N_CELLS)
+    for position, (name, used) in enumerate(engines.items()):
+        columns = np.array([rows.names.index(column) for column in used], dtype=np.int64)
+        of = moments(sums.of(columns))
+        standard = shrink_to_prior(
+            of.correlation, of.rows, np.arange(columns.size), sums.priors(prior, name, used), rules.pair_prior_rows
+        )
+        thin = of.rows < (rules.min_regime_rows if design.has_regime else np.inf)
+        slopes, constant = _in_raw_units(standard, of, thin, rows.shift[columns], rows.scale[columns])
+        coef[:, position][..., columns], intercept[:, position], live_rows = slopes, constant, of.rows[-1]
     fold = np.searchsorted(blocks, design.day, side="right") - 1 + len(inner)
     fold[design.day < design.first_test_day] = -1
     for position, one in enumerate(inner):
         fold[one.test] = position
     fold[~design.usable] = -1
-    columns = design.columns(rows.names)
-    clip = design.clip_of(np.concatenate((np.zeros(len(inner), dtype=np.int64), starts)))
+    place = design.columns(rows.names)
+    clip = design.clip_of(sums.days)
     forecasts = linear_forecasts(
-        np.ascontiguousarray(design.x[:, columns]),
+        np.ascontiguousarray(design.x[:, place]),
         fold,
         design.regime,
-        models.coef,
-        models.intercept,
-        np.ascontiguousarray(design.clip_low[clip][:, columns]),
-        np.ascontiguousarray(design.clip_high[clip][:, columns]),
+        coef,
+        intercept,
+        np.ascontiguousarray(design.clip_low[clip][:, place]),
+        np.ascontiguousarray(design.clip_high[clip][:, place]),
     )
     return LinearWalk(
-        names=rows.names,
-        forecasts=forecasts,
-        coef=models.coef[-1],
-        intercept=models.intercept[-1],
-        live_rows=models.live_rows,
+        names=rows.names, forecasts=forecasts, coef=coef[-1], intercept=intercept[-1], live_rows=live_rows
     )
 
 
-class _Models:
-    """Coefficients of all engines for inner folds, then starts; filled a few at a time."""
+class _Sums:
+    """Grams behind every model of a pair, inner folds first, then the start of each block, tonight last."""
 
-    def __init__(
-        self,
-        design: Design,
-        rows: GramRows,
-        engines: Mapping[str, tuple[str, ...]],
-        prior: PoolPrior | None,
-        rules: TrainingRules,
-        *,
-        n_inner: int,
-        starts: I64,
-    ) -> None:
-        self._rows, self._prior, self._rules = rows, prior, rules
-        self._pooled_only = not design.has_regime
-        self._engines = {
-            name: np.array([rows.names.index(column) for column in columns], dtype=np.int64)
-            for name, columns in engines.items()
-        }
-        self._columns = dict(engines)
-        shape = (n_inner + starts.size, len(engines), N_REGIMES)
-        self.coef = np.zeros((*shape, len(rows.names)))
-        self.intercept = np.zeros(shape)
-        self.live_rows = np.zeros(N_CELLS)
+    def __init__(self, rows: GramRows, inner: tuple[InnerFold, ...], starts: I64, rules: TrainingRules) -> None:
+        self._inner, self._starts, self._lookback = inner, starts, rules.lookback_days
+        self._first = int(starts[0]) - rules.lookback_days + 1
+        self._daily = grams_by(rows, closing_days(rows.closed_ms), self._first, int(starts[-1]) - self._first + 1)
+        self._inner_grams = _inner_grams(rows, inner)
+        self.days = np.concatenate((np.array([fold.week * WEEK_DAYS for fold in inner], dtype=np.int64), starts))
 
-    def fit(self, part: slice, grams: F64, priors: Mapping[str, F64]) -> None:
-        """Solve all engines for Grams (s, 5, q, q), each shrunk to its prior (s, 5, k)."""
-        of = moments(grams)
-        for position, (name, columns) in enumerate(self._engines.items()):
-            standard = shrink_to_prior(of.correlation, of.rows, columns, priors[name], self._rules.pair_prior_rows)
-            slopes, intercept = self._in_raw_units(standard, of, columns)
-            self.coef[part, position][..., columns] = slopes
-            self.intercept[part, position] = intercept
-        self.live_rows = of.rows[-1]
+    def of(self, columns: I64) -> F64:
+        """Grams (s, 5, k + 2, k + 2) of these columns; cut out before they are summed up, since most engines use few."""
+        picked = np.array([0, *(columns + 1), self._daily.shape[-1] - 1])
+        part = (..., picked[:, None], picked)
+        walked = windows(self._daily[part], self._starts - self._first + 1, self._lookback)
+        return with_pooled(np.concatenate((self._inner_grams[part], walked)))
 
-    def _in_raw_units(self, standard: F64, of: Moments, columns: I64) -> tuple[F64, F64]:
-        """Slopes (s, 4, k) and intercepts (s, 4) on raw features; thin regimes take the pooled-regime model."""
-        slopes, intercept = raw_coefficients(standard, of, columns)
-        thin = of.rows < self._rules.min_regime_rows
-        if self._pooled_only:
-            thin[:] = True
-        slopes = np.where(thin[:, :N_REGIMES, None], slopes[:, N_REGIMES:], slopes[:, :N_REGIMES])
-        intercept = np.where(thin[:, :N_REGIMES], intercept[:, N_REGIMES:], intercept[:, :N_REGIMES])
-        slopes /= self._rows.scale[columns]
-        return slopes, intercept - slopes @ self._rows.shift[columns]
+    def priors(self, prior: PoolPrior | None, engine: str, columns: tuple[str, ...]) -> F64:
+        """What the pool knew for each model (s, 5, k), zero without a pool."""
+        if prior is None:
+            return np.zeros((self.days.size, N_CELLS, len(columns)))
+        blind = [prior.inner_at(fold.week, engine, columns) for fold in self._inner]
+        known = prior.known_at(self._starts, engine, columns)
+        return np.concatenate((np.stack(blind), known)) if blind else known
 
-    def priors_at(self, starts: I64) -> dict[str, F64]:
-        """Each engine's prior (s, 5, k) as known at these days."""
-        return {
-            name: self._prior.known_at(starts, name, columns)
-            if self._prior
-            else np.zeros((starts.size, N_CELLS, len(columns)))
-            for name, columns in self._columns.items()
-        }
 
-    def inner_priors(self, folds: tuple[InnerFold, ...]) -> dict[str, F64]:
-        """Each engine's prior (s, 5, k) for the inner folds, blind to their labels."""
-        return {
-            name: np.stack(
-                [
-                    self._prior.inner_at(fold.week, name, columns) if self._prior else np.zeros((N_CELLS, len(columns)))
-                    for fold in folds
-                ]
-            )
-            for name, columns in self._columns.items()
-        }
+def _in_raw_units(
+    standard: F64, of: Moments, thin: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], shift: F64, scale: F64
+) -> tuple[F64, F64]:
+    """Slopes (s, 4, k) and intercepts (s, 4) on raw features; thin regimes take the pooled-regime model."""
+    slopes, intercept = raw_coefficients(standard, of, np.arange(standard.shape[-1]))
+    thin = thin[:, :N_REGIMES]
+    slopes = np.where(thin[..., None], slopes[:, N_REGIMES:], slopes[:, :N_REGIMES]) / scale
+    intercept = np.where(thin, intercept[:, N_REGIMES:], intercept[:, :N_REGIMES])
+    return slopes, intercept - slopes @ shift
 
 
 def _inner_grams(rows: GramRows, folds: tuple[InnerFold, ...]) -> F64:
-    grams = []
-    for fold in folds:
+    q = rows.z.shape[1]
+    grams = np.zeros((len(folds), N_REGIMES, q, q))
+    for position, fold in enumerate(folds):
         member = np.full(rows.weight.size, -1, dtype=np.int64)
         member[fold.train] = 0
-        grams.append(grams_by(rows, member, 0, 1)[0])
-    return with_pooled(np.stack(grams))
+        grams[position] = grams_by(rows, member, 0, 1)[0]
+    return grams
 
 
 def thin_regimes(live_rows: F64, rules: TrainingRules) -> tuple[str, ...]:

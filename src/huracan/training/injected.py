@@ -1,0 +1,173 @@
+"""Somebody else's trainer in our folds: it sees train rows only, once per fold and once for the final fit.
+
+What it claims about its own model (metrics, edge) is checked for form and otherwise ignored: we score it ourselves.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any, Final
+
+import numpy as np
+
+from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
+from huracan.domain.ids import content_hash
+from huracan.domain.model import F64, I64
+from huracan.domain.recipe import Recipe
+from huracan.domain.records import SkipCode
+from huracan.domain.results import TrainedPair
+from huracan.training.design import Design, align, prepare
+from huracan.training.exportable import UNCLIPPED, Exported, export_model
+from huracan.training.fit import FEWEST_LABELS, Walked, assemble, check_enough
+from huracan.training.folds import Folds, walk_forward
+from huracan.training.gram import N_CELLS
+from huracan.training.linear import LinearWalk
+from huracan.training.refusal import TrainingRefused
+
+INJECTED: Final = "injected"
+"""Name of the one engine that an injected trainer is."""
+
+ModelTrainer = Callable[[dict[str, Any]], Any] | Callable[[dict[str, Any]], Awaitable[Any]]
+"""Takes a job dict; returns ``{success, model, metrics, edge_bps}`` or ``{success: False, error}``; sync or async."""
+
+_SAMPLE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fold:
+    index: int
+    train: I64
+    test: I64
+    final: bool = False
+
+
+async def fit_injected(
+    trainer: ModelTrainer,
+    features: FeatureFrame,
+    labels: LabelledSet,
+    recipe: Recipe,
+    *,
+    coin: str,
+    cutoff_ms: int,
+    seed: int,
+) -> TrainedPair:
+    """The trained pair of an injected trainer, as one engine named `INJECTED`; raises TrainingRefused.
+
+    The job dict has coin, horizon, regime (None: all), engine_type, job_id, features (name -> array), labels (bps), decision_time,
+    weights, folds (where this fit stands) and seed; arrays are copies. A trainer that raises, or returns anything but
+    the documented dict with an exportable model, refuses the pair. Folds are `tree_refit_days` long. Calibration starts
+    at the prior slope, since inner folds would call the trainer more often than promised.
+    """
+    rules = recipe.training
+    design = prepare(features, rules, cutoff_ms=cutoff_ms)
+    known = align(design, labels, rules)
+    check_enough(design, known, rules, labels.horizon)
+    first_day = design.first_test_day - rules.first_window_days
+    folds = walk_forward(
+        design.decision_time, known.closed_ms, first_day, design.last_day, rules, refit_days=rules.tree_refit_days
+    )
+    trains = design.usable & (known.weight > 0.0)
+    returns = labels.frame["forward_bps"].fill_null(np.nan).to_numpy()[: design.day.size]
+    forecast = np.full(design.day.size, np.nan)
+    live: Exported | None = None
+    for fold in _fits(folds, cutoff_ms):
+        rows = fold.train[trains[fold.train]]
+        if not fold.final and (fold.test.size == 0 or known.weight[rows].sum() < FEWEST_LABELS):
+            continue
+        job = _job(design, rows, returns, known.weight, coin=coin, horizon=str(labels.horizon), seed=seed)
+        job["folds"] = _place(design, rows, fold, folds)
+        job["job_id"] = content_hash(coin, job["horizon"], job["folds"], seed)[:16]
+        live = export_model(await _train(trainer, job), np.ascontiguousarray(design.x[rows[:_SAMPLE]]))
+        asked = fold.test[design.usable[fold.test] & (design.regime[fold.test] >= 0)]
+        forecast[asked] = live.forecasts(np.ascontiguousarray(design.x[asked]))
+    assert live is not None
+    trained = assemble(design, known, _walked(design, live, forecast), recipe, labels.horizon)
+    if live.forest is not None:
+        return trained
+    bound = np.full(len(trained.feature_names), UNCLIPPED)
+    return replace(trained, clip_low=-bound, clip_high=bound)
+
+
+def _fits(folds: Folds, cutoff_ms: int) -> list[_Fold]:
+    """Every test block, then the final fit, which has nothing to forecast."""
+    blocks = [
+        _Fold(index=block, train=folds.train_rows(block), test=folds.test_rows(block))
+        for block in range(folds.starts.size)
+    ]
+    final = _Fold(index=len(blocks), train=folds.live_rows(cutoff_ms), test=np.zeros(0, dtype=np.int64), final=True)
+    return [*blocks, final]
+
+
+def _job(design: Design, rows: I64, returns: F64, weight: F64, *, coin: str, horizon: str, seed: int) -> dict[str, Any]:
+    return {
+        "coin": coin,
+        "horizon": horizon,
+        "regime": None,
+        "engine_type": INJECTED,
+        "features": {name: design.x[rows, position].copy() for position, name in enumerate(design.names)},
+        "labels": returns[rows].copy(),
+        "decision_time": design.decision_time[rows].copy(),
+        "weights": weight[rows].copy(),
+        "seed": seed,
+    }
+
+
+def _place(design: Design, rows: I64, fold: _Fold, folds: Folds) -> dict[str, Any]:
+    return {
+        "index": fold.index,
+        "count": int(folds.starts.size) + 1,
+        "final": fold.final,
+        "train_days": [int(design.day[rows[0]]), int(design.day[rows[-1]])],
+        "test_days": [int(design.day[fold.test[0]]), int(design.day[fold.test[-1]])] if not fold.final else None,
+    }
+
+
+async def _train(trainer: ModelTrainer, job: dict[str, Any]) -> Any:
+    """The model of one call; raises TrainingRefused when the call fails or its answer is not the documented dict."""
+    where = f"{job['coin']} {job['horizon']}, fit {job['folds']['index'] + 1} of {job['folds']['count']}"
+    try:
+        result = trainer(job)
+        if inspect.isawaitable(result):
+            result = await result
+    except Exception as error:
+        raise _failed(f"{where}: the trainer raised {type(error).__name__}: {error}") from error
+    if not isinstance(result, Mapping):
+        raise _failed(f"{where}: the trainer returned a {type(result).__name__}, wanted a dict with success and model")
+    if result.get("success") is not True:
+        raise _failed(f"{where}: the trainer gave up: {result.get('error', 'without a reason')}")
+    if result.get("model") is None:
+        raise _failed(f"{where}: the trainer says success but returned no model")
+    metrics = result.get("metrics", {})
+    if not isinstance(metrics, Mapping):
+        raise _failed(f"{where}: metrics are a {type(metrics).__name__}, wanted a dict of numbers")
+    for name, value in {**metrics, "edge_bps": result.get("edge_bps", 0.0)}.items():
+        if not _is_number(value):
+            raise _failed(f"{where}: {name} is {value!r}, wanted a finite number")
+    return result["model"]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and isfinite(float(value))
+
+
+def _walked(design: Design, live: Exported, forecast: F64) -> Walked:
+    shape = (1, len(REGIMES), len(design.names))
+    return Walked(
+        engines=(INJECTED,),
+        forecasts=forecast[:, None],
+        linear=LinearWalk(
+            names=design.names,
+            forecasts=forecast[:, None],
+            coef=np.broadcast_to(live.coef, shape).copy(),
+            intercept=np.full(shape[:2], live.intercept),
+            live_rows=np.zeros(N_CELLS),
+        ),
+        ridge={} if live.forest is not None else {INJECTED: design.names},
+        forests={} if live.forest is None else {INJECTED: live.forest},
+        notes=("trained by an injected trainer; calibrated from the prior slope on",),
+    )
+
+
+def _failed(reason: str) -> TrainingRefused:
+    return TrainingRefused(SkipCode.TRAINING_FAILED, reason, measured=reason, wanted="{success: True, model: ...}")
