@@ -11,6 +11,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,31 @@ KEPT_FROM_WORKERS = ("HURACAN_ROOT_PASSPHRASE", "HURACAN_KEYS_DIR")
 def address_of(function: JobFunction) -> str | None:
     """``module:qualified.name`` where a worker can import exactly this function, else None.
 
-    None for closures, lambdas, bound methods, partials and everything defined in a script (``__main__``).
+    None for closures, lambdas, bound methods, partials, and everything in a script (``__main__``) or another module that
+    our import path does not lead to.
     """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not name or module == "__main__" or "<" in name:
         return None
     address = f"{module}:{name}"
     try:
-        return address if resolve(address) is function else None
+        return address if _found_on_path(module) and resolve(address) is function else None
     except (ImportError, AttributeError):
         return None
+
+
+@cache
+def _found_on_path(module: str) -> bool:
+    """Whether a fresh process with our import path finds the module; being loaded here says nothing about that."""
+    path, name = None, ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        specs = (finder.find_spec(name, path) for finder in sys.meta_path)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None:
+            return False
+        path = spec.submodule_search_locations
+    return True
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,6 @@
+"""Makes the worker functions importable here; worker processes get this import path."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "workers"))

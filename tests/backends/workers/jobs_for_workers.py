@@ -1,0 +1,98 @@
+"""Functions that worker processes import by name; what they do is said by their names."""
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huracan.errors import BannedError, SchemaError, UpstreamError
+
+
+@dataclass
+class SmallJob:
+    """A job whose module imports next to nothing, so that a fresh worker costs next to nothing."""
+
+    coin: str
+    horizon: str = "1h"
+    payload: dict = field(default_factory=dict)
+
+    def to_json(self):
+        return {"coin": self.coin, "horizon": self.horizon, "payload": self.payload}
+
+    @classmethod
+    def from_json(cls, value):
+        return cls(**value)
+
+
+def name_the_coin(job):
+    return job.coin
+
+
+def describe(job):
+    print("noise on stdout", flush=True)
+    os.write(1, b"noise below python\n")
+    return {
+        "coin": job.coin,
+        "payload": job.payload,
+        "pid": os.getpid(),
+        "threads": {
+            name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+        },
+        "secrets": sorted(name for name in os.environ if "DROPBOX" in name or "PASSPHRASE" in name),
+        "stdin": sys.stdin.read(),
+    }
+
+
+async def name_the_coin_later(job):
+    return job.coin
+
+
+def plain_value(job):
+    return job
+
+
+def numpy_numbers(job):
+    import numpy as np
+
+    return {"mean": np.float64(0.5), "row": np.arange(3), "nan": float("nan"), "pair": (1, 2)}
+
+
+def something_without_json(job):
+    return {"model": object()}
+
+
+def behave_as_named(job):
+    """Die, fail, hang or work, as the payload says."""
+    what = job.payload.get("what")
+    log = job.payload.get("log")
+    if log:
+        with Path(log).open("a") as stream:
+            stream.write(f"{job.coin} {what}\n")
+    if what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "exit":
+        sys.exit(3)
+    elif what == "raise":
+        raise ValueError(f"no such thing as {job.coin}")
+    elif what == "bad data":
+        raise SchemaError("columns changed")
+    elif what == "upstream":
+        raise UpstreamError("no answer")
+    elif what == "banned":
+        raise BannedError("banned", until_ms=77)
+    elif what == "hang":
+        time.sleep(3600)
+    return job.coin
+
+
+def tell_pid_and_hang(job):
+    Path(job.payload["file"]).write_text(str(os.getpid()))
+    time.sleep(3600)
+
+
+class Holder:
+    @staticmethod
+    def static(job):
+        return job.coin
