@@ -13,7 +13,7 @@ from huracan.worlds.archive import UM_HEADER, _csv
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.simulated import SimulatedWorld, simulate
 
-from .conftest import Client  # type: ignore[import-not-found,unused-ignore]
+from .conftest import Client
 
 SPOT, UM = "/data/spot", "/data/futures/um"
 

@@ -13,7 +13,7 @@ from huracan.errors import ConfigError
 from huracan.worlds.candles import CandleDirectory, split_symbol
 from huracan.worlds.exchange import ReplayExchange
 
-from .conftest import Client  # type: ignore[import-not-found,unused-ignore]
+from .conftest import Client
 
 START = 1_750_000_020_000 // MINUTE_MS * MINUTE_MS
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Client  # type: ignore[import-not-found,unused-ignore]
+from .conftest import Client
 
 pytestmark = pytest.mark.market
 

@@ -10,7 +10,7 @@ from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.payloads import decimal_text
 from huracan.worlds.simulated import SimulatedWorld
 
-from .conftest import Client  # type: ignore[import-not-found,unused-ignore]
+from .conftest import Client
 
 
 def test_both_clocks_tell_the_source_s_moment(client: Client, demo: SimulatedWorld) -> None:

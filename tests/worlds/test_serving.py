@@ -21,7 +21,7 @@ from huracan.worlds.serve import open_source, serve
 from huracan.worlds.simulated import SimulatedWorld, simulate
 from huracan.worlds.spec import SPARE_DAYS, WorldSpec
 
-from .conftest import Client  # type: ignore[import-not-found,unused-ignore]
+from .conftest import Client
 
 Connect = Callable[[ReplayExchange], Client]
 

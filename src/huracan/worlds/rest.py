@@ -43,7 +43,7 @@ def settlement_jitter_ms(symbol: str, funding_ms: int) -> int:
     """Delay of a settlement's recorded time, 0 to 17 ms as seen on the exchange; always the same for the same one.
 
     >>> settlement_jitter_ms("BTCUSDT", 1767254400000)
-    7
+    5
     """
     return (sum(symbol.encode()) + funding_ms // HOUR_MS) % 18
 

@@ -97,7 +97,7 @@ def known_at(frame: pl.DataFrame, now_ms: int, interval_ms: int) -> pl.DataFrame
     A running bar has traded for less than one native bar, so its open is all that a bar file can tell without
     looking ahead: high, low and close equal it and the volumes are 0 (null where the source has none).
     """
-    # BAR_SCHEMA says so: open_time ascends, and only the last visible bar can still be running.
+    # open_time ascends, so only the last visible bar can still be running.
     visible = frame.head(int(frame["open_time"].search_sorted(now_ms, side="left")))
     if visible.height == 0 or int(visible["open_time"][-1]) + interval_ms <= now_ms:
         return visible
