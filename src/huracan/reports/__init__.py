@@ -1,1 +1,38 @@
-"""Room: reports."""
+"""Records to JSON and HTML, as dicts and strings: what a bundle carries, the daily summary, the page of a night."""
+
+from huracan.reports.bundle import (
+    bundle_reports,
+    cost_report,
+    decision_logs,
+    integrity_report,
+    metrics_report,
+    regime_map_report,
+    scorecard_reports,
+)
+from huracan.reports.plain import json_text, plain
+from huracan.reports.records import (
+    CostReport,
+    DataIntegrityReport,
+    DecisionLog,
+    MetricsReport,
+    RegimeMapReport,
+)
+from huracan.reports.summary import daily_summary
+
+__all__ = [
+    "CostReport",
+    "DataIntegrityReport",
+    "DecisionLog",
+    "MetricsReport",
+    "RegimeMapReport",
+    "bundle_reports",
+    "cost_report",
+    "daily_summary",
+    "decision_logs",
+    "integrity_report",
+    "json_text",
+    "metrics_report",
+    "plain",
+    "regime_map_report",
+    "scorecard_reports",
+]

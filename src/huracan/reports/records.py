@@ -1,0 +1,137 @@
+"""The documented reports as records: fields as users know them, ours after them, each checked once when built.
+
+Rates and drawdowns are fractions, ``_bps`` are of notional per round trip, capacity is in quote currency, Sharpe and Sortino
+are annualised over 365 days, None means undefined. `timestamp` is an ISO text or a datetime.
+"""
+
+import math
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from huracan.reports.plain import plain
+
+Moment = datetime | str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsReport:
+    """How a champion did; `max_drawdown` and `hit_rate` lie in 0..1, others raise ValueError."""
+
+    coin: str
+    horizon: str
+    sharpe_ratio: float | None
+    sortino_ratio: float | None
+    max_drawdown: float | None
+    hit_rate: float | None
+    profit_factor: float | None
+    turnover: float | None
+    capacity_estimate: float | None
+    timestamp: Moment
+    without_best_day: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_share(self, "max_drawdown")
+        _check_share(self, "hit_rate")
+
+    @property
+    def win_rate(self) -> float | None:
+        """The same as `hit_rate`."""
+        return self.hit_rate
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields as JSON types, with `win_rate`."""
+        return {**_fields(self), "win_rate": plain(self.win_rate)}
+
+
+@dataclass(frozen=True, slots=True)
+class CostReport:
+    """What a round trip costs, on average and at its quantiles, and what it leaves."""
+
+    coin: str
+    horizon: str
+    fees_bps: float | None
+    spread_bps: float | None
+    slippage_bps: float | None
+    funding_bps: float | None
+    net_edge_after_cost_bps: float | None
+    timestamp: Moment
+    maker_fees_bps: float | None = None
+    taker_fees_bps: float | None = None
+    gross_edge_bps: float | None = None
+    p10_bps: float | None = None
+    p50_bps: float | None = None
+    p90_bps: float | None = None
+    break_even_cost_bps: float | None = None
+    round_trips: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields as JSON types."""
+        return _fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLog:
+    """One simulated action and what led to it; `votes` maps engine to its calibrated edge in bps (None: abstained)."""
+
+    timestamp: Moment
+    coin: str
+    horizon: str
+    consensus_score: float | None
+    votes: Any
+    confidence: float | None
+    action_taken: str
+    edge_bps: float | None
+    net_edge_bps: float | None
+    position: float | None = None
+    price: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields as JSON types."""
+        return _fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RegimeMapReport:
+    """Which engines may vote in which regime: `horizons` maps horizon to the gate's map."""
+
+    coin: str
+    horizons: dict[str, Any]
+    timestamp: Moment
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields as JSON types."""
+        return _fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DataIntegrityReport:
+    """What was wrong with the bars; `data_quality_score` is the share of expected bars that arrived real (0..1)."""
+
+    coin: str
+    horizon: str
+    gaps: list[dict[str, Any]]
+    outliers: list[dict[str, Any]]
+    vendor_mismatches: list[dict[str, Any]]
+    data_quality_score: float | None
+    timestamp: Moment
+    vendor: str | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_share(self, "data_quality_score")
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields as JSON types."""
+        return _fields(self)
+
+
+def _fields(report: Any) -> dict[str, Any]:
+    return {f.name: plain(getattr(report, f.name)) for f in fields(report)}
+
+
+def _check_share(report: Any, name: str) -> None:
+    value = getattr(report, name)
+    if value is not None and not math.isnan(value) and not 0 <= value <= 1:
+        raise ValueError(f"{report.coin} {report.horizon}: {name} is {value}, wanted a share of 0 to 1")
