@@ -149,6 +149,18 @@ def test_a_member_that_ended_early_is_void_afterwards_and_holds_nothing():
     assert result["net_bps"][2] == pytest.approx(rest)
 
 
+def test_the_last_day_waits_for_a_member_whose_closing_price_is_still_to_come():
+    members = {f"C{i}": member(i) for i in range(4)}
+    panel, daily = members["C0"]
+    members["C0"] = (panel.filter(pl.col("time") <= (START_DAY + 2) * DAY_MS), daily.head(2))
+    waiting = pool(members).daily
+    assert waiting["day"].to_list() == [START_DAY, START_DAY + 1]
+    members["C0"] = (panel, daily)
+    whole = pool(members).daily
+    for name in MONEY:
+        np.testing.assert_allclose(waiting[name].to_numpy(), whole[name].to_numpy()[:2], atol=1e-9)
+
+
 def test_nobody_or_no_day_is_an_empty_result():
     empty_panel, empty_daily = member(1)[0].clear(), member(1)[1].clear()
     assert pool({}).daily.is_empty()

@@ -80,15 +80,21 @@ def stress_costs(daily: pl.DataFrame, multiple: float = 1.5) -> pl.DataFrame:
 
 
 def _validity(coins: tuple[str, ...], dailies: Mapping[str, pl.DataFrame]) -> tuple[int, Mask]:
-    """First day and which member's day is valid, shape (days, members); a day a member does not report is not."""
+    """First day and which member's day is valid, shape (days, members); a day a member does not report is not.
+
+    The last day waits for members that are one day behind: their price that closes it is about to come, and a day's
+    result must not change once it was judged. A member further behind has ended.
+    """
     known = [dailies[coin] for coin in coins if dailies[coin].height]
     if not known:
         return 0, np.zeros((0, len(coins)), dtype=np.bool_)
     first = min(int(frame["day"][0]) for frame in known)
-    last = max(int(frame["day"][-1]) for frame in known)
+    ends = [int(frame["day"][-1]) for frame in known]
+    last = max(ends) - (max(ends) - 1 in ends)
     valid = np.zeros((last - first + 1, len(coins)), dtype=np.bool_)
     for index, coin in enumerate(coins):
-        valid[dailies[coin]["day"].to_numpy() - first, index] = dailies[coin]["valid"].to_numpy()
+        days = dailies[coin].filter(pl.col("day") <= last)
+        valid[days["day"].to_numpy() - first, index] = days["valid"].to_numpy()
     return first, valid
 
 
