@@ -11,6 +11,7 @@ import sqlite3
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -96,8 +97,8 @@ class SqliteLedger:
         with self._writing(f"the night of day {verdict.day}"):
             for lineage in verdict.lineages:
                 self._insert_lineage(lineage)
-            for row in verdict.rows:
-                self._insert_row(row)
+            for lineage_id, rows in groupby(verdict.rows, key=lambda row: row.lineage_id):
+                self._insert_rows(lineage_id, list(rows))
             for event in verdict.events:
                 body = canonical_json(event).decode()
                 key = (event.pool, event.horizon, event.number)
@@ -257,24 +258,25 @@ class SqliteLedger:
             "INSERT INTO lineages VALUES (?, ?, ?, ?)", (lineage.id, lineage.cohort, lineage.slot, body)
         )
 
-    def _insert_row(self, row: LineageRow) -> None:
-        body = row_body(row)
-        if link(row.previous_hash, body) != row.hash:
-            raise LedgerError(
-                f"the row of day {row.day} of lineage {row.lineage_id} is not sealed; it was changed afterwards"
-            )
+    def _insert_rows(self, lineage_id: str, rows: Sequence[LineageRow]) -> None:
         head = self._connection.execute(
-            "SELECT day, hash FROM lineage_rows WHERE lineage_id = ? ORDER BY day DESC LIMIT 1", (row.lineage_id,)
+            "SELECT day, hash FROM lineage_rows WHERE lineage_id = ? ORDER BY day DESC LIMIT 1", (lineage_id,)
         ).fetchone()
-        if head is not None and (row.day <= head[0] or row.previous_hash != head[1]):
-            raise LedgerError(
-                f"lineage {row.lineage_id} has a row of day {head[0]}; the row of day {row.day} does not follow it: "
-                "days are appended in order, once"
-            )
-        self._connection.execute(
-            "INSERT INTO lineage_rows VALUES (?, ?, ?, ?, ?)",
-            (row.lineage_id, row.day, body.decode(), row.previous_hash, row.hash),
-        )
+        stored = []
+        for row in rows:
+            body = row_body(row)
+            if link(row.previous_hash, body) != row.hash:
+                raise LedgerError(
+                    f"the row of day {row.day} of lineage {lineage_id} is not sealed; it was changed afterwards"
+                )
+            if head is not None and (row.day <= head[0] or row.previous_hash != head[1]):
+                raise LedgerError(
+                    f"lineage {lineage_id} has a row of day {head[0]}; the row of day {row.day} does not follow it: "
+                    "days are appended in order, once"
+                )
+            head = row.day, row.hash
+            stored.append((lineage_id, row.day, body.decode(), row.previous_hash, row.hash))
+        self._connection.executemany("INSERT INTO lineage_rows VALUES (?, ?, ?, ?, ?)", stored)
 
     def _append_night(self, day: int, entries: Sequence[str], *, judged: bool = True) -> None:
         previous = self._connection.execute("SELECT hash FROM nights ORDER BY number DESC LIMIT 1").fetchone()

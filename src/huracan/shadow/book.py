@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from huracan.errors import LedgerError
 from huracan.shadow.budget import PoolFact, Seats, cohort_of, pick_slot, seats
 from huracan.shadow.evidence import counts_in_full
 from huracan.shadow.lineage import (
@@ -231,7 +232,12 @@ def path_of(own: PoolEvidence, champion: PoolEvidence | None, registered_day: in
 
 
 def open_book(state: LedgerState, pools: Sequence[PoolEvidence], tonight: NightContext) -> Book:
-    """The book of a night; raises ValueError when two pieces of evidence are about the same recipe, pool and horizon."""
+    """The book of a night.
+
+    Raises ValueError when two pieces of evidence are about the same recipe, pool and horizon, LedgerError when two lineages of
+    the loaded state spend the same gamma.
+    """
+    _check_slots(state)
     evidence: dict[EvidenceKey, PoolEvidence] = {}
     for piece in sorted(pools, key=lambda p: (-len(p.members), p.pool, p.block_days, p.horizon, p.recipe.id)):
         key = (piece.pool, piece.horizon, piece.recipe.id)
@@ -251,3 +257,14 @@ def open_book(state: LedgerState, pools: Sequence[PoolEvidence], tonight: NightC
         by_cell=by_cell,
         reigns=dict(state.reigns),
     )
+
+
+def _check_slots(state: LedgerState) -> None:
+    spent: dict[tuple[int, str], str] = {}
+    for lineage_id, record in state.records.items():
+        key = (record.lineage.cohort, record.lineage.slot)
+        if key in spent:
+            raise LedgerError(
+                f"slot {key[1]} of cohort {key[0]} is spent by lineage {spent[key]} and again by {lineage_id}; a gamma is used once"
+            )
+        spent[key] = lineage_id

@@ -56,7 +56,7 @@ def judge_day(book: Book, day: int, *, newcomers: bool) -> None:
 
 def results_of(rows: Sequence[LineageRow]) -> Results:
     """The observed days of a lineage's rows."""
-    seen = [row for row in rows if row.kind == "observed" or (row.kind == "status" and row.net_bps is not None)]
+    seen = [row for row in rows if row.kind == "observed"]
     return Results(
         days=np.array([row.day for row in seen], dtype=np.int64),
         differences=np.array([row.difference_bps or 0.0 for row in seen], dtype=np.float64),

@@ -4,12 +4,14 @@ Rows are only ever appended. A row's hash covers the hash before it; the first o
 gamma nor bounds nor any result can be changed afterwards without breaking the chain.
 """
 
+import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, Final, Literal
 
-from huracan.domain.ids import canonical_json, content_hash, sha256_hex
+from huracan.domain.ids import content_hash, sha256_hex
 from huracan.domain.time import day_iso
 from huracan.errors import LedgerError
 from huracan.stats.evalues import FRACTIONS, FRESH, e_process_step, e_value, log_e_value
@@ -58,7 +60,7 @@ class Lineage:
     @property
     def id(self) -> str:
         """Short hash of who is compared with whom, where, and for the how-manieth time."""
-        return content_hash(self.pool, self.horizon, self.recipe_id, self.champion_id, self.epoch, self.opening)[:16]
+        return _lineage_id(self.pool, self.horizon, self.recipe_id, self.champion_id, self.epoch, self.opening)
 
     @property
     def hash(self) -> str:
@@ -173,6 +175,11 @@ class LineageRecord:
         return replace(self, rows=(*self.rows, *rows))
 
 
+@cache
+def _lineage_id(*identity: str | int) -> str:
+    return content_hash(*identity)[:16]
+
+
 def opening_row(lineage: Lineage) -> LineageRow:
     """The state before the first scored day; never stored."""
     return LineageRow(
@@ -261,7 +268,9 @@ def seal(row: LineageRow, previous_hash: str) -> LineageRow:
 
 def row_body(row: LineageRow) -> bytes:
     """Everything a row says, as canonical JSON without the two hashes; what the ledger stores."""
-    return canonical_json({name: getattr(row, name) for name in _BODY})
+    # The very bytes of `canonical_json`, which would look into every value of a record that is plain already.
+    values = {name: getattr(row, name) for name in _BODY}
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def link(previous_hash: str, body: bytes) -> str:

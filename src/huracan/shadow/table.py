@@ -11,7 +11,7 @@ from huracan.shadow.book import Book
 from huracan.shadow.budget import POOL_ALPHA
 from huracan.shadow.gates import MIN_OBSERVED
 from huracan.shadow.judgement import PLANNED_SHARPE, Results, forecast, frozen_pools, gates_of, ledger_of, results_of
-from huracan.shadow.lineage import Lineage, LineageRow, Status
+from huracan.shadow.lineage import NOTHING, Lineage, LineageRow, Status
 from huracan.stats.evalues import confidence_sequence, detector_value
 from huracan.stats.hac import hac_standard_error
 from huracan.stats.shrinkage import shrink
@@ -134,6 +134,8 @@ def _view(
     own_sd = _sd(results.net)
     live = int((results.days > lineage.admitted_day).sum())
     ratio = min(row.bound_champion_bps / sd, row.bound_nothing_bps / own_sd) if sd and own_sd else None
+    against_champion = confidence_sequence(results.differences, row.bound_champion_bps, delta)
+    same = lineage.champion_id == NOTHING and row.bound_champion_bps == row.bound_nothing_bps
     return LineageView(
         lineage_id=key,
         pool=lineage.pool,
@@ -163,8 +165,10 @@ def _view(
         if shrunk is not None
         else None,
         nights_if_planned=_nights(results, row, wanted_e=1.0 / share, edge_bps=None),
-        confidence_champion_bps=confidence_sequence(results.differences, row.bound_champion_bps, delta),
-        confidence_nothing_bps=confidence_sequence(results.net, row.bound_nothing_bps, delta),
+        confidence_champion_bps=against_champion,
+        confidence_nothing_bps=against_champion
+        if same
+        else confidence_sequence(results.net, row.bound_nothing_bps, delta),
         observed_days=row.observed,
         position_days=row.observed - row.zero,
         zero_days=row.zero,

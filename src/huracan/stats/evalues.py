@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from huracan.stats.kernel import kernel
+
 F64 = NDArray[np.float64]
 
 FRACTIONS: Final = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 0.9)
@@ -191,8 +193,25 @@ def _lowest_mean(values: F64, bound: float, goal: float) -> float:
 def _log_e_above(values: F64, mean: float, bound: float) -> float:
     # A day may lie bound + mean below m; the largest bet must survive it, or truncation at 0 would hand out free wealth.
     scale = max(bound, FRACTIONS[-1] * (bound + mean))
-    totals = np.maximum(_log_growth((values - mean) / scale).sum(axis=1), RUIN)
-    return log_e_value([float(total) for total in totals])
+    totals = np.empty(_BETS.shape[0])
+    log_wealths_above(values, mean, scale, _BETS, GAIN_CAP, totals)
+    return log_e_value(totals.tolist())
+
+
+@kernel
+def log_wealths_above(values: F64, mean: float, scale: float, bets: F64, cap: float, out: F64) -> None:
+    """Fill `out` with the log-wealth of each bet on "the mean of values (n,) exceeds `mean`"; RUIN where one is lost."""
+    for at in range(bets.shape[0]):
+        total, product = 0.0, 1.0
+        for day in range(values.shape[0]):
+            gain = min((values[day] - mean) / scale, cap)
+            product *= max(0.0, 1.0 + bets[at] * gain)
+            if product < 1e-100 or product > 1e100:
+                if product == 0.0:
+                    break
+                total += np.log(product)
+                product = 1.0
+        out[at] = RUIN if product == 0.0 else total + np.log(product)
 
 
 def _check_bound(bound: float) -> None:
