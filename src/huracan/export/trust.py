@@ -152,7 +152,8 @@ def _newest_root(read: Read, trusted: bytes) -> tuple[Root, bytes]:
 
 def _self_signed(data: bytes) -> Root:
     metadata = _parse(data, Root, "trusted root")
-    _verify(metadata, (metadata.signed,), "root")
+    # A root that replaced the root key also carries the old key's signature, which nobody can check from here.
+    _verify(metadata, (metadata.signed,), "root", alone=False)
     return metadata.signed
 
 
@@ -198,8 +199,8 @@ def _parse(data: bytes, kind: type[_S], role: str) -> Metadata[_S]:
     return metadata
 
 
-def _verify(metadata: Metadata[Any], delegators: tuple[Root, ...], role: str) -> None:
-    """Every delegator's threshold is met, and no signature is there that does not belong or does not verify."""
+def _verify(metadata: Metadata[Any], delegators: tuple[Root, ...], role: str, *, alone: bool = True) -> None:
+    """Every delegator's threshold is met, and (with `alone`) no signature is there that does not belong or verify."""
     payload, known = metadata.signed_bytes, set()
     for delegator in delegators:
         delegated = delegator.roles[role]
@@ -212,7 +213,7 @@ def _verify(metadata: Metadata[Any], delegators: tuple[Root, ...], role: str) ->
                 f" verify under root version {delegator.version}"
             )
         known |= set(result.signed)
-    for keyid, signature in metadata.signatures.items():
+    for keyid, signature in metadata.signatures.items() if alone else ():
         if keyid not in known or not _SIGNATURE.fullmatch(signature.signature) or signature.unrecognized_fields:
             raise BundleSignatureError(f"{role} version {metadata.signed.version}: a signature too many or malformed")
 
