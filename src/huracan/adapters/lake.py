@@ -24,6 +24,7 @@ from huracan.ports import FetchedFile, FetchedRows
 
 _FILES_KEY: Final = "huracan_files"
 _ESCAPE: Final = "@"  # delta-rs decodes percent signs in paths, so a folder's name must not hold one
+_VOLUMES: Final = frozenset({"volume", "quote_volume", "taker_base", "taker_quote"})
 _PROVENANCE: Final = {"vendor": pl.String, "source": pl.String, "restated": pl.Boolean}
 
 
@@ -254,8 +255,10 @@ def _scan(table: DeltaTable) -> pl.LazyFrame:
 
 
 def _writer(kind: _Kind) -> WriterProperties:
-    time = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
-    return WriterProperties(compression="ZSTD", compression_level=3, column_properties={kind.time: time})
+    columns = {kind.time: ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")}
+    plain = ColumnProperties(dictionary_enabled=False, encoding="PLAIN")  # volumes rarely repeat: 15% smaller so
+    columns |= {name: plain for name in kind.schema if name in _VOLUMES}
+    return WriterProperties(compression="ZSTD", compression_level=3, column_properties=columns)
 
 
 def _commit_properties(files: Mapping[str, FetchedFile]) -> CommitProperties:

@@ -20,11 +20,11 @@ def funding_intervals(funding: pl.DataFrame, rules: IngestRules) -> pl.DataFrame
     known = funding.filter(pl.col("funding_time").is_not_null() & pl.col("rate").is_finite())
     minute = ((pl.col("funding_time") + MINUTE_MS // 2) // MINUTE_MS) * MINUTE_MS
     ordered = order_rows(known.with_columns(minute), "funding_time").frame
-    hours = pl.col("funding_time").diff() / HOUR_MS
+    distance = pl.col("funding_time").diff()
     stated = pl.col("interval_hours")
     return ordered.with_columns(
-        interval_hours=pl.when(hours <= rules.funding_max_gap_ms / HOUR_MS)
-        .then(hours)
+        interval_hours=pl.when(distance <= rules.funding_max_gap_ms)
+        .then((distance / HOUR_MS).round(9))  # polars multiplies by the reciprocal: 7.999999999999999
         .otherwise(pl.when(stated.is_finite() & (stated > 0)).then(stated))
     )
 
