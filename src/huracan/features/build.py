@@ -14,6 +14,7 @@ from huracan.features.inputs import (
     Rows,
     choose_rows,
     default_decisions,
+    last_at_or_before,
     price_path,
     quote_volume,
     real_bars,
@@ -23,6 +24,7 @@ from huracan.features.names import RECIPE_ID, REGIME_RULES, RULES, SPECS, Featur
 from huracan.features.price import PriceFeatures, price_features
 from huracan.features.windows import bars_in, decayed_means, window_sums, windows_in
 from huracan.regimes.classify import RegimeInputs, classify_hours
+from huracan.stats.kernel import kernel
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -30,7 +32,6 @@ I64 = NDArray[np.int64]
 TAKER_MINUTES: Final = (60, 240, 1440)
 TAKER_COVERAGE: Final = 0.9
 FUNDING_PATIENCE_MS: Final = 3 * DAY_MS
-FUNDING_LIMIT_BPS: Final = 300.0
 FIRST_FUNDING_HOURS: Final = 8.0  # the first settlement has no predecessor to tell its interval
 VOLUME_DAYS: Final = 30
 
@@ -68,7 +69,7 @@ def build_features(
         by_bar |= _taker_features(bars.frame, path, rows.bars, bar_minutes)
     needed = {spec.name: bars_in(spec.longest, bar_minutes) for spec in SPECS}
     age = path.place[rows.bars] + 1
-    columns = {name: _at(np.where(age >= needed[name], values, np.nan), rows) for name, values in by_bar.items()}
+    columns = _by_decision(by_bar, rows, age, needed)
     columns |= _clock(times, columns["sigma_day_bps"]) | _funding(bars, times, rows, age, needed)
     columns["regime"] = _regime(price, path, rows, times, age >= needed["regime"])
     present = tuple(spec for spec in SPECS if spec.name in columns and _fits(spec, bar_minutes))
@@ -77,29 +78,45 @@ def build_features(
 
 def _assemble(bars: Bars, times: I64, columns: dict[str, F64], present: tuple[FeatureSpec, ...]) -> FeatureFrame:
     names = tuple(spec.name for spec in present)
-    frame = pl.DataFrame({"decision_time": times, **{name: columns[name] for name in names}})
-    return FeatureFrame(
-        instrument=bars.instrument,
-        recipe_id=RECIPE_ID,
-        names=names,
-        absent=tuple(spec.name for spec in SPECS if spec.name not in names),
-        frame=frame.with_columns(
-            pl.lit(None, dtype=pl.Float64).alias("spread_bps"),
-            _volume_day(bars.frame, times).alias("volume_day_quote"),
-            pl.all_horizontal(pl.col(name).is_finite() for name in names).alias("valid"),
-        ),
+    valid = np.ones(times.size, dtype=np.bool_)
+    for name in names:
+        valid &= np.isfinite(columns[name])
+    frame = pl.DataFrame(
+        {
+            "decision_time": times,
+            **{name: columns[name] for name in names},
+            "spread_bps": pl.repeat(None, times.size, dtype=pl.Float64, eager=True),
+            "volume_day_quote": pl.Series(_volume_day(bars.frame, times), nan_to_null=True),
+            "valid": valid,
+        }
     )
+    absent = tuple(spec.name for spec in SPECS if spec.name not in names)
+    return FeatureFrame(instrument=bars.instrument, recipe_id=RECIPE_ID, names=names, absent=absent, frame=frame)
 
 
 def _fits(spec: FeatureSpec, bar_minutes: int) -> bool:
     return spec.shortest // bar_minutes >= spec.least_bars
 
 
-def _at(by_bar: F64, rows: Rows) -> F64:
-    """Values per decision from values per reported bar."""
-    if by_bar.size == 0:
-        return np.full(rows.decision.size, np.nan)
-    return np.where(rows.decision >= 0, by_bar[np.maximum(rows.decision, 0)], np.nan)
+def _by_decision(by_bar: dict[str, F64], rows: Rows, age: I64, needed: dict[str, int]) -> dict[str, F64]:
+    """Values per decision from values per reported bar, NaN while windows are not full."""
+    if not np.array_equal(rows.decision, np.arange(rows.bars.size)):
+        return {name: _at(values, rows.decision, age, needed[name]) for name, values in by_bar.items()}
+    young = {bars: np.flatnonzero(age < bars) for bars in set(needed.values())}
+    for name, values in by_bar.items():
+        values[young[needed[name]]] = np.nan
+    return by_bar
+
+
+@kernel
+def _at(by_bar: F64, decision: I64, age: I64, needed: int) -> F64:
+    """Values per decision (d,) from values per reported bar (m,); NaN without a bar, or before `needed` bars of age."""
+    out = np.full(decision.shape[0], np.nan)
+    for row in range(decision.shape[0]):
+        bar = decision[row]
+        if bar >= 0 and age[bar] >= needed:
+            out[row] = by_bar[bar]
+    return out
 
 
 def _clock(times: I64, warm: F64) -> dict[str, F64]:
@@ -125,8 +142,13 @@ def _taker_features(frame: pl.DataFrame, path: PricePath, rows: I64, bar_minutes
     return values | {"taker_imbalance_ewma": _imbalance(bought, traded)}
 
 
+@kernel
 def _imbalance(bought: F64, traded: F64) -> F64:
-    return np.where(traded > 0, np.clip(2 * bought / np.where(traded > 0, traded, 1.0) - 1, -1.0, 1.0), 0.0)
+    out = np.zeros(bought.shape[0])
+    for row in range(bought.shape[0]):
+        if traded[row] > 0.0:
+            out[row] = max(-1.0, min(1.0, 2.0 * bought[row] / traded[row] - 1.0))
+    return out
 
 
 def _funding(bars: Bars, times: I64, rows: Rows, age: I64, needed: dict[str, int]) -> dict[str, F64]:
@@ -136,8 +158,8 @@ def _funding(bars: Bars, times: I64, rows: Rows, age: I64, needed: dict[str, int
     settled = bars.funding["funding_time"].to_numpy()
     rate = bars.funding["rate"].to_numpy() * 1e4
     hours = bars.funding["interval_hours"].fill_null(FIRST_FUNDING_HOURS).to_numpy()
-    upto = np.searchsorted(settled, times, side="right")
-    since = np.searchsorted(settled, times - FUNDING_PATIENCE_MS, side="right")
+    upto = last_at_or_before(settled, times) + 1
+    since = last_at_or_before(settled, times - FUNDING_PATIENCE_MS) + 1
     known = upto > since
     total = np.concatenate([[0.0], np.cumsum(rate)])
     latest = np.maximum(upto - 1, 0)
@@ -145,10 +167,10 @@ def _funding(bars: Bars, times: I64, rows: Rows, age: I64, needed: dict[str, int
         "funding_last": rate[latest] * 24 / hours[latest],
         "funding_mean_4320": (total[upto] - total[since]) / (FUNDING_PATIENCE_MS / DAY_MS),
     }
-    place = _at(age.astype(np.float64), rows)
-    limit = FUNDING_LIMIT_BPS
+    limit = RULES.funding_limit_bps
+    old_enough = {name: ~np.isnan(_at(age.astype(np.float64), rows.decision, age, needed[name])) for name in values}
     return {
-        name: np.where(known & (place >= needed[name]), np.clip(value, -limit, limit), np.nan)
+        name: np.where(known & old_enough[name], np.clip(value, -limit, limit), np.nan)
         for name, value in values.items()
     }
 
@@ -167,7 +189,7 @@ def _regime(price: PriceFeatures, path: PricePath, rows: Rows, times: I64, warm:
         fresh=np.append(True, hours[1:] != hours[:-1])[: at.size],
     )
     codes = classify_hours(inputs, REGIME_RULES)
-    last = np.searchsorted(rows.sample_time, times, side="right") - 1
+    last = last_at_or_before(rows.sample_time, times)
     decided = rows.decision >= 0
     usable = (last >= 0) & decided
     index = np.maximum(last, 0)
@@ -177,17 +199,28 @@ def _regime(price: PriceFeatures, path: PricePath, rows: Rows, times: I64, warm:
     return np.where(usable & same & (codes[index] >= 0), codes[index], np.nan)
 
 
-def _volume_day(frame: pl.DataFrame, times: I64) -> pl.Series:
-    """Median of the last 30 whole UTC days' quote volume before each decision's day; null before the first."""
-    decided = pl.DataFrame({"day": times // DAY_MS})
-    daily = (
-        pl.DataFrame(
-            {"day": frame["open_time"] // DAY_MS, "quote": np.where(real_bars(frame), quote_volume(frame), 0.0)}
-        )
-        .group_by("day", maintain_order=True)
-        .agg(pl.col("quote").sum())
-    )
-    if not frame.is_empty() and frame["open_time"][0] % DAY_MS:
-        daily = daily.slice(1)
-    known = daily.select(pl.col("day") + 1, pl.col("quote").rolling_median(VOLUME_DAYS, min_samples=1))
-    return decided.join_asof(known, on="day", strategy="backward")["quote"]
+def _volume_day(frame: pl.DataFrame, times: I64) -> F64:
+    """Median of the last 30 whole UTC days' quote volume before each decision's day; NaN before the first."""
+    out = np.full(times.size, np.nan)
+    if frame.is_empty():
+        return out
+    open_time = frame["open_time"].to_numpy()
+    days, volume = _daily_sums(open_time // DAY_MS, np.where(real_bars(frame), quote_volume(frame), 0.0))
+    first = 1 if open_time[0] % DAY_MS else 0
+    known = np.searchsorted(days, times // DAY_MS)
+    for upto in np.unique(known[known > first]):
+        out[known == upto] = np.median(volume[max(first, upto - VOLUME_DAYS) : upto])
+    return out
+
+
+@kernel
+def _daily_sums(day: I64, quote: F64) -> tuple[I64, F64]:
+    """Days that have bars, and their sums in the order of the bars (a parallel sum would differ in its last digits)."""
+    days, sums = np.empty(day.shape[0], np.int64), np.zeros(day.shape[0])
+    count = 0
+    for bar in range(day.shape[0]):
+        if bar == 0 or day[bar] != day[bar - 1]:
+            days[count] = day[bar]
+            count += 1
+        sums[count - 1] += quote[bar]
+    return days[:count], sums[:count]

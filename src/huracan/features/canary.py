@@ -37,6 +37,8 @@ def leak_canary(
     weight = labels.frame["weight"].fill_null(0.0).to_numpy()[known]
     limit = max(LEAST_LIMIT, LIMIT_ERRORS / float(np.sqrt(max(weight.sum(), 1e-12))))
     names = [name for name in features.names if name not in exempt]
+    if not names:
+        return []
     ic = rank_correlations(features.frame.select(names).to_numpy()[known], forward[known])
     leaks = [(name, float(value), limit) for name, value in zip(names, ic, strict=True) if abs(value) > limit]
     return sorted(leaks, key=lambda leak: -abs(leak[1]))

@@ -11,14 +11,14 @@ from huracan.domain.frames import Bars, MarketContext, check_schema
 from huracan.domain.ids import content_hash
 from huracan.domain.time import HOUR_MS
 from huracan.errors import DataError
-from huracan.features.inputs import PATIENCE_MS, price_path
+from huracan.features.inputs import PATIENCE_MS, last_at_or_before, price_path
+from huracan.features.market import LEAST_DISPERSION_MEMBERS
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 LEADER: Final = "BTC"
 EQUAL_WEIGHT_MEMBERS: Final = 20
-LEAST_DISPERSION_MEMBERS: Final = 3
 
 
 def build_context(members: Mapping[str, Bars], rank: Sequence[str]) -> MarketContext:
@@ -63,13 +63,14 @@ def _leader_level(bars: Bars) -> pl.DataFrame:
 
 
 def _equal_weight(members: list[Bars]) -> pl.DataFrame:
-    """Index from 1.0 that earns the mean simple return of the members with a bar before and now."""
-    returns = [
-        bars.frame.select("open_time", pl.Series("move", _simple_returns(bars))).filter(pl.col("move").is_finite())
-        for bars in members
-    ]
-    mean = pl.concat(returns).group_by("open_time").agg(pl.col("move").mean()).sort("open_time")
-    return mean.select("open_time", (1.0 + pl.col("move")).cum_prod().alias("market_close"))
+    """Index from 1.0 that earns the mean simple return of the members that have a bar."""
+    times = np.unique(np.concatenate([bars.frame["open_time"].to_numpy() for bars in members]))
+    total, count = np.zeros(times.size), np.zeros(times.size)
+    for bars in members:
+        at = np.searchsorted(times, bars.frame["open_time"].to_numpy())
+        total[at] += _simple_returns(bars)
+        count[at] += 1.0
+    return pl.DataFrame({"open_time": times, "market_close": np.cumprod(1.0 + total / count)})
 
 
 def _simple_returns(bars: Bars) -> F64:
@@ -79,21 +80,28 @@ def _simple_returns(bars: Bars) -> F64:
 
 def _dispersion(members: list[Bars]) -> pl.DataFrame:
     """`hour` (whole hour, ms) and `dispersion` of the hour before it."""
-    hourly = pl.concat([_hourly_returns(bars) for bars in members])
-    spread = hourly.group_by("hour").agg(pl.col("move").std().alias("dispersion"), pl.len().alias("known"))
-    return spread.filter(pl.col("known") >= LEAST_DISPERSION_MEMBERS).select("hour", "dispersion").sort("hour")
+    hourly = [_hourly_returns(bars) for bars in members]
+    hours = np.unique(np.concatenate([hour for hour, _ in hourly]))
+    table = np.full((hours.size, len(members)), np.nan)
+    for column, (hour, move) in enumerate(hourly):
+        table[np.searchsorted(hours, hour), column] = move
+    enough = np.isfinite(table).sum(axis=1) >= LEAST_DISPERSION_MEMBERS
+    spread = np.nanstd(table[enough], axis=1, ddof=1)
+    return pl.DataFrame(
+        {"hour": hours[enough], "dispersion": spread}, schema={"hour": pl.Int64, "dispersion": pl.Float64}
+    )
 
 
-def _hourly_returns(bars: Bars) -> pl.DataFrame:
-    """Returns between whole hours; an hour without a fresh close is left out, and so is the one after it."""
+def _hourly_returns(bars: Bars) -> tuple[I64, F64]:
+    """Whole hours and the return of the hour before each; one without a fresh close has none, nor has the next."""
     closes = bars.frame["open_time"].to_numpy() + bars.interval_ms
     if closes.size == 0:
-        return pl.DataFrame(schema={"hour": pl.Int64, "move": pl.Float64})
+        return np.empty(0, dtype=np.int64), np.empty(0)
     last = price_path(bars.frame).last
     hours = np.arange(-(-closes[0] // HOUR_MS), closes[-1] // HOUR_MS + 1, dtype=np.int64) * HOUR_MS
-    index = np.searchsorted(closes, hours, side="right") - 1
+    index = last_at_or_before(closes, hours)
     fresh = hours - closes[index] < max(PATIENCE_MS, bars.interval_ms)
     price = np.where(fresh, last[index], np.nan)
     move = price[1:] / price[:-1] - 1.0
-    keep = np.isfinite(move)
-    return pl.DataFrame({"hour": hours[1:][keep], "move": move[keep]})
+    known = np.isfinite(move)
+    return hours[1:][known], move[known]

@@ -114,17 +114,20 @@ def choose_rows(open_time: I64, interval_ms: int, decision_times: I64, who: str)
             f"{who}: decision times do not ascend at {iso(int(decision_times[at]))}; sort them and drop duplicates"
         )
     closes = open_time + interval_ms
-    last = np.searchsorted(closes, decision_times, side="right") - 1
+    last = last_at_or_before(closes, decision_times)
     age = decision_times - closes[np.maximum(last, 0)] if closes.size else np.zeros_like(decision_times)
     last = np.where((last >= 0) & (age < max(PATIENCE_MS, interval_ms)), last, -1)
     hour = -(-closes // HOUR_MS)
     sample = np.flatnonzero(np.append(hour[1:] > hour[:-1], True)) if closes.size else np.empty(0, np.int64)
-    bars = np.union1d(last[last >= 0], sample).astype(np.int64)
-    position = np.where(last >= 0, np.searchsorted(bars, np.maximum(last, 0)), -1)
+    wanted = np.zeros(closes.size, dtype=np.bool_)
+    wanted[last[last >= 0]] = True
+    wanted[sample] = True
+    bars = np.flatnonzero(wanted)
+    place = np.cumsum(wanted) - 1
     return Rows(
-        bars=bars,
-        decision=position.astype(np.int64),
-        sample=np.searchsorted(bars, sample).astype(np.int64),
+        bars=bars.astype(np.int64),
+        decision=np.where(last >= 0, place[np.maximum(last, 0)], -1).astype(np.int64) if bars.size else last,
+        sample=place[sample].astype(np.int64),
         sample_time=hour[sample] * HOUR_MS,
     )
 
@@ -134,18 +137,39 @@ def market_levels(context: MarketContext, open_time: I64, interval_ms: int) -> t
 
     NaN before the context's first bar, and where its newest bar is more than an hour old.
     """
-    times = context.frame["open_time"].to_numpy()
-    level = np.log(context.frame["market_close"].to_numpy())
-    dispersion = context.frame["dispersion"].to_numpy()
-    now, before = _as_of(times, open_time), _as_of(times, open_time - interval_ms)
-    return _pick(level, now), _pick(level, before), _pick(dispersion, now)
+    frame = context.frame
+    times, level = frame["open_time"].to_numpy(), np.log(frame["market_close"].to_numpy())
+    dispersion = frame["dispersion"].to_numpy()
+    now = _as_of(times, np.column_stack([level, dispersion]), open_time)
+    before = _as_of(times, level[:, None], open_time - interval_ms)
+    return now[0], before[0], now[1]
 
 
-def _as_of(times: I64, wanted: I64) -> I64:
-    index = np.searchsorted(times, wanted, side="right") - 1
-    age = wanted - times[np.maximum(index, 0)] if times.size else wanted
-    return np.where((index >= 0) & (age <= MARKET_PATIENCE_MS), index, -1).astype(np.int64)
+@kernel
+def _as_of(times: I64, values: F64, wanted: I64) -> F64:
+    """Columns of values (n, c) as of the wanted times (d,); (c, d), NaN where the newest is too old."""
+    out = np.full((values.shape[1], wanted.shape[0]), np.nan)
+    index = -1
+    for row in range(wanted.shape[0]):
+        while index + 1 < times.shape[0] and times[index + 1] <= wanted[row]:
+            index += 1
+        if index >= 0 and wanted[row] - times[index] <= MARKET_PATIENCE_MS:
+            for column in range(values.shape[1]):
+                out[column, row] = values[index, column]
+    return out
 
 
-def _pick(values: F64, index: I64) -> F64:
-    return np.where(index >= 0, values[np.maximum(index, 0)], np.nan) if values.size else np.full(index.size, np.nan)
+@kernel
+def last_at_or_before(times: I64, wanted: I64) -> I64:
+    """Index of the last of the ascending times (n,) at or before each of the ascending wanted (d,), else -1.
+
+    >>> last_at_or_before(np.array([10, 20]), np.array([5, 10, 25]))
+    array([-1,  0,  1])
+    """
+    out = np.empty(wanted.shape[0], np.int64)
+    index = -1
+    for row in range(wanted.shape[0]):
+        while index + 1 < times.shape[0] and times[index + 1] <= wanted[row]:
+            index += 1
+        out[row] = index
+    return out

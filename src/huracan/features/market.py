@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huracan.domain.frames import MarketContext
+from huracan.domain.time import MINUTE_MS
 from huracan.features.inputs import PricePath, market_levels
 from huracan.features.names import RULES
+from huracan.features.price import clip
 from huracan.features.windows import bars_in, decayed_means, net_moves, window_sums, windows_in
 from huracan.stats.kernel import kernel
 
@@ -15,7 +17,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 MINUTES: Final = (60, 240, 1440)
-BETA_LIMIT: Final = 5.0
+LEAST_DISPERSION_MEMBERS: Final = 3
 DISPERSION_FLOOR: Final = 1e-8
 
 
@@ -49,6 +51,39 @@ def _step_products(level: F64, market: F64, before: F64, place: I64, step: int) 
     return out
 
 
+NAMES: Final = (
+    "relative_strength_60",
+    "relative_strength_240",
+    "relative_strength_1440",
+    "beta",
+    "residual_240",
+    "residual_1440",
+    "market_ret_60",
+    "market_ret_240",
+)
+
+
+@kernel
+def _against_market(coin: F64, market: F64, average: F64, sigma: F64, windows: I64, step: int, limits: F64) -> F64:
+    """The eight features of `NAMES` (8, m) from net moves (3, m) of both and the averaged step products (2, m)."""
+    floor, limit, beta_limit = limits
+    out = np.empty((8, sigma.shape[0]))
+    for row in range(sigma.shape[0]):
+        variance = max(average[1, row], floor * floor * step) if average[1, row] == average[1, row] else np.nan
+        beta = clip(average[0, row] / variance, beta_limit)
+        own = np.sqrt(variance / step)
+        out[3, row] = beta
+        for index in range(3):
+            root = np.sqrt(windows[index])
+            move = market[index, row]
+            out[index, row] = clip((coin[index, row] - move) / (sigma[row] * root), limit)
+            if index > 0:
+                out[3 + index, row] = clip((coin[index, row] - beta * move) / (sigma[row] * root), limit)
+            if index < 2:
+                out[6 + index, row] = clip(move / (own * root), limit)
+    return out
+
+
 def market_features(
     context: MarketContext,
     path: PricePath,
@@ -57,26 +92,18 @@ def market_features(
     open_time: I64,
     interval_minutes: int,
 ) -> dict[str, F64]:
-    """Values by feature name (m,), unmasked; NaN where the market was unknown. `dispersion` only if the context has it."""
-    market, before, dispersion = market_levels(context, open_time, interval_minutes * 60_000)
+    """Values by feature name (m,), unmasked; NaN where the market was unknown. No `dispersion` from too few members."""
+    market, before, dispersion = market_levels(context, open_time, interval_minutes * MINUTE_MS)
     windows = windows_in(MINUTES, interval_minutes)
     step = bars_in(RULES.volatility_step, interval_minutes)
     keep = 0.5 ** (1.0 / max(1.0, RULES.volatility_half_life / interval_minutes))
     products = _step_products(path.level, market, before, path.place, step)
-    covariance, variance = decayed_means(products, np.array([keep, keep]), path.place, rows)
-    floor = RULES.volatility_floor**2 * step
-    beta = np.clip(covariance / np.maximum(variance, floor), -BETA_LIMIT, BETA_LIMIT)
-    sigma_market = np.sqrt(np.maximum(variance, floor) / step)
+    average = decayed_means(products, np.array([keep, keep]), path.place, rows)
     coin = net_moves(path.level, path.place, rows, windows)
     moves = _market_moves(market, before, path.place, rows, windows)
-    scale = np.sqrt(windows)[:, None]
-    relative = _clip((coin - moves) / (sigma_bar * scale))
-    residual = _clip((coin - beta * moves) / (sigma_bar * scale))
-    own = _clip(moves / (sigma_market * scale))
-    values = {f"relative_strength_{minutes}": relative[index] for index, minutes in enumerate(MINUTES)}
-    values |= {"beta": beta, "residual_240": residual[1], "residual_1440": residual[2]}
-    values |= {"market_ret_60": own[0], "market_ret_240": own[1]}
-    if context.frame["dispersion"].is_not_null().any():
+    limits = np.array([RULES.volatility_floor, RULES.score_limit, RULES.beta_limit])
+    values = dict(zip(NAMES, _against_market(coin, moves, average, sigma_bar, windows, step, limits), strict=True))
+    if len(context.members) >= LEAST_DISPERSION_MEMBERS:
         values["dispersion"] = _dispersion(dispersion, path.place, rows, interval_minutes)
     return values
 
@@ -90,7 +117,3 @@ def _dispersion(dispersion: F64, place: I64, rows: I64, interval_minutes: int) -
     mean = np.where(sums[:, 1] * 2 >= window[0], sums[:, 0] / np.maximum(sums[:, 1], 1.0), np.nan)
     ratio = np.log((dispersion[rows] + DISPERSION_FLOOR) / (mean + DISPERSION_FLOOR))
     return np.asarray(np.clip(ratio, -RULES.log_ratio_limit, RULES.log_ratio_limit))
-
-
-def _clip(values: F64) -> F64:
-    return np.asarray(np.clip(values, -RULES.score_limit, RULES.score_limit))

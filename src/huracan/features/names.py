@@ -42,6 +42,8 @@ class FeatureRules:
     volatility_floor: float = 1e-6  # per bar, as a fraction: a coin that does not move still has finite features
     score_limit: float = 10.0  # normalised values are clipped here
     log_ratio_limit: float = 5.0
+    beta_limit: float = 5.0
+    funding_limit_bps: float = 300.0  # a day
 
 
 def _spec(name: str, meaning: str, *windows: int, need: Need = "bars", least_bars: int = 1) -> FeatureSpec:

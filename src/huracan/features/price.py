@@ -15,8 +15,8 @@ from huracan.stats.kernel import kernel
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-SUM_MINUTES: Final = (15, 60, 240, 1440, 4320)
-SHAPE_MINUTES: Final = (240, 1440)
+MOVE_MINUTES: Final = (15, 60, 240, 1440, 4320)
+VOLUME_MINUTES: Final = (60, 240, 4320)
 EXTREME_MINUTES: Final = (240, 1440, 4320)
 SCORE_MINUTES: Final = (240, 1440)
 RETURN_MINUTES: Final = (5, 15, 60, 240, 1440, 4320)
@@ -35,26 +35,34 @@ class PriceFeatures:
 
 
 @kernel
-def _sum_columns(level: F64, quote: F64, real: NDArray[np.bool_], place: I64) -> F64:
-    n = level.shape[0]
-    out = np.zeros((n, 5))
-    for bar in range(n):
+def _move_columns(level: F64, place: I64) -> F64:
+    """Squared and absolute returns (n, 2)."""
+    out = np.empty((level.shape[0], 2))
+    for bar in range(level.shape[0]):
         move = level[bar] - level[bar - 1] if place[bar] > 0 else level[bar]
         out[bar, 0] = move * move
         out[bar, 1] = abs(move)
-        if real[bar]:
-            out[bar, 2] = quote[bar]
-            out[bar, 3] = np.sqrt(quote[bar])
-            out[bar, 4] = 1.0
     return out
 
 
 @kernel
-def _shape_columns(level: F64, top: F64, bottom: F64, quote: F64, real: NDArray[np.bool_], place: I64) -> F64:
-    n = level.shape[0]
-    out = np.zeros((n, 5))
-    for bar in range(n):
-        move = level[bar] - level[bar - 1] if place[bar] > 0 else level[bar]
+def _volume_columns(quote: F64, real: NDArray[np.bool_]) -> F64:
+    """Quote volume, its root, and one for every bar that counts (n, 3)."""
+    out = np.zeros((quote.shape[0], 3))
+    for bar in range(quote.shape[0]):
+        if real[bar]:
+            out[bar, 0] = quote[bar]
+            out[bar, 1] = np.sqrt(quote[bar])
+            out[bar, 2] = 1.0
+    return out
+
+
+@kernel
+def _shape_columns(path: F64, top: F64, bottom: F64, real: NDArray[np.bool_], place: I64) -> F64:
+    """Third and fourth powers of returns, squares of falls, squared log ranges (n, 4)."""
+    out = np.zeros((path.shape[0], 4))
+    for bar in range(path.shape[0]):
+        move = path[bar] - path[bar - 1] if place[bar] > 0 else path[bar]
         square = move * move
         out[bar, 0] = square * move
         out[bar, 1] = square * square
@@ -63,7 +71,17 @@ def _shape_columns(level: F64, top: F64, bottom: F64, quote: F64, real: NDArray[
         if real[bar]:
             spread = np.log(top[bar] / bottom[bar])
             out[bar, 3] = spread * spread
-            out[bar, 4] = quote[bar] * np.sign(move)
+    return out
+
+
+@kernel
+def _signed_volume(level: F64, quote: F64, real: NDArray[np.bool_], place: I64) -> F64:
+    """Quote volume with the sign of the return (n, 1)."""
+    out = np.zeros((level.shape[0], 1))
+    for bar in range(level.shape[0]):
+        if real[bar]:
+            move = level[bar] - level[bar - 1] if place[bar] > 0 else level[bar]
+            out[bar, 0] = quote[bar] * np.sign(move)
     return out
 
 
@@ -125,32 +143,30 @@ VOLATILITY_NAMES: Final = (
 
 @kernel
 def _volatility(
-    nets: F64, sums: F64, shape: F64, average: F64, sigma: F64, w: I64, day_bars: float, limits: F64
+    nets: F64, moves: F64, shape: F64, average: F64, sigma: F64, w: I64, day_bars: float, limits: F64
 ) -> F64:
     floor, score_limit, ratio_limit = limits
-    m = sums.shape[0]
+    m = moves.shape[0]
     out = np.empty((9, m))
     for row in range(m):
-        v15, v60, v240 = sums[row, 0, 0] / w[0], sums[row, 1, 0] / w[1], sums[row, 2, 0] / w[2]
-        v1440, v4320 = sums[row, 3, 0] / w[3], sums[row, 4, 0] / w[4]
+        v15, v60, v240 = moves[row, 0, 0] / w[0], moves[row, 1, 0] / w[1], moves[row, 2, 0] / w[2]
+        v1440, v4320 = moves[row, 3, 0] / w[3], moves[row, 4, 0] / w[4]
         out[0, row] = sigma[row] * np.sqrt(day_bars) * 1e4
         out[1, row] = half_log_ratio(v15, v240, floor, ratio_limit)
         out[2, row] = half_log_ratio(v60, v1440, floor, ratio_limit)
         out[3, row] = half_log_ratio(v240, v4320, floor, ratio_limit)
         out[4, row] = half_log_ratio(average[1, row], average[2, row], floor, ratio_limit)
-        parkinson = shape[row, 1, 3] / (4.0 * np.log(2.0) * w[3])
+        parkinson = shape[row, 3] / (4.0 * np.log(2.0) * w[3])
         out[5, row] = half_log_ratio(parkinson, v1440, floor, ratio_limit)
-        total = sums[row, 3, 0]
-        out[6, row] = shape[row, 1, 2] / total - 0.5 if total > 0.0 else 0.0
+        total = moves[row, 3, 0]
+        out[6, row] = shape[row, 2] / total - 0.5 if total > 0.0 else 0.0
         mean = nets[4, row] / w[3]
         variance = v1440 - mean * mean
         out[7, row], out[8, row] = 0.0, np.log(4.0)
         if variance > floor * floor:
-            third = shape[row, 1, 0] / w[3] - 3.0 * mean * v1440 + 2.0 * mean**3
-            fourth = (
-                shape[row, 1, 1] / w[3] - 4.0 * mean * shape[row, 1, 0] / w[3] + 6.0 * mean**2 * v1440 - 3.0 * mean**4
-            )
-            out[7, row] = clip(third / variance**1.5, score_limit)
+            third = shape[row, 0] / w[3] - 3.0 * mean * v1440 + 2.0 * mean**3
+            fourth = shape[row, 1] / w[3] - 4.0 * mean * shape[row, 0] / w[3] + 6.0 * mean**2 * v1440 - 3.0 * mean**4
+            out[7, row] = clip(third / (variance * np.sqrt(variance)), score_limit)
             out[8, row] = np.log1p(max(fourth, 0.0) / variance**2)
     return out
 
@@ -172,19 +188,19 @@ TREND_NAMES: Final = (
 
 
 @kernel
-def _trend(here: F64, nets: F64, sums: F64, average: F64, sigma: F64, w: I64, limits: F64) -> F64:
+def _trend(here: F64, nets: F64, moves: F64, average: F64, sigma: F64, w: I64, limits: F64) -> F64:
     floor, limit = limits[0], limits[1]
     m = here.shape[0]
     out = np.zeros((12, m))
     for row in range(m):
         for index in range(3):
-            walked = sums[row, index + 1, 1]
+            walked = moves[row, index + 1, 1]
             if walked > 0.0:
                 out[index, row] = nets[index + 2, row] / walked
         for index in range(2):
             window = w[index + 3]
             mean = nets[index + 4, row] / window
-            variance = sums[row, index + 3, 0] / window - mean * mean
+            variance = moves[row, index + 3, 0] / window - mean * mean
             out[3 + index, row] = clip(mean * np.sqrt(window) / np.sqrt(max(variance, 0.0) + floor * floor), limit)
         for index in range(3):
             gap = here[row] - average[7 + index, row]
@@ -230,25 +246,25 @@ VOLUME_NAMES: Final = ("volume_z_60", "volume_z_240", "signed_volume_240", "amih
 
 
 @kernel
-def _volume(sums: F64, shape: F64, w: I64, limits: F64) -> tuple[F64, F64]:
+def _volume(moves: F64, volumes: F64, signed: F64, w: I64, limits: F64) -> tuple[F64, F64]:
     """Volume features (4, m) and the log of price impact per quote volume over four hours (m,), inf without trades."""
     floor, score_limit, ratio_limit = limits
-    m = sums.shape[0]
+    m = moves.shape[0]
     out, impact = np.zeros((4, m)), np.full(m, np.inf)
     for row in range(m):
-        traded, seen = sums[row, 4, 2], sums[row, 4, 4]
+        traded, seen = volumes[row, 2, 0], volumes[row, 2, 2]
         if seen > 0.0 and traded > 0.0:
-            mean = sums[row, 4, 3] / seen
+            mean = volumes[row, 2, 1] / seen
             variance = traded / seen - mean * mean
             if variance > 1e-12 * traded / seen:
                 for index in range(2):
-                    if sums[row, index + 1, 4] > 0.0:
-                        recent = sums[row, index + 1, 3] / sums[row, index + 1, 4]
+                    if volumes[row, index, 2] > 0.0:
+                        recent = volumes[row, index, 1] / volumes[row, index, 2]
                         out[index, row] = clip((recent - mean) / np.sqrt(variance), score_limit)
-        if sums[row, 2, 2] > 0.0:
-            out[2, row] = shape[row, 0, 4] / sums[row, 2, 2]
-            near = np.log(sums[row, 2, 1] / w[2] + floor) - np.log(sums[row, 2, 2] / sums[row, 2, 4])
-            far = np.log(sums[row, 4, 1] / w[4] + floor) - np.log(traded / seen)
+        if volumes[row, 1, 0] > 0.0:
+            out[2, row] = signed[row, 0] / volumes[row, 1, 0]
+            near = np.log((moves[row, 2, 1] / w[2] + floor) / (volumes[row, 1, 0] / volumes[row, 1, 2]))
+            far = np.log((moves[row, 4, 1] / w[4] + floor) / (traded / seen))
             impact[row] = near
             out[3, row] = clip(near - far, ratio_limit)
     return out, impact
@@ -256,34 +272,39 @@ def _volume(sums: F64, shape: F64, w: I64, limits: F64) -> tuple[F64, F64]:
 
 def price_features(frame: pl.DataFrame, path: PricePath, rows: I64, interval_minutes: int) -> PriceFeatures:
     """All features that need nothing but the coin's own bars. Values of windows that are not full mean nothing yet."""
-    place = path.place
+    level, place = path.level, path.place
     real, quote = real_bars(frame), quote_volume(frame)
-    w = windows_in(SUM_MINUTES, interval_minutes)
-    sums = window_sums(_sum_columns(path.level, quote, real, place), w, place, rows)
-    columns = _shape_columns(path.level, path.top, path.bottom, quote, real, place)
-    shape = window_sums(columns, windows_in(SHAPE_MINUTES, interval_minutes), place, rows)
-    del columns
+
+    def sums(columns: F64, minutes: tuple[int, ...]) -> F64:
+        return window_sums(columns, windows_in(minutes, interval_minutes), place, rows)
+
+    w = windows_in(MOVE_MINUTES, interval_minutes)
+    moves = sums(_move_columns(level, place), MOVE_MINUTES)
+    volumes = sums(_volume_columns(quote, real), VOLUME_MINUTES)
+    signed = sums(_signed_volume(level, quote, real, place), (240,))[:, 0, :]
+    shape = sums(_shape_columns(level, path.top, path.bottom, real, place), (1440,))[:, 0, :]
     step = bars_in(RULES.volatility_step, interval_minutes)
-    average = _averages(path.level, place, rows, step, _keeps(interval_minutes))
+    average = _averages(level, place, rows, step, _keeps(interval_minutes))
     sigma = np.sqrt(np.maximum(average[0] / step, RULES.volatility_floor**2))
-    return_windows = windows_in(RETURN_MINUTES, interval_minutes)
-    nets = net_moves(path.level, place, rows, return_windows)
-    moves = np.clip(nets / (sigma * np.sqrt(return_windows)[:, None]), -LIMITS[1], LIMITS[1])
+    nets = net_moves(level, place, rows, windows_in(RETURN_MINUTES, interval_minutes))
     extreme_windows = windows_in(EXTREME_MINUTES, interval_minutes)
     highest, lowest = window_extremes(path.top, path.bottom, extreme_windows, place, rows)
-    score_windows = windows_in(SCORE_MINUTES, interval_minutes)
-    scores = window_zscores(path.level, score_windows, place, rows, RULES.volatility_floor)
-    volume, impact = _volume(sums, shape, w, LIMITS)
-    values = dict(zip((f"ret_{m}" for m in RETURN_MINUTES), moves, strict=True))
-    day_bars = 1440 / interval_minutes
-    values |= zip(VOLATILITY_NAMES, _volatility(nets, sums, shape, average, sigma, w, day_bars, LIMITS), strict=True)
-    values |= zip(TREND_NAMES, _trend(path.level[rows], nets, sums, average, sigma, w, LIMITS), strict=True)
-    values |= zip((f"zscore_{m}" for m in SCORE_MINUTES), np.clip(scores, -LIMITS[1], LIMITS[1]), strict=True)
-    ranges = _range(path.last, rows, highest, lowest, sigma, extreme_windows, LIMITS[1])
-    values |= zip(RANGE_NAMES, ranges, strict=True)
+    day = 1440 / interval_minutes
+    volume, impact = _volume(moves, volumes, signed, w, LIMITS)
+    values = dict(zip((f"ret_{m}" for m in RETURN_MINUTES), _returns(nets, sigma, interval_minutes), strict=True))
+    values |= zip(VOLATILITY_NAMES, _volatility(nets, moves, shape, average, sigma, w, day, LIMITS), strict=True)
+    values |= zip(TREND_NAMES, _trend(level[rows], nets, moves, average, sigma, w, LIMITS), strict=True)
+    values |= zip(RANGE_NAMES, _range(path.last, rows, highest, lowest, sigma, extreme_windows, LIMITS[1]), strict=True)
     values |= zip(VOLUME_NAMES, volume, strict=True)
+    scores = window_zscores(level, windows_in(SCORE_MINUTES, interval_minutes), place, rows, RULES.volatility_floor)
+    values |= zip((f"zscore_{m}" for m in SCORE_MINUTES), np.clip(scores, -LIMITS[1], LIMITS[1]), strict=True)
     drawdown = np.log(path.last[rows] / highest[1]) / (sigma * np.sqrt(w[3]))
     return PriceFeatures(values=values, sigma_bar=sigma, illiquidity=impact, volatility=average[1], drawdown=drawdown)
+
+
+def _returns(nets: F64, sigma: F64, interval_minutes: int) -> F64:
+    scale = np.sqrt(windows_in(RETURN_MINUTES, interval_minutes))
+    return np.asarray(np.clip(nets / (sigma * scale[:, None]), -LIMITS[1], LIMITS[1]))
 
 
 def _keeps(interval_minutes: int) -> F64:

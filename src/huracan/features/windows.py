@@ -55,9 +55,9 @@ def window_sums(x: F64, windows: I64, place: I64, rows: I64) -> F64:
         window = windows[index]
         suffix = np.zeros((window + 1, n_columns))
         prefix = np.zeros(n_columns)
-        row = 0
+        row, spot = 0, -1
         for bar in range(n):
-            spot = place[bar] % window
+            spot = 0 if place[bar] == 0 or spot + 1 == window else spot + 1
             if spot == 0:
                 prefix[:] = 0.0
                 if place[bar] == 0:
@@ -84,9 +84,9 @@ def window_extremes(top: F64, bottom: F64, windows: I64, place: I64, rows: I64) 
         window = windows[index]
         high_suffix, low_suffix = np.full(window + 1, -np.inf), np.full(window + 1, np.inf)
         high, low = -np.inf, np.inf
-        row = 0
+        row, spot = 0, -1
         for bar in range(n):
-            spot = place[bar] % window
+            spot = 0 if place[bar] == 0 or spot + 1 == window else spot + 1
             if spot == 0:
                 high, low = -np.inf, np.inf
                 if place[bar] == 0:
@@ -117,9 +117,9 @@ def window_zscores(level: F64, windows: I64, place: I64, rows: I64, floor: float
         window = windows[index]
         first_suffix, second_suffix = np.zeros(window + 1), np.zeros(window + 1)
         anchor, first, second = 0.0, 0.0, 0.0
-        row = 0
+        row, spot = 0, -1
         for bar in range(n):
-            spot = place[bar] % window
+            spot = 0 if place[bar] == 0 or spot + 1 == window else spot + 1
             if spot == 0:
                 anchor, first, second = level[bar], 0.0, 0.0
                 if place[bar] == 0:
