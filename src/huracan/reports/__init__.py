@@ -9,6 +9,8 @@ from huracan.reports.bundle import (
     regime_map_report,
     scorecard_reports,
 )
+from huracan.reports.html import night_page
+from huracan.reports.night import Curve, NightReport, curve_from_daily, verdict_sentence
 from huracan.reports.plain import json_text, plain
 from huracan.reports.records import (
     CostReport,
@@ -21,18 +23,23 @@ from huracan.reports.summary import daily_summary
 
 __all__ = [
     "CostReport",
+    "Curve",
     "DataIntegrityReport",
     "DecisionLog",
     "MetricsReport",
+    "NightReport",
     "RegimeMapReport",
     "bundle_reports",
     "cost_report",
+    "curve_from_daily",
     "daily_summary",
     "decision_logs",
     "integrity_report",
     "json_text",
     "metrics_report",
+    "night_page",
     "plain",
     "regime_map_report",
     "scorecard_reports",
+    "verdict_sentence",
 ]

@@ -1,0 +1,167 @@
+"""The figures of the page as plotly.js dicts; colours are left to the page, which knows whether it is dark."""
+
+from collections.abc import Sequence
+from html import escape
+from itertools import groupby
+from typing import Any, Final
+
+from huracan.reports.night import Curve, NightReport
+from huracan.reports.tables import cost_rows, skip_counts
+
+Figure = dict[str, Any]
+
+COLOURED: Final = 6
+COST_BARS: Final = 20
+COST_PARTS: Final = (("fees", "Fees"), ("spread", "Spread"), ("slippage", "Slippage"), ("funding", "Funding"))
+
+
+def equity_figure(night: NightReport) -> Figure | None:
+    """Sum of daily results per pool and recipe against doing nothing, one panel a horizon; None without curves."""
+    panels = _panels(night)
+    if not panels:
+        return None
+    traces: list[Figure] = []
+    shapes: list[Figure] = []
+    notes: list[Figure] = []
+    layout: Figure = {"height": 300 if len(panels) == 1 else 260 * len(panels), "hovermode": "x unified"}
+    order = {name: place for place, name in enumerate(_names(night.curves))}
+    for place, (horizon, curves) in enumerate(panels, start=1):
+        suffix = "" if place == 1 else str(place)
+        top, bottom = _domain(place, len(panels))
+        layout[f"xaxis{suffix}"] = {"anchor": f"y{suffix}", "type": "date", "matches": "x"}
+        layout[f"yaxis{suffix}"] = {
+            "domain": [bottom, top],
+            "anchor": f"x{suffix}",
+            "title": _title("bps of capital"),
+        }
+        traces += [_trace(curve, suffix, order, legend=place == 1) for curve in curves]
+        traces[-len(curves) :] = _legend_once(traces, len(curves))
+        shapes.append(_line(suffix, y=0.0))
+        live = min((curve.live_from for curve in curves if curve.live_from), default=None)
+        if live is not None:
+            shapes.append(_line(suffix, x=live))
+            notes.append(_note("live →", f"x{suffix}", live, f"y{suffix} domain", 1.15, "left"))
+        notes.append(_note(f"<b>{escape(horizon)}</b>", f"x{suffix} domain", 0.0, f"y{suffix} domain", 1.15, "left"))
+    legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
+    layout |= {"shapes": shapes, "annotations": notes, "legend": legend}
+    return {"data": traces, "layout": layout}
+
+
+def skip_figure(night: NightReport) -> Figure | None:
+    """How often each reason occurred; None without skips."""
+    counts = skip_counts(night)[::-1]
+    if not counts:
+        return None
+    trace = {
+        "type": "bar",
+        "orientation": "h",
+        "y": [escape(code) for code, _ in counts],
+        "x": [count for _, count in counts],
+        "text": [f"{count:,}" for _, count in counts],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hovertemplate": "%{y}: %{x:,}<extra></extra>",
+    }
+    layout = {
+        "height": 40 + 26 * len(counts),
+        "bargap": 0.45,
+        "xaxis": {"visible": False},
+        "yaxis": {"automargin": True, "ticks": ""},
+        "margin": {"t": 8, "r": 60, "b": 8},
+    }
+    return {"data": [trace], "layout": layout}
+
+
+def cost_figure(night: NightReport) -> Figure | None:
+    """What round trips cost and what they earned before costs, the largest gross edges first; None without costs."""
+    rows = [row for row in cost_rows(night) if row.get("gross") is not None]
+    rows = sorted(rows, key=lambda row: -float(row["gross"]))[:COST_BARS]
+    if not rows:
+        return None
+    names = [escape(" ".join(str(row.get(key) or "") for key in ("coin", "horizon", "recipe")).strip()) for row in rows]
+    bars: list[Figure] = [
+        {"type": "bar", "name": title, "x": names, "y": [row.get(key) for row in rows], "meta": "category"}
+        for key, title in COST_PARTS
+    ]
+    gross: Figure = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "Gross edge",
+        "x": names,
+        "y": [row["gross"] for row in rows],
+        "marker": {"symbol": "line-ew-open", "size": 14, "line": {"width": 3}},
+        "meta": "ink",
+    }
+    layout = {
+        "height": 380,
+        "barmode": "relative",
+        "yaxis": {"title": _title("bps of notional per round trip"), "zeroline": True},
+        "xaxis": {"automargin": True, "tickangle": -40},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        "hovermode": "x unified",
+    }
+    return {"data": [*bars, gross], "layout": layout}
+
+
+def _panels(night: NightReport) -> list[tuple[str, list[Curve]]]:
+    place = {horizon: number for number, horizon in enumerate(night.horizons)}
+    curves = sorted((c for c in night.curves if c.days), key=lambda c: (place.get(c.horizon, len(place)), c.horizon))
+    return [(horizon, list(group)) for horizon, group in groupby(curves, key=lambda curve: curve.horizon)]
+
+
+def _names(curves: Sequence[Curve]) -> list[str]:
+    return list(dict.fromkeys(f"{curve.pool} {curve.recipe}" for curve in curves))
+
+
+def _trace(curve: Curve, suffix: str, order: dict[str, int], *, legend: bool) -> Figure:
+    total, sums = 0.0, []
+    for net in curve.net_bps:
+        total += net or 0.0
+        sums.append(round(total, 3))
+    name = f"{curve.pool} {curve.recipe}"
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": escape(name),
+        "legendgroup": escape(name),
+        "showlegend": legend,
+        "x": list(curve.days),
+        "y": sums,
+        "xaxis": f"x{suffix}",
+        "yaxis": f"y{suffix}",
+        "line": {"width": 1.8},
+        "meta": f"series {order[name]}" if order[name] < COLOURED else "other",
+        "hovertemplate": "%{y:,.0f} bps",
+    }
+
+
+def _legend_once(traces: Sequence[Figure], newest: int) -> list[Figure]:
+    """Show a name in the legend at its first panel only."""
+    earlier = {trace["name"] for trace in traces[:-newest]}
+    return [{**trace, "showlegend": trace["name"] not in earlier} for trace in traces[-newest:]]
+
+
+def _domain(place: int, count: int) -> tuple[float, float]:
+    """Top and bottom of a panel, the first on top, with room for its title."""
+    height = 1.0 / count
+    top = 1.0 - (place - 1) * height
+    below = 0.0 if place == count else 0.1 * height
+    return round(top - 0.14 * height, 6), round(top - height + below, 6)
+
+
+def _line(suffix: str, *, x: str | None = None, y: float | None = None) -> Figure:
+    """A line across a panel: upright at `x`, or level at `y` (doing nothing)."""
+    if x is not None:
+        place = {"x0": x, "x1": x, "xref": f"x{suffix}", "y0": 0, "y1": 1, "yref": f"y{suffix} domain"}
+        return {"type": "line", **place, "line": {"width": 1, "dash": "dot"}}
+    place = {"x0": 0, "x1": 1, "xref": f"x{suffix} domain", "y0": y, "y1": y, "yref": f"y{suffix}"}
+    return {"type": "line", **place, "line": {"width": 1.2}}
+
+
+def _title(text: str) -> Figure:
+    return {"text": text, "font": {"size": 12}}
+
+
+def _note(text: str, xref: str, x: str | float, yref: str, y: float, anchor: str) -> Figure:
+    place = {"xref": xref, "x": x, "yref": yref, "y": y, "xanchor": anchor, "yanchor": "top"}
+    return {"text": text, "showarrow": False, **place}

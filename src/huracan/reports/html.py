@@ -1,0 +1,61 @@
+"""The page of a night as one HTML text; it wants `plotly.min.js` beside it and nothing else."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from huracan.reports import charts, tables
+from huracan.reports.night import NightReport, verdict_sentence
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+PLOTLY_FILE: Final = "plotly.min.js"
+
+
+def night_page(night: NightReport) -> str:
+    """The page; every name in it is escaped, it loads nothing from any network, and it works without scripts."""
+    facts: dict[str, Any] = {
+        "night": night,
+        "verdict": verdict_sentence(night),
+        "proven": any(row.get("status") == "promoted" for row in night.lineages),
+        "tiles": _tiles(night),
+        "figures": {
+            "equity": charts.equity_figure(night),
+            "skips": charts.skip_figure(night),
+            "costs": charts.cost_figure(night),
+        },
+        "lineages": tables.lineage_table(night),
+        "champions": tables.champion_table(night.champions, "champions"),
+        "candidates": tables.champion_table(night.candidates, "candidates"),
+        "skips": tables.skip_table(night),
+        "costs": tables.cost_table(night),
+        "integrity": tables.integrity_table(night),
+        "errors": tables.error_table(night),
+        "plotly": PLOTLY_FILE,
+    }
+    return _template().render(facts)
+
+
+@cache
+def _template() -> "Template":
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("huracan.reports", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("night.html")
+
+
+def _tiles(night: NightReport) -> list[tuple[str, str]]:
+    return [
+        ("Pairs listed", f"{night.universe_size:,}"),
+        ("Pairs trained", f"{night.coins_processed:,}"),
+        ("Champions", f"{len(night.champions):,}"),
+        ("Candidates, paper only", f"{len(night.candidates):,}"),
+        ("Skipped pair-horizons", f"{len(night.skips):,}"),
+        ("Errors", f"{len(night.errors):,}"),
+    ]

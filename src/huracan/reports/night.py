@@ -1,0 +1,145 @@
+"""What the page of a night shows: one plain record, filled by whoever ran the night, and its verdict in one sentence."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from huracan.domain.time import day_iso
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Daily results of one recipe in one pool, bps of the pool's capital; None is a void day.
+
+    `days` are ISO dates, ascending. Days before `live_from` (an ISO date, None: all of them) were walked through history.
+    """
+
+    pool: str
+    horizon: str
+    recipe: str
+    days: tuple[str, ...]
+    net_bps: tuple[float | None, ...]
+    live_from: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.days) != len(self.net_bps):
+            raise ValueError(
+                f"curve of {self.recipe} in {self.pool} at {self.horizon}: {len(self.days)} days and "
+                f"{len(self.net_bps)} results, wanted as many of one as of the other"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightReport:
+    """Everything the page shows, as plain values; names inside are untrusted and escaped when drawn.
+
+    Fields
+    ------
+    run_id, data_cutoff, created : identity; ISO instants UTC. `created` is wall-clock time, None to leave it out.
+    horizons, universe_size, coins_processed : what the night was about; `universe_size` counts pairs.
+    lineages : rows of the lineage table (`LineageView.as_row`): pool, horizon, recipe, status, reigns, reason, e, needed,
+        bound_over_sd, mean_bps, sd_bps, nights_until_decidable, nights_if_planned, observed_days, history_days, live_days,
+        confidence_nothing_bps, closed_gates. Missing keys are drawn as a dash.
+    champions, candidates : result rows: coin, horizon, status, recipe, pool, regime, edge_bps, edge_after_cost_bps,
+        confidence, version, metrics {sharpe_ratio, max_drawdown, hit_rate, capacity_estimate}, costs (below), e_value,
+        nights_missing.
+    curves : daily results of pools.
+    skips : coin, horizon, step, code, reason, measured, wanted.
+    integrity : one row a coin: coin, vendor, rows_in, rows_out, repaired, cut, gaps, outliers, quality (0..1).
+    costs : one row a (coin, horizon, recipe): fees, spread, slippage, funding, gross, net, break_even, round_trips, all in
+        bps of notional per round trip. Empty: taken from champions and candidates.
+    errors : code, error, and coin and step where known.
+    notes : sentences for the foot of the page (frozen pools, restated days, an unprotected root key).
+    """
+
+    run_id: str
+    data_cutoff: str
+    created: str | None = None
+    dry_run: bool = False
+    horizons: tuple[str, ...] = ()
+    universe_size: int = 0
+    coins_processed: int = 0
+    lineages: tuple[Row, ...] = ()
+    champions: tuple[Row, ...] = ()
+    candidates: tuple[Row, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    skips: tuple[Row, ...] = ()
+    integrity: tuple[Row, ...] = ()
+    costs: tuple[Row, ...] = ()
+    errors: tuple[Row, ...] = ()
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+def curve_from_daily(
+    pool: str,
+    horizon: str,
+    recipe: str,
+    days: list[int],
+    net_bps: list[float],
+    valid: list[bool],
+    live_from: int | None,
+) -> Curve:
+    """A curve from the columns of a DAILY_SCHEMA frame; `live_from` is a UTC day number."""
+    return Curve(
+        pool=pool,
+        horizon=horizon,
+        recipe=recipe,
+        days=tuple(day_iso(day) for day in days),
+        net_bps=tuple(net if good and math.isfinite(net) else None for net, good in zip(net_bps, valid, strict=True)),
+        live_from=None if live_from is None else day_iso(live_from),
+    )
+
+
+def verdict_sentence(night: NightReport) -> str:
+    """The morning's one sentence: what is proven, or how far the nearest is.
+
+    >>> row = {"pool": "um-A", "horizon": "1h", "recipe": "linear", "e": 14.2, "needed": 120.0,
+    ...        "nights_until_decidable": 83.2, "status": "open"}
+    >>> verdict_sentence(NightReport(run_id="r", data_cutoff="2026-05-01T00:00:00Z", lineages=(row,)))
+    'Nothing is proven yet; the nearest is linear in um-A at 1h: e 14.2 of 120, 84 nights missing.'
+    """
+    proven = [row for row in night.lineages if row.get("status") == "promoted"]
+    if proven:
+        cells = sorted({(str(row["pool"]), str(row["horizon"])) for row in proven})
+        count = len(night.champions)
+        named = ", ".join(f"{pool} at {horizon}" for pool, horizon in cells[:4]) + (", ..." if len(cells) > 4 else "")
+        return (
+            f"{_count(len(cells), 'pool')} {'is' if len(cells) == 1 else 'are'} promoted ({named}), "
+            f"with {_count(count, 'champion')}."
+        )
+    running = [
+        row for row in night.lineages if row.get("e") is not None and row.get("status") not in {"expired", "closed"}
+    ]
+    if not running:
+        return "Nothing is proven, and no lineage is running yet."
+    best = max(running, key=_progress)
+    return (
+        f"Nothing is proven yet; the nearest is {best['recipe']} in {best['pool']} at {best['horizon']}: "
+        f"e {_short(best['e'])} of {_short(best.get('needed'))}, {_missing(best.get('nights_until_decidable'))}."
+    )
+
+
+def _progress(row: Row) -> tuple[float, float]:
+    """Nights missing decide who is nearest, then how much of the evidence is there."""
+    nights = row.get("nights_until_decidable")
+    share = math.log(max(float(row["e"]), 1e-12)) / math.log(max(float(row.get("needed") or math.e), math.e))
+    return (-float(nights) if nights is not None else -math.inf, share)
+
+
+def _missing(nights: float | None) -> str:
+    if nights is None or not math.isfinite(nights):
+        return "not in sight at tonight's measured edge"
+    return f"{_count(math.ceil(nights), 'night')} missing"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _short(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "?"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
