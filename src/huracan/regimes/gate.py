@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huracan.domain.results import CellScores
-from huracan.domain.time import DAY_MS
+from huracan.domain.time import DAY_MS, day_iso, iso
 from huracan.errors import ConfigError, DataError
 from huracan.regimes.evidence import DAYS_A_YEAR, cell_evidence
 
@@ -221,12 +221,17 @@ def gate_path(
 
     Rows (n,) align with the cells. On a day the gate knows the outcomes closed at or before that day's start, live
     those closed at or before `cutoff_ms`; so an outcome changes no earlier decision. Rows with a negative regime teach
-    nothing. Raises DataError when an outcome is older than its decision.
+    nothing. Raises DataError when an outcome is older than its decision, or a fold day begins after the cut-off.
     """
     scored = np.isfinite(cells.net_bps).any(axis=1)
     if np.any(cells.closed_ms[scored] < decision_time[scored]):
         raise DataError("regime gate: an outcome closed before its decision; align closed_ms with decision_time")
     days = np.unique(fold_day)
+    if days.size and int(days[-1]) * DAY_MS > cutoff_ms:
+        raise DataError(
+            f"regime gate: fold day {day_iso(int(days[-1]))} begins after the cut-off {iso(cutoff_ms)}; "
+            "score only days that have begun"
+        )
     evidence = cell_evidence(cells, regime, np.append(days * DAY_MS, cutoff_ms), len(RegimeType))
     gate = RegimeGate(config)
     names, regimes = list(engines), list(RegimeType)
