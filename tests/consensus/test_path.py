@@ -114,28 +114,41 @@ def slow_weights(trained, cells, day, window, rules_enabled):
             ]
             usual += [mean for mean in means if mean is not None]
             clip = 2 * np.sqrt(np.mean(np.square(usual)))
-            loss = np.array([0.5 if mean is None else 0.5 - 0.5 * np.clip(mean / clip, -1, 1) for mean in means])
+            loss = [None if mean is None else 0.5 - 0.5 * np.clip(mean / clip, -1, 1) for mean in means]
+            awake = [e for e in range(k) if loss[e] is not None]
+            mixed = sum(weights[e] * loss[e] for e in awake) / sum(weights[e] for e in awake) if awake else 0.5
+            loss = np.array([max(0.5, mixed) if one is None else one for one in loss])
             weights = weights * np.exp(-eta * loss)
             weights = (1 - share) * weights / weights.sum() + share / k
     won = np.nan_to_num(cells.net_bps + cells.cost_bps[:, None])[known & (closed_day >= day - window)]
     matrix = np.eye(k)
     if won.shape[0]:
-        scale = np.sqrt((won**2).sum(0) / len(won))
-        shrunk, _ = ledoit_wolf(won / np.where(scale > 0, scale, 1.0), assume_centered=True)
-        matrix = np.eye(k) + (shrunk - np.diag(np.diag(shrunk))) * len(won) / (len(won) + k)
+        some = np.flatnonzero((won != 0).any(axis=0))
+        standard = won[:, some] / np.sqrt((won[:, some] ** 2).mean(axis=0))
+        shrunk, _ = ledoit_wolf(standard, assume_centered=True)
+        matrix[np.ix_(some, some)] += (shrunk - np.diag(np.diag(shrunk))) * len(won) / (len(won) + k)
     on = np.flatnonzero(rules_enabled)
-    part = nnls(matrix[np.ix_(on, on)], np.ones(on.size))[0]
     shared = np.zeros(k)
-    shared[on] = part
-    effective = part.sum() ** 2 / (part @ matrix[np.ix_(on, on)] @ part)
-    penalty = np.clip(1 - effective / on.size, 0, 1) if on.size > 1 else 0.0
+    shared[on] = nnls(matrix[np.ix_(on, on)], np.ones(on.size))[0]
+    shared /= shared.sum()
+    spoke = np.isfinite(cells.net_bps[known & (closed_day >= day - window)]).any(axis=0)
+    heard = np.array([e for e in on if spoke[e]], dtype=int)
+    voters = heard if heard.size else on
+    part = nnls(matrix[np.ix_(voters, voters)], np.ones(voters.size))[0]
+    effective = part.sum() ** 2 / (part @ matrix[np.ix_(voters, voters)] @ part)
+    penalty = np.clip(1 - effective / voters.size, 0, 1) if voters.size > 1 else 0.0
     final = weights * shared
+    if heard.size:
+        least = min(final[e] for e in heard if final[e] > 0)
+        final = np.array([final[e] if e in heard else min(final[e], least) for e in range(k)])
     return final / final.sum(), penalty
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_weights_penalty_and_scores_equal_the_slow_definitions(seed):
     trained, cells = make_inputs(seed=seed, clones=seed % 3, engines=5, skill=[0.2, 0, 0, 0.1, 0])
+    cells.net_bps[: HOURS * 6, 1] = np.nan  # speaks up late
+    cells.net_bps[:, 2] = np.nan  # never heard
     rng = np.random.default_rng(seed)
     days = np.unique(trained.edges["fold_day"].to_numpy())
     enabled = (rng.random((len(days), 5, 4)) < 0.7).astype(np.int64)
@@ -172,6 +185,24 @@ def test_a_disabled_engine_abstains_and_a_row_without_regime_or_cost_has_no_voic
         net_bps=np.full_like(cells.net_bps, np.nan), closed_ms=cells.closed_ms, cost_bps=np.full(len(nowhere), np.nan)
     )
     assert (walk(trained, unknown).frame["score"] == 0.0).all()
+
+
+def test_an_engine_that_was_never_heard_weighs_no_more_than_the_least_of_the_others():
+    trained, cells = make_inputs(days=40, skill=[0.1, -0.3, -0.3, 0.0])
+    cells.net_bps[:, 3] = np.nan
+    path = walk(trained, cells, rules=ConsensusRules())
+    assert 0.0 < path.weight[3] <= path.weight[:3].min() + 1e-12
+    without = walk(*make_inputs(days=40, skill=[0.1, -0.3, -0.3, 0.0]), rules=ConsensusRules())
+    assert path.penalty == pytest.approx(without.penalty, abs=0.1)
+
+
+def test_costs_that_everybody_pays_for_nothing_leave_the_weights_close_to_equal():
+    trained, cells = make_inputs(days=90, engines=4, abstain=0.0, seed=4)
+    rare = np.random.default_rng(0).random(len(cells.net_bps)) < 0.9
+    cells.net_bps[rare, 3] = np.nan
+    path = walk(trained, cells, rules=ConsensusRules())
+    values = list(path.reliability.values())
+    assert max(values) < 3 * min(values)
 
 
 def test_nobody_enabled_gives_equal_weights_and_silence():

@@ -91,13 +91,19 @@ def test_penalty_counts_lost_votes():
 
 
 @settings(max_examples=40, deadline=None)
-@given(loss=arrays(np.float64, st.tuples(st.integers(0, 30), st.integers(1, 6)), elements=st.floats(0, 1)))
+@given(
+    loss=arrays(
+        np.float64, st.tuples(st.integers(0, 30), st.integers(1, 6)), elements=st.floats(0, 1) | st.just(np.nan)
+    )
+)
 def test_hedge_with_fixed_share_equals_the_textbook_loop(loss):
     eta, share = learning_rate(loss.shape[1], 50), 0.02
     weights = np.full(loss.shape[1], 1 / loss.shape[1])
     expected = [weights]
     for row in loss:
-        grown = weights * np.exp(-eta * row)
+        awake = ~np.isnan(row)
+        mixed = (weights[awake] @ row[awake]) / weights[awake].sum() if awake.any() else 0.5
+        grown = weights * np.exp(-eta * np.where(awake, row, max(0.5, mixed)))
         weights = (1 - share) * grown / grown.sum() + share / loss.shape[1]
         expected.append(weights)
     fast = hedge_weights(loss, eta, share)
@@ -108,7 +114,7 @@ def test_hedge_with_fixed_share_equals_the_textbook_loop(loss):
 @settings(max_examples=40, deadline=None)
 @given(losses=st.lists(st.floats(0, 0.5), min_size=1, max_size=60))
 def test_an_expert_that_never_lost_more_than_neutral_weighs_at_least_as_much_as_a_silent_one(losses):
-    table = np.column_stack((losses, np.full(len(losses), 0.5), np.linspace(0, 1, len(losses))))
+    table = np.column_stack((losses, np.full(len(losses), np.nan), np.linspace(0, 1, len(losses))))
     weights = hedge_weights(table, 0.4, 0.01)
     assert (weights[:, 0] >= weights[:, 1] - 1e-15).all()
     assert reliability_of(np.array(losses), 100) >= 0.5 - 1e-15
@@ -121,9 +127,9 @@ def test_reliability_follows_the_hit_rate_and_recovers_after_bad_times():
     assert reliability_of(np.r_[np.ones(50), np.zeros(50)], 100) > reliability_of(np.r_[np.zeros(50), np.ones(50)], 100)
 
 
-def test_losses_are_clipped_and_missing_ones_neutral():
+def test_losses_are_clipped_and_silence_stays_silence():
     np.testing.assert_array_equal(
-        edge_loss(np.array([np.inf, -np.inf, np.nan, 3.0]), np.array([2.0, 2.0, 2.0, 0.0])), [0.0, 1.0, 0.5, 0.5]
+        edge_loss(np.array([np.inf, -np.inf, np.nan, 3.0]), np.array([2.0, 2.0, 2.0, 0.0])), [0.0, 1.0, np.nan, 0.5]
     )
     assert learning_rate(1, 100) == 0.0
 
@@ -144,30 +150,47 @@ def test_threshold_needs_five_outcomes_and_rises_with_significance():
     assert float(raised_threshold(0.95, np.array(9.0), np.array(-9.0), np.array(9.0))) == 1.0
 
 
-def test_the_vote_of_edges_is_the_vote_with_their_confidences_and_its_plain_twin():
+def alone(edge, cost):
+    """Confidence of one engine, as the score it has when it votes alone."""
+    edges = np.atleast_1d(np.asarray(edge, float))[:, None]
+    score, _, _ = vote(
+        edges, np.ones_like(edges), np.broadcast_to(float(cost), edges.shape[:1]).copy(), np.zeros(len(edges)), 0.3
+    )
+    return np.abs(score)
+
+
+def test_confidence_is_one_half_where_the_edge_just_pays_and_rises_with_the_edge():
+    confidence = alone(np.linspace(0.5, 200, 400), 10.0)
+    assert ((confidence > 0) & (confidence < 1)).all()
+    assert (np.diff(confidence) > 0).all()
+    assert alone(10.0, 10.0)[0] == pytest.approx(0.5)
+    assert alone(-10.0, 10.0)[0] == pytest.approx(0.5)
+    assert (alone(np.full(5, 10.0), 5.0) > alone(np.full(5, 10.0), 20.0)).all()
+
+
+def test_the_vote_of_edges_is_the_weighted_mean_of_its_definition_and_its_plain_twin():
     rng = np.random.default_rng(1)
     edges = rng.normal(0, 20, (200, 5))
     edges[rng.random(edges.shape) < 0.2] = np.nan
     edges[rng.random(edges.shape) < 0.2] = 0.0
     weight, cost, penalty = rng.random(edges.shape), rng.uniform(1, 30, 200), rng.random(200)
     score, edge, confidence = vote(edges, weight, cost, penalty, 0.3)
+    given_confidence = np.zeros(edges.shape)
     for row in range(200):
         live = np.isfinite(edges[row]) & (edges[row] != 0)
         if not live.any():
             assert (score[row], edge[row], confidence[row]) == (0.0, 0.0, 0.0)
             continue
-        e, w = edges[row][live], weight[row][live]
-        c = np.abs(e) / (np.abs(e) + cost[row])
+        e, w, c = edges[row][live], weight[row][live], alone(edges[row][live], cost[row])
+        given_confidence[row, live] = c
         agreement = (w * c * np.sign(e)).sum() / (w * c).sum()
         strength = (w * c * c).sum() / (w * c).sum()
         assert score[row] == pytest.approx(agreement * strength * (1 - 0.3 * penalty[row]))
         assert edge[row] == pytest.approx((w * c * e).sum() / (w * c).sum())
         assert confidence[row] == pytest.approx((1 + abs(agreement)) / 2)
-    direction = np.sign(np.nan_to_num(edges))
-    given_confidence = np.abs(np.nan_to_num(edges)) / (np.abs(np.nan_to_num(edges)) + cost[:, None])
-    arguments = (direction, edges, given_confidence, weight, penalty, 0.3)
+    arguments = (np.sign(np.nan_to_num(edges)), edges, given_confidence, weight, penalty, 0.3)
     for fast, slow, same in zip(
         weigh_votes(*arguments), weigh_votes.py_func(*arguments), (score, edge, confidence), strict=True
     ):
-        np.testing.assert_array_equal(fast, same)
-        np.testing.assert_allclose(fast, slow, rtol=1e-12)
+        np.testing.assert_allclose(fast, same, atol=1e-12)
+        np.testing.assert_allclose(fast, slow, atol=1e-12)

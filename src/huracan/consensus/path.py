@@ -17,6 +17,7 @@ from huracan.stats.hedge import edge_loss, hedge_weights, learning_rate
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 CLIP_MULTIPLE = 2.0
 """A day's net edge counts as won or lost outright at this multiple of the usual size of daily net edges."""
@@ -57,8 +58,9 @@ def consensus_path(
     enabled_by_fold (n_days, E, R) is the gate on each of fold_days (n_days,), UTC day numbers, ascending;
     live_enabled (E, R) the gate at the cut-off. A day's weights, penalty and threshold rest on outcomes closed
     before 00:00 of that day; the live ones on outcomes closed before the cut-off. A disabled engine
-    abstains, and so does everybody where the round-trip cost is unknown. Raises DataError when a row's fold
-    day has no gate.
+    abstains, and so does everybody where the round-trip cost is unknown. An engine without an outcome in the window
+    is no voter to be counted, and weighs no more than the least of those that were heard. Raises
+    DataError when a row's fold day has no gate.
     """
     head = trained.edges
     fold = _fold_index(head["fold_day"].to_numpy(), fold_days)
@@ -72,9 +74,12 @@ def consensus_path(
     enabled = (np.concatenate((enabled_by_fold, live_enabled[None])) != 0).any(axis=2)
     reliability = _reliability(outcomes, asked, rules.window, len(trained.engines))
     correlation = _correlation(outcomes, asked, rules.window, len(trained.engines))
-    shared, effective = vote_weights(correlation, enabled)
-    penalty = correlation_penalty(effective, enabled.sum(axis=1).astype(np.float64))
-    weight = _normalised(reliability * shared)
+    heard = _heard(outcomes, asked, rules.window, enabled)
+    voters = np.where(heard.any(axis=1, keepdims=True), heard, enabled)
+    _, effective = vote_weights(correlation, voters)
+    penalty = correlation_penalty(effective, voters.sum(axis=1).astype(np.float64))
+    shared, _ = vote_weights(correlation, enabled)
+    weight = _normalised(_humbled(reliability * shared, heard))
     score, edge, confidence = vote(edges, weight[fold], cells.cost_bps, penalty[fold], rules.correlation_penalty_weight)
     threshold = _thresholds(rules, outcomes, asked, score, cells.cost_bps, raw)
     frame = pl.DataFrame(
@@ -163,6 +168,22 @@ def _correlation(outcomes: _Outcomes | None, asked: I64, window: int, n_engines:
     return shrunk_correlation(
         _before(second, asked, window), _before(fourth, asked, window), _before(count, asked, window)
     )
+
+
+def _heard(outcomes: _Outcomes | None, asked: I64, window: int, enabled: Mask) -> Mask:
+    """Enabled engines with an outcome in the window, shape (days, E)."""
+    if outcomes is None:
+        return np.zeros_like(enabled)
+    voted = outcomes.daily(np.isfinite(outcomes.net).astype(np.float64))
+    heard: Mask = enabled & (_before(voted, asked, window) > 0.5)
+    return heard
+
+
+def _humbled(weight: F64, heard: Mask) -> F64:
+    """Weights where an engine that was not heard lately weighs no more than the least of those that were."""
+    least = np.where(heard & (weight > 0.0), weight, np.inf).min(axis=1, keepdims=True)
+    humbled: F64 = np.where(heard, weight, np.minimum(weight, least))
+    return humbled
 
 
 def _normalised(weight: F64) -> F64:

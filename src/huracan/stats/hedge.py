@@ -11,7 +11,7 @@ from huracan.stats.kernel import kernel
 F64 = NDArray[np.float64]
 
 NEUTRAL_LOSS = 0.5
-"""Loss of an expert that earned nothing: abstaining is neither reward nor punishment."""
+"""Loss of an expert that earned nothing."""
 
 
 def learning_rate(n_experts: int, rounds: int) -> float:
@@ -24,16 +24,15 @@ def learning_rate(n_experts: int, rounds: int) -> float:
 
 
 def edge_loss(net_bps: F64, clip_bps: F64) -> F64:
-    """Net edges as losses in [0, 1]: clipped to +-clip, a gain of clip or more is 0, nothing earned (or NaN) 0.5.
+    """Net edges as losses in [0, 1]: clipped to +-clip, a gain of clip or more is 0, nothing earned 0.5; NaN stays NaN.
 
     `clip_bps` broadcasts against `net_bps`; where it is 0, everything is 0.5.
 
     >>> edge_loss(np.array([20.0, 5.0, -5.0, np.nan]), np.array(10.0)).tolist()
-    [0.0, 0.25, 0.75, 0.5]
+    [0.0, 0.25, 0.75, nan]
     """
-    scale = np.where(clip_bps > 0.0, clip_bps, 1.0)
-    share = np.clip(np.nan_to_num(net_bps, nan=0.0, posinf=np.inf, neginf=-np.inf) / scale, -1.0, 1.0)
-    loss: F64 = NEUTRAL_LOSS * (1.0 - np.where(clip_bps > 0.0, share, 0.0))
+    scale = np.where(clip_bps > 0.0, clip_bps, np.inf)
+    loss: F64 = NEUTRAL_LOSS * (1.0 - np.clip(net_bps / scale, -1.0, 1.0))
     return loss
 
 
@@ -41,18 +40,27 @@ def edge_loss(net_bps: F64, clip_bps: F64) -> F64:
 def hedge_weights(loss: F64, eta: float, share: float) -> F64:
     """Weights before each round and after the last, shape (T + 1, K), rows sum to 1.
 
-    loss (T, K) in [0, 1]. Every round multiplies a weight by ``exp(-eta * loss)`` and then gives the `share` of all
-    weight back to everybody equally, so a fallen expert can return. All experts see the same map, hence one that
-    never lost more than NEUTRAL_LOSS never weighs less than one that never spoke.
+    loss (T, K) in [0, 1], NaN = silent in that round. Every round multiplies a weight by ``exp(-eta * loss)`` and then
+    gives the `share` of all weight back to everybody equally, so a fallen expert can return. Silence is no merit: a
+    silent expert loses what the others lost on average, but at least NEUTRAL_LOSS. So in a market where
+    everybody pays costs for nothing the weights stay put, and an expert that never lost more than NEUTRAL_LOSS
+    never weighs less than one that never spoke.
     """
     rounds, k = loss.shape
     out = np.empty((rounds + 1, k))
     for j in range(k):
         out[0, j] = 1.0 / k
     for t in range(rounds):
+        awake, lost = 0.0, 0.0
+        for j in range(k):
+            if not np.isnan(loss[t, j]):
+                awake += out[t, j]
+                lost += out[t, j] * loss[t, j]
+        silent = max(NEUTRAL_LOSS, lost / awake) if awake > 0.0 else NEUTRAL_LOSS
         total = 0.0
         for j in range(k):
-            out[t + 1, j] = out[t, j] * np.exp(-eta * loss[t, j])
+            own = silent if np.isnan(loss[t, j]) else loss[t, j]
+            out[t + 1, j] = out[t, j] * np.exp(-eta * own)
             total += out[t + 1, j]
         for j in range(k):
             out[t + 1, j] = (1.0 - share) * out[t + 1, j] / total + share / k
