@@ -1,0 +1,4 @@
+"""Documented path of the pipeline."""
+
+from huracan.app import TrainingPipeline as TrainingPipeline
+from huracan.app import TrainingPipelineConfig as TrainingPipelineConfig
