@@ -62,7 +62,10 @@ class Maker:
 
 
 def replace_daily(evidence, daily):
-    values = {f: getattr(evidence, f) for f in ("pool", "tier", "market", "horizon", "recipe", "members", "net_cap", "gross_cap")}
+    values = {
+        f: getattr(evidence, f)
+        for f in ("pool", "tier", "market", "horizon", "recipe", "members", "net_cap", "gross_cap")
+    }
     return PoolEvidence(daily=daily, **values)
 
 

@@ -43,7 +43,7 @@ def open_missing(book: Book, day: int, *, newcomers: bool) -> None:
     """
     for key, evidence in book.evidence.items():
         book.waiting.pop(key, None)
-        cell, recipe_id = evidence.cell, evidence.recipe.id
+        cell, recipe_id = evidence.cell, evidence.recipe_id
         champion_id = book.champion_of(cell)
         known = book.of_recipe(cell, recipe_id)
         if recipe_id == champion_id or not (known or newcomers) or not _wanted(book, known, book.epoch_of(cell)):
@@ -74,9 +74,9 @@ def _wanted(book: Book, known: list[Lineage], epoch: int) -> bool:
 def _admit(
     book: Book, evidence: PoolEvidence, champion: PoolEvidence | None, day: int, slot: tuple[str, float]
 ) -> None:
-    cell, recipe = evidence.cell, evidence.recipe
-    known = book.of_recipe(cell, recipe.id)
-    registered = book.registered_day(recipe.id, day)
+    cell, recipe_id = evidence.cell, evidence.recipe_id
+    known = book.of_recipe(cell, recipe_id)
+    registered = book.registered_day(recipe_id, day)
     path = path_of(evidence, champion, registered)
     if not known:
         terms = _first_terms(book, evidence, champion, path, day)
@@ -86,8 +86,8 @@ def _admit(
     lineage = Lineage(
         pool=evidence.pool,
         horizon=evidence.horizon,
-        recipe_id=recipe.id,
-        recipe_name=recipe.name,
+        recipe_id=recipe_id,
+        recipe_name=evidence.recipe.name,
         champion_id=book.champion_of(cell),
         epoch=epoch,
         opening=sum(other.epoch == epoch for other in known),
@@ -152,7 +152,7 @@ def _further_terms(
 
 def _demoted(book: Book, evidence: PoolEvidence) -> bool:
     event = book.reigns.get(evidence.cell)
-    return event is not None and event.reason == "demoted" and event.predecessor == evidence.recipe.id
+    return event is not None and event.reason == "demoted" and event.predecessor == evidence.recipe_id
 
 
 def _bounds(
@@ -189,7 +189,7 @@ def _worst_losses(rows: tuple[LineageRow, ...]) -> tuple[float, float]:
 
 
 def _waiting(evidence: PoolEvidence, reason: str) -> Waiting:
-    return Waiting(pool=evidence.pool, horizon=evidence.horizon, recipe_id=evidence.recipe.id, reason=reason)
+    return Waiting(pool=evidence.pool, horizon=evidence.horizon, recipe_id=evidence.recipe_id, reason=reason)
 
 
 def describe_start(lineage: Lineage) -> str:

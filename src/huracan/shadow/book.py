@@ -239,10 +239,10 @@ def open_book(state: LedgerState, pools: Sequence[PoolEvidence], tonight: NightC
     """
     _check_slots(state)
     evidence: dict[EvidenceKey, PoolEvidence] = {}
-    for piece in sorted(pools, key=lambda p: (-len(p.members), p.pool, p.block_days, p.horizon, p.recipe.id)):
-        key = (piece.pool, piece.horizon, piece.recipe.id)
+    for piece in sorted(pools, key=lambda p: (-len(p.members), p.pool, p.block_days, p.horizon, p.recipe_id)):
+        key = (piece.pool, piece.horizon, piece.recipe_id)
         if key in evidence:
-            raise ValueError(f"two results of {piece.recipe.id} in {piece.pool} at {piece.horizon}; wanted one")
+            raise ValueError(f"two results of {piece.recipe_id} in {piece.pool} at {piece.horizon}; wanted one")
         evidence[key] = piece
     facts = [PoolFact(pool=p.pool, market=p.market, tier=p.tier, members=len(p.members)) for p in evidence.values()]
     by_cell: dict[Cell, list[str]] = {}

@@ -16,6 +16,7 @@ PRIMARY_GAMMA: Final = 1 / 6
 SECONDARY_GAMMA: Final = 1 / 24
 OTHER_GAMMA: Final = 1 / 120
 OTHER_SLOTS: Final = 30
+COHORT_SLOTS: Final = 9 + OTHER_SLOTS
 NAMED_HORIZONS: Final = ("1h", "4h", "1d")
 TIERS: Final = ("A", "B", "C")
 SMALLEST_PRIMARY_POOL: Final = 8

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from huracan.domain.time import day_iso
 from huracan.shadow.admission import HOPELESS, HOPELESS_LOG_E, open_missing
 from huracan.shadow.book import Book
-from huracan.shadow.budget import POOL_ALPHA
+from huracan.shadow.budget import COHORT_SLOTS, POOL_ALPHA
 from huracan.shadow.gates import MIN_OBSERVED, closed_gates, read_gates
 from huracan.shadow.lineage import BREACH_LIMIT, BREACH_WINDOW, LineageRow, step
 from huracan.shadow.reign import breaker_bps, depose, follow_champions
@@ -21,6 +21,8 @@ F64 = NDArray[np.float64]
 
 FREEZE_SHARE: Final = 1 / 3
 FORECAST_LIMIT: Final = 730.0
+FORECAST_EVERY: Final = 30
+"""Observed days between two looks at whether a lineage is still decidable."""
 PLANNED_SHARPE: Final = 0.31
 """Daily Sharpe ratio that a lineage is planned to detect; no forecast assumes less."""
 UPPER_Z: Final = 1.6448536269514722
@@ -155,8 +157,10 @@ def _advance(book: Book, day: int) -> None:
 
 
 def _promote(book: Book, day: int) -> None:
+    candidates = [key for key in book.open_ids() if book.writable(key, day) and _within_reach(book, key)]
+    if not candidates:
+        return
     frozen = frozen_pools(book, day)
-    candidates = [lineage_id for lineage_id in book.open_ids() if book.writable(lineage_id, day)]
     gates = {lineage_id: gates_of(book, lineage_id, frozen) for lineage_id in candidates}
     proven: list[str] = []
     for cohort in sorted({book.records[lineage_id].lineage.cohort for lineage_id in candidates}):
@@ -180,6 +184,12 @@ def _promote(book: Book, day: int) -> None:
             book.enthrone(cell, day, lineage.recipe_id, lineage_id, "promoted", f"e = {row.e:.1f}")
 
 
+def _within_reach(book: Book, lineage_id: str) -> bool:
+    """Whether the e-value could be rejected if every lineage of the cohort were: others need no gates read."""
+    row = book.last(lineage_id)
+    return row.e * POOL_ALPHA * row.gamma * COHORT_SLOTS >= 1.0
+
+
 def _expire(book: Book, day: int) -> None:
     for lineage_id in book.open_ids():
         if not book.writable(lineage_id, day):
@@ -187,7 +197,9 @@ def _expire(book: Book, day: int) -> None:
         row = book.last(lineage_id)
         if row.log_e < HOPELESS_LOG_E:
             book.conclude(lineage_id, day, "expired", f"{HOPELESS}log e = {row.log_e:.2f}")
-        elif row.observed >= MIN_OBSERVED and row.day == day:
+        elif row.observed >= MIN_OBSERVED and (
+            row.observed % FORECAST_EVERY == 0 or book.records[lineage_id].lineage.admitted_day == day
+        ):
             _expire_undecidable(book, lineage_id, row, day)
 
 

@@ -235,7 +235,7 @@ def step(last: LineageRow, observation: Observation) -> LineageRow:
             last, day=observation.day, kind="void", difference_bps=None, net_bps=None, has_position=False,
             void=last.void + 1, reason="", hash="", previous_hash="",
         )  # fmt: skip
-    difference, net = observation.difference_bps, observation.net_bps
+    difference, net = float(observation.difference_bps), float(observation.net_bps)
     worst = max(-difference / last.bound_champion_bps, -net / last.bound_nothing_bps)
     breaches = tuple(day for day in last.breaches if day > observation.day - BREACH_WINDOW)
     if worst > 1.0:
@@ -252,8 +252,8 @@ def step(last: LineageRow, observation: Observation) -> LineageRow:
         log_wealth_champion=e_process_step(last.log_wealth_champion, difference, last.bound_champion_bps),
         log_wealth_nothing=e_process_step(last.log_wealth_nothing, net, last.bound_nothing_bps),
         observed=last.observed + 1,
-        zero=last.zero + (not observation.has_position),
-        breach_days=last.breach_days + (worst > 1.0),
+        zero=last.zero + int(not observation.has_position),
+        breach_days=last.breach_days + int(worst > 1.0),
         breaches=breaches,
         reason=reason,
         hash="",

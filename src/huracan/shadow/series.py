@@ -60,10 +60,12 @@ class PoolEvidence:
     daily: pl.DataFrame
     net_cap: float
     gross_cap: float
+    recipe_id: str = field(init=False)
     series: Series = field(init=False)
 
     def __post_init__(self) -> None:
         check_schema(self.daily, DAILY_SCHEMA, f"daily results of {self.recipe.name} in {self.pool} at {self.horizon}")
+        object.__setattr__(self, "recipe_id", self.recipe.id)  # hashing a recipe takes a millisecond
         object.__setattr__(self, "series", observations(self.daily, block_days(self.horizon)))
 
     @property
