@@ -1,12 +1,16 @@
 """The one decorator for compiled functions, with a cache that only the user can write.
 
-Numba's on-disk cache holds machine code, so a folder somebody else can write to would run foreign code.
+Numba's on-disk cache holds machine code, so a folder somebody else can write to would run foreign code. It also
+looks only at the file a function stands in: a kernel would go on running the old code of one it calls. So every kernel
+is cached under a fingerprint of all it reaches.
 """
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
@@ -34,10 +38,44 @@ CACHED = _private_cache()
 """False: kernels are compiled in memory at every start, because the cache folder is not private."""
 
 
+_fingerprints: dict[int, str] = {}  # by id of the compiled function, which lives as long as its module
+
+
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a plain function on arrays; `.py_func` stays the plain-Python twin for tests.
 
     IEEE semantics are kept (no fast-math), so a result does not depend on the batch it is computed in.
     """
     compile_: Any = numba.njit(cache=CACHED, error_model="numpy", nogil=True)
-    return cast("Callable[P, R]", compile_(function))
+    mark = _fingerprint(function)
+    folder = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    if CACHED:
+        numba.config.CACHE_DIR = str(Path(folder) / mark[:16])  # type: ignore[attr-defined]
+    try:
+        compiled = compile_(function)
+    finally:
+        numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
+    _fingerprints[id(compiled)] = mark
+    return cast("Callable[P, R]", compiled)
+
+
+def _fingerprint(function: Callable[..., Any]) -> str:
+    """Hex sha256 over a function's code, and of every kernel and constant it names."""
+    parts = [_code_text(function.__code__)]
+    for name in sorted(_names(function.__code__)):
+        value = function.__globals__.get(name)
+        if id(value) in _fingerprints:
+            parts.append(f"{name}={_fingerprints[id(value)]}")
+        elif isinstance(value, int | float | str | tuple):
+            parts.append(f"{name}={value!r}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (const for const in code.co_consts if isinstance(const, CodeType))
+    return set(code.co_names).union(*(_names(part) for part in inner))
+
+
+def _code_text(code: CodeType) -> str:
+    consts = [_code_text(const) if isinstance(const, CodeType) else repr(const) for const in code.co_consts]
+    return "|".join((code.co_name, code.co_code.hex(), *consts, *code.co_names, *code.co_varnames))
