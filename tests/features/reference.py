@@ -38,7 +38,9 @@ class Past:
         self.taken_known = self.real & ~np.isnan(taken)
         self.taken, self.volume = np.where(self.taken_known, taken, 0.0), np.where(self.taken_known, raw["volume"], 0.0)
         if context is not None:
-            self.market = as_of(context, "market_close", np.append(self.open_time[0] - bars.interval_ms, self.open_time))
+            self.market = as_of(
+                context, "market_close", np.append(self.open_time[0] - bars.interval_ms, self.open_time)
+            )
             self.dispersion = as_of(context, "dispersion", self.open_time)
 
     def w(self, minutes):

@@ -23,6 +23,7 @@ def test_every_feature_equals_its_definition(make_bars, make_members, reference,
     rows = rows.filter(rows["ret_60"].is_finite())
     wanted = reference.features(bars, context, rows["decision_time"].to_list(), built.names)
     seen = rows.select(built.names).to_numpy()
+    assert np.isfinite(wanted).all(axis=1).any()
     for column, name in enumerate(built.names):
         np.testing.assert_allclose(seen[:, column], wanted[:, column], rtol=1e-9, atol=1e-9, err_msg=name)
 

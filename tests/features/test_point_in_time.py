@@ -55,7 +55,9 @@ def test_features_of_data_cut_at_a_decision_equal_those_of_all_data(coins, data)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
-@given(index=st.integers(5_000, 10_900), column=st.sampled_from(["close", "high", "low", "volume", "taker_base", "flags"]))
+@given(
+    index=st.integers(5_000, 10_900), column=st.sampled_from(["close", "high", "low", "volume", "taker_base", "flags"])
+)
 def test_changing_a_future_bar_changes_no_past_feature(coins, index, column):
     bars, context, full = coins[1]
     here = pl.int_range(pl.len()) == index
@@ -90,6 +92,15 @@ def test_windows_start_afresh_after_a_long_hole(make_bars):
     after = both.frame.filter(pl.col("decision_time") >= alone.frame["decision_time"][0])
     assert after.select(both.names).equals(alone.frame.select(alone.names), null_equal=True)
     assert alone.frame["valid"].any()
+
+
+def test_a_live_process_with_forty_days_of_bars_stands_where_training_stood(make_bars):
+    bars = make_bars(80 * 96, seed=12, minutes=15)
+    late = replace(bars, frame=bars.frame.tail(40 * 96))
+    full, live = (build_features(part, None).frame.tail(48) for part in (bars, late))
+    names = [name for name in build_features(late, None).names if name != "regime"]
+    np.testing.assert_allclose(live.select(names).to_numpy(), full.select(names).to_numpy(), rtol=1e-6, atol=1e-8)
+    assert live["regime"].to_list() == full["regime"].to_list()
 
 
 def test_a_decision_in_a_hole_has_no_features(make_bars):

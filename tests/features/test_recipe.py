@@ -107,9 +107,9 @@ def test_the_market_is_nan_where_the_context_is_too_old(make_bars, context):
 def test_daily_volume_is_the_median_of_whole_days_before(make_bars):
     bars = make_bars(5 * 1440 + 30, seed=3, start=1_767_225_600_000 + 5 * 3_600_000)
     rows = build_features(bars, None).frame
-    daily = (
-        bars.frame.group_by(pl.col("open_time") // DAY_MS, maintain_order=True).agg(pl.col("quote_volume").sum())
-    )["quote_volume"]
+    daily = (bars.frame.group_by(pl.col("open_time") // DAY_MS, maintain_order=True).agg(pl.col("quote_volume").sum()))[
+        "quote_volume"
+    ]
     assert rows.filter(pl.col("decision_time") < 1_767_225_600_000 + 2 * DAY_MS)["volume_day_quote"].is_null().all()
     assert rows["volume_day_quote"][-1] == pytest.approx(np.median(daily[1:5]))
     assert rows["spread_bps"].is_null().all()

@@ -50,7 +50,8 @@ def build_features(
     minutes ago or more (one bar, where bars are longer) is NaN altogether. `valid` means that no value is NaN.
     Names the data cannot support are in `absent`. Raises DataError for bars that no window fits.
 
-    Never looks ahead: cutting the bars at a decision time changes no bit of its row.
+    Never looks ahead: cutting the bars at a decision time changes no bit of its row. The past fades: regime quantiles span
+    30 days and averages a few half-lives, so a live caller with the last 40 days of bars gets the row of training.
     """
     bar_minutes = bars.interval_ms // MINUTE_MS
     if bars.interval_ms % MINUTE_MS or not 1 <= bar_minutes <= 60:
