@@ -4,7 +4,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from huracan.reports.night import NightReport
 Report = MetricsReport | CostReport | DataIntegrityReport
 R = TypeVar("R", MetricsReport, CostReport, DataIntegrityReport)
 
+READABLE = 0o644  # reports are for people; nothing in them is secret
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
@@ -148,6 +149,7 @@ def write_events(folder: Path, frame: pl.DataFrame) -> Path:
         temporary = Path(name)
         try:
             frame.sort("time", maintain_order=True).write_parquet(temporary)
+            temporary.chmod(READABLE)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -165,7 +167,7 @@ def write_atomically(target: Path, data: bytes) -> Path:
 
 @contextmanager
 def _temporary(target: Path, data: bytes) -> Iterator[Path]:
-    """A synced file with the data beside the target, gone afterwards; only the owner can read it."""
+    """A synced file with the data beside the target, gone afterwards; until it is whole only the owner can read it."""
     with _errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
@@ -174,6 +176,7 @@ def _temporary(target: Path, data: bytes) -> Iterator[Path]:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
                 stream.flush()
+                os.fchmod(stream.fileno(), READABLE)
                 os.fsync(stream.fileno())
             yield temporary
         finally:
@@ -212,8 +215,9 @@ def _place_plotly(folder: Path) -> None:
     for earlier in sorted(folder.parent.glob(f"*/{PLOTLY_FILE}")):
         if earlier != target and earlier.stat().st_size == len(data):
             target.unlink(missing_ok=True)
-            os.link(earlier, target)
-            return
+            with suppress(OSError):  # a file system without links: write it again
+                os.link(earlier, target)
+                return
     write_atomically(target, data)
 
 
