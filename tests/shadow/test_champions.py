@@ -59,7 +59,7 @@ def test_a_challenger_that_only_loses_less_is_not_promoted(make, promoted):
     verdict = promoted(np.full(15, -60.0), np.full(15, -0.5))
     view = open_views(verdict)["boosted"]
     assert view.champion_id == make.recipe().id
-    assert view.e_champion > 2.0 > view.e_nothing == view.e
+    assert view.e_champion > 3.0 > view.e_nothing == view.e
 
 
 def test_several_promotions_in_one_night_crown_the_largest_and_count_the_others(make):
