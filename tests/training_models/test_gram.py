@@ -47,7 +47,7 @@ def test_windows_equal_sums_over_the_rows_of_each_window():
 def test_weekly_increments_add_up_to_the_gram_of_all_closed_labels(members, grams, recipe):
     one = members[0]
     design = prepare(one.features, recipe.training, cutoff_ms=one.cutoff_ms)
-    rows = gram_rows(design, align(design, one.labels, recipe.training))
+    rows = gram_rows(design, align(design, one.labels, recipe.training), grams[0].names)
     whole = grams_by(rows, np.zeros(rows.weight.size, dtype=np.int64), 0, 1)[0]
     np.testing.assert_allclose(grams[0].full().sum(axis=0), whole, rtol=1e-5, atol=1e-2)
     assert len(grams[0].to_bytes()) < 500_000

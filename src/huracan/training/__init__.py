@@ -6,6 +6,8 @@ from huracan.training.fit import fit_pair
 from huracan.training.folds import Folds, walk_forward
 from huracan.training.gram import PairGrams, pair_grams
 from huracan.training.injected import fit_injected
+from huracan.training.least_squares import least_squares_trainer
+from huracan.training.lightgbm_arrays import to_arrays as booster_arrays
 from huracan.training.prior import PoolPrior, pool_prior
 from huracan.training.recipes import built_in_recipes
 from huracan.training.refusal import TrainingRefused
@@ -18,9 +20,11 @@ __all__ = [
     "PairGrams",
     "PoolPrior",
     "TrainingRefused",
+    "booster_arrays",
     "built_in_recipes",
     "fit_injected",
     "fit_pair",
+    "least_squares_trainer",
     "pair_grams",
     "pool_prior",
     "prepare",

@@ -101,12 +101,11 @@ def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, hor
     test = np.flatnonzero(design.day >= design.first_test_day)
     raw = walked.forecasts[test]
     names = _needed(design, walked)
-    place = [names.index(name) for name in walked.linear.names if name in names]
-    used = [position for position, name in enumerate(walked.linear.names) if name in names]
+    place = [names.index(name) for name in walked.linear.names]
     coef = np.zeros((len(engines), len(REGIMES), len(names)))
     intercept = np.zeros((len(engines), len(REGIMES)))
     for source, name in enumerate(walked.ridge):
-        coef[engines.index(name)][:, place] = walked.linear.coef[source][:, used]
+        coef[engines.index(name)][:, place] = walked.linear.coef[source]
         intercept[engines.index(name)] = walked.linear.intercept[source]
     live = design.columns(names)
     clip = int(design.clip_of(np.array([design.live_day]))[0])

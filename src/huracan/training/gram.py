@@ -51,9 +51,8 @@ def ridge_columns(available: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in available if name in used)
 
 
-def gram_rows(design: Design, labels: Labels) -> GramRows:
-    """The rows of a design that carry a label known at the cut-off; all others have weight 0."""
-    names = ridge_columns(design.names)
+def gram_rows(design: Design, labels: Labels, names: tuple[str, ...]) -> GramRows:
+    """The rows of a design over these features; those without a label known at the cut-off have weight 0."""
     x = design.clipped(design.columns(names))
     early = design.usable & (design.day < design.first_test_day)
     seen = x[early if early.any() else design.usable]
@@ -148,7 +147,7 @@ def pair_grams(features: FeatureFrame, labels: LabelledSet, recipe: Recipe, *, c
     Raises TrainingRefused like `fit_pair` where the history is too short.
     """
     design = prepare(features, recipe.training, cutoff_ms=cutoff_ms)
-    rows = gram_rows(design, align(design, labels, recipe.training))
+    rows = gram_rows(design, align(design, labels, recipe.training), ridge_columns(design.names))
     week = -(-closing_days(rows.closed_ms) // WEEK_DAYS)
     live = rows.weight > 0.0
     first, last = (int(week[live].min()), int(week[live].max())) if live.any() else (0, -1)

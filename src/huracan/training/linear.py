@@ -42,7 +42,8 @@ def walk_linear(
     horizon_ms: int,
 ) -> LinearWalk:
     """Fit every engine (name -> its columns) on every fold and forecast with each fold's own model."""
-    rows = gram_rows(design, labels)
+    wanted = {name for columns in engines.values() for name in columns}
+    rows = gram_rows(design, labels, tuple(name for name in design.names if name in wanted))
     inner = inner_folds(design, labels, weeks=1, horizon_ms=horizon_ms)
     blocks = refit_starts(design.first_test_day, design.last_day, rules.ridge_refit_days)
     sums = _Sums(rows, inner, np.append(blocks, design.live_day), rules)

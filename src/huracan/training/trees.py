@@ -46,16 +46,20 @@ def walk_forests(
     forecast = np.full(design.day.size, np.nan)
     live: TreeArrays | None = None
     for era in _eras(design, folds, rules):
-        grower = _Grower(design, labels, parameters, seed, era.bin_rows)
+        fits: list[tuple[I64, I64]] = []
         if era.first:
-            for fold in inner_folds(design, labels, weeks=INNER_WEEKS, horizon_ms=horizon_ms):
-                _forecast_into(forecast, design, fold.test, grower.grow(fold.train[trains[fold.train]]))
-        for block in era.blocks:
-            rows = folds.train_rows(block)
-            _forecast_into(forecast, design, folds.test_rows(block), grower.grow(rows[trains[rows]]))
+            inner = inner_folds(design, labels, weeks=INNER_WEEKS, horizon_ms=horizon_ms)
+            fits.extend((fold.train, fold.test) for fold in inner)
+        fits.extend((folds.train_rows(block), folds.test_rows(block)) for block in era.blocks)
         if era.last:
-            rows = folds.live_rows(design.cutoff_ms)
-            live = grower.grow(rows[trains[rows]])
+            fits.append((folds.live_rows(design.cutoff_ms), np.zeros(0, dtype=np.int64)))
+        fits = [(train[trains[train]], test) for train, test in fits]
+        grower = _Grower(
+            design, labels, parameters, seed, era.bin_rows, np.unique(np.concatenate([f[0] for f in fits]))
+        )
+        for train, test in fits:
+            live = grower.grow(train)
+            _forecast_into(forecast, design, test, live)
     assert live is not None
     return ForestWalk(forecast=forecast, live=live)
 
@@ -83,7 +87,7 @@ class _Grower:
     """Grows forests over one binned copy of the features."""
 
     def __init__(
-        self, design: Design, labels: Labels, parameters: Mapping[str, float], seed: int, bin_rows: I64
+        self, design: Design, labels: Labels, parameters: Mapping[str, float], seed: int, bin_rows: I64, rows: I64
     ) -> None:
         import lightgbm
 
@@ -108,8 +112,9 @@ class _Grower:
             "verbosity": -1,
         }
         bins = lightgbm.Dataset(design.x[bin_rows], label=labels.y[bin_rows], params=self._base, free_raw_data=False)
+        self._rows = rows
         self._data = lightgbm.Dataset(
-            np.where(design.usable[:, None], design.x, 0.0), label=labels.y, reference=bins, params=self._base
+            design.x[rows], label=labels.y[rows], reference=bins, params=self._base
         ).construct()
 
     def grow(self, rows: I64) -> TreeArrays:
@@ -121,7 +126,7 @@ class _Grower:
         if rows.size < 2 * leaf:
             return NO_TREES
         weight, y = self._labels.weight[rows], self._labels.y[rows]
-        part = self._data.subset(rows.tolist(), params=self._base).construct()
+        part = self._data.subset(np.searchsorted(self._rows, rows).tolist(), params=self._base).construct()
         part.set_label(y - np.average(y, weights=weight))
         part.set_weight(weight)
         booster = self._booster({**self._base, "min_data_in_leaf": int(leaf)}, part)

@@ -17,8 +17,8 @@ TREES = EngineSpec(
         ("lambda_l2", 50.0),
         ("leaf_rows", 60.0),
         ("leaf_share", 0.03),
-        ("learning_rate", 0.04),
-        ("leaves", 12.0),
-        ("trees", 60.0),
+        ("learning_rate", 0.03),
+        ("leaves", 15.0),
+        ("trees", 80.0),
     ),
 )
