@@ -29,19 +29,6 @@ class Series:
     has_position: Mask
     valid: Mask
 
-    def until(self, day: int) -> "Series":
-        """The observations up to and including a day."""
-        return self._cut(slice(0, int(np.searchsorted(self.days, day, side="right"))))
-
-    def _cut(self, part: slice) -> "Series":
-        return Series(
-            days=self.days[part],
-            net=self.net[part],
-            stressed=self.stressed[part],
-            has_position=self.has_position[part],
-            valid=self.valid[part],
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolEvidence:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Literal
 
 from huracan.domain.ids import content_hash
-from huracan.shadow.lineage import NOTHING, Lineage, LineageRecord, LineageRow
+from huracan.shadow.lineage import Lineage, LineageRecord, LineageRow
 
 Cell = tuple[str, str]
 """Pool and horizon."""
@@ -70,11 +70,6 @@ class LedgerState:
     def reigns(self) -> dict[Cell, ChampionEvent]:
         """The newest event of each cell that ever had one."""
         return {(event.pool, event.horizon): event for event in self.champions}
-
-    def champion_of(self, cell: Cell) -> str:
-        """Recipe id that reigns in a cell, ``none`` where nothing is proven."""
-        event = self.reigns.get(cell)
-        return event.recipe_id if event else NOTHING
 
 
 def with_rows(
