@@ -67,7 +67,8 @@ class LocalArtefacts:
 
 def _checked(key: str) -> str:
     parts = key.split("/")
-    if any(part in {"", ".", ".."} or "#" in part or "\0" in part for part in parts) or parts[0] == _STAGING:
+    plain = all(part not in {"", ".", ".."} and "#" not in part and part.isprintable() for part in parts)
+    if not plain or parts[0] == _STAGING:
         message = f"artefact key {key!r} is not a relative path of plain segments"
         raise ConfigError(message)
     return key

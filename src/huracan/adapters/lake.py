@@ -119,7 +119,7 @@ class DeltaLake:
             if table is None:
                 continue
             time = pl.col(kind.time)
-            row = _scan(table).select(
+            row = _scan(table, self._uri(kind, instrument)).select(
                 rows=pl.len(), first=time.min(), last=time.max(), restated=pl.col("restated").sum()
             )
             seen = row.collect().row(0, named=True)
@@ -156,7 +156,7 @@ class DeltaLake:
             return empty(kind.schema)
         inside = pl.col(kind.time).is_between(start_ms, end_ms, closed="left")
         try:
-            frame = _scan(table).filter(inside).select(list(kind.schema)).collect()
+            frame = _scan(table, self._uri(kind, instrument)).filter(inside).select(list(kind.schema)).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _unreadable(self._uri(kind, instrument), error) from error
         return frame if frame[kind.time].is_sorted() else frame.sort(kind.time)
@@ -168,7 +168,7 @@ class DeltaLake:
         known = {} if table is None else _files_of(table)
         fresh, merged = incoming, None
         if table is not None and incoming.height:
-            fresh, merged = _against_stored(kind, table, incoming)
+            fresh, merged = _against_stored(kind, _scan(table, self._uri(kind, instrument)), incoming)
         if fresh.is_empty() and (not files.keys() - known.keys()) and all(known[n] == f for n, f in files.items()):
             return 0
         self._commit(kind, instrument, fresh if merged is None else merged, known | files, replace=merged is not None)
@@ -220,11 +220,13 @@ def _combine(kind: _Kind, batches: Sequence[FetchedRows], vendor: str) -> pl.Dat
     return rows
 
 
-def _against_stored(kind: _Kind, table: DeltaTable, incoming: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+def _against_stored(
+    kind: _Kind, table: pl.LazyFrame, incoming: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """Rows that are new or changed, and, if any changed, everything that must stand in their time range."""
     time, values = kind.time, [name for name in kind.schema if name != kind.time]
     low, high = incoming[time][0], incoming[time][-1]
-    stored = _scan(table).filter(pl.col(time).is_between(low, high)).collect()
+    stored = table.filter(pl.col(time).is_between(low, high)).collect()
     if stored.is_empty():
         return incoming, None
     pairs = incoming.join(stored, on=time, how="left", suffix="_old")
@@ -239,19 +241,20 @@ def _against_stored(kind: _Kind, table: DeltaTable, incoming: pl.DataFrame) -> t
         "source",
         restated=pl.any_horizontal(restated) | pl.col("restated_old").fill_null(value=False),
     )
-    if not pairs.select(known.any()).item():
+    if pairs["vendor_old"].null_count() == pairs.height:  # an expression's is_not_null().any() is true on no rows
         return fresh, None
     low, high = fresh[time][0], fresh[time][-1]
     beside = stored.filter(pl.col(time).is_between(low, high)).join(fresh, on=time, how="anti")
     return fresh, pl.concat([beside.select(fresh.columns), fresh]).sort(time)
 
 
-def _scan(table: DeltaTable) -> pl.LazyFrame:
-    files = table.file_uris()
-    if not files:
+def _scan(table: DeltaTable, uri: str) -> pl.LazyFrame:
+    names = [name.rpartition("/")[2] for name in table.file_uris()]
+    if not names:
         known = {**BAR_SCHEMA, **FUNDING_SCHEMA, **_PROVENANCE}
         return pl.LazyFrame(schema={field.name: known[field.name] for field in table.schema().fields})
-    return pl.scan_parquet(files, glob=False, hive_partitioning=False)
+    # The addresses come back percent-encoded; unpartitioned files lie in the table's own folder.
+    return pl.scan_parquet([f"{uri}/{name}" for name in names], glob=False, hive_partitioning=False)
 
 
 def _writer(kind: _Kind) -> WriterProperties:

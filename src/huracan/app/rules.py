@@ -88,9 +88,13 @@ def stress_table(path: Path | None) -> dict[str, Any]:
     try:
         table = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"promotion.stress_table {path}: {error}; wanted the JSON file `exchange serve` names") from error
+        raise ConfigError(
+            f"promotion.stress_table {path}: {error}; wanted the JSON file `exchange serve` names"
+        ) from error
     if not isinstance(table, dict) or "kind" not in table:
-        raise ConfigError(f"promotion.stress_table {path}: no 'kind' in it; wanted the JSON file `exchange serve` names")
+        raise ConfigError(
+            f"promotion.stress_table {path}: no 'kind' in it; wanted the JSON file `exchange serve` names"
+        )
     return table
 
 

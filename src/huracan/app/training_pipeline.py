@@ -1,14 +1,17 @@
 """The documented pipeline: nine steps, wired to the real exchange, lake, ledger and store."""
 
+import os
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from huracan.adapters.ledger import SqliteLedger
-from huracan.adapters.publishers import FolderStore
+from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.telemetry import StructlogTelemetry
+from huracan.app.accounts import write_accounts
 from huracan.app.config import TrainingPipelineConfig
-from huracan.app.results import failure, success
+from huracan.app.release import FolderRelease
+from huracan.app.results import failure, night_summary, success
 from huracan.app.rules import night_rules
 from huracan.app.wiring import OrchestratedWaves, SystemClock, pair_ports, wiring_facts
 from huracan.errors import ClockSkewError, HuracanError
@@ -58,7 +61,18 @@ class TrainingPipeline:
         try:
             async with _OpenNight(self.config, self.injected, self.telemetry) as opened:
                 night, promoted, exported = await opened.pipeline.run()
-                return success(opened, night, promoted, exported, time.monotonic() - started)
+                summary = night_summary(night, promoted, exported, dry_run=opened.rules.dry_run)
+                places = write_accounts(
+                    opened.workdir,
+                    opened.release,
+                    opened.pair_ports.artefacts,
+                    opened.clock,
+                    summary,
+                    promoted,
+                    exported,
+                )
+                finish(opened, summary, exported)
+                return success(exported.night, exported, summary, time.monotonic() - started, places)
         except HuracanError as error:
             self.telemetry.event("run_refused", code=error.code, error=str(error))
             return failure(self.config, error, time.monotonic() - started)
@@ -114,6 +128,21 @@ class TrainingPipeline:
         return self._open.pipeline
 
 
+def finish(opened: "_OpenNight", summary: dict[str, Any], exported: Exported) -> None:
+    """Record the end of the run in the ledger, and tell its outcome as events."""
+    counts = {key: summary[key] for key in ("champions_count", "candidates_count", "coins_processed", "skip_counts")}
+    opened.ledger.finish_run(
+        summary["run_id"],
+        finished_ms=opened.clock.now_ms(),
+        status="finished",
+        summary={**counts, "dry_run": summary["dry_run"]},
+    )
+    for row in exported.champions.values():
+        name = {"promoted": "champion_promoted", "refreshed": "champion_refreshed"}.get(row["status"], "champion_kept")
+        opened.telemetry.event(name, coin=row["coin"], horizon=row["horizon"], version=row["version"])
+    opened.telemetry.event("run_finished", run_id=summary["run_id"], champions=summary["champions_count"])
+
+
 class _OpenNight:
     """All adapters of one run, opened together and closed together; holds the store's lock."""
 
@@ -126,21 +155,22 @@ class _OpenNight:
         self.clock = SystemClock()
         self.store_path = self.workdir / "store"
 
-    async def __aenter__(self) -> "_OpenNight":
+    async def __aenter__(self) -> Self:
         for name in ("lake", "artefacts", "reports", "summaries"):
             (self.workdir / name).mkdir(parents=True, exist_ok=True)
         self.store = FolderStore(self.store_path)
-        self.store.lock()
+        self.store.acquire()
         try:
             self._wire()
         except BaseException:
-            self.store.unlock()
+            self.store.close()
             raise
         return self
 
     def _wire(self) -> None:
         facts = wiring_facts(self.settings, self.workdir)
         self.pair_ports = pair_ports(facts)
+        self.release = FolderRelease(self.store, self.clock, self.telemetry, os.environ)
         self.ledger = SqliteLedger(self.workdir / "ledger.sqlite")
         self.waves: WaveRunner = (
             InjectedWaves(ports=self.pair_ports, injected=self.injected, telemetry=self.telemetry)
@@ -158,7 +188,7 @@ class _OpenNight:
                 pair=self.pair_ports,
                 waves=self.waves,
                 ledger=self.ledger,
-                store=self.store,
+                release=self.release,
                 telemetry=self.telemetry,
                 clock=self.clock,
                 check_clock=self._check_clock,
@@ -185,6 +215,4 @@ class _OpenNight:
             await self.pair_ports.market.aclose()
         finally:
             self.ledger.close()
-            self.store.unlock()
-
-
+            self.store.close()

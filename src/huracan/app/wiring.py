@@ -115,7 +115,9 @@ class OrchestratedWaves:
     def _outcome(job: TrainingJob) -> PairOutcome:
         if job.status == "completed" and isinstance(job.result, dict):
             return PairOutcome(coin=job.coin, record=job.result)
-        return PairOutcome(coin=job.coin, record=None, code=job.error_code or "JOB_FAILED", error=job.error or "no result")
+        return PairOutcome(
+            coin=job.coin, record=None, code=job.error_code or "JOB_FAILED", error=job.error or "no result"
+        )
 
 
 def _cores() -> int:

@@ -27,9 +27,7 @@ def explain_coin(workdir: Path | None, coin: str, horizon: str | None, *, as_jso
     if not champions and not skips:
         raise ConfigError(f"the night of {summary['data_cutoff']} does not know {coin} {horizon or ''}".rstrip())
     pools = {row["pool"] for row in summary["pools"] if name in row["members"]}
-    lineages = [
-        row for row in summary["evidence"] if row["pool"] in pools and horizon in {None, row["horizon"]}
-    ]
+    lineages = [row for row in summary["evidence"] if row["pool"] in pools and horizon in {None, row["horizon"]}]
     if as_json:
         print_json({"coin": name, "champions": champions, "skipped": skips, "evidence": lineages})
         return 0
@@ -63,10 +61,18 @@ def _print(
             f"{number(row['edge_after_cost_bps'])} bps a round trip after costs ({row['status']})"
         )
     for row in skips:
-        seen = f" measured {number(row['measured'], 3)}, wanted {number(row['wanted'], 3)}" if row["measured"] is not None else ""
+        seen = (
+            f" measured {number(row['measured'], 3)}, wanted {number(row['wanted'], 3)}"
+            if row["measured"] is not None
+            else ""
+        )
         console.print(f"  {row['horizon']}: step {row['step']} {row['code']}: {row['reason']}.{seen}", markup=False)
     for row in lineages:
-        missing = "never at this pace" if row["nights_missing"] is None else f"{row['nights_missing']:.0f} nights missing"
+        missing = (
+            "never at this pace"
+            if row["nights_until_decidable"] is None
+            else f"{row['nights_until_decidable']:.0f} nights missing"
+        )
         console.print(
             f"  pool {row['pool']} {row['horizon']} {row['recipe']}: e {number(row['e'], 2)} of {number(row['needed'], 0)}, "
             f"{row['status']}, {missing}",

@@ -39,7 +39,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Options that every command shares."""
     del version
@@ -67,7 +69,9 @@ def run(
     backend: Annotated[str | None, typer.Option("--backend", help="asyncio, dask or ray.")] = None,
     address: Annotated[str | None, typer.Option("--address", help="Scheduler or cluster address.")] = None,
     max_coins: Annotated[int | None, typer.Option("--max-coins", min=1)] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="The whole cycle; nothing is written to the store.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="The whole cycle; nothing is written to the store.")
+    ] = False,
     overrides: Overrides = None,
     json_: Json = False,
 ) -> None:
@@ -83,7 +87,9 @@ def run(
 
 @exchange_app.command("serve")
 def exchange_serve(
-    candles: Annotated[Path | None, typer.Option("--candles", help="Folder <spot|um>/<SYMBOL>/<1m|15m|1h>.parquet.")] = None,
+    candles: Annotated[
+        Path | None, typer.Option("--candles", help="Folder <spot|um>/<SYMBOL>/<1m|15m|1h>.parquet.")
+    ] = None,
     world: Annotated[str | None, typer.Option("--world", help="demo, null, skewed, planted or broken.")] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 0,
     coins: Annotated[int, typer.Option("--coins", min=1)] = 16,

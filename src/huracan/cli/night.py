@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def execute(config: Any, *, as_json: bool) -> dict[str, Any]:
     from huracan.adapters.telemetry import StructlogTelemetry
     from huracan.app import TrainingPipeline
 
-    with StructlogTelemetry(progress=not as_json) as telemetry:
+    with closing(StructlogTelemetry(as_json=as_json or None, progress=False if as_json else None)) as telemetry:
         pipeline = TrainingPipeline(config, telemetry=telemetry)
         return asyncio.run(pipeline.run())
 

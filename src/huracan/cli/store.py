@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from huracan.cli.output import number, print_json
+from huracan.domain.ids import result_key
 from huracan.errors import ConfigError, HuracanError
 
 DEFAULT_STORE = Path("huracan-work") / "store"
@@ -23,7 +24,7 @@ def open_hamilton(store: Path | None, *, allow_candidates: bool = True) -> Any:
 def list_champions(store: Path | None, *, as_json: bool) -> int:
     """Print the current set."""
     hamilton = open_hamilton(store)
-    rows = [row for row in hamilton.list_models()]
+    rows = [_member_row(hamilton, member) for member in hamilton.get_members()]
     blocked = hamilton.get_do_not_trade_list()
     if as_json:
         print_json({"models": rows, "do_not_trade": blocked})
@@ -46,6 +47,19 @@ def list_champions(store: Path | None, *, as_json: bool) -> int:
         )
     Console().print(table)
     return 0
+
+
+def _member_row(hamilton: Any, member: Any) -> dict[str, Any]:
+    _, metadata = hamilton.load_model(member.coin, member.horizon)
+    return {
+        "coin": member.coin,
+        "horizon": member.horizon,
+        "status": member.status,
+        "version": member.version,
+        "net_edge_bps": metadata.net_edge_bps,
+        "sharpe_ratio": metadata.sharpe_ratio,
+        "e_value": metadata.e_value,
+    }
 
 
 def show_champion(store: Path | None, coin: str, horizon: str, *, as_json: bool) -> int:
@@ -72,12 +86,13 @@ def verify_store(store: Path | None, *, as_json: bool) -> int:
     """Load every model of the current set, golden rows included; status 1 when one is refused."""
     hamilton = open_hamilton(store)
     good, bad = [], []
-    for row in hamilton.list_models():
+    for member in hamilton.get_members():
+        name = result_key(member.coin, member.horizon)
         try:
-            hamilton.load_model(row["coin"], row["horizon"])
-            good.append(f"{row['coin']}_{row['horizon']}")
+            hamilton.load_model(member.coin, member.horizon)
+            good.append(name)
         except HuracanError as error:
-            bad.append({"model": f"{row['coin']}_{row['horizon']}", "code": error.code, "error": str(error)})
+            bad.append({"model": name, "code": error.code, "error": str(error)})
     if as_json:
         print_json({"verified": good, "refused": bad})
     else:
@@ -99,7 +114,9 @@ def read_features(path: Path) -> dict[str, float]:
     except (OSError, HuracanError, ValueError) as error:
         raise ConfigError(f"--features {path}: {error}") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"--features {path}: wanted a JSON object of feature name to number, saw {type(value).__name__}")
+        raise ConfigError(
+            f"--features {path}: wanted a JSON object of feature name to number, saw {type(value).__name__}"
+        )
     return value
 
 
@@ -129,19 +146,24 @@ def _brief(prediction: Any) -> dict[str, Any]:
 def init_signing_keys(*, as_json: bool) -> int:
     """Create keys and trust them; says where they are and what to move away."""
     import os
+    import time
 
-    from huracan.adapters.keys import init_keys, keys_folder
+    from pydantic import SecretStr
 
-    folder = keys_folder(os.environ)
-    keys = init_keys(folder, os.environ.get("HURACAN_ROOT_PASSPHRASE"))
-    body = {"folder": str(folder), "root_protected": keys.root_protected, "trusted_root": str(keys.trusted_root_path)}
+    from huracan.adapters.keys import init_keys, install_trusted_root, keys_folder, trusted_root_file
+
+    folder, trusted = keys_folder(os.environ), trusted_root_file(os.environ)
+    passphrase = os.environ.get("HURACAN_ROOT_PASSPHRASE")
+    keys = init_keys(folder, SecretStr(passphrase) if passphrase else None, wall_clock_ms=time.time_ns() // 1_000_000)
+    install_trusted_root(keys, trusted)
+    body = {"folder": str(folder), "root_protected": keys.root_protected, "trusted_root": str(trusted)}
     if as_json:
         print_json(body)
         return 0
     from rich.console import Console
 
     console = Console()
-    console.print(f"keys in {folder}\ntrusted root in {keys.trusted_root_path}", markup=False)
+    console.print(f"keys in {folder}\ntrusted root in {trusted}", markup=False)
     if not keys.root_protected:
         console.print("[yellow]the root key is unprotected: set HURACAN_ROOT_PASSPHRASE, or move it away[/yellow]")
     return 0

@@ -33,17 +33,17 @@ def print_night(result: dict[str, Any], console: Console | None = None) -> None:
 
 def verdict(summary: dict[str, Any]) -> str:
     """One sentence: what is proven, or what comes nearest and how far away it is."""
-    reigning = [row for row in summary["evidence"] if row["status"] in {"promoted", "champion"}]
+    reigning = [row for row in summary["evidence"] if row["reigns"]]
     if reigning:
         names = ", ".join(f"{row['recipe']} {row['horizon']} in {row['pool']}" for row in reigning)
         return f"Proven: {names}."
-    waiting = [row for row in summary["evidence"] if row["nights_missing"] is not None]
+    waiting = [row for row in summary["evidence"] if row["nights_until_decidable"] is not None]
     if not waiting:
         return "Nothing is proven, and nothing is on its way at its present pace."
-    nearest = min(waiting, key=lambda row: row["nights_missing"])
+    nearest = min(waiting, key=lambda row: row["nights_until_decidable"])
     return (
         f"Nothing is proven yet; nearest is {nearest['recipe']} {nearest['horizon']} in {nearest['pool']}: "
-        f"e {number(nearest['e'], 2)} of {number(nearest['needed'], 0)}, about {nearest['nights_missing']:.0f} nights missing."
+        f"e {number(nearest['e'], 2)} of {number(nearest['needed'], 0)}, about {nearest['nights_until_decidable']:.0f} nights missing."
     )
 
 
@@ -60,27 +60,29 @@ def _evidence(rows: list[dict[str, Any]]) -> Table:
         "pool", "horizon", "recipe", "coins", "days", "net bps/day", "Sharpe/day", "B/sd", "e", "needed", "nights", "status",
     )  # fmt: skip
     for row in sorted(rows, key=lambda row: (row["pool"], row["horizon"], row["recipe"])):
-        style = "green" if row["status"] in {"promoted", "champion"} else None
+        style = "green" if row["reigns"] else None
         table.add_row(
             row["pool"],
             row["horizon"],
             row["recipe"],
             str(len(row["members"])),
-            str(row["observed"]),
+            str(row["observed_days"]),
             number(row["mean_bps"], 2),
             number(row["sharpe_day"], 2),
-            number(row["b_over_sd"], 1),
+            number(row["bound_over_sd"], 1),
             number(row["e"], 2) if row["e"] < 1e5 else f"{row['e']:.1e}",
             number(row["needed"], 0),
-            number(row["nights_missing"], 0),
-            row["status"],
+            number(row["nights_until_decidable"], 0),
+            "champion" if row["reigns"] else row["status"],
             style=style,
         )
     return table
 
 
 def _champions(champions: dict[str, dict[str, Any]]) -> Table:
-    table = _table("Champions", "coin", "horizon", "net edge bps", "lower 5% bps", "Sharpe/yr", "hit rate", "version", "status")
+    table = _table(
+        "Champions", "coin", "horizon", "net edge bps", "lower 5% bps", "Sharpe/yr", "hit rate", "version", "status"
+    )
     for row in champions.values():
         table.add_row(
             row["coin"],
@@ -99,7 +101,9 @@ def _skips(skipped: list[dict[str, Any]]) -> Table:
     table = _table(f"{len(skipped)} skips", "step", "code", "count", "reason", "coin")
     groups: Counter[tuple[int, str, str]] = Counter((row["step"], row["code"], row["reason"]) for row in skipped)
     for (step, code, reason), count in sorted(groups.items()):
-        coins = sorted({row["coin"] for row in skipped if (row["step"], row["code"], row["reason"]) == (step, code, reason)})
+        coins = sorted(
+            {row["coin"] for row in skipped if (row["step"], row["code"], row["reason"]) == (step, code, reason)}
+        )
         shown = ", ".join(coins[:6]) + (f" and {len(coins) - 6} more" if len(coins) > 6 else "")
         table.add_row(str(step), code, str(count), reason, shown)
     return table
@@ -110,7 +114,13 @@ def print_demo(result: dict[str, Any], extra: dict[str, Any], console: Console |
     console = console or Console(highlight=False)
     print_night(result, console)
     truth = extra["truth"]
-    table = _table(f"World '{extra['world']}', seed {extra['seed']}, {extra['days']} days: found against planted", "horizon", "planted", "others", "what")
+    table = _table(
+        f"World '{extra['world']}', seed {extra['seed']}, {extra['days']} days: found against planted",
+        "horizon",
+        "planted",
+        "others",
+        "what",
+    )
     for horizon, found in extra["champions_by_horizon"].items():
         planted, regular = len(truth["planted"]), len(extra["regular"])
         table.add_row(

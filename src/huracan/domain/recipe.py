@@ -74,7 +74,9 @@ class SizingRules:
     daily_loss_stop: float = 0.025
     leverage_cap: float = 2.0
     min_confidence: float = 0.55
-    sigma_floor_day_bps: float = 400.0  # sizing never assumes less; declares the largest position
+    sigma_floor_day_bps: float = (
+        500.0  # sizing never assumes less (a usual altcoin's day); declares the largest position
+    )
     net_cap_share: float = 0.5  # of the largest position, over a pool
     gross_cap_share: float = 1.0
     entry_cost_multiple: float = 1.5
@@ -84,7 +86,7 @@ class SizingRules:
         """Largest |fraction of capital| these rules can hold at a horizon; the declared cap.
 
         >>> round(SizingRules().largest_position(Horizon.parse("1d")), 4)
-        0.0625
+        0.05
         """
         sd = self.sigma_floor_day_bps * 1e-4 * math.sqrt(horizon.days)
         return min(self.leverage_cap, self.per_trade_risk / (2 * sd))

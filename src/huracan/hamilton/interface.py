@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from huracan.domain.bundle import SetMember
 from huracan.domain.model import ChampionModel
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError, ModelLoadError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from huracan.ports import BundleSource
 
 STALE_MS: Final = 26 * 3_600_000
+
+_LOOK_AGAIN_NS = 1_000_000  # a burst of predictions looks at the pointer once; no publication is that quick
 
 
 def wall_clock_ms() -> int:
@@ -78,6 +81,7 @@ class HamiltonInterface:
             allow_candidates=allow_candidates,
         )
         self._view: _Served | None = None
+        self._fresh_until_ns = 0
 
     @property
     def problem(self) -> ModelLoadError | None:
@@ -97,12 +101,18 @@ class HamiltonInterface:
         Raises FeatureError (missing, unknown, not finite, unseen regime) and ModelLoadError (no champion, or one that
         does not verify). A blocked coin, and any coin after the metadata expired, gets "hold" and the reason.
         """
-        view = self._serve()
+        view = self._view
+        if view is None or time.monotonic_ns() >= self._fresh_until_ns:
+            view = self._serve()
         champion, blocked = view.ready.get((coin, horizon, version)) or self._ready(view, coin, horizon, version)
         now = self._now_ms()
         if blocked is None and now > view.closed_after_ms:
             blocked = "STALE: the signed set has expired; no new entries until the next publication"
         return champion.predict(features, blocked=blocked, stale=now > view.stale_after_ms)
+
+    def get_members(self) -> list[SetMember]:
+        """Every champion and candidate of the current set: coin, horizon, version, status, instrument."""
+        return list(self._serve().champions.tree.current.members.values())
 
     def get_ranking_table(self) -> list[RankingEntry]:
         """Champions of the current set, best first; candidates after them where allowed; blocked coins left out."""
@@ -124,10 +134,12 @@ class HamiltonInterface:
     def add_blocked_coin(self, coin: str, reason: str) -> None:
         """Block a coin by hand, for this store and this user, also after a restart."""
         self._blocks.add(coin, reason)
+        self._fresh_until_ns = 0
 
     def remove_blocked_coin(self, coin: str) -> None:
         """Lift a block set by hand; a coin that the training lists stays listed."""
         self._blocks.remove(coin, self._names())
+        self._fresh_until_ns = 0
 
     def _serve(self) -> _Served:
         champions, by_hand = self._loader.current(), self._blocks.by_hand()
@@ -141,6 +153,7 @@ class HamiltonInterface:
                 stale_after_ms=tree.current.signed_ms + STALE_MS,
                 closed_after_ms=tree.expires_ms,
             )
+        self._fresh_until_ns = time.monotonic_ns() + _LOOK_AGAIN_NS
         return view
 
     def _ready(self, view: _Served, coin: str, horizon: str, version: int | None) -> tuple[Champion, str | None]:

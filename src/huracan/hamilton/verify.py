@@ -1,5 +1,6 @@
 """From signed bytes to a champion that can predict: trusted root, bundle files, golden rows."""
 
+import math
 import os
 import stat
 from array import array
@@ -60,13 +61,16 @@ class Champion:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._problem(features) from error
         row.shape = (1, row.size)
-        code, score, edge, confidence, side, fraction, edges = decide_row(
+        code, silent, score, edge, confidence, side, fraction, edges = decide_row(
             row, compiled.regime_column, *compiled.context
         )
         if code < 0:
             raise self._problem(features)
         if blocked is not None:
             side, fraction = 0, 0.0
+        votes = dict(zip(compiled.engines, edges.tolist(), strict=True))
+        if silent:
+            votes = {engine: value for engine, value in votes.items() if not math.isnan(value)}
         return PredictionResult(
             self.coin,
             self.horizon,
@@ -77,7 +81,7 @@ class Champion:
             score,
             abs(edge) - compiled.cost_bps,
             REGIME_NAMES[code] if compiled.regime_column >= 0 else "",
-            {engine: value for engine, value in zip(compiled.engines, edges.tolist(), strict=True) if value == value},  # noqa: PLR0124
+            votes,
             fraction,
             self.version,
             self.manifest.data_cutoff_ms + VALID_MS,

@@ -8,22 +8,24 @@ import polars as pl
 
 from huracan.consensus import consensus_path
 from huracan.domain.bundle import model_to_bytes
-from huracan.domain.frames import Bars, FeatureFrame, LabelledSet
+from huracan.domain.frames import REGIMES, Bars, FeatureFrame, LabelledSet
 from huracan.domain.ids import random_seed, sha256_hex
 from huracan.domain.model import ChampionModel, DecisionParameters
 from huracan.domain.recipe import Recipe
 from huracan.domain.records import Skip, SkipCode
-from huracan.domain.results import ConsensusPath, Scorecard, TrainedPair
+from huracan.domain.results import CellScores, ConsensusPath, TrainedPair
 from huracan.domain.time import Horizon
 from huracan.pipeline.artefacts import get_json, put_frame, put_json
 from huracan.pipeline.pair import PairPorts, load_bars, load_prepared, load_prior
 from huracan.pipeline.plan import NightPlan, train_key
 from huracan.regimes.gate import RegimeGateConfig, gate_path
-from huracan.scoring import row_costs, score_cells, simulate
-from huracan.stats.evaluate import evaluate
+from huracan.scoring import Simulation, row_costs, score_cells, simulate_decisions
+from huracan.stats.evaluate import evaluate, regime_codes
 from huracan.training import TrainingRefused, fit_pair
 
 GOLDEN_ROWS = 8
+COST_ROWS = 24
+"""The live round-trip cost is the median of the last day's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,18 @@ class Cell:
     features: FeatureFrame
     labels: LabelledSet
     bars: Bars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A cell after step 7: what was trained, what it decided, what that earned, and what would trade now."""
+
+    cell: Cell
+    trained: TrainedPair
+    path: ConsensusPath
+    simulation: Simulation
+    model: ChampionModel
+    gate: dict[str, Any]
 
 
 def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +80,7 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, An
             try:
                 cells[f"{recipe.id}/{horizon}"] = _run_cell(ports, plan, cell, prior, f"{root}/{recipe.id}/{horizon}")
             except TrainingRefused as error:
-                refused.append(asdict(_refusal(coin, horizon, recipe, error)))
+                refused.append(refusal(coin, horizon, recipe, error))
     result = {"coin": coin, "key": root, "cells": cells, "skips": refused}
     put_json(store, f"{root}/result.json", result)
     return {**result, "cached": False}
@@ -88,8 +102,9 @@ def _leak_skip(coin: str, horizon: str, prepared: dict[str, Any]) -> Skip | None
     )
 
 
-def _refusal(coin: str, horizon: str, recipe: Recipe, error: TrainingRefused) -> Skip:
-    return Skip(
+def refusal(coin: str, horizon: str, recipe: Recipe, error: TrainingRefused) -> dict[str, Any]:
+    """Why a recipe could not be trained on a (coin, horizon), as the record of a Skip."""
+    skip = Skip(
         coin=coin,
         horizon=horizon,
         step=5,
@@ -98,6 +113,7 @@ def _refusal(coin: str, horizon: str, recipe: Recipe, error: TrainingRefused) ->
         measured=error.measured,
         wanted=error.wanted,
     )
+    return asdict(skip)
 
 
 def _run_cell(ports: PairPorts, plan: NightPlan, cell: Cell, prior: Any, root: str) -> dict[str, Any]:
@@ -111,7 +127,7 @@ def judge_cell(ports: PairPorts, plan: NightPlan, cell: Cell, trained: TrainedPa
     costs = row_costs(cell.features, cell.recipe, cell.horizon)
     scores = score_cells(trained, cell.labels, _aligned(costs, cell.features, trained))
     head = trained.edges
-    gate = RegimeGateConfig(**{**dict(plan.gate), "use_limits": bool(dict(plan.gate).get("use_limits", 0))})
+    gate = _gate_config(plan)
     enabled, days, live_gate = gate_path(
         scores,
         head["decision_time"].to_numpy(),
@@ -123,7 +139,7 @@ def judge_cell(ports: PairPorts, plan: NightPlan, cell: Cell, trained: TrainedPa
     )
     path = consensus_path(trained, scores, enabled, days, live_gate, cell.recipe.consensus, plan.cutoff_ms)
     allow_short = cell.bars.instrument.market == "um"
-    card = simulate(
+    simulation = simulate_decisions(
         path,
         cell.bars,
         cell.labels,
@@ -136,7 +152,41 @@ def judge_cell(ports: PairPorts, plan: NightPlan, cell: Cell, trained: TrainedPa
         coin=cell.coin,
     )
     model = assemble_model(trained, path, cell, allow_short=allow_short)
-    return _store_cell(ports, root, cell, trained, path, card, model)
+    gate_map = regime_map(cell.coin, trained, path, scores)
+    return _store_cell(
+        ports, root, Judged(cell=cell, trained=trained, path=path, simulation=simulation, model=model, gate=gate_map)
+    )
+
+
+def _gate_config(plan: NightPlan) -> RegimeGateConfig:
+    limits = dict(plan.gate)
+    return RegimeGateConfig(
+        min_win_rate=limits["min_win_rate"],
+        min_sharpe=limits["min_sharpe"],
+        min_sample_size=int(limits["min_sample_size"]),
+        enable_all_by_default=bool(limits["enable_all_by_default"]),
+        use_limits=bool(limits["use_limits"]),
+    )
+
+
+def regime_map(coin: str, trained: TrainedPair, path: ConsensusPath, scores: CellScores) -> dict[str, Any]:
+    """Which engines may vote in which regime at the cut-off, and what each earned there out of fold."""
+    regime = trained.edges["regime"].to_numpy()
+    regimes: dict[str, Any] = {}
+    performance: dict[str, Any] = {}
+    for code, name in enumerate(REGIMES):
+        open_ = [engine for place, engine in enumerate(trained.engines) if path.enabled[place, code]]
+        regimes[name] = {"enabled_engines": open_, "engine_count": len(open_)}
+        for place, engine in enumerate(trained.engines):
+            net = scores.net_bps[regime == code, place]
+            net = net[np.isfinite(net)]
+            if net.size:
+                performance[f"{name}_{engine}"] = {
+                    "win_rate": float((net > 0).mean()),
+                    "avg_return_bps": float(net.mean()),
+                    "sample_size": int(net.size),
+                }
+    return {"coin": coin, "regimes": regimes, "performance": performance}
 
 
 def _aligned(costs: Any, features: FeatureFrame, trained: TrainedPair) -> Any:
@@ -147,7 +197,8 @@ def _aligned(costs: Any, features: FeatureFrame, trained: TrainedPair) -> Any:
 def assemble_model(trained: TrainedPair, path: ConsensusPath, cell: Cell, *, allow_short: bool) -> ChampionModel:
     """The live arrays of a cell with the gate, weights, threshold and costs as of the cut-off."""
     sizing = cell.recipe.sizing
-    cost = float(path.frame["cost_bps"].drop_nulls().drop_nans().tail(24).median() or 0.0)
+    costs = path.frame["cost_bps"].drop_nulls().drop_nans().tail(COST_ROWS).to_numpy()
+    cost = float(np.median(costs)) if costs.size else 0.0
     return ChampionModel(
         feature_names=trained.feature_names,
         engines=trained.engines,
@@ -169,7 +220,7 @@ def assemble_model(trained: TrainedPair, path: ConsensusPath, cell: Cell, *, all
             min_confidence=sizing.min_confidence,
             per_trade_risk=sizing.per_trade_risk,
             leverage_cap=sizing.leverage_cap,
-            sigma_floor_day_bps=sizing.sigma_floor_day_bps,
+            sigma_floor_day_bps=_sigma_floor(cell, trained),
             largest_position=sizing.largest_position(cell.horizon),
             correlation_penalty=path.penalty,
             correlation_penalty_weight=cell.recipe.consensus.correlation_penalty_weight,
@@ -178,26 +229,35 @@ def assemble_model(trained: TrainedPair, path: ConsensusPath, cell: Cell, *, all
     )
 
 
+def _sigma_floor(cell: Cell, trained: TrainedPair) -> float:
+    """The floor of the sizing's volatility; the coin's own of tonight where the model's features do not tell it."""
+    floor = cell.recipe.sizing.sigma_floor_day_bps
+    if "sigma_day_bps" in trained.feature_names:
+        return floor
+    known = cell.features.frame.filter(pl.col("valid"))["sigma_day_bps"]
+    return max(floor, float(known[-1])) if known.len() else floor
+
+
 def golden_inputs(model: ChampionModel, features: FeatureFrame) -> tuple[Any, Any]:
     """The last valid rows as (x (n, p), regime (n,)), for golden rows and the live prediction."""
     rows = features.frame.filter(pl.col("valid")).tail(GOLDEN_ROWS)
     x = np.ascontiguousarray(rows.select(model.feature_names).to_numpy(), dtype=np.float64)
-    return x, rows["regime"].cast(pl.Int64).to_numpy()
+    return x, regime_codes(model, x)
 
 
-def _store_cell(
-    ports: PairPorts,
-    root: str,
-    cell: Cell,
-    trained: TrainedPair,
-    path: ConsensusPath,
-    card: Scorecard,
-    model: ChampionModel,
-) -> dict[str, Any]:
-    store = ports.artefacts
-    for name, frame in (("panel", card.panel), ("daily", card.daily), ("trades", card.trades), ("path", path.frame)):
+def _store_cell(ports: PairPorts, root: str, judged: Judged) -> dict[str, Any]:
+    store, cell, trained, path, model = ports.artefacts, judged.cell, judged.trained, judged.path, judged.model
+    card = judged.simulation.card
+    frames = {
+        "panel": card.panel,
+        "daily": card.daily,
+        "trades": card.trades,
+        "path": path.frame,
+        "forecasts": trained.forecasts,
+        "events": judged.simulation.events,
+    }
+    for name, frame in frames.items():
         put_frame(store, f"{root}/{name}.parquet", frame)
-    put_frame(store, f"{root}/forecasts.parquet", trained.forecasts)
     store.put(f"{root}/model.safetensors", model_to_bytes(model))
     x, regime = golden_inputs(model, cell.features)
     put_frame(store, f"{root}/golden.parquet", pl.DataFrame(x, schema=list(model.feature_names)))
@@ -205,6 +265,7 @@ def _store_cell(
     return {
         "root": root,
         "metrics": card.metrics,
+        "gate": judged.gate,
         "costs": card.costs,
         "notes": [*trained.notes, *card.notes],
         "engines": list(trained.engines),

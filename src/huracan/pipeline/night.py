@@ -7,6 +7,9 @@ from typing import Any, Protocol
 from huracan.domain.records import Skip, SkipCode, Universe
 from huracan.pipeline.plan import NightPlan
 
+_FAULTS = frozenset({SkipCode.JOB_FAILED, SkipCode.WORKER_LOST, SkipCode.TIMED_OUT})
+"""Codes that count as errors of the run besides being a reason to skip."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairWork:
@@ -75,6 +78,8 @@ class Night:
         """The night with a job's failure as skips and as an error."""
         code = SkipCode(outcome.code) if outcome.code in SkipCode.__members__ else SkipCode.JOB_FAILED
         skip = Skip(coin=outcome.coin, horizon="*", step=step, code=code, reason=outcome.error or outcome.code)
+        if code not in _FAULTS:
+            return self.skipping([skip])
         error = {"coin": outcome.coin, "step": str(step), "code": outcome.code, "error": outcome.error}
         return replace(self.skipping([skip]), errors=(*self.errors, error))
 

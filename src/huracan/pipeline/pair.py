@@ -7,22 +7,26 @@ under content keys. A record that exists already is the answer: that is resume, 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from huracan.domain.frames import Bars, FeatureFrame, LabelledSet, MarketContext
 from huracan.domain.records import Candidate, IntegrityReport, Skip, SkipCode
-from huracan.domain.time import DAY_MS, HOUR_MS, Horizon
+from huracan.domain.time import DAY_MS, Horizon
 from huracan.errors import DataError
 from huracan.features import build_features, leak_canary
-from huracan.ingest import IngestRules, edge_spread_bps, liquidity_tier, staleness_minutes, validate_bars
+from huracan.ingest import (
+    IngestRules,
+    edge_spread_bps,
+    liquidity_tier,
+    median_daily_quote,
+    staleness_minutes,
+    validate_bars,
+)
 from huracan.labels import label_forward_returns
 from huracan.pipeline.artefacts import get_bytes, get_frame, get_json, put_frame, put_json
-from huracan.pipeline.plan import NightPlan, prepare_key, skips, train_key
+from huracan.pipeline.plan import NightPlan, prepare_key
 from huracan.ports import ArtefactStore, Lake, MarketData
 from huracan.training import PairGrams, PoolPrior, pair_grams
-
-TIER_WINDOW_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,13 @@ async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str,
     known = ports.lake.files(instrument)
     batches = [batch async for batch in ports.market.fetch(instrument, plan.start_ms, plan.cutoff_ms, known)]
     ports.lake.append(instrument, batches, "binance")
+    return settle(ports, plan, coin)
+
+
+def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
+    """What the bars in the lake are worth tonight: the record of wave 1, with a skip where they are not fit."""
+    member = plan.member(coin)
+    instrument = member.instrument
     bars, report = load_bars(ports.lake, plan, member)
     record: dict[str, Any] = {"coin": coin, "report": asdict(report), "data_hash": bars.data_hash, "skip": None}
     refused = _unfit(plan, member, bars)
@@ -68,8 +79,7 @@ async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str,
             coin=coin, horizon="*", step=2, code=code, reason=reason, measured=spread, wanted=plan.max_spread_bps
         )
         return {**record, "skip": asdict(skip)}
-    volume = median_daily_quote(bars.frame)
-    gbp = volume / dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
+    gbp = (median_daily_quote(bars) or 0.0) / dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
     return {
         **record,
         "spread_bps": spread,
@@ -110,21 +120,6 @@ def _unfit(plan: NightPlan, member: Candidate, bars: Bars) -> Skip | None:
     return None
 
 
-def median_daily_quote(frame: pl.DataFrame) -> float:
-    """Median of the last 30 whole days' volume in quote currency (close x volume where the source has none)."""
-    daily = (
-        frame.select(
-            (pl.col("open_time") // DAY_MS).alias("day"),
-            pl.coalesce("quote_volume", pl.col("close") * pl.col("volume")).alias("quote"),
-        )
-        .group_by("day")
-        .agg(pl.col("quote").sum())
-        .sort("day")
-    )
-    middle = daily["quote"].slice(0, max(daily.height - 1, 1)).tail(TIER_WINDOW_DAYS).median()
-    return float(middle) if isinstance(middle, int | float) else 0.0
-
-
 def load_context(store: ArtefactStore, key: str | None) -> MarketContext | None:
     """The night's market context, or None when there is none."""
     if key is None:
@@ -151,9 +146,7 @@ def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, 
     bars, _ = load_bars(ports.lake, plan, member)
     features = prepared_features(bars, load_context(store, facts["context_key"]), plan, facts["spread_bps"])
     put_frame(store, f"{root}/features.parquet", features.frame)
-    horizons: dict[str, Any] = {}
-    for text in plan.horizons:
-        horizons[text] = _label_horizon(store, root, plan, bars, features, text)
+    horizons = label_horizons(store, root, plan, bars, features)
     result = {
         "coin": coin,
         "key": root,
@@ -167,24 +160,30 @@ def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, 
     return {**result, "cached": False}
 
 
-def prepared_features(
-    bars: Bars, context: MarketContext | None, plan: NightPlan, spread_bps: float
-) -> FeatureFrame:
+def prepared_features(bars: Bars, context: MarketContext | None, plan: NightPlan, spread_bps: float) -> FeatureFrame:
     """Features of a pair with the spread that step 1 or 2 measured."""
     built = build_features(bars, context, interval_minutes=plan.recipes[0].decision_interval_minutes)
     return replace(built, frame=built.frame.with_columns(pl.lit(spread_bps, dtype=pl.Float64).alias("spread_bps")))
 
 
+def label_horizons(
+    store: ArtefactStore, root: str, plan: NightPlan, bars: Bars, features: FeatureFrame, *, grams: bool = True
+) -> dict[str, Any]:
+    """Labels (and Gram matrices for the pool) of every horizon, stored under `root`; counts and leaks by horizon."""
+    return {text: _label_horizon(store, root, plan, bars, features, text, grams=grams) for text in plan.horizons}
+
+
 def _label_horizon(
-    store: ArtefactStore, root: str, plan: NightPlan, bars: Bars, features: FeatureFrame, text: str
+    store: ArtefactStore, root: str, plan: NightPlan, bars: Bars, features: FeatureFrame, text: str, *, grams: bool
 ) -> dict[str, Any]:
     shared = plan.recipes[0]
     times = features.frame["decision_time"].to_numpy()
     labels = label_forward_returns(bars, times, Horizon.parse(text), shared.execution_latency_s)
     put_frame(store, f"{root}/{text}/labels.parquet", labels.frame)
     leaks = leak_canary(features, labels, plan.leak_exempt)
-    grams = pair_grams(features, labels, plan.recipes[0], cutoff_ms=plan.cutoff_ms)
-    store.put(f"{root}/{text}/grams.safetensors", grams.to_bytes())
+    if grams:
+        sums = pair_grams(features, labels, plan.recipes[0], cutoff_ms=plan.cutoff_ms)
+        store.put(f"{root}/{text}/grams.safetensors", sums.to_bytes())
     known = int(labels.frame["forward_bps"].is_not_null().sum())
     return {"labels": known, "leaks": [[name, float(ic), float(limit)] for name, ic, limit in leaks]}
 
@@ -213,26 +212,3 @@ def load_prior(store: ArtefactStore, key: str | None) -> PoolPrior | None:
 def load_grams(store: ArtefactStore, prepared: dict[str, Any], horizon: str) -> PairGrams:
     """A pair's Gram matrices."""
     return PairGrams.from_bytes(get_bytes(store, f"{prepared['key']}/{horizon}/grams.safetensors"))
-
-
-def first_scored_day(days: np.ndarray[Any, np.dtype[np.int64]]) -> int:
-    """First UTC day with an out-of-fold forecast."""
-    return int(days.min()) if days.size else 0
-
-
-__all__ = [
-    "HOUR_MS",
-    "PairPorts",
-    "first_scored_day",
-    "ingest_pair",
-    "load_bars",
-    "load_context",
-    "load_grams",
-    "load_prepared",
-    "load_prior",
-    "median_daily_quote",
-    "prepare_pair",
-    "prepared_features",
-    "skips",
-    "train_key",
-]

@@ -5,7 +5,7 @@ from typing import Any
 
 from huracan.domain.ids import Instrument, canonical_json, content_hash
 from huracan.domain.recipe import ConsensusRules, CostRules, EngineUse, Recipe, SizingRules, TrainingRules
-from huracan.domain.records import Candidate, Skip, SkipCode
+from huracan.domain.records import Candidate
 from huracan.domain.time import DAY_MS, MINUTE_MS
 
 
@@ -59,9 +59,7 @@ class NightPlan:
         """The plan a dict of `to_json` describes."""
         tuples = {key: tuple(raw[key]) for key in ("horizons", "leak_exempt")}
         pairs = {key: tuple((name, value) for name, value in raw[key]) for key in ("quote_per_gbp", "gate")}
-        members = tuple(
-            Candidate(**{**row, "instrument": Instrument(**row["instrument"])}) for row in raw["members"]
-        )
+        members = tuple(Candidate(**{**row, "instrument": Instrument(**row["instrument"])}) for row in raw["members"])
         recipes = tuple(_recipe(row) for row in raw["recipes"])
         return cls(**{**raw, **tuples, **pairs, "members": members, "recipes": recipes})
 
@@ -96,7 +94,9 @@ def cutoff(now_ms: int, interval_minutes: int) -> int:
     return now_ms // step * step
 
 
-def prepare_key(plan: NightPlan, instrument_id: str, data_hash: str, context_hash: str, spread_bps: float | None) -> str:
+def prepare_key(
+    plan: NightPlan, instrument_id: str, data_hash: str, context_hash: str, spread_bps: float | None
+) -> str:
     """Content key of steps 3 and 4 of a pair: same data, context, recipe of features and code, same answer."""
     shared = plan.recipes[0]
     body = content_hash(
@@ -123,8 +123,3 @@ def train_key(plan: NightPlan, prepared_key: str, prior_hash: str) -> str:
         prepared_key, prior_hash, [asdict(recipe) for recipe in plan.recipes], plan.gate, plan.seed, plan.code_hash
     )
     return f"train/{body}"
-
-
-def skips(plan: NightPlan, coin: str, step: int, code: SkipCode, reason: str, **seen: Any) -> list[Skip]:
-    """One Skip per horizon for a coin that stops at a step."""
-    return [Skip(coin=coin, horizon=horizon, step=step, code=code, reason=reason, **seen) for horizon in plan.horizons]

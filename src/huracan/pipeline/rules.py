@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from huracan.domain.bundle import DoNotTrade
 from huracan.domain.recipe import Recipe
-from huracan.pipeline.night import WaveRunner
+from huracan.export import BundleFiles
+from huracan.pipeline.night import Night, WaveRunner
 from huracan.pipeline.pair import PairPorts
 from huracan.ports import Clock, Telemetry
 from huracan.universe import UniverseRules
@@ -36,6 +38,20 @@ class NightRules:
     panel_size: int = 60
 
 
+class Release(Protocol):
+    """The signed store: what it serves now, and how a new set gets there."""
+
+    def current_champions(self) -> list[dict[str, Any]]:
+        """Champions of the set readers see now, as result rows (coin, horizon, version, path, metrics)."""
+        ...
+
+    def publish(
+        self, bundles: list[BundleFiles], night: Night, blocked: list[DoNotTrade], keep: list[tuple[str, str]]
+    ) -> dict[str, dict[str, Any]]:
+        """Sign and store a set; by result key: version, path, action (new or kept). Raises PublishError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightPorts:
     """The outside world of a night's driver."""
@@ -43,9 +59,8 @@ class NightPorts:
     pair: PairPorts
     waves: WaveRunner
     ledger: Any
-    store: Any
+    release: Release
     telemetry: Telemetry
     clock: Clock
     check_clock: Callable[[int], None]
     workdir: Path
-

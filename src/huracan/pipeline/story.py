@@ -51,6 +51,9 @@ class NightPipeline:
         self.ports.telemetry.event(
             "universe_built", run_id=run_id, members=len(universe.members), pairs=len(pairs), now=iso(now_ms)
         )
+        self.ports.ledger.record_run(
+            run_id, started_ms=self.ports.clock.now_ms(), facts={"now": iso(now_ms), "config_hash": rules.config_hash}
+        )
         night = Night(run_id=run_id, plan=plan, universe=universe, pairs=pairs, gbp_source=snapshot.gbp_source)
         return night.skipping(list(universe.skips))
 
@@ -113,4 +116,3 @@ class NightPipeline:
     async def step9_export_champions(self, promoted: Promoted) -> Exported:
         """Bundles, signatures and the pointer; nothing is written in a dry run."""
         return publish(self.ports, self.rules, promoted)
-

@@ -208,8 +208,8 @@ def decide_row(
     forest_start: I64,
     scalars: F64,
     sigma_column: int,
-) -> tuple[int, float, float, float, int, float, F64]:
-    """One row, x (1, p), for serving: regime, score, edge, confidence, side, signed position, edges (E,).
+) -> tuple[int, int, float, float, float, int, float, F64]:
+    """One row, x (1, p), for serving: regime, silent engines, score, edge, confidence, side, signed position, edges (E,).
 
     The regime is -1 when a feature is not finite and -2 when the regime is not one of the four; then nothing
     else means anything.
@@ -217,12 +217,12 @@ def decide_row(
     code = 0
     for j in range(x.shape[1]):
         if not np.isfinite(x[0, j]):
-            return -1, 0.0, 0.0, 0.0, 0, 0.0, np.empty(0)
+            return -1, 0, 0.0, 0.0, 0.0, 0, 0.0, np.empty(0)
     if regime_column >= 0:
         value = x[0, regime_column]
         code = int(value)
         if code < 0 or code > 3 or float(code) != value:
-            return -2, 0.0, 0.0, 0.0, 0, 0.0, np.empty(0)
+            return -2, 0, 0.0, 0.0, 0.0, 0, 0.0, np.empty(0)
     regime = np.full(1, code, dtype=np.int64)
     _, edges, score, edge, confidence, side, fraction = decide_rows(
         x,
@@ -245,7 +245,11 @@ def decide_row(
         scalars,
         sigma_column,
     )
-    return code, score[0], edge[0], confidence[0], side[0], fraction[0], edges[0]
+    silent = 0
+    for engine in range(edges.shape[1]):
+        if np.isnan(edges[0, engine]):
+            silent += 1
+    return code, silent, score[0], edge[0], confidence[0], side[0], fraction[0], edges[0]
 
 
 def _joined_forests(model: ChampionModel) -> tuple[I64, F64, I64, I64, F64, I64, I64]:

@@ -14,7 +14,7 @@ from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import load_faults
 from huracan.worlds.simulated import simulate
 from huracan.worlds.source import MarketSource
-from huracan.worlds.spec import WorldName, WorldSpec
+from huracan.worlds.spec import WorldName, world_spec
 
 
 def open_source(
@@ -41,7 +41,7 @@ def open_source(
         if book is not None:
             message = "--book belongs to --candles; a simulated world has its own quotes"
             raise ConfigError(message)
-        source = simulate(WorldSpec(name=world, coins=coins, days=days, seed=seed))
+        source = simulate(world_spec(world, coins=coins, days=days, seed=seed))
     return source if now is None else source.at(parse_iso(now))
 
 

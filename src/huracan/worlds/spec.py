@@ -115,6 +115,25 @@ class WorldSpec:
         return START_MS + int(self.days * self.broken_after) * DAY_MS if self.name == "broken" else None
 
 
+def world_spec(name: WorldName, *, coins: int = 16, days: int = 120, seed: int = 0) -> WorldSpec:
+    """The world of that name with the numbers it is served with.
+
+    The demo must be decidable in its 85 scored days: an edge far stronger than any real one, and a bound of 8 to 10 sd.
+    """
+    if name != "demo":
+        return WorldSpec(name=name, coins=coins, days=days, seed=seed)
+    return WorldSpec(
+        name=name,
+        coins=coins,
+        days=days,
+        seed=seed,
+        strength_bps_per_hour=65.0,
+        signal_correlation=0.55,
+        t_factor_bps=250.0,
+        t_idio_bps=480.0,
+    )
+
+
 Hole = tuple[int, int]
 """Open times from start (included) to end (excluded) for which no row exists."""
 

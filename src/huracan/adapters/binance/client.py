@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import httpx2
@@ -149,10 +149,9 @@ class BinanceMarketData:
         """start_ms, or the first bar where that is later; asked of the exchange only for a coin new to the lake."""
         if instrument.listed_ms is not None:
             return max(start_ms, _floor(instrument.listed_ms, self._interval_ms))
-        plans = plan_klines(instrument, self._interval, start_ms, min(end_ms, start_ms + self._interval_ms))
-        names: Sequence[ArchiveFile] = [file for plan in plans for file in (plan.month, *plan.days) if file]
-        if any(file.name in known for file in names):
-            return start_ms
+        for plan in plan_klines(instrument, self._interval, start_ms, end_ms)[:1]:
+            if any(file.name in known for file in (plan.month, *plan.days[:1]) if file):
+                return start_ms
         first = await self._rest.first_bar(instrument)
         return end_ms if first is None else max(start_ms, first)
 

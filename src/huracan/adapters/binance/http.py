@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+import ssl
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -58,6 +60,7 @@ class HttpClient:
                 max_connections=settings.max_connections, max_keepalive_connections=settings.max_connections
             ),
             follow_redirects=False,
+            verify=_tls(),
             trust_env=not hosts <= {"127.0.0.1", "localhost", "::1"},  # a proxy must not see loopback
             transport=transport,
             headers={"User-Agent": "huracan"},
@@ -136,6 +139,12 @@ class HttpClient:
         words = (await _read(ask, response, 1 << 16))[:200]
         message = f"{ask.url}: status {status}, body starts {words!r}"
         raise UpstreamError(message)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One context a process: reading the root certificates costs more than a hundred requests."""
+    return httpx2.create_ssl_context()
 
 
 async def _read(ask: Ask, response: httpx2.Response, cap: int) -> bytes:

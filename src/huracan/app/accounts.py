@@ -1,0 +1,91 @@
+"""The account of a night on disk: the summary, the page, the decisions; in the workdir, and the summary in the store too."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from huracan.adapters.reports import write_events, write_night_page, write_summary
+from huracan.app.release import FolderRelease
+from huracan.pipeline.artefacts import get_frame
+from huracan.pipeline.promotion import Promoted
+from huracan.pipeline.publication import Exported
+from huracan.ports import ArtefactStore, Clock
+from huracan.reports import Curve, NightReport, curve_from_daily
+
+
+def write_accounts(
+    workdir: Path,
+    release: FolderRelease,
+    artefacts: ArtefactStore,
+    clock: Clock,
+    summary: dict[str, Any],
+    promoted: Promoted,
+    exported: Exported,
+) -> dict[str, str]:
+    """Write all reports of a night; returns where workdir, store, report page and summary lie."""
+    moment = datetime.fromtimestamp(clock.now_ms() / 1000, tz=UTC)
+    folder = workdir / "reports" / summary["run_id"]
+    page = write_night_page(folder, night_report(summary, promoted, exported, moment.isoformat(timespec="seconds")))
+    write_events(folder, _decisions(artefacts, exported))
+    path = write_summary(workdir / "summaries", summary, moment)
+    if not summary["dry_run"]:
+        release.summary(summary)
+    return {
+        "workdir": str(workdir),
+        "store": str(release.store.root),
+        "report": str(page),
+        "summary_path": str(path),
+    }
+
+
+def night_report(summary: dict[str, Any], promoted: Promoted, exported: Exported, created: str) -> NightReport:
+    """The page's record, from what the night found."""
+    night = exported.night
+    return NightReport(
+        run_id=summary["run_id"],
+        data_cutoff=summary["data_cutoff"],
+        created=created,
+        dry_run=summary["dry_run"],
+        horizons=night.plan.horizons,
+        universe_size=len(night.pairs),
+        coins_processed=len(night.trained),
+        lineages=promoted.evidence,
+        champions=tuple(summary["champions"]),
+        candidates=tuple(summary["candidates"]),
+        curves=tuple(_curves(promoted)),
+        skips=tuple(summary["skipped"]),
+        integrity=tuple(_integrity(coin, facts["report"]) for coin, facts in sorted(night.facts.items())),
+        errors=tuple(night.errors),
+        notes=promoted.verdict.notes,
+    )
+
+
+def _curves(promoted: Promoted) -> list[Curve]:
+    names = {recipe.id: recipe.name for recipe in promoted.night.plan.recipes}
+    curves = []
+    for key, daily in promoted.dailies.items():
+        pool, horizon, recipe_id = key.split("/")
+        row = next((row for row in promoted.evidence if _is_row(row, pool, horizon, recipe_id)), None)
+        live = None if row is None or not row["live_days"] else promoted.verdict.day - row["live_days"] + 1
+        days, net, valid = (daily[name].to_list() for name in ("day", "net_bps", "valid"))
+        curves.append(curve_from_daily(pool, horizon, names[recipe_id], days, net, valid, live))
+    return curves
+
+
+def _is_row(row: dict[str, Any], pool: str, horizon: str, recipe_id: str) -> bool:
+    return (row["pool"], row["horizon"], row["recipe_id"]) == (pool, horizon, recipe_id)
+
+
+def _integrity(coin: str, report: dict[str, Any]) -> dict[str, Any]:
+    kinds = [issue["kind"] for issue in report["issues"]]
+    numbers = {name: report[name] for name in ("vendor", "rows_in", "rows_out", "repaired", "cut", "quality")}
+    return {"coin": coin, **numbers, "gaps": kinds.count("gap"), "outliers": kinds.count("outlier")}
+
+
+def _decisions(artefacts: ArtefactStore, exported: Exported) -> pl.DataFrame:
+    """Simulated actions of what was published tonight, in time order."""
+    rows = (*exported.champions.values(), *exported.candidates.values())
+    frames = [get_frame(artefacts, f"{row['root']}/events.parquet") for row in rows if row.get("root")]
+    return pl.concat(frames) if frames else pl.DataFrame(schema={"time": pl.Int64})

@@ -1,0 +1,117 @@
+"""The signed store of a run: keys, the current set, and how a new one gets there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from huracan.adapters.keys import KeySet, init_keys, install_trusted_root, keys_folder, load_keys, trusted_root_file
+from huracan.adapters.publishers.folder import FolderStore
+from huracan.adapters.publishers.sets import SetFacts, prune_unlisted, publish_set, publish_summary, signed_tree
+from huracan.domain.bundle import DoNotTrade, Manifest, bundle_folder
+from huracan.domain.ids import result_key
+from huracan.errors import ConfigError
+from huracan.export import BundleFiles
+from huracan.pipeline.night import Night
+from huracan.ports import Clock, Telemetry
+
+
+class FolderRelease:
+    """Implements `pipeline.rules.Release` on a folder store with this user's keys.
+
+    Keys are made, and the trusted root installed, at the first run that publishes; an existing trusted root is never
+    overwritten. Every run says so while the root key lies here without a passphrase.
+    """
+
+    def __init__(self, store: FolderStore, clock: Clock, telemetry: Telemetry, environ: Mapping[str, str]) -> None:
+        self.store = store
+        self._clock = clock
+        self._telemetry = telemetry
+        self._environ = environ
+
+    def current_champions(self) -> list[dict[str, Any]]:
+        """Champions of the set readers see now, as result rows."""
+        keys = self._keys(create=False)
+        tree = signed_tree(self.store, keys) if keys is not None else None
+        if tree is None:
+            return []
+        rows = []
+        for member in tree.current.members.values():
+            if member.status == "champion":
+                folder = bundle_folder(member.coin, member.horizon, member.version)
+                data = self.store.read(f"{folder}/manifest.json")
+                if data is not None:
+                    rows.append(_row(Manifest.from_bytes(data), folder))
+        return rows
+
+    def publish(
+        self, bundles: list[BundleFiles], night: Night, blocked: list[DoNotTrade], keep: list[tuple[str, str]]
+    ) -> dict[str, dict[str, Any]]:
+        """Sign and store tonight's set; by result key: version, path, action."""
+        keys = self._keys(create=True)
+        assert keys is not None
+        published = publish_set(
+            self.store,
+            keys,
+            bundles,
+            SetFacts(run_id=night.run_id, data_cutoff_ms=night.plan.cutoff_ms),
+            wall_clock_ms=self._clock.now_ms(),
+            do_not_trade=blocked,
+            keep=keep,
+        )
+        prune_unlisted(self.store, keys)
+        self._telemetry.event("set_published", version=published.version, members=len(published.members))
+        return {
+            result_key(member.coin, member.horizon): {
+                "version": member.version,
+                "path": str(self.store.root / member.path),
+                "action": member.action,
+            }
+            for member in published.members.values()
+        }
+
+    def summary(self, body: dict[str, Any]) -> str:
+        """Store the daily summary beside the models; returns its path in the store."""
+        return publish_summary(self.store, body, wall_clock_ms=self._clock.now_ms())
+
+    def _keys(self, *, create: bool) -> KeySet | None:
+        folder = keys_folder(self._environ)
+        try:
+            keys = load_keys(folder)
+        except ConfigError:
+            if not create or any(Path(folder).glob("*.json")):
+                if create:
+                    raise
+                return None
+            keys = self._make_keys(folder)
+        if create and keys.root_protected is False:
+            self._telemetry.event("root_key_unprotected", folder=str(folder))
+        return keys
+
+    def _make_keys(self, folder: Path) -> KeySet:
+        passphrase = self._environ.get("HURACAN_ROOT_PASSPHRASE")
+        keys = init_keys(folder, SecretStr(passphrase) if passphrase else None, wall_clock_ms=self._clock.now_ms())
+        trusted = trusted_root_file(self._environ)
+        install_trusted_root(keys, trusted)
+        self._telemetry.event("keys_created", folder=str(folder), trusted_root=str(trusted))
+        return keys
+
+
+def _row(manifest: Manifest, folder: str) -> dict[str, Any]:
+    return {
+        "coin": manifest.coin,
+        "horizon": manifest.horizon,
+        "regime": manifest.regime,
+        "edge_bps": None,
+        "edge_after_cost_bps": manifest.metrics.get("net_edge_bps"),
+        "lower_bps": None,
+        "confidence": manifest.metrics.get("confidence"),
+        "model": None,
+        "metrics": manifest.metrics,
+        "costs": {},
+        "version": manifest.version,
+        "path": folder,
+        "live": None,
+        "live_features": {},
+    }

@@ -1,0 +1,94 @@
+"""What `TrainingPipeline.run` returns: the documented keys, and ours beside them."""
+
+from typing import Any
+
+from huracan.app.config import TrainingPipelineConfig
+from huracan.domain.time import iso
+from huracan.errors import HuracanError
+from huracan.pipeline.night import Night
+from huracan.pipeline.promotion import Promoted
+from huracan.pipeline.publication import Exported
+from huracan.reports import daily_summary
+
+
+def night_summary(night: Night, promoted: Promoted, exported: Exported, *, dry_run: bool) -> dict[str, Any]:
+    """The daily summary: counts that add up, every skip with its reason, and how far away everything is."""
+    return daily_summary(
+        timestamp=iso(night.plan.cutoff_ms),
+        run_id=night.run_id,
+        coin_universe_size=len(night.pairs),
+        coins_processed=len(night.trained),
+        champions_count=len(exported.champions),
+        export_results=exported.export_results,
+        skips=exported.night.skips,
+        errors=exported.night.errors,
+        evidence=promoted.evidence,
+        extra={
+            "now": iso(night.plan.now_ms),
+            "data_cutoff": iso(night.plan.cutoff_ms),
+            "dry_run": dry_run,
+            "horizons": night.plan.horizons,
+            "candidates_count": len(exported.candidates),
+            "champions": [_without_model(row) for row in exported.champions.values()],
+            "candidates": [_without_model(row) for row in exported.candidates.values()],
+            "pools": [{"pool": pool.name, "members": pool.coins, "panel": pool.panel} for pool in promoted.pools],
+            "cache": {"hits": night.cache[0], "total": night.cache[1]},
+            "gbp_source": night.gbp_source,
+            "notes": promoted.verdict.notes,
+        },
+    )
+
+
+def success(
+    night: Night, exported: Exported, summary: dict[str, Any], seconds: float, places: dict[str, str]
+) -> dict[str, Any]:
+    """The result of a finished night; `places` are workdir, store and report."""
+    return {
+        "success": True,
+        "duration_seconds": seconds,
+        "coin_universe": list(night.pairs),
+        "champions": exported.champions,
+        "candidates": exported.candidates,
+        "export_results": exported.export_results,
+        "summary": summary,
+        "skipped": summary["skipped"],
+        "horizons": list(night.plan.horizons),
+        "run_id": night.run_id,
+        **places,
+    }
+
+
+def failure(config: TrainingPipelineConfig, error: HuracanError, seconds: float) -> dict[str, Any]:
+    """The result of a refused night: the code says what to do about it, and nothing was promoted."""
+    summary: dict[str, Any] = {
+        "timestamp": None,
+        "coin_universe_size": 0,
+        "champions_count": 0,
+        "coins_processed": 0,
+        "export_results": {},
+        "skipped": [],
+        "errors": [{"code": error.code, "error": str(error)}],
+        "run_id": None,
+    }
+    return {
+        "success": False,
+        "error": f"{error.code}: {error}",
+        "code": error.code,
+        "exception": error,
+        "duration_seconds": seconds,
+        "coin_universe": [],
+        "champions": {},
+        "candidates": {},
+        "export_results": {},
+        "skipped": [],
+        "horizons": list(config.horizons),
+        "summary": summary,
+        "run_id": None,
+        "workdir": str(config.folder()),
+        "store": str(config.folder() / "store"),
+        "report": None,
+    }
+
+
+def _without_model(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in {"model", "live_features"}}

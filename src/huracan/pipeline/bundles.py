@@ -1,0 +1,102 @@
+"""From a cell's artefacts to a bundle: model, recipe, golden rows and the five reports, as bytes that depend on content alone."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from huracan.domain.bundle import RankRow, model_from_bytes
+from huracan.domain.frames import REGIMES
+from huracan.domain.time import DAY_MS, iso
+from huracan.export import BundleFiles, Provenance, build_manifest, bundle_files, golden_rows
+from huracan.pipeline.artefacts import get_bytes, get_frame
+from huracan.pipeline.night import Night
+from huracan.pipeline.promotion import Assignment
+from huracan.pipeline.rules import NightRules
+from huracan.ports import ArtefactStore
+from huracan.reports import bundle_reports
+
+_EVIDENCE = ("e", "needed", "nights_until_decidable", "observed_days", "history_days", "live_days", "bound_over_sd")
+LOGGED_DECISIONS = 500
+
+
+def assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assignment) -> BundleFiles:
+    """The bundle of one (coin, horizon), champion or candidate."""
+    cell = night.trained[item.coin]["cells"][f"{item.recipe.id}/{item.horizon}"]
+    root, facts, prepared = cell["root"], night.facts[item.coin], night.prepared[item.coin]
+    model_bytes = get_bytes(store, f"{root}/model.safetensors")
+    model = model_from_bytes(model_bytes)
+    golden = np.ascontiguousarray(get_frame(store, f"{root}/golden.parquet").to_numpy(), dtype=np.float64)
+    trades = get_frame(store, f"{root}/trades.parquet")
+    files = bundle_files(
+        model_bytes,
+        golden=golden_rows(model, golden),
+        recipe=asdict(item.recipe),
+        reports=bundle_reports(
+            coin=item.coin,
+            horizon=item.horizon,
+            timestamp=iso(night.plan.cutoff_ms),
+            cell=cell,
+            events=get_frame(store, f"{root}/events.parquet").tail(LOGGED_DECISIONS),
+            gate=cell["gate"],
+            integrity=facts["report"],
+        ),
+    )
+    net = net_edge_bps(item, cell)
+    provenance = Provenance(
+        coin=item.coin,
+        horizon=item.horizon,
+        instrument=night.plan.member(item.coin).instrument.id,
+        status="champion" if item.champion else "candidate",
+        window_start_ms=max(night.plan.start_ms, night.plan.cutoff_ms - item.recipe.training.lookback_days * DAY_MS),
+        window_end_ms=night.plan.cutoff_ms,
+        data_cutoff_ms=night.plan.cutoff_ms,
+        features_hash=prepared["recipe_id"],
+        code_hash=night.plan.code_hash,
+        config_hash=rules.config_hash,
+        data_hash=facts["data_hash"],
+        recipe_id=item.recipe.id,
+        seed=night.plan.seed,
+        metrics={**_flat(cell["metrics"]), "net_edge_bps": net, "confidence": confidence(cell)},
+        evidence={"lineage": item.evidence.get("lineage_id"), **{key: item.evidence.get(key) for key in _EVIDENCE}},
+    )
+    return BundleFiles(
+        manifest=build_manifest(provenance, files),
+        files=files,
+        ranking=_ranking(item, cell, trades) if item.champion else (),
+    )
+
+
+def net_edge_bps(item: Assignment, cell: dict[str, Any]) -> float:
+    """What a round trip of this coin earned after costs, shrunken where the pool told; 0 where there was none."""
+    if item.edge is not None and item.edge.shrunk_bps is not None:
+        return item.edge.shrunk_bps
+    net = cell["costs"].get("net")
+    return float(net) if net is not None else 0.0
+
+
+def confidence(cell: dict[str, Any]) -> float:
+    """Agreement of the engines at the cut-off, 0 to 1."""
+    return float(cell["live"]["confidence"]) if cell["live"] is not None else 0.0
+
+
+def _flat(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metrics.items() if not isinstance(value, dict)}
+
+
+def _ranking(item: Assignment, cell: dict[str, Any], trades: pl.DataFrame) -> tuple[RankRow, ...]:
+    """One row per regime the coin traded in; the coin's shrunken edge where a regime has too few trips of its own."""
+    counts = dict(trades.group_by("regime").len().iter_rows()) if trades.height else {}
+    return tuple(
+        RankRow(
+            coin=item.coin,
+            horizon=item.horizon,
+            regime=REGIMES[code],
+            net_edge_bps=net_edge_bps(item, cell),
+            confidence=confidence(cell),
+            capacity_estimate=cell["metrics"].get("capacity_estimate"),
+        )
+        for code in sorted(counts)
+        if 0 <= code < len(REGIMES)
+    )

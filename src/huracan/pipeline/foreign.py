@@ -1,0 +1,210 @@
+"""Other people's data in our frames: bars from a loader, features from a builder, models of another width."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from huracan.domain.frames import BAR_SCHEMA, Bars, FeatureFrame, MarketContext
+from huracan.domain.records import SkipCode
+from huracan.domain.results import TrainedPair
+from huracan.features import build_features
+from huracan.pipeline.plan import NightPlan
+from huracan.training import least_squares_trainer
+
+INJECTED_VENDOR: Final = "injected"
+SIGMA: Final = "sigma_day_bps"
+
+_TIMES = ("decision_time", "open_time", "timestamp", "time", "datetime", "date")
+_NEEDED = ("open", "high", "low", "close", "volume")
+MAX_FEATURES: Final = 2_000
+
+
+class Nonsense(Exception):  # noqa: N818 - not an error of ours: what an injected callable returned
+    """An injected callable returned something that cannot be used; `skip_code` and the text say what."""
+
+    def __init__(self, code: SkipCode, reason: str) -> None:
+        super().__init__(reason)
+        self.skip_code = code.value
+
+
+def bars_from(data: Any) -> pl.DataFrame:
+    """Bars (BAR_SCHEMA) from a loader's answer: a polars or pandas frame, or a mapping of columns, one row a bar.
+
+    Wanted: a time column (open_time or timestamp: ms, or datetimes) or a pandas time index, and open, high, low, close,
+    volume. Columns the answer lacks are null. Raises Nonsense.
+    """
+    frame = _table(data, SkipCode.BAD_DATA, "data_loader")
+    time = _time_column(frame)
+    missing = [name for name in _NEEDED if name not in frame.columns]
+    if time is None or missing:
+        lacking = [*missing, *(["open_time"] if time is None else [])]
+        raise Nonsense(
+            SkipCode.BAD_DATA, f"data_loader returned columns {frame.columns[:12]}; {', '.join(lacking)} missing"
+        )
+    columns = [_milliseconds(frame[time]).alias("open_time")]
+    for name in list(BAR_SCHEMA)[1:]:
+        known = name in frame.columns
+        columns.append(
+            _number(frame[name], name) if known else pl.Series(name, [None] * frame.height, dtype=pl.Float64)
+        )
+    return pl.DataFrame(columns)
+
+
+def features_from(
+    data: Any, bars: Bars, context: MarketContext | None, plan: NightPlan, spread_bps: float
+) -> FeatureFrame:
+    """The FeatureFrame of a builder's answer, exactly its columns, with our ex-ante volatility for sizing beside them.
+
+    None stands for the built-in features. Rows are matched by a time column (decision_time; any other time is the start of a
+    bar, whose values are known when it closes), or by position when there are as many rows as bars. Raises Nonsense.
+    """
+    own = build_features(bars, context, interval_minutes=plan.recipes[0].decision_interval_minutes)
+    own = replace(own, frame=own.frame.with_columns(pl.lit(spread_bps, dtype=pl.Float64).alias("spread_bps")))
+    if data is None:
+        return own
+    given = _timed(_table(data, SkipCode.BAD_FEATURES, "feature_builder"), bars)
+    names = tuple(name for name in given.columns if name != "decision_time")
+    if not 1 <= len(names) <= MAX_FEATURES:
+        raise Nonsense(
+            SkipCode.BAD_FEATURES, f"feature_builder returned {len(names)} features, wanted 1 to {MAX_FEATURES}"
+        )
+    numbers = pl.DataFrame([given["decision_time"], *(_number(given[name], name) for name in names)])
+    side = [SIGMA, *FeatureFrame.SIDE] if SIGMA not in names else list(FeatureFrame.SIDE)
+    joined = own.frame.select("decision_time", *side).join(
+        numbers, on="decision_time", how="left", maintain_order="left"
+    )
+    finite = pl.all_horizontal(pl.col(name).is_finite().fill_null(value=False) for name in names)
+    joined = joined.with_columns(
+        (pl.col("valid") & finite).alias("valid"), *(pl.col(n).fill_null(np.nan) for n in names)
+    )
+    if not joined["valid"].any():
+        raise Nonsense(
+            SkipCode.BAD_FEATURES,
+            f"feature_builder returned {numbers.height} rows of {', '.join(names[:5])}; none of them is finite at one of our "
+            f"{joined.height} decision times",
+        )
+    all_names = names if SIGMA in names else (*names, SIGMA)
+    frame = joined.select("decision_time", *all_names, *FeatureFrame.SIDE)
+    return FeatureFrame(
+        instrument=bars.instrument, recipe_id=plan.recipes[0].feature_recipe, names=all_names, absent=(), frame=frame
+    )
+
+
+def padded_trainer(trainer: Any, features: FeatureFrame) -> Callable[[dict[str, Any]], Any]:
+    """The trainer on exactly the owner's features: our volatility column is hidden from it, and its model widened to ours."""
+    chosen = least_squares_trainer if trainer is None else trainer
+    if features.names[-1] != SIGMA or "regime" in features.names:
+        return chosen
+
+    async def narrow(job: dict[str, Any]) -> Any:
+        own = {name: values for name, values in job["features"].items() if name != SIGMA}
+        result = chosen({**job, "features": own})
+        if hasattr(result, "__await__"):
+            result = await result
+        if isinstance(result, Mapping) and result.get("success") is True and result.get("model") is not None:
+            return {**result, "model": _widened(result["model"])}
+        return result
+
+    return narrow
+
+
+class _Linear:
+    def __init__(self, model: Any) -> None:
+        self.coef_ = np.append(np.asarray(model.coef_, dtype=np.float64).ravel(), 0.0)
+        self.intercept_ = model.intercept_
+
+
+class _Forest:
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def to_arrays(self) -> Any:
+        from huracan.training import booster_arrays
+
+        own = getattr(self._model, "to_arrays", None)
+        return own() if callable(own) else booster_arrays(getattr(self._model, "booster_", self._model))
+
+
+def _widened(model: Any) -> Any:
+    """The same model over one more column, the last, which it does not look at."""
+    if hasattr(model, "coef_") and hasattr(model, "intercept_"):
+        return _Linear(model)
+    inner = getattr(model, "booster_", model)
+    if callable(getattr(model, "to_arrays", None)) or callable(getattr(inner, "model_to_string", None)):
+        return _Forest(model)
+    return model
+
+
+def trimmed(trained: TrainedPair, features: FeatureFrame, *, owned: bool) -> TrainedPair:
+    """The trained pair on exactly the owner's columns, so that `predict` asks for nothing else."""
+    if not owned or features.names[-1] != SIGMA or trained.feature_names[-1] != SIGMA:
+        return trained
+    return replace(
+        trained,
+        feature_names=trained.feature_names[:-1],
+        coef=np.ascontiguousarray(trained.coef[..., :-1]),
+        clip_low=trained.clip_low[:-1],
+        clip_high=trained.clip_high[:-1],
+    )
+
+
+def _table(data: Any, code: SkipCode, who: str) -> pl.DataFrame:
+    try:
+        if isinstance(data, pl.DataFrame):
+            return data
+        if hasattr(data, "to_dict") and hasattr(data, "columns"):
+            table = {str(name): data[name].to_numpy() for name in data.columns}
+            if not any(name in table for name in _TIMES) and hasattr(data.index, "asi8"):
+                table["open_time"] = data.index.to_numpy()
+            return pl.DataFrame(table)
+        if isinstance(data, Mapping):
+            return pl.DataFrame({str(name): np.asarray(values) for name, values in data.items()})
+    except Exception as error:  # polars raises many kinds for columns that do not fit together
+        raise Nonsense(code, f"{who} returned columns that make no table: {error}") from error
+    size = f" of {len(data)} elements" if hasattr(data, "__len__") else ""
+    raise Nonsense(
+        code, f"{who} returned a {type(data).__name__}{size}; wanted a polars or pandas frame, or a dict of columns"
+    )
+
+
+def _timed(table: pl.DataFrame, bars: Bars) -> pl.DataFrame:
+    time = _time_column(table)
+    if time is None:
+        if table.height != bars.frame.height:
+            raise Nonsense(
+                SkipCode.BAD_FEATURES,
+                f"feature_builder returned {table.height} rows without a time column for {bars.frame.height} bars; add a "
+                "decision_time column (ms), or one row for each bar",
+            )
+        times = bars.frame["open_time"] + bars.interval_ms
+        return table.with_columns(times.alias("decision_time"))
+    times = _milliseconds(table[time])
+    if time != "decision_time":
+        times = times + bars.interval_ms
+    table = table.drop(time).with_columns(times.alias("decision_time"))
+    if table["decision_time"].is_duplicated().any():
+        raise Nonsense(SkipCode.BAD_FEATURES, f"feature_builder returned a time twice in {time}")
+    return table
+
+
+def _time_column(table: pl.DataFrame) -> str | None:
+    return next((name for name in _TIMES if name in table.columns), None)
+
+
+def _milliseconds(times: pl.Series) -> pl.Series:
+    if times.dtype.is_temporal():
+        return times.cast(pl.Datetime("ms")).cast(pl.Int64)
+    if not times.dtype.is_integer():
+        raise Nonsense(
+            SkipCode.BAD_DATA, f"column {times.name} is {times.dtype}; wanted integer milliseconds or datetimes"
+        )
+    return times.cast(pl.Int64)
+
+
+def _number(values: pl.Series, name: str) -> pl.Series:
+    if not (values.dtype.is_numeric() or values.dtype in {pl.Boolean, pl.Null}):
+        raise Nonsense(SkipCode.BAD_FEATURES, f"column {name} is {values.dtype}; wanted numbers")
+    return values.cast(pl.Float64).alias(name)

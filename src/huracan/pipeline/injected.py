@@ -1,0 +1,208 @@
+"""Owner-supplied loaders, features and trainers in place of the built-in ones, in this process.
+
+Whatever such a callable returns is checked for form first; nonsense becomes a skip with its reason, never a champion and never a crash of the run.
+"""
+
+import asyncio
+import hashlib
+import inspect
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from huracan.domain.ids import content_hash
+from huracan.domain.recipe import EngineUse, Recipe
+from huracan.domain.records import SkipCode
+from huracan.domain.time import Horizon
+from huracan.errors import HuracanError
+from huracan.pipeline.artefacts import put_frame, put_json
+from huracan.pipeline.cells import Cell, judge_cell, refusal
+from huracan.pipeline.foreign import INJECTED_VENDOR, Nonsense, bars_from, features_from, padded_trainer, trimmed
+from huracan.pipeline.night import PairOutcome, PairWork
+from huracan.pipeline.pair import PairPorts, ingest_pair, label_horizons, load_bars, load_context, load_prepared, settle
+from huracan.pipeline.plan import NightPlan
+from huracan.ports import FetchedRows, Telemetry
+from huracan.training import TrainingRefused, fit_injected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injected:
+    """The callables an owner passed to `TrainingPipeline`; None means the built-in one."""
+
+    data_loader: Any = None
+    feature_builder: Any = None
+    model_trainer: Any = None
+    validator: Any = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything was injected."""
+        return any((self.data_loader, self.feature_builder, self.model_trainer, self.validator))
+
+    @property
+    def changes_recipe(self) -> bool:
+        """Whether features or models are the owner's, so that the built-in recipes do not describe them."""
+        return self.feature_builder is not None or self.model_trainer is not None
+
+
+def injected_recipe(base: Recipe, injected: Injected, seen_until: str | None) -> Recipe:
+    """The recipe of owner-supplied features and models; its id hashes their source where there is one.
+
+    Nobody can know which days its maker looked at, so all days count as seen until a declaration says otherwise
+    (`promotion.injected_seen_until`): then promotion rests on days after the first night alone.
+    """
+    features = (
+        base.feature_recipe if injected.feature_builder is None else f"injected-{_source(injected.feature_builder)}"
+    )
+    trainer = "built-in" if injected.model_trainer is None else _source(injected.model_trainer)
+    return replace(
+        base,
+        name="injected",
+        engines=(EngineUse(name=f"injected-{trainer}"),),
+        feature_recipe=features,
+        seen=(("1970-01-01", seen_until or "9999-12-31"),),
+    )
+
+
+def _source(function: Any) -> str:
+    try:
+        text = inspect.getsource(function)
+    except (OSError, TypeError):
+        text = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(type(function)))}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(kw_only=True)
+class InjectedWaves:
+    """Implements `WaveRunner` with the owner's callables, in this process, `limit` pairs at a time."""
+
+    ports: PairPorts
+    injected: Injected
+    telemetry: Telemetry
+    limit: int = 10
+    _data: dict[str, Any] = field(default_factory=dict)
+
+    async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
+        """One outcome for each job, in order."""
+        free, done = asyncio.Semaphore(self.limit), 0
+
+        async def one(item: PairWork) -> PairOutcome:
+            nonlocal done
+            async with free:
+                outcome = await self._outcome(plan, item)
+            done += 1
+            self.telemetry.progress(item.wave, done, len(work))
+            return outcome
+
+        return list(await asyncio.gather(*(one(item) for item in work)))
+
+    async def _outcome(self, plan: NightPlan, item: PairWork) -> PairOutcome:
+        steps = {"ingest": self._ingest, "prepare": self._prepare, "train": self._train}
+        try:
+            return PairOutcome(coin=item.coin, record=await steps[item.wave](plan, item))
+        except Nonsense as error:
+            return PairOutcome(coin=item.coin, record=None, code=error.skip_code, error=str(error))
+        except HuracanError as error:
+            return PairOutcome(coin=item.coin, record=None, code=error.code, error=str(error))
+        except Exception as error:  # the job boundary: the owner's code may raise anything
+            self.telemetry.event(
+                "pair_failed", coin=item.coin, step=item.wave, error=f"{type(error).__name__}: {error}"
+            )
+            return PairOutcome(
+                coin=item.coin, record=None, code=_BLAME[item.wave], error=f"{type(error).__name__}: {error}"
+            )
+
+    async def _ingest(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
+        if self.injected.data_loader is None:
+            record = await ingest_pair(self.ports, plan, item.coin)
+        else:
+            loaded = await _settled(self.injected.data_loader(item.coin, plan.recipes[0].training.lookback_days))
+            self._data[item.coin] = loaded
+            member = plan.member(item.coin)
+            rows = FetchedRows(kind="bars", rows=bars_from(loaded), source=INJECTED_VENDOR)
+            self.ports.lake.append(member.instrument, [rows], INJECTED_VENDOR)
+            record = settle(self.ports, plan, item.coin)
+        if self.injected.validator is not None and record["skip"] is None:
+            verdict = await _settled(self.injected.validator(item.coin, self._owner_data(plan, item.coin)))
+            if verdict is False:
+                raise Nonsense(SkipCode.BAD_DATA, "the injected validator refused the data")
+        return record
+
+    def _owner_data(self, plan: NightPlan, coin: str) -> Any:
+        """What the loader gave, else the validated bars."""
+        if coin in self._data:
+            return self._data[coin]
+        return load_bars(self.ports.lake, plan, plan.member(coin))[0].frame
+
+    async def _prepare(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
+        bars, _ = load_bars(self.ports.lake, plan, plan.member(item.coin))
+        context = load_context(self.ports.artefacts, item.facts["context_key"])
+        given = None
+        if self.injected.feature_builder is not None:
+            given = await _settled(self.injected.feature_builder(item.coin, self._owner_data(plan, item.coin)))
+        features = features_from(given, bars, context, plan, item.facts["spread_bps"])
+        root = f"prepare/{content_hash('injected', item.coin, item.facts['data_hash'], plan.recipes[0].id, plan.code_hash)}"
+        put_frame(
+            self.ports.artefacts, f"{root}/{(digest := _frame_hash(features.frame))}.features.parquet", features.frame
+        )
+        key = f"{root}/{digest}"
+        put_frame(self.ports.artefacts, f"{key}/features.parquet", features.frame)
+        return {
+            "coin": item.coin,
+            "key": key,
+            "recipe_id": plan.recipes[0].feature_recipe,
+            "names": list(features.names),
+            "absent": [],
+            "rows": int(features.frame["valid"].sum()),
+            "horizons": label_horizons(self.ports.artefacts, key, plan, bars, features, grams=False),
+            "cached": False,
+        }
+
+    async def _train(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
+        prepared, recipe = item.facts["prepared"], plan.recipes[0]
+        root = f"train/{content_hash(prepared['key'], recipe.id, plan.seed, plan.cutoff_ms, plan.gate, plan.code_hash)}"
+        bars, _ = load_bars(self.ports.lake, plan, plan.member(item.coin))
+        cells: dict[str, Any] = {}
+        refused: list[dict[str, Any]] = []
+        for horizon in plan.horizons:
+            features, labels = load_prepared(self.ports.artefacts, plan, prepared, horizon)
+            cell = Cell(
+                coin=item.coin,
+                horizon=Horizon.parse(horizon),
+                recipe=recipe,
+                features=features,
+                labels=labels,
+                bars=bars,
+            )
+            try:
+                trained = await fit_injected(
+                    padded_trainer(self.injected.model_trainer, features),
+                    features,
+                    labels,
+                    recipe,
+                    coin=item.coin,
+                    cutoff_ms=plan.cutoff_ms,
+                    seed=plan.seed,
+                )
+            except TrainingRefused as error:
+                refused.append(refusal(item.coin, horizon, recipe, error))
+                continue
+            own = trimmed(trained, features, owned=self.injected.feature_builder is not None)
+            cells[f"{recipe.id}/{horizon}"] = judge_cell(self.ports, plan, cell, own, f"{root}/{horizon}")
+        record = {"coin": item.coin, "key": root, "cells": cells, "skips": refused, "cached": False}
+        put_json(self.ports.artefacts, f"{root}/result.json", record)
+        return record
+
+
+_BLAME = {
+    "ingest": SkipCode.BAD_DATA.value,
+    "prepare": SkipCode.BAD_FEATURES.value,
+    "train": SkipCode.TRAINING_FAILED.value,
+}
+
+
+async def _settled(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def _frame_hash(frame: Any) -> str:
+    return hashlib.sha256(frame.hash_rows(seed=0).to_numpy().tobytes()).hexdigest()[:16]

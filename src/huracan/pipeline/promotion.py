@@ -1,0 +1,245 @@
+"""Step 8 over all pairs: pools, their evidence, the verdict, and what it means for every (coin, horizon)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from huracan.domain.ids import sha256_hex
+from huracan.domain.recipe import Recipe
+from huracan.domain.records import Skip, SkipCode
+from huracan.domain.time import Horizon
+from huracan.pipeline.artefacts import get_frame
+from huracan.pipeline.night import Night
+from huracan.pipeline.rules import NightPorts, NightRules
+from huracan.ports import ArtefactStore
+from huracan.scoring import pool_result
+from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, coin_filter, judge_night
+
+NOTHING = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Base assets of one market and liquidity tier; `panel` are those whose results are evidence, `coins` all that follow."""
+
+    name: str
+    market: str
+    tier: str
+    coins: tuple[str, ...]
+    panel: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Which recipe's model a (coin, horizon) publishes, as a champion or as a candidate for paper trading."""
+
+    coin: str
+    horizon: str
+    pool: str
+    recipe: Recipe
+    champion: bool
+    edge: CoinEdge | None
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoted:
+    """The night after step 8. `evidence` is one row per lineage, `dailies` the pools' daily results by pool/horizon/recipe."""
+
+    night: Night
+    verdict: Verdict
+    pools: tuple[Pool, ...]
+    evidence: tuple[dict[str, Any], ...]
+    assignments: tuple[Assignment, ...]
+    dailies: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+
+def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
+    """Evidence of every recipe in every pool, the ledger's verdict on it, and who follows; writes the ledger."""
+    pools = make_pools(night, rules.panel_size)
+    evidence = list(_evidence(ports.pair.artefacts, night, pools))
+    context = NightContext(
+        day=night.plan.end_day - 1,
+        stress_table=rules.stress_table,
+        primary_recipe=night.plan.recipes[0].name,
+    )
+    verdict = judge_night(ports.ledger.load_state(), evidence, context)
+    if not rules.dry_run:
+        ports.ledger.append_verdict(verdict)
+    rows = tuple(_row(row, evidence) for row in verdict.table_rows())
+    for row in rows:
+        ports.telemetry.event("pool_judged", **{k: row[k] for k in ("pool", "horizon", "recipe", "e", "status")})
+    night, assignments = _assign(ports.pair.artefacts, rules, night, pools, verdict, rows)
+    return Promoted(
+        night=night,
+        verdict=verdict,
+        pools=pools,
+        evidence=rows,
+        assignments=tuple(assignments),
+        dailies={f"{item.pool}/{item.horizon}/{item.recipe.id}": item.daily for item in evidence},
+    )
+
+
+def _row(view: dict[str, Any], evidence: list[PoolEvidence]) -> dict[str, Any]:
+    """A lineage's line with who its pool counted, and its daily Sharpe ratio."""
+    members = next(
+        (e.members for e in evidence if (e.pool, e.horizon, e.recipe.id) == tuple(view[k] for k in _IDENTITY)), ()
+    )
+    mean, sd = view["mean_bps"], view["sd_bps"]
+    return {**view, "members": list(members), "sharpe_day": mean / sd if mean is not None and sd else None}
+
+
+_IDENTITY = ("pool", "horizon", "recipe_id")
+
+
+def make_pools(night: Night, panel_size: int) -> tuple[Pool, ...]:
+    """Pools of tonight's trained pairs. Evidence counts base assets once (the preferred instrument), drawn by hash."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for coin in sorted(night.trained):
+        instrument = night.plan.member(coin).instrument
+        groups.setdefault((instrument.market, night.facts[coin]["tier"]), []).append(coin)
+    pools = []
+    for (market, tier), coins in sorted(groups.items()):
+        preferred = [coin for coin in coins if _is_preferred(night, coin)]
+        panel = sorted(preferred, key=lambda coin: sha256_hex(coin.encode()))[:panel_size]
+        pools.append(
+            Pool(name=f"{market}-{tier}", market=market, tier=tier, coins=tuple(coins), panel=tuple(sorted(panel)))
+        )
+    return tuple(pools)
+
+
+def _is_preferred(night: Night, coin: str) -> bool:
+    instrument = night.plan.member(coin).instrument
+    return coin != f"{instrument.symbol}-{instrument.market}"
+
+
+def _evidence(store: ArtefactStore, night: Night, pools: tuple[Pool, ...]) -> Iterator[PoolEvidence]:
+    for pool in pools:
+        for recipe in night.plan.recipes:
+            for horizon in night.plan.horizons:
+                name = f"{recipe.id}/{horizon}"
+                roots = {
+                    c: night.trained[c]["cells"][name]["root"] for c in pool.panel if name in night.trained[c]["cells"]
+                }
+                if not roots:
+                    continue
+                largest = recipe.sizing.largest_position(Horizon.parse(horizon))
+                result = pool_result(
+                    pool.name,
+                    horizon,
+                    recipe.id,
+                    {coin: get_frame(store, f"{root}/panel.parquet") for coin, root in roots.items()},
+                    {coin: get_frame(store, f"{root}/daily.parquet") for coin, root in roots.items()},
+                    net_cap=recipe.sizing.net_cap_share * largest,
+                    gross_cap=recipe.sizing.gross_cap_share * largest,
+                )
+                yield PoolEvidence(
+                    pool=pool.name,
+                    tier=pool.tier,
+                    market=pool.market,
+                    horizon=horizon,
+                    recipe=recipe,
+                    members=result.members,
+                    daily=result.daily,
+                    net_cap=result.net_cap,
+                    gross_cap=result.gross_cap,
+                )
+
+
+def _assign(
+    store: ArtefactStore,
+    rules: NightRules,
+    night: Night,
+    pools: tuple[Pool, ...],
+    verdict: Verdict,
+    rows: tuple[dict[str, Any], ...],
+) -> tuple[Night, list[Assignment]]:
+    assignments: list[Assignment] = []
+    for pool in pools:
+        for horizon in night.plan.horizons:
+            here = [row for row in rows if row["pool"] == pool.name and row["horizon"] == horizon]
+            champion = verdict.champions.get((pool.name, horizon), NOTHING)
+            edges = _edges(store, night, pool, horizon, champion)
+            for coin in pool.coins:
+                night, assigned = _assign_coin(night, pool, horizon, coin, champion, edges.get(coin), here)
+                assignments += [assigned] if assigned else []
+    del rules
+    return night, assignments
+
+
+def _edges(store: ArtefactStore, night: Night, pool: Pool, horizon: str, champion: str) -> dict[str, CoinEdge]:
+    if champion == NOTHING:
+        return {}
+    name = f"{champion}/{horizon}"
+    trades = {
+        coin: get_frame(store, f"{night.trained[coin]['cells'][name]['root']}/trades.parquet")
+        for coin in pool.coins
+        if name in night.trained[coin]["cells"]
+    }
+    wanted = next(recipe for recipe in night.plan.recipes if recipe.id == champion).sizing.min_edge_after_cost_bps
+    return coin_filter(trades, wanted)
+
+
+def _assign_coin(
+    night: Night,
+    pool: Pool,
+    horizon: str,
+    coin: str,
+    champion: str,
+    edge: CoinEdge | None,
+    rows: list[dict[str, Any]],
+) -> tuple[Night, Assignment | None]:
+    cells = night.trained[coin]["cells"]
+    trained = [recipe for recipe in night.plan.recipes if f"{recipe.id}/{horizon}" in cells]
+    if not trained:
+        return night, None
+    if edge is not None and edge.passed:
+        recipe = next(recipe for recipe in trained if recipe.id == champion)
+        row = next((row for row in rows if row["recipe_id"] == champion), {})
+        return night, Assignment(
+            coin=coin, horizon=horizon, pool=pool.name, recipe=recipe, champion=True, edge=edge, evidence=row
+        )
+    best = _nearest(rows, trained)
+    night = night.skipping([_not_champion(coin, horizon, champion, edge, best)])
+    recipe = next((recipe for recipe in trained if best and recipe.id == best["recipe_id"]), trained[0])
+    return night, Assignment(
+        coin=coin, horizon=horizon, pool=pool.name, recipe=recipe, champion=False, edge=edge, evidence=best or {}
+    )
+
+
+def _nearest(rows: list[dict[str, Any]], trained: list[Recipe]) -> dict[str, Any] | None:
+    """The lineage with the largest e-value among recipes this coin has; the first recipe wins ties."""
+    order = {recipe.id: place for place, recipe in enumerate(trained)}
+    known = [row for row in rows if row["recipe_id"] in order]
+    return min(known, key=lambda row: (-row["e"], order[row["recipe_id"]])) if known else None
+
+
+def _not_champion(coin: str, horizon: str, champion: str, edge: CoinEdge | None, best: dict[str, Any] | None) -> Skip:
+    if champion != NOTHING:
+        few = edge is None or edge.lower_bps is None
+        reason = (
+            "too few round trips to tell this coin's edge"
+            if few
+            else "lower 5% point of the coin's own shrunken net edge is below the minimum (bps)"
+        )
+        measured = None if edge is None else (edge.lower_bps if edge.lower_bps is not None else float(edge.n))
+        return Skip(
+            coin=coin,
+            horizon=horizon,
+            step=8,
+            code=SkipCode.EDGE_BELOW_MIN,
+            reason=reason,
+            measured=measured,
+            wanted=None if edge is None else edge.wanted_bps,
+        )
+    return Skip(
+        coin=coin,
+        horizon=horizon,
+        step=8,
+        code=SkipCode.NOT_PROVEN,
+        reason="no recipe is proven in this coin's pool (e-value)",
+        measured=None if best is None else float(best["e"]),
+        wanted=None if best is None else float(best["needed"]),
+    )
