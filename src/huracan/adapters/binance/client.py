@@ -97,9 +97,8 @@ class BinanceMarketData:
                     covered.append(file.span)
                 if done and file is plan.month:
                     break
-        now = await self._now()
         for low, high in uncovered(start_ms, end_ms, covered):
-            async for rows in self._rest.bars(instrument, low, high, now):
+            async for rows in self._rest.bars(instrument, low, high, await self._now()):
                 yield FetchedRows(kind="bars", rows=rows, source="rest")
 
     async def _funding(

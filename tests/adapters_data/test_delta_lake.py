@@ -1,0 +1,229 @@
+"""The lake: appended twice is appended once, restated rows are marked, provenance and rows are one step."""
+
+import numpy as np
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from huracan.adapters import lake as lake_module
+from huracan.adapters.lake import DeltaLake
+from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
+from huracan.domain.ids import Instrument
+from huracan.domain.time import HOUR_MS, MINUTE_MS
+from huracan.errors import ConfigError, DiskFullError, SchemaError
+from huracan.ports import FetchedFile, FetchedRows
+
+COIN = Instrument(market="um", symbol="币安人生USDT", base="币安人生", quote="USDT", epoch=1)
+OTHER = Instrument(market="spot", symbol="SOLUSDT", base="SOL", quote="USDT")
+ALL = (-(2**60), 2**60)
+
+
+def rows(times, **columns):
+    """Bars at minute numbers; every value differs from its neighbours."""
+    at = np.asarray(times, dtype=np.float64)
+    frame = pl.DataFrame({name: at + place for place, name in enumerate(BAR_SCHEMA)})
+    frame = frame.with_columns(open_time=pl.Series((at * MINUTE_MS).astype(np.int64)))
+    return frame.with_columns(pl.lit(value, dtype=pl.Float64).alias(name) for name, value in columns.items()).cast(
+        BAR_SCHEMA
+    )
+
+
+def batch(frame, file=None, kind="bars", source="archive"):
+    return FetchedRows(kind=kind, rows=frame, source=source, file=file)
+
+
+def named(name, sha="a" * 64, count=3):
+    return FetchedFile(name=name, sha256=sha, rows=count)
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return DeltaLake(str(tmp_path / "my lake"))
+
+
+def version(lake, instrument, kind="bars"):
+    folder = instrument.path_id.replace("%", "@")
+    return DeltaTable(f"{lake._root}/{kind}/{folder}").version()
+
+
+def test_an_unknown_instrument_is_empty(lake):
+    assert lake.files(COIN) == {}
+    assert lake.bars(COIN, *ALL).equals(empty(BAR_SCHEMA))
+    assert lake.funding(COIN, *ALL).equals(empty(FUNDING_SCHEMA))
+    assert lake.instruments() == []
+    assert lake.coverage(COIN) == []
+    lake.compact(COIN)
+
+
+def test_rows_come_back_ascending_within_the_half_open_window(lake):
+    assert lake.append(COIN, [batch(rows([5, 6])), batch(rows([1, 2]))], "binance") == 4
+    assert lake.bars(COIN, *ALL).equals(rows([1, 2, 5, 6]))
+    assert lake.bars(COIN, 2 * MINUTE_MS, 6 * MINUTE_MS).equals(rows([2, 5]))
+    assert lake.instruments() == ["币安人生USDT-um~1"]
+    assert lake.bars(OTHER, *ALL).is_empty()
+
+
+def test_the_same_rows_and_file_again_change_nothing_at_all(lake):
+    batches = [batch(rows([1, 2, 3]), named("x.zip"))]
+    assert lake.append(COIN, batches, "binance") == 3
+    assert lake.append(COIN, batches, "binance") == 0
+    assert version(lake, COIN) == 0
+
+
+def test_only_new_rows_are_counted(lake):
+    lake.append(COIN, [batch(rows([1, 2, 3]))], "binance")
+    assert lake.append(COIN, [batch(rows([2, 3, 4, 5]))], "binance") == 2
+    assert lake.bars(COIN, *ALL).equals(rows([1, 2, 3, 4, 5]))
+
+
+def test_a_differing_value_replaces_the_row_and_is_marked_restated(lake):
+    lake.append(COIN, [batch(rows(range(10)))], "binance")
+    assert lake.append(COIN, [batch(rows([3, 4, 12], volume=99.0))], "binance") == 3
+    seen = lake.bars(COIN, *ALL)
+    assert seen["open_time"].to_list() == [m * MINUTE_MS for m in [*range(10), 12]]
+    assert seen.filter(pl.col("volume") == 99.0).height == 3
+    (coverage,) = lake.coverage(COIN)
+    assert (coverage.rows, coverage.restated) == (11, 2)
+    lake.append(COIN, [batch(rows([20]))], "binance")
+    assert lake.coverage(COIN)[0].restated == 2
+
+
+def test_the_later_batch_wins_within_one_append(lake):
+    lake.append(COIN, [batch(rows([1, 2])), batch(rows([2, 3], open=7.0))], "binance")
+    assert lake.bars(COIN, *ALL)["open"].to_list() == [2.0, 7.0, 7.0]
+
+
+def test_a_source_without_a_column_does_not_erase_it(lake):
+    lake.append(COIN, [batch(rows([1, 2]))], "binance")
+    assert lake.append(COIN, [batch(rows([1, 2], trades=None, taker_base=None))], "other") == 0
+    assert lake.bars(COIN, *ALL).equals(rows([1, 2]))
+
+
+def test_a_column_that_arrives_later_is_filled_in_without_being_a_restatement(lake):
+    lake.append(COIN, [batch(rows([1, 2], trades=None))], "other")
+    assert lake.append(COIN, [batch(rows([1]))], "binance") == 1
+    assert lake.bars(COIN, *ALL)["trades"].to_list() == [rows([1])["trades"][0], None]
+    assert lake.coverage(COIN)[0].restated == 0
+
+
+def test_files_are_remembered_with_their_newest_checksum_even_without_rows(lake):
+    settlements = pl.DataFrame(
+        {"funding_time": [HOUR_MS], "rate": [1e-4], "interval_hours": [None]}, schema=FUNDING_SCHEMA
+    )
+    lake.append(COIN, [batch(rows([1]), named("a")), batch(settlements, named("f"), kind="funding")], "binance")
+    lake.append(COIN, [batch(empty(BAR_SCHEMA), named("b"))], "binance")
+    lake.append(COIN, [batch(rows([1]), named("a", sha="b" * 64))], "binance")
+    lake.append(COIN, [batch(rows([2]), source="rest")], "binance")
+    assert lake.files(COIN) == {"a": named("a", sha="b" * 64), "b": named("b"), "f": named("f")}
+    assert lake.bars(COIN, *ALL).height == 2
+    assert lake.funding(COIN, *ALL).equals(settlements)
+
+
+def test_a_table_that_began_with_a_file_of_no_rows_reads_as_empty(lake):
+    lake.append(COIN, [batch(empty(BAR_SCHEMA), named("a"))], "binance")
+    assert lake.bars(COIN, *ALL).equals(empty(BAR_SCHEMA))
+    assert lake.coverage(COIN) == []
+    assert lake.append(COIN, [batch(rows([1]))], "binance") == 1
+
+
+def test_compaction_keeps_rows_and_provenance_in_fewer_files(lake):
+    for night in range(5):
+        lake.append(COIN, [batch(rows([night]), named(f"{night}.zip"))], "binance")
+    before = lake.bars(COIN, *ALL)
+    lake.compact(COIN, vacuum=True)
+    assert lake.bars(COIN, *ALL).equals(before)
+    assert set(lake.files(COIN)) == {f"{night}.zip" for night in range(5)}
+    assert lake.append(COIN, [batch(rows([0]), named("0.zip"))], "binance") == 0
+
+
+def test_provenance_survives_commits_of_other_tools(lake):
+    lake.append(COIN, [batch(rows([1]), named("a"))], "binance")
+    table = DeltaTable(f"{lake._root}/bars/{COIN.path_id.replace('%', '@')}")
+    table.optimize.compact()
+    table.vacuum(dry_run=False)
+    assert set(lake.files(COIN)) == {"a"}
+
+
+def test_a_night_killed_before_its_commit_leaves_no_trace(lake, tmp_path):
+    lake.append(COIN, [batch(rows([1]), named("a"))], "binance")
+    folder = next((tmp_path / "my lake" / "bars").iterdir())
+    rows([9]).write_parquet(folder / "part-00000-stray.zstd.parquet")
+    (folder / "_delta_log" / "00000000000000000001.json#1").write_bytes(b"torn")
+    assert lake.bars(COIN, *ALL).equals(rows([1]))
+    assert lake.append(COIN, [batch(rows([2]), named("b"))], "binance") == 1
+    assert lake.bars(COIN, *ALL).equals(rows([1, 2]))
+    assert set(lake.files(COIN)) == {"a", "b"}
+
+
+def test_a_full_disk_is_disk_full_and_the_lake_is_as_it_was(lake, monkeypatch):
+    lake.append(COIN, [batch(rows([1]))], "binance")
+
+    def refuse(*args, **kwargs):
+        message = "Generic LocalFileSystem error: No space left on device (os error 28)"
+        raise OSError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lake_module, "write_deltalake", refuse)
+        with pytest.raises(DiskFullError, match="币安人生USDT-um"):
+            lake.append(COIN, [batch(rows([2]))], "binance")
+    assert lake.bars(COIN, *ALL).equals(rows([1]))
+
+
+def test_another_failure_to_write_says_what_to_do(lake, monkeypatch):
+    def refuse(*args, **kwargs):
+        message = "permission denied"
+        raise OSError(message)
+
+    monkeypatch.setattr(lake_module, "write_deltalake", refuse)
+    with pytest.raises(SchemaError, match="move the folder away"):
+        lake.append(COIN, [batch(rows([2]))], "binance")
+
+
+@pytest.mark.parametrize("victim", ["_delta_log/00000000000000000000.json", "*.parquet"])
+def test_a_damaged_table_is_refused_by_name(lake, tmp_path, victim):
+    lake.append(COIN, [batch(rows([1]))], "binance")
+    folder = next((tmp_path / "my lake" / "bars").iterdir())
+    next(folder.glob(victim)).write_bytes(b"damage")
+    with pytest.raises(SchemaError, match="move the folder away"):
+        lake.bars(COIN, *ALL)
+
+
+def test_rows_of_another_schema_or_without_a_time_are_refused(lake):
+    with pytest.raises(SchemaError):
+        lake.append(COIN, [batch(rows([1]).drop("trades"))], "binance")
+    with pytest.raises(SchemaError, match="without a time"):
+        lake.append(COIN, [batch(rows([1]).with_columns(open_time=pl.lit(None, dtype=pl.Int64)))], "binance")
+
+
+def test_a_root_with_a_percent_sign_is_refused():
+    with pytest.raises(ConfigError, match="%"):
+        DeltaLake("/tmp/50%/lake")
+
+
+def test_a_url_is_taken_as_it_is():
+    assert DeltaLake("memory://bucket/lake/")._root == "memory://bucket/lake"
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 12), st.sampled_from([1.0, 2.0, None])), min_size=1, max_size=8),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_any_sequence_of_appends_equals_a_dictionary(tmp_path_factory, nights):
+    lake = DeltaLake(str(tmp_path_factory.mktemp("lake")))
+    stored = {}
+    for night in nights:
+        latest = dict(night)
+        fresh = sum(m not in stored or (v is not None and v != stored[m]) for m, v in latest.items())
+        frames = [rows([minute], trades=value) for minute, value in night]
+        assert lake.append(COIN, [batch(frame) for frame in frames], "binance") == fresh
+        stored |= {m: v if v is not None else stored.get(m) for m, v in latest.items()}
+        assert lake.append(COIN, [batch(frame) for frame in frames], "binance") == 0
+    seen = lake.bars(COIN, *ALL)
+    assert dict(zip(seen["open_time"] // MINUTE_MS, seen["trades"], strict=True)) == stored
+    assert seen["open_time"].is_sorted()

@@ -1,0 +1,338 @@
+"""Archive first, REST for the rest: what is asked, what is trusted, what is refused."""
+
+import hashlib
+import io
+import json
+import zipfile
+
+import polars as pl
+import pytest
+
+from huracan.domain.ids import Instrument
+from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, day_iso, parse_iso, utc_day
+from huracan.errors import ChecksumError, DataError, SchemaError, UpstreamError
+from huracan.ports import FetchedFile
+
+HOUR_BARS = HOUR_MS
+START = parse_iso("2026-03-30")
+END = parse_iso("2026-04-02T06:00:00Z")
+NOW = END + 20 * MINUTE_MS
+LISTED = parse_iso("2026-03-20")
+UM = Instrument(
+    market="um", symbol="币USDT", base="币", quote="USDT", contract_type="PERPETUAL", listed_ms=parse_iso("2026-03-20")
+)
+SPOT = Instrument(market="spot", symbol="SOLUSDT", base="SOL", quote="USDT")
+
+
+def row(time, unit=1):
+    price = 100 + (time // HOUR_BARS) % 7
+    close = (time + HOUR_BARS) * unit - 1
+    return [
+        time * unit,
+        str(price),
+        str(price + 1),
+        str(price - 1),
+        f"{price}.5",
+        "10",
+        close,
+        "1000",
+        5,
+        "4",
+        "400",
+        "0",
+    ]
+
+
+class Exchange:
+    """Hourly bars on the loopback server: an archive (monthly and daily) and REST with the unclosed bar."""
+
+    def __init__(self, loopback, instrument, listed=LISTED, now=NOW):
+        self.server, self.instrument, self.listed, self.now = loopback, instrument, listed, now
+        prefix = "api/v3" if instrument.market == "spot" else "fapi/v1"
+        self.klines, self.funding_rate = f"{prefix}/klines", "fapi/v1/fundingRate"
+        loopback.answers["api/v3/time"] = json.dumps({"serverTime": now}).encode()
+        loopback.answers[self.klines] = self.page
+        loopback.answers[self.funding_rate] = self.funding_page
+        self.requests = loopback.requests
+
+    def page(self, query):
+        start, limit = int(query["startTime"]), int(query.get("limit", 500))
+        end = int(query.get("endTime", self.now))
+        first = max(start, self.listed)
+        times = range(-(-first // HOUR_BARS) * HOUR_BARS, min(end, self.now) + 1, HOUR_BARS)
+        return json.dumps([row(time) for time in times[:limit]]).encode()
+
+    def funding_page(self, query):
+        start, end = int(query["startTime"]), int(query["endTime"])
+        times = range(-(-max(start, self.listed) // (8 * HOUR_MS)) * 8 * HOUR_MS, min(end, self.now) + 1, 8 * HOUR_MS)
+        return json.dumps([{"symbol": "x", "fundingTime": t + 5, "fundingRate": "0.0001"} for t in times]).encode()
+
+    def folder(self, period):
+        market = "spot" if self.instrument.market == "spot" else "futures/um"
+        return f"data/{market}/{period}/klines/{self.instrument.symbol}/1h"
+
+    def publish(self, period, label, first, after, *, change=None):
+        name = f"{self.instrument.symbol}-1h-{label}"
+        unit = 1000 if self.instrument.market == "spot" else 1
+        times = range(max(first, self.listed), after, HOUR_BARS)
+        text = "\n".join(",".join(map(str, row(time, unit))) for time in times) + "\n"
+        return self.put(f"{self.folder(period)}/{name}", (change or (lambda t: t))(text))
+
+    def publish_funding(self, label, first, after):
+        name = f"{self.instrument.symbol}-fundingRate-{label}"
+        lines = [f"{t + 3},8,0.0001" for t in range(max(first, self.listed), after, 8 * HOUR_MS)]
+        text = "\n".join(["calc_time,funding_interval_hours,last_funding_rate", *lines])
+        return self.put(f"data/futures/um/monthly/fundingRate/{self.instrument.symbol}/{name}", text)
+
+    def put(self, stem, text):
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(stem.rpartition("/")[2] + ".csv", text)
+        data = target.getvalue()
+        sha = hashlib.sha256(data).hexdigest()
+        self.server.answers[f"{stem}.zip"] = data
+        self.server.answers[f"{stem}.zip.CHECKSUM"] = f"{sha}  {stem.rpartition('/')[2]}.zip".encode()
+        return stem
+
+    def publish_day(self, day, **more):
+        return self.publish("daily", day_iso(day), day * DAY_MS, (day + 1) * DAY_MS, **more)
+
+    def publish_march(self, **more):
+        return self.publish("monthly", "2026-03", parse_iso("2026-03-01"), parse_iso("2026-04-01"), **more)
+
+    def asked(self, ending):
+        return [path for path in self.requests if path.endswith(ending)]
+
+
+async def collect(client, instrument, start=START, end=END, known=None):
+    return [batch async for batch in client.fetch(instrument, start, end, known or {})]
+
+
+def times_of(batches, kind="bars"):
+    column = "open_time" if kind == "bars" else "funding_time"
+    frames = [batch.rows for batch in batches if batch.kind == kind]
+    return sorted(pl.concat(frames)[column].to_list()) if frames else []
+
+
+def files_of(batches):
+    return {batch.file.name: batch.file for batch in batches if batch.file}
+
+
+@pytest.fixture
+def um(loopback):
+    exchange = Exchange(loopback, UM)
+    exchange.publish_march()
+    exchange.publish_day(utc_day(END) - 1)
+    exchange.publish_funding("2026-03", parse_iso("2026-03-01"), parse_iso("2026-04-01"))
+    return exchange
+
+
+async def test_archive_and_rest_together_give_every_closed_bar_once(um, market):
+    batches = await collect(market(interval="1h"), UM)
+    assert times_of(batches) == list(range(um.listed, END, HOUR_BARS))
+    assert [(b.kind, b.source) for b in batches] == [
+        ("bars", "archive"),
+        ("bars", "archive"),
+        ("bars", "rest"),
+        ("funding", "archive"),
+        ("funding", "rest"),
+    ]
+    assert times_of(batches, "funding") == list(range(um.listed, END, 8 * HOUR_MS))
+    stated = batches[3].rows["interval_hours"]
+    assert set(stated) == {8.0}
+    assert set(files_of(batches)) == {
+        "币USDT-1h-2026-03.zip",
+        "币USDT-1h-2026-04-01.zip",
+        "币USDT-fundingRate-2026-03.zip",
+    }
+
+
+async def test_the_unclosed_bar_is_dropped(um, market):
+    batches = await collect(market(interval="1h"), UM, end=END + HOUR_MS)
+    assert times_of(batches)[-1] == END - HOUR_BARS
+
+
+async def test_rows_before_the_listing_belong_to_another_coin(loopback, market):
+    exchange = Exchange(loopback, UM, listed=parse_iso("2026-03-01"))
+    exchange.publish_march()
+    batches = await collect(market(interval="1h"), UM, start=parse_iso("2026-01-01"))
+    assert times_of(batches)[0] == UM.listed_ms
+    assert not exchange.asked("2026-02.zip.CHECKSUM")
+
+
+async def test_known_files_are_not_loaded_again_and_only_the_newest_two_are_checked(um, market):
+    for day in range(utc_day(START), utc_day(END)):
+        um.publish_day(day)
+    client = market(interval="1h")
+    late = parse_iso("2026-04-01T12:00:00Z")
+    known = files_of(await collect(client, UM, end=late))
+    known |= files_of(await collect(client, UM, start=parse_iso("2026-04-01"), end=END))
+    um.requests.clear()
+    again = await collect(client, UM, known=known)
+    assert not um.asked(".zip")
+    assert {path.rpartition("/")[2] for path in um.asked(".CHECKSUM")} == {
+        "币USDT-1h-2026-03.zip.CHECKSUM",
+        "币USDT-1h-2026-04-01.zip.CHECKSUM",
+        "币USDT-fundingRate-2026-03.zip.CHECKSUM",
+    }
+    assert {batch.source for batch in again} == {"rest"}
+
+
+async def test_a_file_whose_checksum_changed_is_loaded_again(um, market):
+    client = market(interval="1h")
+    known = files_of(await collect(client, UM))
+    um.publish_march(change=lambda text: text.replace(",10,", ",11,"))
+    again = files_of(await collect(client, UM, known=known))
+    assert set(again) == {"币USDT-1h-2026-03.zip"}
+    assert again["币USDT-1h-2026-03.zip"].sha256 != known["币USDT-1h-2026-03.zip"].sha256
+
+
+async def test_a_month_whose_days_are_all_stored_is_not_loaded_as_a_month(um, market):
+    days = [f"币USDT-1h-{day_iso(day)}.zip" for day in range(utc_day(START), utc_day(parse_iso("2026-04-01")))]
+    known = {name: FetchedFile(name=name, sha256="0" * 64, rows=24) for name in days}
+    batches = await collect(market(interval="1h"), UM, known=known)
+    assert not um.asked("1h-2026-03.zip")
+    assert times_of(batches)[0] == parse_iso("2026-04-01")
+
+
+async def test_a_missing_month_falls_back_to_days_and_missing_days_to_rest(loopback, market):
+    exchange = Exchange(loopback, UM)
+    exchange.publish_day(utc_day(START))
+    batches = await collect(market(interval="1h"), UM)
+    assert times_of(batches) == list(range(START, END, HOUR_BARS))
+    assert [b.source for b in batches if b.kind == "bars"] == ["archive", "rest"]
+
+
+async def test_a_hole_between_files_is_asked_of_rest_alone(loopback, market):
+    exchange = Exchange(loopback, UM)
+    for day in (utc_day(START), utc_day(START) + 2):
+        exchange.publish_day(day)
+    batches = await collect(market(interval="1h"), UM)
+    assert times_of(batches) == list(range(START, END, HOUR_BARS))
+    spans = [(int(q["startTime"]), int(q["endTime"])) for q in loopback.queries[exchange.klines]]
+    assert spans == [(START + DAY_MS, START + 2 * DAY_MS - 1), (START + 3 * DAY_MS, END - 1)]
+
+
+async def test_rest_pages_of_499_follow_one_another_on_futures(loopback, market):
+    listed = parse_iso("2026-01-01")
+    Exchange(loopback, UM, listed=listed)
+    old = Instrument(market="um", symbol="币USDT", base="币", quote="USDT", listed_ms=listed)
+    batches = await collect(market(interval="1h"), old, start=listed)
+    assert times_of(batches) == list(range(listed, END, HOUR_BARS))
+    assert {query["limit"] for query in loopback.queries["fapi/v1/klines"]} == {"499"}
+    assert [b.rows.height for b in batches if b.kind == "bars"][:2] == [499, 499]
+
+
+async def test_an_as_of_run_reads_no_file_that_holds_a_later_row(um, market):
+    as_of = parse_iso("2026-03-31T12:00:00Z")
+    um.publish_day(utc_day(START))
+    batches = await collect(market(interval="1h"), UM, end=as_of)
+    assert times_of(batches)[-1] == as_of - HOUR_BARS
+    assert set(files_of(batches)) == {f"币USDT-1h-{day_iso(utc_day(START))}.zip"}
+
+
+async def test_spot_asks_once_where_history_begins_and_reads_microseconds(loopback, market):
+    exchange = Exchange(loopback, SPOT, listed=parse_iso("2026-03-31"))
+    exchange.publish_march()
+    batches = await collect(market(interval="1h"), SPOT, start=parse_iso("2025-01-01"))
+    assert times_of(batches) == list(range(exchange.listed, END, HOUR_BARS))
+    assert loopback.queries[exchange.klines][0]["limit"] == "1"
+    assert not exchange.asked("2026-02.zip.CHECKSUM")
+    assert not loopback.queries[exchange.funding_rate]
+    loopback.queries.clear()
+    await collect(market(interval="1h"), SPOT, known=files_of(batches))
+    assert all(query["limit"] == "1000" for query in loopback.queries[exchange.klines])
+
+
+async def test_a_symbol_without_any_bar_gives_nothing(loopback, market):
+    Exchange(loopback, SPOT, listed=NOW + DAY_MS)
+    assert await collect(market(interval="1h"), SPOT) == []
+
+
+async def test_a_coin_listed_after_the_end_gives_nothing(loopback, market):
+    assert await collect(market(interval="1h"), UM, start=0, end=UM.listed_ms) == []
+
+
+async def test_a_wrong_checksum_is_fetched_three_times_and_then_refused(um, market):
+    stem = um.publish_march()
+    um.server.answers[f"{stem}.zip.CHECKSUM"] = f"{'0' * 64}  币USDT-1h-2026-03.zip".encode()
+    with pytest.raises(ChecksumError, match=r"币USDT-1h-2026-03\.zip"):
+        await collect(market(interval="1h"), UM)
+    assert len(um.asked("2026-03.zip")) == 3
+
+
+async def test_a_zip_that_was_damaged_once_is_fetched_again(um, market):
+    stem = um.publish_march()
+    good = um.server.answers[f"{stem}.zip"]
+    um.server.answers[f"{stem}.zip"] = [good[:500], good]
+    assert times_of(await collect(market(interval="1h"), UM)) == list(range(um.listed, END, HOUR_BARS))
+
+
+async def test_a_file_replaced_between_checksum_and_zip_is_read_in_its_new_form(um, market):
+    stem = um.publish_march()
+    old = um.server.answers[f"{stem}.zip.CHECKSUM"]
+    um.publish_march(change=lambda text: text.replace(",10,", ",11,"))
+    um.server.answers[f"{stem}.zip.CHECKSUM"] = [old, um.server.answers[f"{stem}.zip.CHECKSUM"]]
+    batches = await collect(market(interval="1h"), UM)
+    assert batches[0].rows["volume"][0] == 11.0
+
+
+async def test_a_zip_without_a_checksum_is_never_read(um, market):
+    stem = um.publish_march()
+    del um.server.answers[f"{stem}.zip.CHECKSUM"]
+    batches = await collect(market(interval="1h"), UM)
+    assert not um.asked("1h-2026-03.zip")
+    assert times_of(batches) == list(range(START, END, HOUR_BARS))
+
+
+async def test_a_checksum_without_its_zip_is_not_yet(um, market):
+    stem = um.publish_march()
+    del um.server.answers[f"{stem}.zip"]
+    assert times_of(await collect(market(interval="1h"), UM)) == list(range(START, END, HOUR_BARS))
+
+
+async def test_a_stored_file_that_vanished_from_the_archive_stays_trusted(um, market):
+    client = market(interval="1h")
+    known = files_of(await collect(client, UM))
+    stem = um.publish_march(change=lambda text: text.replace(",10,", ",11,"))
+    del um.server.answers[f"{stem}.zip"]
+    batches = await collect(client, UM, known=known)
+    assert times_of(batches)[0] == parse_iso("2026-04-02")
+
+
+@pytest.mark.parametrize("body", [b"<html>404</html>", b"0" * 64, b"g" * 64 + b"  x.zip", b"0" * 64 + b"  other.zip"])
+async def test_a_checksum_file_of_anything_else_is_upstream(um, market, body):
+    stem = um.publish_march()
+    um.server.answers[f"{stem}.zip.CHECKSUM"] = body
+    with pytest.raises(UpstreamError, match="not a checksum"):
+        await collect(market(interval="1h"), UM)
+
+
+async def test_a_verified_file_that_is_no_table_of_ours_is_schema(um, market):
+    um.publish_march(change=lambda text: text.replace(",10,", ",ten,"))
+    with pytest.raises(SchemaError, match="币USDT-1h-2026-03"):
+        await collect(market(interval="1h"), UM)
+
+
+async def test_a_truncated_zip_is_never_parsed_whatever_its_length(um, market, reply):
+    stem = um.publish_day(utc_day(END) - 1)
+    good = um.server.answers[f"{stem}.zip"]
+    client = market(interval="1h")
+    start = parse_iso("2026-04-01")
+    for size in (0, 1, 30, len(good) // 2, len(good) - 22, len(good) - 1):
+        um.server.answers[f"{stem}.zip"] = good[:size]
+        with pytest.raises(ChecksumError):
+            await collect(client, UM, start=start)
+
+
+async def test_a_page_that_never_advances_is_schema(um, market, loopback):
+    loopback.answers[um.klines] = json.dumps([row(START - DAY_MS)] * 499).encode()
+    with pytest.raises(SchemaError, match="nothing newer"):
+        await collect(market(interval="1h"), UM)
+
+
+async def test_an_error_answer_names_the_symbols_trouble(loopback, market, reply):
+    exchange = Exchange(loopback, UM)
+    loopback.answers[exchange.klines] = reply(b'{"code":-1121,"msg":"Invalid symbol."}', 400)
+    with pytest.raises(DataError, match="Invalid symbol"):
+        await collect(market(interval="1h"), UM)

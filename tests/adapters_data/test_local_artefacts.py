@@ -1,0 +1,153 @@
+"""Artefacts: whole or absent, first writer wins, keys stay inside the folder."""
+
+import os
+import threading
+
+import obstore
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from obstore.exceptions import GenericError
+
+from huracan.adapters.artefacts import LocalArtefacts
+from huracan.adapters.disk import is_disk_full
+from huracan.errors import ConfigError, DiskFullError, PublishError
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LocalArtefacts(tmp_path / "new" / "artefacts")
+
+
+def stray(store):
+    return list((store._folder / ".staging").glob("*")) if (store._folder / ".staging").exists() else []
+
+
+def test_bytes_come_back_and_unknown_keys_are_none(store):
+    store.put("features/ab/cd.parquet", b"\0data")
+    assert store.get("features/ab/cd.parquet") == b"\0data"
+    assert store.get("features/ab/ce.parquet") is None
+    assert store.get("features/ab") is None
+    assert (store._folder / "features" / "ab" / "cd.parquet").read_bytes() == b"\0data"
+
+
+def test_a_key_that_exists_keeps_its_bytes(store):
+    store.put("k", b"first")
+    store.put("k", b"second")
+    assert store.get("k") == b"first"
+    assert stray(store) == []
+
+
+def test_keys_are_listed_below_a_prefix(store):
+    for key in ("a/1", "a/2", "ab/3", "b"):
+        store.put(key, b"")
+    assert store.list("a/") == ["a/1", "a/2"]
+    assert store.list("a") == ["a/1", "a/2", "ab/3"]
+    assert store.list("a/2") == ["a/2"]
+    assert store.list("") == ["a/1", "a/2", "ab/3", "b"]
+    assert store.list("c/d/") == []
+
+
+def test_deleted_keys_are_gone_and_can_be_written_again(store):
+    store.put("a/1", b"x")
+    store.delete(["a/1", "never/was"])
+    assert store.get("a/1") is None
+    store.put("a/1", b"y")
+    assert store.get("a/1") == b"y"
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/./b", "a/", "a#1", "x\0y", ".staging/x"]
+)
+def test_keys_that_leave_the_folder_are_refused(store, key):
+    for call in (store.get, lambda k: store.put(k, b""), lambda k: store.delete([k])):
+        with pytest.raises(ConfigError, match="key"):
+            call(key)
+
+
+SEGMENTS = st.text(st.characters(codec="utf-8", exclude_characters="/#\0"), min_size=1, max_size=20).filter(
+    lambda text: text not in {".", ".."}
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(SEGMENTS, min_size=1, max_size=3))
+def test_any_plain_key_round_trips_or_is_refused_cleanly(tmp_path_factory, segments):
+    store = LocalArtefacts(tmp_path_factory.mktemp("artefacts"))
+    key = "/".join(segments)
+    try:
+        store.put(key, b"x")
+    except ConfigError:
+        return
+    assert store.get(key) == b"x"
+    assert store.list("") == [key]
+
+
+def test_of_many_writers_one_wins_and_nothing_is_left_over(store):
+    def write(name):
+        store.put("shared/key", name * 100_000)
+
+    threads = [threading.Thread(target=write, args=(bytes([65 + n]),)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    data = store.get("shared/key")
+    assert len(set(data)) == 1
+    assert len(data) == 100_000
+    assert stray(store) == []
+
+
+def test_a_writer_killed_before_the_rename_leaves_no_artefact(store, monkeypatch):
+    class KilledError(BaseException):
+        pass
+
+    def die(*args, **kwargs):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(obstore, "rename", die)
+        with pytest.raises(KilledError):
+            store.put("a/1", b"x")
+    assert store.get("a/1") is None
+    assert store.list("") == []
+    store.put("a/1", b"y")
+    assert store.get("a/1") == b"y"
+
+
+def test_bytes_are_on_the_disk_before_the_name_is(store, monkeypatch):
+    order = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (order.append("sync"), real(handle)))
+    rename = obstore.rename
+    monkeypatch.setattr(obstore, "rename", lambda *a, **k: (order.append("rename"), rename(*a, **k)))
+    store.put("a", b"x")
+    assert order[:2] == ["sync", "rename"]
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"), [("No space left on device (os error 28)", DiskFullError), ("os error 5", PublishError)]
+)
+def test_a_full_disk_is_disk_full_and_other_failures_are_not(store, monkeypatch, words, kind):
+    def fail(*args, **kwargs):
+        raise GenericError(words)
+
+    monkeypatch.setattr(obstore, "put", fail)
+    with pytest.raises(PublishError, match="'a'") as caught:
+        store.put("a", b"x")
+    assert type(caught.value) is kind
+    assert stray(store) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(28, "x"), True),
+        (OSError(122, "x"), True),
+        (OSError(5, "x"), False),
+        (ValueError("Disk quota exceeded"), True),
+        (ValueError("os error 280"), False),
+    ],
+)
+def test_a_full_disk_is_known_by_number_or_words(error, full):
+    assert is_disk_full(error) is full

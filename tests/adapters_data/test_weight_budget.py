@@ -1,0 +1,87 @@
+"""The budget keeps every window under its limit, obeys pauses, and is silent while banned."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from huracan.adapters.binance.budget import LIMITS, WeightBudget
+from huracan.errors import BannedError
+
+
+async def test_a_window_never_holds_more_than_its_share(make_budget):
+    budget = make_budget(limits={"um": (100, 60.0)}, share=0.5)
+    sent = []
+    for _ in range(40):
+        await budget.spend("um", 7)
+        sent.append(budget.elapsed[0])
+    for when in sent:
+        assert 7 * sum(when - 60 < other <= when for other in sent) <= 50
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 40), st.floats(0, 30)), max_size=40))
+async def test_any_traffic_stays_below_the_limit(traffic):
+    now = [0.0]
+
+    async def sleep(seconds):
+        assert seconds > 0
+        now[0] += seconds
+
+    budget = WeightBudget({"spot": (50, 60.0)}, share=1.0, clock=lambda: now[0], sleep=sleep)
+    sent = []
+    for weight, pause in traffic:
+        now[0] += pause
+        await budget.spend("spot", weight)
+        sent.append((now[0], weight))
+    for when, _ in sent:
+        assert sum(weight for other, weight in sent if when - 60 < other <= when) <= 50
+
+
+async def test_a_request_heavier_than_the_limit_goes_alone(make_budget):
+    budget = make_budget(limits={"um": (10, 60.0)})
+    await budget.spend("um", 40)
+    await budget.spend("um", 1)
+    assert budget.elapsed[0] == 60.0
+
+
+async def test_hosts_without_a_limit_never_wait(make_budget):
+    budget = make_budget()
+    for _ in range(10_000):
+        await budget.spend("archive", 1)
+    budget.observe("archive", 10**9)
+    assert budget.elapsed[0] == 0.0
+
+
+async def test_the_count_of_the_exchange_is_believed_when_larger(make_budget):
+    budget = make_budget(limits={"um": (100, 60.0)}, share=1.0)
+    await budget.spend("um", 5)
+    budget.observe("um", 99)
+    budget.observe("um", 3)
+    await budget.spend("um", 2)
+    assert budget.elapsed[0] == 60.0
+
+
+async def test_a_pause_delays_its_pool_alone_and_a_shorter_one_does_not_end_it(make_budget):
+    budget = make_budget()
+    budget.pause("um", 20)
+    budget.pause("um", 5)
+    await budget.spend("spot", 1)
+    assert budget.elapsed[0] == 0.0
+    await budget.spend("um", 1)
+    assert budget.elapsed[0] == 20.0
+
+
+async def test_after_a_ban_every_pool_refuses_and_says_until_when(make_budget):
+    budget = make_budget()
+    error = budget.ban(120)
+    for pool in (*LIMITS, "archive"):
+        with pytest.raises(BannedError, match="418") as caught:
+            await budget.spend(pool, 1)
+        assert caught.value.until_ms == error.until_ms
+    assert budget.ban(1).until_ms == error.until_ms
+
+
+async def test_a_ban_that_is_over_is_over(make_budget):
+    budget = make_budget()
+    budget.ban(0)
+    await budget.spend("spot", 1)
