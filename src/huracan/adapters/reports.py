@@ -1,6 +1,7 @@
 """Reports on disk: written whole or not at all, and a summary never over another."""
 
 import errno
+import io
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from huracan.adapters.disk import is_disk_full
 from huracan.domain.ids import path_segment
 from huracan.errors import DiskFullError
 from huracan.reports import (
@@ -31,7 +33,6 @@ Report = MetricsReport | CostReport | DataIntegrityReport
 R = TypeVar("R", MetricsReport, CostReport, DataIntegrityReport)
 
 READABLE = 0o644  # reports are for people; nothing in them is secret
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
 class ReportsGenerator:
@@ -141,20 +142,9 @@ def write_night_page(folder: Path, night: NightReport) -> Path:
 
 def write_events(folder: Path, frame: pl.DataFrame) -> Path:
     """Write ``decision_events.parquet``, ascending in time."""
-    target = folder / "decision_events.parquet"
-    with _errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".parquet", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            frame.sort("time", maintain_order=True).write_parquet(temporary)
-            temporary.chmod(READABLE)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync(target.parent)
-    return target
+    buffer = io.BytesIO()
+    frame.sort("time", maintain_order=True).write_parquet(buffer)
+    return write_atomically(folder / "decision_events.parquet", buffer.getvalue())
 
 
 def write_atomically(target: Path, data: bytes) -> Path:
@@ -188,7 +178,7 @@ def _errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_disk_full(error) or error.errno == errno.EIO:
             raise DiskFullError(
                 f"{target} could not be written: {error.strerror}; free some space, then run again"
             ) from error

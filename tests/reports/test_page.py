@@ -1,0 +1,245 @@
+"""The page of a night: what it says, that it escapes, that it needs nothing from outside."""
+
+import dataclasses
+import html.parser
+import json
+import re
+
+import plotly.graph_objects as go
+import pytest
+from sample_night import HOSTILE, lineage, sample_night
+
+from huracan.reports import Curve, NightReport, curve_from_daily, night_page, verdict_sentence
+from huracan.reports.charts import COLOURED, cost_figure, equity_figure, skip_figure
+from huracan.reports.tables import (
+    DASH,
+    SHOWN_ROWS,
+    champion_table,
+    cost_table,
+    integrity_table,
+    lineage_table,
+    number_cell,
+    skip_counts,
+    skip_table,
+)
+
+EMPTY = NightReport(run_id="r", data_cutoff="2026-05-01T00:00:00Z")
+
+
+def night(*lineages: dict, **fields) -> NightReport:
+    return dataclasses.replace(EMPTY, lineages=lineages, **fields)
+
+
+class Page(html.parser.HTMLParser):
+    """Tags, attributes and visible text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+        self.inside: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "input", "br", "link"}:
+            self.inside.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.inside.pop() == tag
+
+    def handle_data(self, data):
+        if self.inside and self.inside[-1] not in {"script", "style"}:
+            self.texts.append(data.strip())
+
+
+@pytest.mark.parametrize(
+    ("lineages", "sentence"),
+    [
+        ((), "Nothing is proven, and no lineage is running yet."),
+        ((lineage("um-A", "1h", "linear", 0.001, 120.0, status="expired"),), "no lineage is running yet"),
+        (
+            (lineage("um-A", "1h", "linear", 14.2, 120.0), lineage("um-A", "4h", "linear", 60.0, 120.0, nights_until_decidable=500.0)),
+            "the nearest is linear in um-A at 1h: e 14.2 of 120, 84 nights missing.",
+        ),
+        ((lineage("um-A", "1h", "linear", 0.5, 120.0, nights_until_decidable=None),), "e 0.5 of 120, not in sight at tonight's"),
+        ((lineage("um-A", "1h", "linear", 119.0, 120.0, nights_until_decidable=0.3),), "e 119 of 120, 1 night missing"),
+        ((lineage("um-A", "1h", "linear", 2.0, float("inf"), nights_until_decidable=3.0),), "e 2 of ?, 3 nights missing"),
+    ],
+)  # fmt: skip
+def test_the_verdict_says_how_far_away_proof_is(lineages, sentence):
+    assert sentence in verdict_sentence(night(*lineages))
+
+
+def test_the_verdict_counts_what_is_promoted():
+    one = lineage("um-A", "1h", "linear", 163.0, 120.0, status="promoted")
+    assert verdict_sentence(night(one, champions=({},))) == "1 pool is promoted (um-A at 1h), with 1 champion."
+    many = [lineage("um-A", f"{n}h", "linear", 163.0, 120.0, status="promoted") for n in range(1, 7)]
+    assert verdict_sentence(night(*many)).startswith(
+        "6 pools are promoted (um-A at 1h, um-A at 2h, um-A at 3h, um-A at 4h, ...), with 0"
+    )
+
+
+def test_without_a_forecast_the_larger_share_of_evidence_is_nearest():
+    near = lineage("um-A", "1h", "boosted", 30.0, 480.0, nights_until_decidable=None)
+    far = lineage("um-A", "4h", "linear", 2.0, 120.0, nights_until_decidable=None)
+    assert "boosted" in verdict_sentence(night(far, near))
+
+
+@pytest.mark.parametrize("made", [sample_night(), sample_night(proven=False), EMPTY])
+def test_the_page_is_well_formed_and_asks_nothing_of_the_network(made):
+    text = night_page(made)
+    page = Page(text)
+    assert page.inside == []
+    sources = [attributes.get("src") or attributes.get("href") for _, attributes in page.tags]
+    assert [source for source in sources if source] == ["plotly.min.js"]
+    assert not re.search(r"https?://|//cdn|url\(|@import|fetch\(|XMLHttpRequest|eval\(", text)
+    assert verdict_sentence(made) in " ".join(page.texts)
+
+
+def test_hostile_names_stay_text_everywhere():
+    text = night_page(sample_night())
+    page = Page(text)
+    assert sum(tag == "script" for tag, _ in page.tags) == 3
+    assert HOSTILE in page.texts
+    assert "<script>alert" not in text
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    embedded = re.search(r"const figures = (.*);</script>", text)[1]
+    assert "<" not in embedded
+    assert "</script" not in embedded
+    names = json.dumps(json.loads(embedded), ensure_ascii=False)
+    assert "&lt;script&gt;" in names
+    assert HOSTILE not in names
+
+
+def test_every_section_says_so_when_there_is_nothing():
+    texts = " ".join(Page(night_page(EMPTY)).texts)
+    for sentence in ("No lineage has been admitted yet", "No pool has daily results", "No champion tonight", "No candidate tonight", "Nothing was skipped", "No round trip was simulated", "No data were read"):  # fmt: skip
+        assert sentence in texts
+    assert "Errors" not in [t for t in Page(night_page(EMPTY)).texts if t == "Errors"][1:]
+
+
+def test_a_dry_run_says_that_nothing_was_written():
+    assert "dry run, nothing was written" in night_page(dataclasses.replace(EMPTY, dry_run=True))
+    assert "dry run" not in night_page(EMPTY)
+
+
+def test_the_same_night_gives_the_same_page():
+    assert night_page(sample_night()) == night_page(sample_night())
+
+
+def test_plotly_accepts_every_figure():
+    made = sample_night()
+    for figure in (equity_figure(made), skip_figure(made), cost_figure(made)):
+        go.Figure(figure)
+    assert equity_figure(EMPTY) is skip_figure(EMPTY) is cost_figure(EMPTY) is None
+
+
+def test_equity_sums_days_skips_void_ones_and_stands_beside_zero():
+    curve = Curve(pool="p", horizon="1h", recipe="r", days=("2026-01-01", "2026-01-02", "2026-01-03"), net_bps=(5.0, None, -7.5), live_from="2026-01-03")  # fmt: skip
+    figure = equity_figure(dataclasses.replace(EMPTY, curves=(curve,)))
+    assert figure["data"][0]["y"] == [5.0, 5.0, -2.5]
+    zero, live = figure["layout"]["shapes"]
+    assert (zero["y0"], zero["y1"], live["x0"]) == (0.0, 0.0, "2026-01-03")
+
+
+def test_panels_follow_the_order_of_horizons_and_a_name_is_in_the_legend_once():
+    figure = equity_figure(sample_night())
+    titles = [note["text"] for note in figure["layout"]["annotations"] if note["text"].startswith("<b>")]
+    assert titles == ["<b>1h</b>", "<b>4h</b>", "<b>1d</b>"]
+    shown = [trace["name"] for trace in figure["data"] if trace["showlegend"]]
+    assert shown == ["um-A linear", "um-A boosted"]
+
+
+def test_more_recipes_than_colours_stay_grey():
+    curves = tuple(
+        Curve(pool="p", horizon="1h", recipe=f"r{n}", days=("2026-01-01",), net_bps=(1.0,)) for n in range(9)
+    )
+    paints = [trace["meta"] for trace in equity_figure(dataclasses.replace(EMPTY, curves=curves))["data"]]
+    assert paints == [f"series {n}" for n in range(COLOURED)] + ["other"] * 3
+    assert "shapes" in equity_figure(dataclasses.replace(EMPTY, curves=curves[:1]))["layout"]
+
+
+def test_a_curve_from_daily_results_voids_days_that_do_not_count():
+    curve = curve_from_daily("p", "1h", "r", [20454, 20455, 20456], [1.0, 2.0, float("nan")], [True, False, True], None)
+    assert curve == Curve(pool="p", horizon="1h", recipe="r", days=("2026-01-01", "2026-01-02", "2026-01-03"), net_bps=(1.0, None, None))  # fmt: skip
+    with pytest.raises(ValueError, match="3 days and 1 results"):
+        dataclasses.replace(curve, net_bps=(1.0,))
+
+
+def test_lineages_are_ordered_by_progress_with_ended_ones_last():
+    table = lineage_table(sample_night())
+    assert [row[2].text for row in table.rows][-1] == HOSTILE
+    shares = [row[6].sort for row in table.rows][:-1]
+    assert shares == sorted(shares, reverse=True)
+    assert table.rows[0][3].text == "reigns"
+
+
+def test_a_lineage_row_that_lacks_numbers_is_drawn_with_dashes():
+    (row,) = lineage_table(night({"pool": "p", "horizon": "1h", "recipe": "r"})).rows
+    assert [cell.text for cell in row] == ["p", "1h", "r", *[DASH] * 10]
+    (row,) = lineage_table(
+        night({"e": -1.0, "needed": 120.0, "confidence_nothing_bps": (None, 1.0), "suspended": True})
+    ).rows
+    assert row[3].text == "suspended"
+    assert row[6].text == DASH
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "options", "text", "style"),
+    [
+        (None, 1, {}, DASH, ""),
+        (float("nan"), 1, {}, DASH, ""),
+        (True, 1, {}, DASH, ""),
+        ("12", 1, {}, DASH, ""),
+        (1234.5, 0, {}, "1,234", ""),
+        (-0.04, 1, {}, "0.0", ""),
+        (-0.06, 1, {}, "-0.1", "negative"),
+        (0.0123, 3, {}, "0.0123", ""),
+        (163.4, 3, {}, "163", ""),
+        (12345.6, 3, {}, "12,346", ""),
+        (0.537, 0, {"percent": True}, "54%", ""),
+        (83.01, 0, {"up": True}, "84", ""),
+    ],
+)
+def test_numbers_are_shown_with_their_digits(value, digits, options, text, style):
+    cell = number_cell(value, digits, **options)
+    assert (cell.text, cell.style) == (text, style)
+
+
+def test_candidates_say_how_many_nights_are_missing_and_champions_do_not():
+    made = sample_night()
+    assert "Nights missing" in [title for title, _ in champion_table(made.candidates, "candidates").headers]
+    assert "Nights missing" not in [title for title, _ in champion_table(made.champions, "champions").headers]
+    (row,) = champion_table([{"coin": "BTC"}], "champions").rows
+    assert row[0].text == "BTC"
+    assert row[-1].text == DASH
+
+
+def test_skips_keep_what_was_measured_and_wanted_whatever_its_kind():
+    rows = ({"coin": "A", "code": "X", "measured": "SETTLING", "wanted": "TRADING"}, {"coin": "B", "code": "X", "measured": 80.0, "wanted": None})  # fmt: skip
+    first, second = skip_table(dataclasses.replace(EMPTY, skips=rows)).rows
+    assert [cell.text for cell in first[-2:]] == ["SETTLING", "TRADING"]
+    assert [cell.text for cell in second[-2:]] == ["80", DASH]
+    assert skip_counts(sample_night())[0] == ("NOT_PROVEN", 32)
+
+
+def test_long_tables_are_cut_and_say_so():
+    rows = tuple({"coin": f"C{n}", "code": "X"} for n in range(SHOWN_ROWS + 7))
+    made = dataclasses.replace(EMPTY, skips=rows)
+    assert skip_table(made).left_out == 7
+    assert f"{SHOWN_ROWS} of {SHOWN_ROWS + 7} rows" in night_page(made)
+    assert "7 more rows stand in the summary" in night_page(made)
+
+
+def test_given_costs_win_over_those_of_champions():
+    given = ({"coin": "X", "horizon": "1h", "recipe": "r", "gross": 3.0},)
+    assert len(cost_table(sample_night()).rows) == 48
+    assert [row[0].text for row in cost_table(dataclasses.replace(sample_night(), costs=given)).rows] == ["X"]
+    assert cost_figure(dataclasses.replace(EMPTY, costs=({"coin": "X", "gross": None},))) is None
+
+
+def test_the_worst_data_stand_first():
+    qualities = [row[-1].text for row in integrity_table(sample_night()).rows]
+    assert qualities[0] == "98.50%"
+    assert qualities[-1] == "100.00%"
