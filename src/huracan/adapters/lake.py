@@ -17,6 +17,7 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProp
 from deltalake.exceptions import DeltaError
 
 from huracan.adapters.disk import is_disk_full
+from huracan.adapters.packing import PACKED_SCHEMA, pack_bars, unpack_bars
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, check_schema, empty
 from huracan.domain.ids import Instrument, from_path_segment
 from huracan.errors import ConfigError, DiskFullError, SchemaError
@@ -24,7 +25,6 @@ from huracan.ports import FetchedFile, FetchedRows
 
 _FILES_KEY: Final = "huracan_files"
 _ESCAPE: Final = "@"  # delta-rs decodes percent signs in paths, so a folder's name must not hold one
-_VOLUMES: Final = frozenset({"volume", "quote_volume", "taker_base", "taker_quote"})
 _PROVENANCE: Final = {"vendor": pl.String, "source": pl.String, "restated": pl.Boolean}
 
 
@@ -156,10 +156,10 @@ class DeltaLake:
             return empty(kind.schema)
         inside = pl.col(kind.time).is_between(start_ms, end_ms, closed="left")
         try:
-            frame = _scan(table, self._uri(kind, instrument)).filter(inside).select(list(kind.schema)).collect()
+            frame = _scan(table, self._uri(kind, instrument)).filter(inside).drop(list(_PROVENANCE)).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _unreadable(self._uri(kind, instrument), error) from error
-        return frame if frame[kind.time].is_sorted() else frame.sort(kind.time)
+        return _plain_form(kind, frame if frame[kind.time].is_sorted() else frame.sort(kind.time))
 
     def _append_kind(self, kind: _Kind, instrument: Instrument, batches: Sequence[FetchedRows], vendor: str) -> int:
         incoming = _combine(kind, batches, vendor)
@@ -185,15 +185,21 @@ class DeltaLake:
     ) -> None:
         uri = self._uri(kind, instrument)
         writer, properties = _writer(kind), _commit_properties(files)
+        packed = _stored_form(kind, rows)
         try:
             if replace:
                 low, high = int(rows[kind.time][0]), int(rows[kind.time][-1])
                 span = f"{kind.time} >= {low} AND {kind.time} <= {high}"
                 write_deltalake(
-                    uri, rows, mode="overwrite", predicate=span, writer_properties=writer, commit_properties=properties
+                    uri,
+                    packed,
+                    mode="overwrite",
+                    predicate=span,
+                    writer_properties=writer,
+                    commit_properties=properties,
                 )
             else:
-                write_deltalake(uri, rows, mode="append", writer_properties=writer, commit_properties=properties)
+                write_deltalake(uri, packed, mode="append", writer_properties=writer, commit_properties=properties)
         except (DeltaError, OSError) as error:
             if is_disk_full(error):
                 message = (
@@ -226,7 +232,7 @@ def _against_stored(
     """Rows that are new or changed, and, if any changed, everything that must stand in their time range."""
     time, values = kind.time, [name for name in kind.schema if name != kind.time]
     low, high = incoming[time][0], incoming[time][-1]
-    stored = table.filter(pl.col(time).is_between(low, high)).collect()
+    stored = _plain_form(kind, table.filter(pl.col(time).is_between(low, high)).collect())
     if stored.is_empty():
         return incoming, None
     pairs = incoming.join(stored, on=time, how="left", suffix="_old")
@@ -251,16 +257,25 @@ def _against_stored(
 def _scan(table: DeltaTable, uri: str) -> pl.LazyFrame:
     names = [name.rpartition("/")[2] for name in table.file_uris()]
     if not names:
-        known = {**BAR_SCHEMA, **FUNDING_SCHEMA, **_PROVENANCE}
+        known = {**PACKED_SCHEMA, **FUNDING_SCHEMA, **_PROVENANCE}
         return pl.LazyFrame(schema={field.name: known[field.name] for field in table.schema().fields})
     # The addresses come back percent-encoded; unpartitioned files lie in the table's own folder.
     return pl.scan_parquet([f"{uri}/{name}" for name in names], glob=False, hive_partitioning=False)
 
 
+def _stored_form(kind: _Kind, rows: pl.DataFrame) -> pl.DataFrame:
+    return pack_bars(rows) if kind is _BARS else rows
+
+
+def _plain_form(kind: _Kind, rows: pl.DataFrame) -> pl.DataFrame:
+    return unpack_bars(rows) if kind is _BARS else rows
+
+
 def _writer(kind: _Kind) -> WriterProperties:
-    columns = {kind.time: ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")}
-    plain = ColumnProperties(dictionary_enabled=False, encoding="PLAIN")  # volumes rarely repeat: 15% smaller so
-    columns |= {name: plain for name in kind.schema if name in _VOLUMES}
+    rising = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
+    split = ColumnProperties(dictionary_enabled=False, encoding="BYTE_STREAM_SPLIT")
+    columns = {name: split for name in kind.schema} | {kind.time: rising, "open": rising}
+    columns = {name: columns[name] for name in columns if name in kind.schema}
     return WriterProperties(compression="ZSTD", compression_level=3, column_properties=columns)
 
 

@@ -108,7 +108,7 @@ class HamiltonInterface:
         now = self._now_ms()
         if blocked is None and now > view.closed_after_ms:
             blocked = "STALE: the signed set has expired; no new entries until the next publication"
-        return champion.predict(features, blocked=blocked, stale=now > view.stale_after_ms)
+        return champion.predict(features, blocked, now > view.stale_after_ms)
 
     def get_members(self) -> list[SetMember]:
         """Every champion and candidate of the current set: coin, horizon, version, status, instrument."""

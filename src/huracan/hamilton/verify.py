@@ -3,7 +3,8 @@
 import math
 import os
 import stat
-from array import array
+import struct
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -37,6 +38,14 @@ VALID_MS: Final = 48 * 3_600_000
 _DIRECTIONS = {1: "long", 0: "hold", -1: "short"}
 
 
+class _Row(threading.local):
+    """One row of features as the kernel takes it, one buffer a thread."""
+
+    def __init__(self, p: int) -> None:
+        self.values = np.zeros((1, p))
+        self.bytes = self.values.data.cast("B")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Champion:
     """One verified bundle, ready to predict."""
@@ -50,19 +59,20 @@ class Champion:
     metadata: ModelMetadata
     compiled: CompiledModel = field(repr=False)
     pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = field(repr=False)
+    packer: struct.Struct = field(repr=False)
+    row: _Row = field(repr=False)
 
-    def predict(self, features: Mapping[str, Any], *, blocked: str | None, stale: bool) -> PredictionResult:
+    def predict(self, features: Mapping[str, Any], blocked: str | None, stale: bool) -> PredictionResult:
         """The decision for one row of features; with `blocked`, hold. Raises FeatureError naming what is wrong."""
-        compiled = self.compiled
+        compiled, row = self.compiled, self.row
         try:
             if len(features) != len(compiled.feature_names):
                 raise self._problem(features)
-            row = np.frombuffer(array("d", self.pick(features)))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            self.packer.pack_into(row.bytes, 0, *self.pick(features))
+        except (KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
             raise self._problem(features) from error
-        row.shape = (1, row.size)
         code, silent, score, edge, confidence, side, fraction, edges = decide_row(
-            row, compiled.regime_column, *compiled.context
+            row.values, compiled.regime_column, *compiled.context
         )
         if code < 0:
             raise self._problem(features)
@@ -71,23 +81,25 @@ class Champion:
         votes = dict(zip(compiled.engines, edges.tolist(), strict=True))
         if silent:
             votes = {engine: value for engine, value in votes.items() if not math.isnan(value)}
-        return PredictionResult(
-            self.coin,
-            self.horizon,
-            _DIRECTIONS[side],
-            confidence,
-            edge,
-            self.metadata,
-            score,
-            abs(edge) - compiled.cost_bps,
-            REGIME_NAMES[code] if compiled.regime_column >= 0 else "",
-            votes,
-            fraction,
-            self.version,
-            self.manifest.data_cutoff_ms + VALID_MS,
-            stale,
-            blocked,
+        result = object.__new__(PredictionResult)
+        result.__dict__.update(
+            coin=self.coin,
+            horizon=self.horizon,
+            direction=_DIRECTIONS[side],
+            confidence=confidence,
+            edge_bps=edge,
+            metadata=self.metadata,
+            score=score,
+            net_edge_bps=abs(edge) - compiled.cost_bps,
+            regime=REGIME_NAMES[code] if compiled.regime_column >= 0 else "",
+            votes=votes,
+            position_fraction=fraction,
+            version=self.version,
+            valid_until=self.manifest.data_cutoff_ms + VALID_MS,
+            stale=stale,
+            blocked_reason=blocked,
         )
+        return result
 
     def _problem(self, features: Mapping[str, Any]) -> FeatureError:
         names = self.compiled.feature_names
@@ -108,8 +120,8 @@ class Champion:
 
 def _is_number(value: Any) -> bool:
     try:
-        return bool(np.isfinite(array("d", (value,))[0]))
-    except (TypeError, ValueError, OverflowError):
+        return math.isfinite(struct.unpack("=d", struct.pack("=d", value))[0])
+    except (TypeError, ValueError, OverflowError, struct.error):
         return False
 
 
@@ -172,6 +184,8 @@ def read_champion(source: "BundleSource", tree: TrustedTree, coin: str, horizon:
         metadata=_metadata(manifest),
         compiled=compiled,
         pick=itemgetter(*names) if len(names) > 1 else lambda features: (features[names[0]],),
+        packer=struct.Struct(f"={len(names)}d"),
+        row=_Row(len(names)),
     )
 
 

@@ -26,13 +26,13 @@ def grouped_grams(z: F64, weight: F64, group: I64, n_groups: int) -> F64:
            [3.5, 8.5]])
     """
     grams = np.zeros((n_groups, z.shape[1], z.shape[1]))
-    order = np.argsort(group, kind="stable")
+    inside = np.flatnonzero((group >= 0) & (group < n_groups))
+    order = inside[np.argsort(group[inside], kind="stable")]
     ordered = group[order]
     rows = z[order]
     weighted = rows * weight[order][:, None]
-    first, last = np.searchsorted(ordered, (0, n_groups))
-    starts = first + np.flatnonzero(np.diff(ordered[first:last], prepend=-1))
-    for start, end in zip(starts, np.append(starts[1:], last), strict=True):
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    for start, end in zip(starts, np.append(starts[1:], ordered.size), strict=True):
         np.matmul(weighted[start:end].T, rows[start:end], out=grams[ordered[start]])
     return grams
 

@@ -5,8 +5,10 @@ exactly its own job. Jobs, results and errors travel as JSON, functions as ``mod
 """
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator
@@ -107,7 +109,7 @@ class AsyncioPool:
 
     Module-level functions run in workers; others run in this process (`InProcess`), where time-outs cannot end a thread.
     In a worker a job must be JSON-able, or of a module-level class with `to_json` and `from_json`. Cancelling `run` ends
-    the worker that was at it. A worker is replaced after `recycle_after` jobs. One pool belongs to one event loop.
+    the worker that was at it. A worker is replaced after `recycle_after` jobs.
     """
 
     slots: int = 4
@@ -116,32 +118,51 @@ class AsyncioPool:
     _busy: set[_Worker] = field(default_factory=set)
     _free: asyncio.Semaphore | None = None
     _loop: asyncio.AbstractEventLoop | None = None
+    _started: bool = False
 
     async def start(self) -> None:
-        """Bring the first worker up, as a check; the others follow when they are needed. Raises BackendError."""
-        if self._free is None:
-            self._free = asyncio.Semaphore(self.slots)
-            self._loop = asyncio.get_running_loop()
-            self._idle.append(await self._spawn())
+        """Get ready; workers come up when a job needs them, so functions of this process never pay for any."""
+        self._started = True
 
     async def run(self, function: JobFunction, job: Any) -> Any:
-        """The job's result; raises its error (`HuracanError` by its code, else JobFailedError), or WorkerLostError."""
+        """The job's result; raises its error (ours as they are, others as JobFailedError), or WorkerLostError.
+
+        BackendError: no worker process can be started at all.
+        """
         address = address_of(function)
         if address is None:
             return await InProcess(slots=self.slots).run(function, job)
-        if self._free is None or self._loop is not asyncio.get_running_loop():
-            raise BackendError("the worker pool is not started in this event loop; await start() first")
+        if not self._started:
+            raise BackendError("the worker pool is not started; await start() first")
         data = _encode(address, job)
-        async with self._free:
+        async with self._slot():
             return _decode(await self._in_worker(data, job))
 
     async def stop(self) -> None:
         """Shut workers down; jobs still running are lost."""
+        self._started = False
+        if self._loop is not asyncio.get_running_loop():
+            self._abandon()
         workers, busy = [*self._idle, *self._busy], set(self._busy)
         self._idle.clear()
         self._busy.clear()
-        self._free = self._loop = None
         await asyncio.gather(*(worker.end(kill=worker in busy) for worker in workers))
+
+    def _slot(self) -> asyncio.Semaphore:
+        """The limit on workers; pipes belong to one event loop, so a new loop starts with new workers."""
+        loop = asyncio.get_running_loop()
+        if self._free is None or self._loop is not loop:
+            self._abandon()
+            self._loop, self._free = loop, asyncio.Semaphore(self.slots)
+        return self._free
+
+    def _abandon(self) -> None:
+        """Kill workers whose event loop is gone: nothing can be awaited there any more."""
+        for worker in (*self._idle, *self._busy):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+        self._idle.clear()
+        self._busy.clear()
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -179,7 +200,7 @@ class AsyncioPool:
 
     async def _give_back(self, worker: _Worker) -> None:
         worker.jobs += 1
-        if worker.jobs >= self.recycle_after or self._free is None:
+        if worker.jobs >= self.recycle_after or not self._started:
             await worker.end(kill=False)
         else:
             self._idle.append(worker)
