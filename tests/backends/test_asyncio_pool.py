@@ -160,12 +160,9 @@ async def test_stopping_ends_busy_workers_too(pipe):
 async def test_a_worker_is_replaced_after_its_share_of_jobs():
     pool = AsyncioPool(slots=1, recycle_after=2)
     await pool.start()
-    pids = []
-    for _ in range(4):
-        pids += pool.pids
-        await pool.run(work.name_the_coin, job())
+    pids = [(await pool.run(work.describe, job()))["pid"] for _ in range(4)]
     await pool.stop()
-    assert len(set(pids)) == 2
+    assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
 async def test_no_more_workers_than_slots_ever_run(pool):
@@ -182,8 +179,11 @@ async def test_starting_twice_is_once_and_stopping_an_unstarted_pool_is_nothing(
     pool = AsyncioPool(slots=1)
     await pool.stop()
     await pool.start()
+    assert pool.pids == ()
+    await pool.run(work.name_the_coin, job())
     pids = pool.pids
     await pool.start()
+    await pool.run(work.name_the_coin, job())
     assert pool.pids == pids
     await pool.stop()
 
@@ -191,8 +191,24 @@ async def test_starting_twice_is_once_and_stopping_an_unstarted_pool_is_nothing(
 @pytest.mark.parametrize("executable", ["/nowhere/python", "/bin/false"])
 async def test_an_interpreter_that_does_not_start_is_a_backend_error(monkeypatch, executable):
     monkeypatch.setattr(asyncio_pool.sys, "executable", executable)
+    pool = AsyncioPool()
+    await pool.start()
     with pytest.raises(BackendError, match=r"no worker process could be started|before its first job"):
-        await AsyncioPool().start()
+        await pool.run(work.name_the_coin, job())
+    await pool.stop()
+
+
+def test_functions_of_this_process_run_in_any_event_loop_and_cost_no_worker():
+    pool = AsyncioPool()
+
+    async def here(item):
+        return item.coin
+
+    asyncio.run(pool.start())
+    assert asyncio.run(pool.run(here, job("A"))) == "A"
+    assert asyncio.run(pool.run(here, job("B"))) == "B"
+    assert pool.pids == ()
+    asyncio.run(pool.stop())
 
 
 def test_only_what_a_worker_can_import_has_an_address():
