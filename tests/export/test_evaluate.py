@@ -85,7 +85,7 @@ def test_compiled_and_plain_python_agree_bit_for_bit(factory):
         np.testing.assert_array_equal(a, b)
     row = x[:1].copy()
     one, plain = (f(row, compiled.regime_column, *compiled.context) for f in (decide_row, decide_row.py_func))
-    assert one[:6] == plain[:6]
+    assert one[:7] == plain[:7]
 
 
 def test_one_row_at_a_time_gives_the_same_bits_as_a_batch(factory):
@@ -93,10 +93,11 @@ def test_one_row_at_a_time_gives_the_same_bits_as_a_batch(factory):
     compiled, x = compile_model(model), factory.rows(50)
     batch = evaluate(model, x, regime_codes(model, x))
     for row in range(50):
-        code, score, edge, confidence, side, fraction, edges = decide_row(
+        code, silent, score, edge, confidence, side, fraction, edges = decide_row(
             x[row : row + 1].copy(), compiled.regime_column, *compiled.context
         )
         assert code == x[row, -1]
+        assert silent == np.isnan(edges).sum()
         assert (score, edge, confidence, side, fraction) == (
             batch.score[row],
             batch.edge_bps[row],

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from huracan.domain.bundle import DoNotTrade
 from huracan.domain.frames import REGIMES
 from huracan.errors import FeatureError, ModelLoadError
+from huracan.hamilton import PredictionResult
 from huracan.hamilton.verify import REGIME_NAMES
 from huracan.stats.evaluate import evaluate, regime_codes
 
@@ -56,6 +58,9 @@ def test_the_result_carries_what_was_measured_and_until_when_it_holds(world, fac
     assert (meta.net_edge_bps, meta.sharpe_ratio, meta.win_rate, meta.capacity_estimate) == (5.0, 1.2, 0.55, 1e6)
     assert (meta.confidence, meta.e_value, meta.status, meta.regime) == (0.7, 130.0, "champion", "all")
     assert dataclasses.asdict(result)["metadata"]["version"] == 1
+    assert set(vars(result)) == {part.name for part in dataclasses.fields(PredictionResult)}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.direction = "long"
 
 
 def test_numbers_that_were_not_measured_are_none_and_not_zero(world, factory):
@@ -88,6 +93,14 @@ def test_a_model_of_one_feature_predicts(world, factory):
     assert result.regime == ""
     with pytest.raises(FeatureError, match="not finite"):
         world.hamilton().predict("BTC", "1h", {"only": math.nan})
+
+
+def test_threads_do_not_share_a_row(served, factory):
+    rows = [factory.features(seed) for seed in range(8)]
+    alone = [served.predict("BTC", "1h", row) for row in rows]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda _: [served.predict("BTC", "1h", row) for row in rows], range(40)))
+    assert all(batch == alone for batch in together)
 
 
 def test_the_order_of_features_does_not_matter(world, factory):
