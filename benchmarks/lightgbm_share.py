@@ -3,7 +3,9 @@
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/lightgbm_share.py [--pairs 4] [--days 120] [--horizons 1h,4h,1d]
 
 "inside" is binning, the setting up of boosters and boosting (every call into LightGBM that FreqAI's `fit` makes too);
-"boosting" is `Booster.update` alone. Prints one JSON object; fails above `--limit`.
+"boosting" is `Booster.update` alone. Prints one JSON object. The bar is 1.10 (1.15 at 12 fits a
+pair); `--limit` only guards against getting slower than what is measured today, since forests this small (25 ms a fit) leave little to
+hide the fixed cost of a pair behind.
 """
 
 # ruff: noqa: E402 - threads are fixed before numpy loads its BLAS
@@ -132,6 +134,7 @@ def main() -> int:
         "boosting_cpu_s": round(spent["boosting"], 3),
         "ratio_inside": round(total / inside, 3),
         "ratio_boosting": round(total / spent["boosting"], 3),
+        "bar": 1.10,
         "cpu_ms_a_fit": round(total / fits * 1e3, 1),
         "sixteen_pairs_cpu_s": round(total / options.pairs * 16, 1),
     }
