@@ -2,7 +2,7 @@
 
 A commit writes rows and the list of archive files they came from in one atomic step, so a killed night leaves either
 both or neither (stray Parquet files are invisible and go with `vacuum`). Nothing is ever appended twice: rows
-already stored with the same values are dropped before the commit.
+already stored with the same values are dropped before the commit. Bars are stored packed (see `packing`).
 """
 
 import json
@@ -274,7 +274,7 @@ def _plain_form(kind: _Kind, rows: pl.DataFrame) -> pl.DataFrame:
 def _writer(kind: _Kind) -> WriterProperties:
     rising = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
     split = ColumnProperties(dictionary_enabled=False, encoding="BYTE_STREAM_SPLIT")
-    columns = {name: split for name in kind.schema} | {kind.time: rising, "open": rising}
+    columns = dict.fromkeys(kind.schema, split) | {kind.time: rising, "open": rising}
     columns = {name: columns[name] for name in columns if name in kind.schema}
     return WriterProperties(compression="ZSTD", compression_level=3, column_properties=columns)
 

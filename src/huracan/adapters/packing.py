@@ -27,7 +27,7 @@ _BITS: Final = -1  # the integers are the floats' own bits
 _MOST_DECIMALS: Final = 10
 _EXACT: Final = 2.0**53
 _SAMPLE: Final = 64
-_POWERS: Final[F64] = 10.0 ** np.arange(_MOST_DECIMALS + 1)
+_POWERS: Final = np.array([10.0**decimals for decimals in range(_MOST_DECIMALS + 1)])
 
 
 def pack_bars(frame: pl.DataFrame) -> pl.DataFrame:
@@ -35,14 +35,12 @@ def pack_bars(frame: pl.DataFrame) -> pl.DataFrame:
     columns: list[pl.Series] = [frame["open_time"]]
     scales: list[pl.Series] = []
     for scale_name, names in _SCALES.items():
-        values = {name: frame[name].fill_null(0.0).to_numpy() for name in names}
-        gaps_in_prices = len(names) > 1 and any(frame[name].null_count() for name in names)
-        scale = _BITS if gaps_in_prices else max((_decimals(array) for array in values.values()), key=_order)
-        scale = scale if all(_fits(array, scale) for array in values.values()) else _BITS
-        packed = {name: _integers(array, scale) for name, array in values.items()}
-        if scale != _BITS and len(names) > 1:
-            packed = {name: packed[name] - (packed["open"] if name != "open" else 0) for name in names}
-        columns += [_with_nulls(pl.Series(name, packed[name]), frame[name]) for name in names]
+        values = [frame[name].fill_null(0.0).to_numpy() for name in names]
+        holes = any(frame[name].null_count() for name in names)
+        scale, packed = _integers(values) if not holes or len(names) == 1 else (_BITS, _bits(values))
+        if scale != _BITS:
+            packed = [packed[0], *(array - packed[0] for array in packed[1:])]
+        columns += [_with_nulls(pl.Series(n, array), frame[n]) for n, array in zip(names, packed, strict=True)]
         scales.append(pl.Series(scale_name, np.full(frame.height, scale, dtype=np.int8)))
     rest = [frame[name] for name in frame.columns if name not in BAR_SCHEMA]
     return pl.DataFrame([*columns, *scales, *rest])
@@ -53,44 +51,44 @@ def unpack_bars(frame: pl.DataFrame) -> pl.DataFrame:
     columns: list[pl.Series] = [frame["open_time"]]
     for scale_name, names in _SCALES.items():
         scale: NDArray[np.int8] = frame[scale_name].to_numpy()
-        bits = scale == _BITS
-        powers = _POWERS[np.maximum(scale, 0)]
-        first = frame[names[0]].fill_null(0).to_numpy()
-        for name in names:
-            stored = frame[name].fill_null(0).to_numpy()
-            whole = stored if name == names[0] else np.where(bits, stored, stored + first)
-            # numpy divides exactly; polars would multiply by the reciprocal.
-            values = np.where(bits, np.ascontiguousarray(whole).view(np.float64), whole / powers)
-            columns.append(_with_nulls(pl.Series(name, values), frame[name]))
+        stored = [frame[name].fill_null(0).to_numpy() for name in names]
+        for name, array in zip(names, stored, strict=True):
+            first = stored[0] if name != names[0] else None
+            columns.append(_with_nulls(pl.Series(name, _floats(array, first, scale)), frame[name]))
     rest = [frame[name] for name in frame.columns if name not in PACKED_SCHEMA]
     return pl.DataFrame([*columns, *rest])
 
 
-def _decimals(values: F64) -> int:
-    """Fewest decimals that write every value exactly, or _BITS."""
-    if not np.isfinite(values).all() or np.signbit(values[values == 0]).any():
-        return _BITS
-    for decimals in range(_MOST_DECIMALS + 1):
-        if _fits(values[:_SAMPLE], decimals) and _fits(values, decimals):
-            return decimals
-    return _BITS
+def _integers(values: list[F64]) -> tuple[int, list[I64]]:
+    """The fewest decimals that write every value of every array exactly, and the integers; else _BITS and the bits."""
+    usable = all(np.isfinite(array).all() and not np.signbit(array[array == 0]).any() for array in values)
+    for decimals in range(_MOST_DECIMALS + 1 if usable else 0):
+        if all(_whole(array[:_SAMPLE], decimals) is not None for array in values):
+            packed = [_whole(array, decimals) for array in values]
+            if all(array is not None for array in packed):
+                return decimals, [array for array in packed if array is not None]
+    return _BITS, _bits(values)
 
 
-def _order(scale: int) -> int:
-    return _MOST_DECIMALS + 1 if scale == _BITS else scale
+def _whole(values: F64, decimals: int) -> I64 | None:
+    power = _POWERS[decimals]
+    with np.errstate(over="ignore"):
+        whole = np.rint(values * power)
+    exact = (np.abs(whole) < _EXACT).all() and np.array_equal(whole / power, values)
+    return whole.astype(np.int64) if exact else None
 
 
-def _fits(values: F64, scale: int) -> bool:
-    if scale == _BITS:
-        return True
-    whole = np.rint(values * _POWERS[scale])
-    return bool((np.abs(whole) < _EXACT).all() and (whole / _POWERS[scale] == values).all())
+def _bits(values: list[F64]) -> list[I64]:
+    return [np.ascontiguousarray(array).view(np.int64) for array in values]
 
 
-def _integers(values: F64, scale: int) -> I64:
-    if scale == _BITS:
-        return np.ascontiguousarray(values).view(np.int64)
-    return np.rint(values * _POWERS[scale]).astype(np.int64)
+def _floats(stored: I64, first: I64 | None, scale: NDArray[np.int8]) -> F64:
+    """Values of one column; numpy divides exactly where polars would multiply by the reciprocal."""
+    if scale.size and (scale[0] != _BITS) and (scale == scale[0]).all():
+        return np.asarray((stored if first is None else stored + first) / _POWERS[scale[0]])
+    bits = scale == _BITS
+    whole = stored if first is None else np.where(bits, stored, stored + first)
+    return np.where(bits, np.ascontiguousarray(whole).view(np.float64), whole / _POWERS[np.maximum(scale, 0)])
 
 
 def _with_nulls(values: pl.Series, like: pl.Series) -> pl.Series:
