@@ -83,5 +83,5 @@ async def test_after_a_ban_every_pool_refuses_and_says_until_when(make_budget):
 
 async def test_a_ban_that_is_over_is_over(make_budget):
     budget = make_budget()
-    budget.ban(0)
+    budget.ban(-1)
     await budget.spend("spot", 1)
