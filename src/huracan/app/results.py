@@ -8,7 +8,7 @@ from huracan.errors import HuracanError
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
-from huracan.reports import daily_summary
+from huracan.reports import NightReport, daily_summary, verdict_sentence
 
 
 def night_summary(night: Night, promoted: Promoted, exported: Exported, *, dry_run: bool) -> dict[str, Any]:
@@ -35,6 +35,14 @@ def night_summary(night: Night, promoted: Promoted, exported: Exported, *, dry_r
             "cache": {"hits": night.cache[0], "total": night.cache[1]},
             "gbp_source": night.gbp_source,
             "notes": promoted.verdict.notes,
+            "verdict": verdict_sentence(
+                NightReport(
+                    run_id=night.run_id,
+                    data_cutoff=iso(night.plan.cutoff_ms),
+                    lineages=promoted.evidence,
+                    champions=tuple(exported.champions.values()),
+                )
+            ),
         },
     )
 

@@ -23,28 +23,12 @@ def print_night(result: dict[str, Any], console: Console | None = None) -> None:
     horizons = len(result["horizons"])
     cache = summary["cache"]
     console.print(
-        f"[bold]{verdict(summary)}[/bold]\n"
+        f"[bold]{summary['verdict']}[/bold]\n"
         f"{champions} champions + {len(summary['skipped'])} skips = {pairs} pairs x {horizons} horizons · "
         f"{len(result['candidates'])} candidates for paper trading · cache {cache['hits']}/{cache['total']} · "
         f"{result['duration_seconds']:.0f} s{' · dry run: nothing was written to the store' if summary['dry_run'] else ''}"
     )
     console.print(f"report {result['report']}\nstore  {result['store']}", markup=False, soft_wrap=True)
-
-
-def verdict(summary: dict[str, Any]) -> str:
-    """One sentence: what is proven, or what comes nearest and how far away it is."""
-    reigning = [row for row in summary["evidence"] if row["reigns"]]
-    if reigning:
-        names = ", ".join(f"{row['recipe']} {row['horizon']} in {row['pool']}" for row in reigning)
-        return f"Proven: {names}."
-    waiting = [row for row in summary["evidence"] if row["nights_until_decidable"] is not None]
-    if not waiting:
-        return "Nothing is proven, and nothing is on its way at its present pace."
-    nearest = min(waiting, key=lambda row: row["nights_until_decidable"])
-    return (
-        f"Nothing is proven yet; nearest is {nearest['recipe']} {nearest['horizon']} in {nearest['pool']}: "
-        f"e {number(nearest['e'], 2)} of {number(nearest['needed'], 0)}, about {nearest['nights_until_decidable']:.0f} nights missing."
-    )
 
 
 def _table(title: str, *columns: str) -> Table:

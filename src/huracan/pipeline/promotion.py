@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from huracan.domain.ids import sha256_hex
@@ -83,12 +84,21 @@ def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
 
 
 def _row(view: dict[str, Any], evidence: list[PoolEvidence]) -> dict[str, Any]:
-    """A lineage's line with who its pool counted, and its daily Sharpe ratio."""
-    members = next(
-        (e.members for e in evidence if (e.pool, e.horizon, e.recipe.id) == tuple(view[k] for k in _IDENTITY)), ()
-    )
+    """A lineage's line with who its pool counted, its daily Sharpe ratio, and what all walked days gave.
+
+    Days that do not count as evidence (inside `seen`) are in `walk_days` and `walk_mean_bps` alone.
+    """
+    wanted = tuple(view[name] for name in _IDENTITY)
+    own = next((e for e in evidence if (e.pool, e.horizon, e.recipe.id) == wanted), None)
+    walked = own.daily.filter("valid")["net_bps"].to_numpy() if own is not None else np.empty(0)
     mean, sd = view["mean_bps"], view["sd_bps"]
-    return {**view, "members": list(members), "sharpe_day": mean / sd if mean is not None and sd else None}
+    return {
+        **view,
+        "members": list(own.members) if own is not None else [],
+        "sharpe_day": mean / sd if mean is not None and sd else None,
+        "walk_days": int(walked.size),
+        "walk_mean_bps": float(walked.mean()) if walked.size else None,
+    }
 
 
 _IDENTITY = ("pool", "horizon", "recipe_id")

@@ -11,6 +11,7 @@ from huracan.reports.tables import cost_rows, skip_counts
 Figure = dict[str, Any]
 
 COLOURED: Final = 6
+DASHES: Final = ("solid", "dash", "dot", "dashdot")
 COST_BARS: Final = 20
 COST_PARTS: Final = (("fees", "Fees"), ("spread", "Spread"), ("slippage", "Slippage"), ("funding", "Funding"))
 
@@ -24,7 +25,8 @@ def equity_figure(night: NightReport) -> Figure | None:
     shapes: list[Figure] = []
     notes: list[Figure] = []
     layout: Figure = {"height": 300 if len(panels) == 1 else 260 * len(panels), "hovermode": "x unified"}
-    order = {name: place for place, name in enumerate(_names(night.curves))}
+    pools = list(dict.fromkeys(curve.pool for curve in night.curves))
+    recipes = list(dict.fromkeys(curve.recipe for curve in night.curves))
     for place, (horizon, curves) in enumerate(panels, start=1):
         suffix = "" if place == 1 else str(place)
         top, bottom = _domain(place, len(panels))
@@ -34,7 +36,7 @@ def equity_figure(night: NightReport) -> Figure | None:
             "anchor": f"x{suffix}",
             "title": _title("bps of capital"),
         }
-        traces += [_trace(curve, suffix, order, legend=place == 1) for curve in curves]
+        traces += [_trace(curve, suffix, pools.index(curve.pool), recipes.index(curve.recipe)) for curve in curves]
         traces[-len(curves) :] = _legend_once(traces, len(curves))
         shapes.append(_line(suffix, y=0.0))
         live = min((curve.live_from for curve in curves if curve.live_from), default=None)
@@ -109,11 +111,8 @@ def _panels(night: NightReport) -> list[tuple[str, list[Curve]]]:
     return [(horizon, list(group)) for horizon, group in groupby(curves, key=lambda curve: curve.horizon)]
 
 
-def _names(curves: Sequence[Curve]) -> list[str]:
-    return list(dict.fromkeys(f"{curve.pool} {curve.recipe}" for curve in curves))
-
-
-def _trace(curve: Curve, suffix: str, order: dict[str, int], *, legend: bool) -> Figure:
+def _trace(curve: Curve, suffix: str, pool: int, recipe: int) -> Figure:
+    """A line whose colour says the pool and whose dash says the recipe."""
     total, sums = 0.0, []
     for net in curve.net_bps:
         total += net or 0.0
@@ -124,13 +123,12 @@ def _trace(curve: Curve, suffix: str, order: dict[str, int], *, legend: bool) ->
         "mode": "lines",
         "name": escape(name),
         "legendgroup": escape(name),
-        "showlegend": legend,
         "x": list(curve.days),
         "y": sums,
         "xaxis": f"x{suffix}",
         "yaxis": f"y{suffix}",
-        "line": {"width": 1.8},
-        "meta": f"series {order[name]}" if order[name] < COLOURED else "other",
+        "line": {"width": 1.8, "dash": DASHES[recipe % len(DASHES)]},
+        "meta": f"series {pool}" if pool < COLOURED else "other",
         "hovertemplate": "%{y:,.0f} bps",
     }
 

@@ -118,18 +118,21 @@ def verdict_sentence(night: NightReport) -> str:
     best = max(running, key=_progress)
     return (
         f"Nothing is proven yet; the nearest is {best['recipe']} in {best['pool']} at {best['horizon']}: "
-        f"e {_short(best['e'])} of {_short(best.get('needed'))}, {_missing(best.get('nights_until_decidable'))}."
+        f"e {_short(best['e'])} of {_short(best.get('needed'))}, {_missing(best)}."
     )
 
 
-def _progress(row: Row) -> tuple[float, float]:
-    """Nights missing decide who is nearest, then how much of the evidence is there."""
+def _progress(row: Row) -> tuple[float, float, float]:
+    """Nights missing decide who is nearest, then how much of the evidence is there, then how little is asked."""
     nights = row.get("nights_until_decidable")
     share = math.log(max(float(row["e"]), 1e-12)) / math.log(max(float(row.get("needed") or math.e), math.e))
-    return (-float(nights) if nights is not None else -math.inf, share)
+    return (-float(nights) if nights is not None else -math.inf, share, -float(row.get("needed") or math.inf))
 
 
-def _missing(nights: float | None) -> str:
+def _missing(row: Row) -> str:
+    nights = row.get("nights_until_decidable")
+    if row.get("observed_days") == 0:
+        return "no day counts as evidence so far"
     if nights is None or not math.isfinite(nights):
         return "not in sight at tonight's measured edge"
     return f"{_count(math.ceil(nights), 'night')} missing"

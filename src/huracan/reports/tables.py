@@ -56,7 +56,7 @@ def lineage_table(night: NightReport) -> Table:
         _number("Mean", "mean_bps", 2, about="bps of capital a day against the champion"),
         _Column("Mean lies within", _interval, about="confidence sequence against nothing, bps a day"),
         _Column("Days", _days, about="walked forward at admission + scored live since"),
-        _Column("Still closed", _gates, about="gates that must open, or why it ended", numeric=False),
+        _Column("Gates and reasons", _gates, about="what must still open, or why it was decided", numeric=False),
     )
     return _table("lineages", columns, sorted(night.lineages, key=_by_progress))
 
@@ -235,7 +235,7 @@ def _by_progress(row: Row) -> tuple[bool, float]:
 
 
 def _interval(row: Row) -> Cell:
-    bounds = row.get("confidence_nothing_bps")
+    bounds = row.get("confidence_nothing_bps") if row.get("observed_days") != 0 else None
     if not isinstance(bounds, Sequence) or len(bounds) != 2 or any(b is None or not math.isfinite(b) for b in bounds):
         return Cell(DASH)
     low, high = bounds
@@ -252,5 +252,5 @@ def _days(row: Row) -> Cell:
 def _gates(row: Mapping[str, Any]) -> Cell:
     parts = [str(gate) for gate in row.get("closed_gates") or ()]
     reason = str(row.get("reason") or "")
-    text = ", ".join(parts) or reason
-    return Cell(text, text, "quiet") if text else Cell(DASH)
+    text = "; ".join(parts) or reason
+    return Cell(text, text, "clamp") if text else Cell(DASH)
