@@ -8,7 +8,7 @@ from typing import Any
 
 from huracan.adapters.artefacts import LocalArtefacts
 from huracan.adapters.backends import TrainingOrchestrator
-from huracan.adapters.binance import BinanceMarketData
+from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.adapters.lake import DeltaLake
 from huracan.app.worker import PLAN_FILE, run_pair_job
 from huracan.domain.ids import canonical_json
@@ -18,6 +18,9 @@ from huracan.pipeline.plan import NightPlan
 from huracan.ports import Telemetry
 from huracan.settings import BinanceSettings, Settings
 from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
+
+WEIGHT_SHARE = 0.8
+"""Share of the exchange's weight limit that a run may use."""
 
 
 class SystemClock:
@@ -31,11 +34,12 @@ class SystemClock:
 def wiring_facts(settings: Settings, workdir: Path) -> dict[str, Any]:
     """What a worker needs to open the same adapters: URLs and folders, no secrets."""
     return {
-        "lake": str(workdir / "lake"),
+        "lake": str(workdir / "lake" / settings.training.base_interval),
         "artefacts": str(workdir / "artefacts"),
         "binance": settings.binance.model_dump(),
         "quote_per_gbp": settings.costs.quote_per_gbp,
         "interval": settings.training.base_interval,
+        "workers": settings.training.num_workers or _cores(),
     }
 
 
@@ -49,8 +53,13 @@ def pair_ports(facts: dict[str, Any]) -> PairPorts:
 
 
 def market_data(facts: dict[str, Any]) -> BinanceMarketData:
-    """The exchange client."""
-    return BinanceMarketData(BinanceSettings(**facts["binance"]), facts["quote_per_gbp"], interval=facts["interval"])
+    """The exchange client; all workers together stay within the share of the weight limit that one may use."""
+    return BinanceMarketData(
+        BinanceSettings(**facts["binance"]),
+        facts["quote_per_gbp"],
+        interval=facts["interval"],
+        budget=WeightBudget(share=WEIGHT_SHARE / facts["workers"]),
+    )
 
 
 @dataclass(kw_only=True)

@@ -20,8 +20,11 @@ def _plan(path: str) -> tuple[NightPlan, dict[str, Any]]:
 
 def run_pair_job(job: TrainingJob) -> dict[str, Any]:
     """The record of one pair's wave; the job's payload names the plan's file, the wave and its facts."""
+    import stamina.instrumentation
+
     from huracan.app.wiring import pair_ports
 
+    stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the job's answer
     plan, wiring = _plan(job.payload["plan"])
     wave, facts = job.payload["wave"], job.payload["facts"]
     if wave == "ingest":

@@ -26,9 +26,12 @@ def run_night(
 
 def execute(config: Any, *, as_json: bool) -> dict[str, Any]:
     """The result of a pipeline run with progress on a terminal."""
+    import stamina.instrumentation
+
     from huracan.adapters.telemetry import StructlogTelemetry
     from huracan.app import TrainingPipeline
 
+    stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the result
     with closing(StructlogTelemetry(as_json=as_json or None, progress=False if as_json else None)) as telemetry:
         pipeline = TrainingPipeline(config, telemetry=telemetry)
         return asyncio.run(pipeline.run())

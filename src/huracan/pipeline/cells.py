@@ -11,7 +11,7 @@ from huracan.domain.bundle import model_to_bytes
 from huracan.domain.frames import REGIMES, Bars, FeatureFrame, LabelledSet
 from huracan.domain.ids import random_seed, sha256_hex
 from huracan.domain.model import ChampionModel, DecisionParameters
-from huracan.domain.recipe import Recipe
+from huracan.domain.recipe import Recipe, TrainingRules
 from huracan.domain.records import Skip, SkipCode
 from huracan.domain.results import CellScores, ConsensusPath, TrainedPair
 from huracan.domain.time import Horizon
@@ -21,7 +21,7 @@ from huracan.pipeline.plan import NightPlan, train_key
 from huracan.regimes.gate import RegimeGateConfig, gate_path
 from huracan.scoring import Simulation, row_costs, score_cells, simulate_decisions
 from huracan.stats.evaluate import evaluate, regime_codes
-from huracan.training import TrainingRefused, fit_pair
+from huracan.training import Design, PoolPrior, TrainingRefused, fit_pair, prepare
 
 GOLDEN_ROWS = 8
 COST_ROWS = 24
@@ -66,6 +66,7 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, An
     bars, _ = load_bars(ports.lake, plan, plan.member(coin))
     cells: dict[str, Any] = {}
     refused: list[dict[str, Any]] = []
+    designs: dict[TrainingRules, Design] = {}
     for horizon in plan.horizons:
         features, labels = load_prepared(store, plan, prepared, horizon)
         leak = _leak_skip(coin, horizon, prepared)
@@ -78,7 +79,12 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, An
             )
             prior = load_prior(store, priors.get(f"{recipe.id}/{horizon}"))
             try:
-                cells[f"{recipe.id}/{horizon}"] = _run_cell(ports, plan, cell, prior, f"{root}/{recipe.id}/{horizon}")
+                if recipe.training not in designs:
+                    designs[recipe.training] = prepare(features, recipe.training, cutoff_ms=plan.cutoff_ms)
+                design = designs[recipe.training]
+                cells[f"{recipe.id}/{horizon}"] = _run_cell(
+                    ports, plan, cell, prior, design, f"{root}/{recipe.id}/{horizon}"
+                )
             except TrainingRefused as error:
                 refused.append(refusal(coin, horizon, recipe, error))
     result = {"coin": coin, "key": root, "cells": cells, "skips": refused}
@@ -116,9 +122,13 @@ def refusal(coin: str, horizon: str, recipe: Recipe, error: TrainingRefused) -> 
     return asdict(skip)
 
 
-def _run_cell(ports: PairPorts, plan: NightPlan, cell: Cell, prior: Any, root: str) -> dict[str, Any]:
+def _run_cell(
+    ports: PairPorts, plan: NightPlan, cell: Cell, prior: PoolPrior | None, design: Design, root: str
+) -> dict[str, Any]:
     seed = random_seed(plan.seed, cell.coin, str(cell.horizon), cell.recipe.name) % 2**31
-    trained = fit_pair(cell.features, cell.labels, cell.recipe, prior, cutoff_ms=plan.cutoff_ms, seed=seed)
+    trained = fit_pair(
+        cell.features, cell.labels, cell.recipe, prior, cutoff_ms=plan.cutoff_ms, seed=seed, design=design
+    )
     return judge_cell(ports, plan, cell, trained, root)
 
 
