@@ -5,7 +5,7 @@ from html import escape
 from itertools import groupby
 from typing import Any, Final
 
-from huracan.reports.night import Curve, NightReport
+from huracan.reports.night import Curve, NightReport, Row
 from huracan.reports.tables import cost_rows, skip_counts
 
 Figure = dict[str, Any]
@@ -85,24 +85,38 @@ def cost_figure(night: NightReport) -> Figure | None:
         {"type": "bar", "name": title, "x": names, "y": [row.get(key) for row in rows], "meta": "category"}
         for key, title in COST_PARTS
     ]
+    low, high = _cost_range(rows)
     gross: Figure = {
         "type": "scatter",
-        "mode": "markers",
+        "mode": "markers+text",
         "name": "Gross edge",
         "x": names,
-        "y": [row["gross"] for row in rows],
+        "y": [min(max(row["gross"], low), high) for row in rows],
+        "customdata": [row["gross"] for row in rows],
+        "text": ["" if low <= row["gross"] <= high else f"{row['gross']:,.0f}" for row in rows],
+        "textposition": "bottom center",
+        "hovertemplate": "%{customdata:,.1f}",
         "marker": {"symbol": "line-ew-open", "size": 14, "line": {"width": 3}},
         "meta": "ink",
     }
     layout = {
         "height": 380,
         "barmode": "relative",
-        "yaxis": {"title": _title("bps of notional per round trip"), "zeroline": True},
+        "yaxis": {"title": _title("bps of notional per round trip"), "range": [1.12 * low, 1.12 * high]},
         "xaxis": {"automargin": True, "tickangle": -40},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         "hovermode": "x unified",
     }
     return {"data": [*bars, gross], "layout": layout}
+
+
+def _cost_range(rows: Sequence[Row]) -> tuple[float, float]:
+    """Lowest and highest value drawn: costs must stay readable, so a gross edge of many times the costs is cut."""
+    parts = [[float(row.get(key) or 0.0) for key, _ in COST_PARTS] for row in rows]
+    room = 3.0 * max(1.0, *(sum(max(part, 0.0) for part in cost) for cost in parts))
+    income = min(sum(min(part, 0.0) for part in cost) for cost in parts)
+    gross = [float(row["gross"]) for row in rows]
+    return min(0.0, income, max(min(gross), -room / 2)), min(max(*gross, room / 2), room)
 
 
 def _panels(night: NightReport) -> list[tuple[str, list[Curve]]]:

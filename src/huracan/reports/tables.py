@@ -229,9 +229,10 @@ def _share(row: Row) -> float | None:
     return math.log(e) / math.log(needed)
 
 
-def _by_progress(row: Row) -> tuple[bool, float]:
+def _by_progress(row: Row) -> tuple[bool, float, float]:
     share = _share(row)
-    return (row.get("status") in {"expired", "closed"}, -(share if share is not None else -math.inf))
+    ended = row.get("status") in {"expired", "closed"}
+    return ended, -(share if share is not None else -math.inf), float(row.get("needed") or math.inf)
 
 
 def _interval(row: Row) -> Cell:
