@@ -94,7 +94,7 @@ def cost_figure(night: NightReport) -> Figure | None:
         "y": [min(max(row["gross"], low), high) for row in rows],
         "customdata": [row["gross"] for row in rows],
         "text": ["" if low <= row["gross"] <= high else f"{row['gross']:,.0f}" for row in rows],
-        "textposition": "bottom center",
+        "textposition": ["top center" if row["gross"] < 0 else "bottom center" for row in rows],
         "hovertemplate": "%{customdata:,.1f}",
         "marker": {"symbol": "line-ew-open", "size": 14, "line": {"width": 3}},
         "meta": "ink",
