@@ -159,6 +159,7 @@ def test_decision_logs_carry_the_votes_and_the_confidence_known_at_the_action():
     )
     assert (second.confidence, second.votes) == (0.7, {"trend": 12.0, "flow": -3.0})
     assert (third.confidence, third.votes) == (0.9, {"trend": None, "flow": 4.0})
+    assert decision_logs(events(7_200_000), path, edges)[0].confidence == 0.7
     assert (third.action_taken, third.consensus_score, third.edge_bps, third.net_edge_bps) == ("enter", 0.6, 21.0, 9.5)
 
 

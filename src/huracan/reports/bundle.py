@@ -109,18 +109,23 @@ def decision_logs(
     """One log a simulated action, in time order.
 
     `events` has the columns of DecisionEvent; `path` (a ConsensusPath or its frame) adds the confidence and `edges`
-    (calibrated, FORECAST_SCHEMA_HEAD and one column per engine) the votes, both of the last decision at or before the action.
+    (calibrated, FORECAST_SCHEMA_HEAD and one column per engine) the votes, both of the last decision before the action: a fill at a later
+    decision's very instant was decided by the one before.
     """
     frame = events.sort("time", maintain_order=True)
     if path is not None:
         said = path.frame if isinstance(path, ConsensusPath) else path
         said = said.select(pl.col("decision_time"), pl.col("confidence").alias("said_confidence"))
-        frame = frame.join_asof(said.sort("decision_time"), left_on="time", right_on="decision_time")
+        frame = frame.join_asof(
+            said.sort("decision_time"), left_on="time", right_on="decision_time", allow_exact_matches=False
+        )
     engines: list[str] = []
     if edges is not None:
         engines = [name for name in edges.columns if name not in {"decision_time", "fold_day", "regime"}]
         cast = edges.select("decision_time", *(pl.col(name).alias(f"vote_{name}") for name in engines))
-        frame = frame.join_asof(cast.sort("decision_time"), left_on="time", right_on="decision_time")
+        frame = frame.join_asof(
+            cast.sort("decision_time"), left_on="time", right_on="decision_time", allow_exact_matches=False
+        )
     return [_log(row, engines) for row in frame.iter_rows(named=True)]
 
 
