@@ -12,6 +12,7 @@ from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.adapters.lake import DeltaLake
 from huracan.app.worker import PLAN_FILE, run_pair_job
 from huracan.domain.ids import canonical_json
+from huracan.errors import HuracanError
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import PairPorts
 from huracan.pipeline.plan import NightPlan
@@ -110,9 +111,15 @@ class OrchestratedWaves:
                 )
             )
             self._orchestrator.on_start = self.started
+            self._orchestrator.on_retry = lambda job, error: self._tell("job_retried", job, error)
+            self._orchestrator.on_failure = lambda job, error: self._tell("job_failed", job, error)
             self._orchestrator.register_training_function(run_pair_job)
             await self._orchestrator.initialize()
         return self._orchestrator
+
+    def _tell(self, name: str, job: TrainingJob, error: HuracanError) -> None:
+        wave = job.engine_type or ""
+        self.telemetry.event(name, coin=job.coin, wave=wave, attempt=job.attempts, code=error.code, error=str(error))
 
     async def stop(self) -> None:
         """Shut the workers down."""

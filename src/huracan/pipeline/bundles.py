@@ -41,6 +41,8 @@ def assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assign
             events=get_frame(store, f"{root}/events.parquet").tail(LOGGED_DECISIONS),
             gate=cell["gate"],
             integrity=facts["report"],
+            path=get_frame(store, f"{root}/path.parquet"),
+            edges=get_frame(store, f"{root}/edges.parquet"),
         ),
     )
     net = net_edge_bps(item, cell)

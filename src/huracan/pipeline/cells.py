@@ -264,6 +264,7 @@ def _store_cell(ports: PairPorts, root: str, judged: Judged) -> dict[str, Any]:
         "trades": card.trades,
         "path": path.frame,
         "forecasts": trained.forecasts,
+        "edges": trained.edges,
         "events": judged.simulation.events,
     }
     for name, frame in frames.items():

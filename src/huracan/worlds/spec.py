@@ -128,7 +128,7 @@ def world_spec(name: WorldName, *, coins: int = 16, days: int = 120, seed: int =
         days=days,
         seed=seed,
         strength_bps_per_hour=65.0,
-        signal_correlation=0.55,
+        signal_correlation=0.52,
         t_factor_bps=250.0,
         t_idio_bps=480.0,
     )
