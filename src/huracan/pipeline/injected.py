@@ -140,11 +140,8 @@ class InjectedWaves:
         if self.injected.feature_builder is not None:
             given = await _settled(self.injected.feature_builder(item.coin, self._owner_data(plan, item.coin)))
         features = features_from(given, bars, context, plan, item.facts["spread_bps"])
-        root = f"prepare/{content_hash('injected', item.coin, item.facts['data_hash'], plan.recipes[0].id, plan.code_hash)}"
-        put_frame(
-            self.ports.artefacts, f"{root}/{(digest := _frame_hash(features.frame))}.features.parquet", features.frame
-        )
-        key = f"{root}/{digest}"
+        parts = (item.coin, item.facts["data_hash"], _frame_hash(features.frame), plan.recipes[0].id, plan.code_hash)
+        key = f"prepare/{content_hash('injected', *parts)}"
         put_frame(self.ports.artefacts, f"{key}/features.parquet", features.frame)
         return {
             "coin": item.coin,

@@ -13,6 +13,7 @@ from huracan.pipeline.artefacts import get_bytes, get_frame
 from huracan.pipeline.bundles import assemble, confidence, net_edge_bps
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Assignment, Promoted
+from huracan.pipeline.retention import prune
 from huracan.pipeline.rules import NightPorts, NightRules
 
 KEEP_CODES = frozenset(
@@ -65,6 +66,7 @@ def publish(ports: NightPorts, rules: NightRules, promoted: Promoted) -> Exporte
             if key in rows:
                 rows[key] |= {"version": member["version"], "path": member["path"]}
                 rows[key]["status"] = _status(rows[key], member, promoted)
+        prune(store, night)
     champions = {key: row for key, row in rows.items() if row["champion"]}
     champions |= {result_key(row["coin"], row["horizon"]): row for row in kept}
     return Exported(
