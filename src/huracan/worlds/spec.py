@@ -127,8 +127,8 @@ def world_spec(name: WorldName, *, coins: int = 16, days: int = 120, seed: int =
         coins=coins,
         days=days,
         seed=seed,
-        strength_bps_per_hour=65.0,
-        signal_correlation=0.52,
+        strength_bps_per_hour=90.0,
+        signal_correlation=0.5,
         t_factor_bps=250.0,
         t_idio_bps=480.0,
     )
