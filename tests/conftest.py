@@ -1,0 +1,37 @@
+"""What tests of whole nights share."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+if TYPE_CHECKING:
+    from nights import FinishedNight
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all test processes of this session."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if base.name.startswith("popen-") else base) / "shared"
+
+
+@pytest.fixture(scope="session")
+def finished_night(shared_folder: Path) -> "FinishedNight":
+    """A whole night in a small market with planted edges, run once for all test processes. Read only."""
+    from nights import build_night, built_once, read_night
+
+    return read_night(built_once(shared_folder, "night", build_night))
+
+
+@pytest.fixture
+def own_trust(tmp_path: Path) -> Iterator[Path]:
+    """Keys, trusted root and state below the test's own folder."""
+    from nights import trust_variables, variables
+
+    with variables(trust_variables(tmp_path)):
+        yield tmp_path
