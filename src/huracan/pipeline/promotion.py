@@ -244,12 +244,15 @@ def _not_champion(coin: str, horizon: str, champion: str, edge: CoinEdge | None,
             measured=measured,
             wanted=None if edge is None else edge.wanted_bps,
         )
+    if best is None:
+        reason = "nothing is tested in this coin's pool: its base assets count where they are preferred"
+        return Skip(coin=coin, horizon=horizon, step=8, code=SkipCode.NOT_PROVEN, reason=reason)
     return Skip(
         coin=coin,
         horizon=horizon,
         step=8,
         code=SkipCode.NOT_PROVEN,
         reason="no recipe is proven in this coin's pool (e-value)",
-        measured=None if best is None else float(best["e"]),
-        wanted=None if best is None else float(best["needed"]),
+        measured=float(best["e"]),
+        wanted=float(best["needed"]),
     )
