@@ -1,12 +1,13 @@
 """The documented configuration of a pipeline, and how it becomes the full settings."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from huracan.domain.recipe import RiskPreset
-from huracan.domain.time import parse_iso
+from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, parse_iso
 from huracan.errors import ConfigError
 from huracan.settings import Settings, load_settings
 
@@ -47,11 +48,17 @@ class TrainingPipelineConfig:
     max_coins: int | None = None
     workdir: Path | str | None = None
     as_of: str | None = None
+    deadline: str | None = None
     settings: Settings | None = field(default=None, repr=False)
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, *, workdir: Path | str | None = None, as_of: str | None = None
+        cls,
+        settings: Settings,
+        *,
+        workdir: Path | str | None = None,
+        as_of: str | None = None,
+        deadline: str | None = None,
     ) -> "TrainingPipelineConfig":
         """A configuration that agrees with resolved settings."""
         training = settings.training
@@ -63,6 +70,7 @@ class TrainingPipelineConfig:
             dropbox_base_path=settings.dropbox.base_path,
             workdir=workdir,
             as_of=as_of,
+            deadline=deadline,
             settings=settings,
         )
 
@@ -81,6 +89,16 @@ class TrainingPipelineConfig:
     def folder(self) -> Path:
         """Where lake, artefacts, ledger, store and reports live."""
         return Path(self.workdir or os.environ.get("HURACAN_WORKDIR") or DEFAULT_WORKDIR).absolute()
+
+    def deadline_ms(self, now_ms: int) -> int | None:
+        """The next moment after now at which the UTC clock shows `deadline`; raises ConfigError for another form."""
+        if self.deadline is None:
+            return None
+        match = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])", self.deadline)
+        if match is None:
+            raise ConfigError(f"deadline {self.deadline!r} is not HH:MM in UTC (such as 06:00)")
+        today = now_ms // DAY_MS * DAY_MS + int(match[1]) * HOUR_MS + int(match[2]) * MINUTE_MS
+        return today if today > now_ms else today + DAY_MS
 
     def as_of_ms(self) -> int | None:
         """`as_of` in milliseconds, None for the exchange's clock."""

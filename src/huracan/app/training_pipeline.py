@@ -153,6 +153,7 @@ class _OpenNight:
         self.injected = injected
         self.telemetry = telemetry
         self.clock = SystemClock()
+        self.deadline_ms = config.deadline_ms(self.clock.now_ms())
         self.store_path = self.workdir / "store"
 
     async def __aenter__(self) -> Self:
@@ -181,6 +182,7 @@ class _OpenNight:
                 facts=facts,
                 telemetry=self.telemetry,
                 started=self.ledger.record_attempt,
+                deadline_ms=self.deadline_ms,
             )
         )
         self.pipeline = NightPipeline(

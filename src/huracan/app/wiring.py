@@ -1,5 +1,6 @@
 """Which adapter serves which port, for the driver and for workers alike."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.adapters.lake import DeltaLake
 from huracan.app.worker import PLAN_FILE, run_pair_job
 from huracan.domain.ids import canonical_json
+from huracan.domain.records import SkipCode
 from huracan.errors import HuracanError
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import PairPorts
@@ -72,6 +74,7 @@ class OrchestratedWaves:
     facts: dict[str, Any]
     telemetry: Telemetry
     started: Callable[[TrainingJob, int], None]
+    deadline_ms: int | None = None
     _orchestrator: TrainingOrchestrator | None = None
 
     async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
@@ -93,7 +96,12 @@ class OrchestratedWaves:
         orchestrator.add_jobs(jobs)
         stage = work[0].wave if work else ""
         orchestrator.on_progress = lambda done, total: self.telemetry.progress(stage, done, total)
-        await orchestrator.train_all()
+        timer = self._arm_deadline(orchestrator)
+        try:
+            await orchestrator.train_all()
+        finally:
+            if timer is not None:
+                timer.cancel()
         return [self._outcome(job) for job in jobs]
 
     async def _start(self) -> TrainingOrchestrator:
@@ -116,6 +124,13 @@ class OrchestratedWaves:
             self._orchestrator.register_training_function(run_pair_job)
             await self._orchestrator.initialize()
         return self._orchestrator
+
+    def _arm_deadline(self, orchestrator: TrainingOrchestrator) -> asyncio.TimerHandle | None:
+        """Have whatever is unfinished at the deadline cancelled with that reason."""
+        if self.deadline_ms is None:
+            return None
+        left_s = max(0.0, (self.deadline_ms - SystemClock().now_ms()) / 1000)
+        return asyncio.get_running_loop().call_later(left_s, orchestrator.cancel_all, SkipCode.DEADLINE.value)
 
     def _tell(self, name: str, job: TrainingJob, error: HuracanError) -> None:
         wave = job.engine_type or ""

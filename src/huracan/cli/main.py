@@ -1,13 +1,17 @@
 """Commands and their options; the work is imported when a command runs, so `--help` stays quick."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
 from huracan import __version__
-from huracan.errors import HuracanError
+from huracan.errors import ConfigError, HuracanError
+
+USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
+"""What typer raises for a command line it cannot read; it has no public name of its own."""
 
 app = typer.Typer(
     name="huracan",
@@ -69,6 +73,9 @@ def run(
     backend: Annotated[str | None, typer.Option("--backend", help="asyncio, dask or ray.")] = None,
     address: Annotated[str | None, typer.Option("--address", help="Scheduler or cluster address.")] = None,
     max_coins: Annotated[int | None, typer.Option("--max-coins", min=1)] = None,
+    deadline: Annotated[
+        str | None, typer.Option("--deadline", help="HH:MM in UTC; the rest keeps its champion.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="The whole cycle; nothing is written to the store.")
     ] = False,
@@ -82,7 +89,7 @@ def run(
     named = {"training_backend": backend, "backend_address": address, "max_coins": max_coins}
     values += [f"training.{key}={value}" for key, value in named.items() if value is not None]
     values += ["training.dry_run=true"] if dry_run else []
-    _finish(run_night(config=config, overrides=values, as_of=as_of, workdir=workdir, as_json=json_))
+    _finish(run_night(config=config, overrides=values, as_of=as_of, deadline=deadline, workdir=workdir, as_json=json_))
 
 
 @exchange_app.command("serve")
@@ -99,10 +106,12 @@ def exchange_serve(
     tick: Annotated[bool, typer.Option("--tick", help="Let the clock run.")] = False,
     book: Annotated[Path | None, typer.Option("--book", help="Recorded bookTicker array.")] = None,
     faults: Annotated[Path | None, typer.Option("--faults", help="JSON list of faults to inject.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Errors, too, as one JSON object on stdout.")] = False,
 ) -> None:
     """Serve recorded candles or a simulated world; the first line on stdout is JSON with the URLs."""
     from huracan.cli.exchange import serve_exchange
 
+    del json_  # the one line on stdout is JSON anyway
     serve_exchange(
         candles=candles,
         world=world,
@@ -181,18 +190,34 @@ def _finish(status: int) -> NoReturn:
     raise typer.Exit(status)
 
 
-def main() -> NoReturn:
-    """Run the command; an error of ours ends with its message and its exit status."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command; an error ends with its message and its exit status, in --json mode as the one object on stdout."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
     try:
-        app()
+        status = app(given, prog_name="huracan", standalone_mode=False)
     except HuracanError as error:
-        if "--json" in sys.argv:
-            from huracan.cli.output import print_json
-
-            print_json({"success": False, "code": error.code, "error": str(error)})
-        typer.secho(f"{error.code}: {error}", err=True, fg="red")
+        _refuse(error.code, str(error), as_json=as_json)
         raise SystemExit(error.exit_status) from error
-    raise SystemExit(0)
+    except USAGE_ERROR as error:
+        if as_json:
+            _refuse("USAGE", error.format_message(), as_json=True)
+        else:
+            error.show()
+        raise SystemExit(ConfigError.exit_status) from error
+    except Exception as error:
+        if as_json:
+            _refuse("UNEXPECTED", f"{type(error).__name__}: {error}", as_json=True)
+        raise
+    raise SystemExit(status or 0)
+
+
+def _refuse(code: str, text: str, *, as_json: bool) -> None:
+    if as_json:
+        from huracan.cli.output import print_json
+
+        print_json({"success": False, "code": code, "error": text})
+    typer.secho(f"{code}: {text}", err=True, fg="red")
 
 
 if __name__ == "__main__":

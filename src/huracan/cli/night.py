@@ -12,14 +12,20 @@ from huracan.errors import HuracanError
 
 
 def run_night(
-    *, config: Path | None, overrides: Sequence[str], as_of: str | None, workdir: Path | None, as_json: bool
+    *,
+    config: Path | None,
+    overrides: Sequence[str],
+    as_of: str | None,
+    deadline: str | None,
+    workdir: Path | None,
+    as_json: bool,
 ) -> int:
     """Run a night and print it; returns the exit status."""
     from huracan.app import TrainingPipelineConfig
     from huracan.settings import load_settings
 
     settings = load_settings(config, overrides, os.environ)
-    pipeline_config = TrainingPipelineConfig.from_settings(settings, workdir=workdir, as_of=as_of)
+    pipeline_config = TrainingPipelineConfig.from_settings(settings, workdir=workdir, as_of=as_of, deadline=deadline)
     result = execute(pipeline_config, as_json=as_json)
     return report(result, as_json=as_json)
 

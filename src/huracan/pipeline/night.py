@@ -44,7 +44,7 @@ class Night:
     """Everything the steps have found so far; each step returns the next one.
 
     facts: wave 1 records by coin. prepared: wave 2. trained: wave 3 (`cells` keyed ``recipe_id/horizon``).
-    `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
+    `incumbents` have a champion in the store. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
     """
 
     run_id: str
@@ -61,6 +61,7 @@ class Night:
     errors: tuple[dict[str, str], ...] = ()
     cache: tuple[int, int] = (0, 0)
     gbp_source: str = ""
+    incumbents: frozenset[str] = frozenset()
 
     def skipping(self, skips: list[Skip]) -> "Night":
         """The night with more skips; ``horizon="*"`` spreads over all horizons, and the first reason stands."""

@@ -54,7 +54,14 @@ class NightPipeline:
         self.ports.ledger.record_run(
             run_id, started_ms=self.ports.clock.now_ms(), facts={"now": iso(now_ms), "config_hash": rules.config_hash}
         )
-        night = Night(run_id=run_id, plan=plan, universe=universe, pairs=pairs, gbp_source=snapshot.gbp_source)
+        night = Night(
+            run_id=run_id,
+            plan=plan,
+            universe=universe,
+            pairs=pairs,
+            gbp_source=snapshot.gbp_source,
+            incumbents=frozenset(row["coin"] for row in self.ports.release.current_champions()),
+        )
         return night.skipping(list(universe.skips))
 
     def _plan(self, now_ms: int, snapshot: Snapshot, members: tuple[Any, ...]) -> NightPlan:

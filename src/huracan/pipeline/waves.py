@@ -1,19 +1,21 @@
 """Steps 2 to 7 over all pairs: three waves of jobs, one job a pair, and what the driver does between them."""
 
+import math
 from dataclasses import asdict, replace
 from typing import Any
 
 from huracan.domain.frames import Bars
 from huracan.domain.ids import content_hash
 from huracan.domain.records import Skip, SkipCode
-from huracan.errors import StaleDataError
+from huracan.errors import DiskFullError, StaleDataError
 from huracan.features import build_context
 from huracan.pipeline.artefacts import put_frame, put_json
-from huracan.pipeline.night import Night, PairWork, WaveRunner
+from huracan.pipeline.night import Night, PairOutcome, PairWork, WaveRunner
 from huracan.pipeline.pair import PairPorts, load_bars, load_grams
 from huracan.training import pool_prior
 
 CONTEXT_MEMBERS = 20
+CHAMPIONS_FIRST = 10**15
 MIN_PRIOR_PAIRS = 4
 INJECTED_RECIPE = "injected"
 
@@ -21,12 +23,17 @@ INJECTED_RECIPE = "injected"
 async def ingest_wave(runner: WaveRunner, night: Night, max_stale_share: float) -> Night:
     """Step 2 for every member; raises StaleDataError when too many of them are stale to trust the night."""
     work = [
-        PairWork(wave="ingest", coin=member.instrument.coin, facts={}, priority=_value(member.volume_24h_gbp))
+        PairWork(
+            wave="ingest",
+            coin=member.instrument.coin,
+            facts={},
+            priority=_value(night, member.instrument.coin, member.volume_24h_gbp),
+        )
         for member in night.plan.members
     ]
     facts: dict[str, dict[str, Any]] = {}
     stale = 0
-    for outcome in await runner.run(night.plan, work):
+    for outcome in await _outcomes(runner, night, work):
         if outcome.record is None:
             night = night.failing(outcome, 2)
             continue
@@ -82,12 +89,12 @@ async def prepare_wave(runner: WaveRunner, night: Night) -> Night:
                 "context_key": night.context_key,
                 "context_hash": night.context_hash,
             },
-            priority=_value(night.facts[coin]["volume_day_gbp"]),
+            priority=_value(night, coin, night.facts[coin]["volume_day_gbp"]),
         )
         for coin in alive(night)
     ]
     prepared: dict[str, dict[str, Any]] = {}
-    for outcome in await runner.run(night.plan, work):
+    for outcome in await _outcomes(runner, night, work):
         if outcome.record is None:
             night = night.failing(outcome, 3)
         else:
@@ -138,12 +145,12 @@ async def train_wave(runner: WaveRunner, night: Night) -> Night:
             wave="train",
             coin=coin,
             facts={"prepared": night.prepared[coin], "priors": night.priors.get(coin, {})},
-            priority=_value(night.facts[coin]["volume_day_gbp"]),
+            priority=_value(night, coin, night.facts[coin]["volume_day_gbp"]),
         )
         for coin in night.prepared
     ]
     trained: dict[str, dict[str, Any]] = {}
-    for outcome in await runner.run(night.plan, work):
+    for outcome in await _outcomes(runner, night, work):
         if outcome.record is None:
             night = night.failing(outcome, 5)
             continue
@@ -154,6 +161,16 @@ async def train_wave(runner: WaveRunner, night: Night) -> Night:
     return replace(night.counting(list(trained.values())), trained=trained)
 
 
-def _value(volume: float) -> int:
-    """Priority of a pair: what is liquid first."""
-    return int(volume // 1_000) if volume == volume else 0  # noqa: PLR0124 - NaN is not equal to itself
+async def _outcomes(runner: WaveRunner, night: Night, work: list[PairWork]) -> list[PairOutcome]:
+    """The wave's outcomes; a full disk is no coin's fault and ends the night, yesterday's champions untouched."""
+    outcomes = await runner.run(night.plan, work)
+    full = next((outcome for outcome in outcomes if outcome.code == DiskFullError.code), None)
+    if full is not None:
+        raise DiskFullError(f"{full.coin}: {full.error}")
+    return outcomes
+
+
+def _value(night: Night, coin: str, volume: float) -> int:
+    """Priority of a pair: coins with a champion first, then what is liquid."""
+    liquid = int(volume // 1_000) if math.isfinite(volume) else 0
+    return liquid + (CHAMPIONS_FIRST if coin in night.incumbents else 0)
