@@ -1,6 +1,7 @@
 """Simulated trading of one consensus path on one coin's bars, with every cost: a scorecard."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -130,12 +131,17 @@ def _last_closed_day(bars: Bars, real: Mask, end_day: int) -> int:
 def _bar_arrays(bars: Bars, real: Mask) -> BarArrays:
     frame = bars.frame
     return BarArrays(
-        time=np.ascontiguousarray(frame["open_time"].to_numpy()),
-        open=np.ascontiguousarray(frame["open"].to_numpy()),
-        close=np.ascontiguousarray(frame["close"].to_numpy()),
+        time=_own(frame["open_time"]),
+        open=_own(frame["open"]),
+        close=_own(frame["close"]),
         real=real,
         panic=(frame["flags"].to_numpy() & PANIC) != 0,
     )
+
+
+def _own(column: pl.Series) -> Any:
+    """A copy that may be written: a view of polars memory may not, which numba takes for another type and compiles again."""
+    return np.array(column.to_numpy())
 
 
 def _decisions(
@@ -158,7 +164,8 @@ def _decisions(
         )
 
     def column(name: str) -> F64:
-        return np.ascontiguousarray(joined[name].cast(pl.Float64).to_numpy())
+        own: F64 = _own(joined[name].cast(pl.Float64))
+        return own
 
     score, edge, cost = column("score"), column("edge_bps"), column("cost_bps")
     sigma = column("sigma_day_bps")
@@ -196,7 +203,7 @@ def _fill_bars(fill_time: pl.Series, bars: Bars, real: Mask) -> I64:
 def _funding(bars: Bars, recipe: Recipe) -> FundingArrays:
     unknown = bars.instrument.market == "um" and not bars.funding_known
     return FundingArrays(
-        time=np.ascontiguousarray(bars.funding["funding_time"].to_numpy()),
+        time=_own(bars.funding["funding_time"]),
         rate_bps=bars.funding["rate"].to_numpy() * 1e4,
         worst_per_ms=recipe.costs.worst_funding_bps_per_day / DAY_MS if unknown else 0.0,
     )
