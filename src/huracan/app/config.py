@@ -31,7 +31,8 @@ class TrainingPipelineConfig:
     """What to train and how strictly; volumes in GBP per 24 h, spreads and edges in bps of notional.
 
     The documented fields override the rest of the configuration, which comes from `settings` or, where that is None,
-    from the environment and the defaults. `as_of` is an ISO instant (None: the exchange's clock).
+    from the environment and the defaults. `as_of` is an ISO instant (None: the exchange's clock). At `deadline` (HH:MM,
+    UTC) what is unfinished keeps yesterday's champion.
     """
 
     lookback_days: int = 150
