@@ -129,11 +129,12 @@ def demo_verdict(result: dict[str, Any], world: Any, days: int, seed: int) -> di
 
 
 def first_prediction(result: dict[str, Any]) -> dict[str, Any] | None:
-    """Hamilton's answer for one champion (else one candidate) on the last features of the night."""
+    """Hamilton's answer for one champion (else one candidate) on the last features of the night; one that trades, if any."""
     from huracan.hamilton import HamiltonInterface
 
-    chosen = next(iter(result["champions"].values()), None) or next(iter(result["candidates"].values()), None)
-    if chosen is None:
+    rows = list(result["champions"].values()) or list(result["candidates"].values())
+    chosen = next((row for row in rows if row["live"] and row["live"]["side"]), rows[0] if rows else None)
+    if chosen is None or chosen["live"] is None:
         return None
     hamilton = HamiltonInterface(model_base_path=result["store"], allow_candidates=True)
     features = chosen["live_features"]

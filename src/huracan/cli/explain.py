@@ -68,13 +68,21 @@ def _print(
         )
         console.print(f"  {row['horizon']}: step {row['step']} {row['code']}: {row['reason']}.{seen}", markup=False)
     for row in lineages:
-        missing = (
-            "never at this pace"
-            if row["nights_until_decidable"] is None
-            else f"{row['nights_until_decidable']:.0f} nights missing"
-        )
         console.print(
             f"  pool {row['pool']} {row['horizon']} {row['recipe']}: e {number(row['e'], 2)} of {number(row['needed'], 0)}, "
-            f"{row['status']}, {missing}",
+            f"{_standing(row)}",
             markup=False,
         )
+
+
+def _standing(row: dict[str, Any]) -> str:
+    """How far a recipe is, in words."""
+    if row["reigns"]:
+        return "champion"
+    if not row["observed_days"]:
+        walked = (
+            f", walked {row['walk_days']} days at {number(row['walk_mean_bps'])} bps" if row.get("walk_days") else ""
+        )
+        return f"{row['status']}, no day counts as evidence so far{walked}"
+    nights = row["nights_until_decidable"]
+    return f"{row['status']}, " + ("never at this pace" if nights is None else f"{nights:.0f} nights missing")

@@ -46,7 +46,7 @@ def execute(config: Any, *, as_json: bool) -> dict[str, Any]:
 def report(result: dict[str, Any], *, as_json: bool) -> int:
     """Print a result; returns the exit status that belongs to it."""
     if as_json:
-        print_json({**result, "champions": _without_models(result["champions"])})
+        print_json(_without_arrays(result))
     elif result["success"]:
         from huracan.cli.tables import print_night
 
@@ -59,5 +59,10 @@ def report(result: dict[str, Any], *, as_json: bool) -> int:
     return error.exit_status if error is not None else 1
 
 
-def _without_models(champions: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {key: {**champion, "model": champion.get("path")} for key, champion in champions.items()}
+def _without_arrays(result: dict[str, Any]) -> dict[str, Any]:
+    """The result as JSON has it: a model is its bundle's path, an error its code and text."""
+    rows = {
+        kind: {key: {**row, "model": row.get("path")} for key, row in result[kind].items()}
+        for kind in ("champions", "candidates")
+    }
+    return {**{key: value for key, value in result.items() if key != "exception"}, **rows}

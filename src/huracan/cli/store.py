@@ -29,23 +29,25 @@ def list_champions(store: Path | None, *, as_json: bool) -> int:
     if as_json:
         print_json({"models": rows, "do_not_trade": blocked})
         return 0
-    from rich.console import Console
-    from rich.table import Table
+    from huracan.cli.tables import show, terminal
 
-    table = Table(title=f"{len(rows)} models, {len(blocked)} coins not to trade")
-    for name in ("coin", "horizon", "status", "version", "net edge bps", "Sharpe", "e-value"):
-        table.add_column(name, justify="left" if name in {"coin", "horizon", "status"} else "right")
-    for row in rows:
-        table.add_row(
-            row["coin"],
-            row["horizon"],
-            row["status"],
-            f"v{row['version']}",
-            number(row.get("net_edge_bps")),
-            number(row.get("sharpe_ratio"), 2),
-            number(row.get("e_value"), 2),
-        )
-    Console().print(table)
+    show(
+        terminal(),
+        f"{len(rows)} models, {len(blocked)} coins not to trade",
+        ["coin", "horizon", "status", "version", "net edge bps", "Sharpe/yr", "e-value"],
+        [
+            [
+                row["coin"],
+                row["horizon"],
+                row["status"],
+                f"v{row['version']}",
+                number(row["net_edge_bps"]),
+                number(row["sharpe_ratio"], 2),
+                number(row["e_value"], 2),
+            ]
+            for row in rows
+        ],
+    )
     return 0
 
 

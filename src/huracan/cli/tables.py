@@ -1,128 +1,221 @@
 """The night as a person reads it on a terminal: what is proven, how far away the rest is, what was skipped and why."""
 
+import sys
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from huracan.cli.output import number
 
-_LEFT = {"pool", "horizon", "recipe", "status", "coin", "reason", "code", "what"}
+WIDE: Final = 110
+"""Columns of a terminal from which on nothing is left out."""
+SHOWN_COINS: Final = 20
+NOTHING: Final = "none"
+"""The champion of a cell without one, as the evidence rows name it."""
+_LEFT: Final = frozenset(
+    {"pool", "at", "recipe", "status", "coin", "coins", "code", "reason", "horizon", "missed", "found by mistake"}
+)
+
+Row = dict[str, Any]
 
 
-def print_night(result: dict[str, Any], console: Console | None = None) -> None:
-    """Evidence, champions, skips and where everything lies."""
-    console = console or Console(highlight=False)
+def terminal() -> Console:
+    """Stdout as rich sees it, without colouring numbers."""
+    return Console(highlight=False, file=sys.stdout)
+
+
+def print_night(result: Row, console: Console | None = None) -> None:
+    """Evidence, champions, skips, the verdict, and where everything lies."""
+    console = console or terminal()
     summary = result["summary"]
-    console.print(_evidence(summary["evidence"]))
-    if result["champions"]:
-        console.print(_champions(result["champions"]))
-    console.print(_skips(summary["skipped"]))
-    champions, pairs = len(result["champions"]), summary["coin_universe_size"]
-    horizons = len(result["horizons"])
+    _evidence(summary["evidence"], console)
+    _champions(list(result["champions"].values()), result["horizons"], console)
+    _skips(summary["skipped"], console)
+    for note in summary.get("notes") or ():
+        console.print(str(note), markup=False, style="yellow")
     cache = summary["cache"]
+    dry = " · dry run: nothing was written to the store" if summary["dry_run"] else ""
+    console.print(f"[bold]{escape(summary['verdict'])}[/bold]")
     console.print(
-        f"[bold]{summary['verdict']}[/bold]\n"
-        f"{champions} champions + {len(summary['skipped'])} skips = {pairs} pairs x {horizons} horizons · "
-        f"{len(result['candidates'])} candidates for paper trading · cache {cache['hits']}/{cache['total']} · "
-        f"{result['duration_seconds']:.0f} s{' · dry run: nothing was written to the store' if summary['dry_run'] else ''}"
+        f"{len(result['champions'])} champions + {len(summary['skipped'])} skips = {summary['coin_universe_size']} pairs x "
+        f"{len(result['horizons'])} horizons · {len(result['candidates'])} candidates for paper trading · cache "
+        f"{cache['hits']}/{cache['total']} · {result['duration_seconds']:.0f} s{dry}"
     )
-    console.print(f"report {result['report']}\nstore  {result['store']}", markup=False, soft_wrap=True)
+    console.print(f"report {result['report']}\nstore  {result['store']}\n", markup=False, soft_wrap=True)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name in columns:
-        table.add_column(name, justify="left" if name in _LEFT else "right")
-    return table
+def show(
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    styles: Sequence[str | None] = (),
+) -> None:
+    """Print a table that is readable on a narrow terminal: columns that say nothing are left out, words are never cut."""
+    cells = [tuple(row) for row in rows]
+    kept = [place for place, _ in enumerate(columns) if not cells or any(row[place] != "–" for row in cells)]
+    built = Table(box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)
+    for place in kept:
+        name = columns[place]
+        built.add_column(name, justify="left" if name in _LEFT else "right", overflow="fold")
+    for at, row in enumerate(cells):
+        built.add_row(*(escape(row[place]) for place in kept), style=styles[at] if at < len(styles) else None)
+    console.print(title, style="bold", markup=False)
+    console.print(built)
+    console.print()
 
 
-def _evidence(rows: list[dict[str, Any]]) -> Table:
-    table = _table(
-        "Evidence: each recipe in each pool against doing nothing and against the champion",
-        "pool", "horizon", "recipe", "coins", "days", "net bps/day", "Sharpe/day", "B/sd", "e", "needed", "nights", "status",
-    )  # fmt: skip
-    for row in sorted(rows, key=lambda row: (row["pool"], row["horizon"], row["recipe"])):
-        style = "green" if row["reigns"] else None
-        table.add_row(
-            row["pool"],
-            row["horizon"],
-            row["recipe"],
-            str(len(row["members"])),
-            str(row["observed_days"]),
-            number(row["mean_bps"], 2),
-            number(row["sharpe_day"], 2),
-            number(row["bound_over_sd"], 1),
-            number(row["e"], 2) if row["e"] < 1e5 else f"{row['e']:.1e}",
-            number(row["needed"], 0),
-            number(row["nights_until_decidable"], 0),
-            "champion" if row["reigns"] else row["status"],
-            style=style,
-        )
-    return table
-
-
-def _champions(champions: dict[str, dict[str, Any]]) -> Table:
-    table = _table(
-        "Champions", "coin", "horizon", "net edge bps", "lower 5% bps", "Sharpe/yr", "hit rate", "version", "status"
+def _evidence(rows: list[Row], console: Console) -> None:
+    rows = sorted(rows, key=lambda row: (row["pool"], row["horizon"], row["recipe"]))
+    if not rows:
+        return
+    wide = console.width >= WIDE
+    first = ["pool", "at", "recipe"]
+    last = ["B/sd", "e", "needed", "nights", "status"]
+    middle = ["members", "days", "bps/day", "Sharpe", "walked", "bps walked"] if wide else ["days", "bps/day"]
+    if any(_uncounted(row) for row in rows) and not wide:
+        middle = ["counted", "bps a day"]
+    show(
+        console,
+        "Evidence: daily net of each recipe and pool, against nothing and the champion",
+        [*first, *middle, *last],
+        [[_evidence_cells(row)[name] for name in (*first, *middle, *last)] for row in rows],
+        ["green" if row["reigns"] else None for row in rows],
     )
-    for row in champions.values():
-        table.add_row(
-            row["coin"],
-            row["horizon"],
-            number(row["edge_after_cost_bps"]),
-            number(row["lower_bps"]),
-            number(row["metrics"]["sharpe_ratio"], 2),
-            number(row["metrics"]["hit_rate"], 2),
-            f"v{row['version']}",
-            row["status"],
-        )
-    return table
+    if any(_uncounted(row) and row["champion_id"] == NOTHING for row in rows):
+        console.print("[yellow]days inside the makers' sample do not count as evidence[/yellow]\n")
+    if any(_uncounted(row) and row["champion_id"] != NOTHING for row in rows):
+        console.print("against a new champion the counting starts afresh\n")
 
 
-def _skips(skipped: list[dict[str, Any]]) -> Table:
-    table = _table(f"{len(skipped)} skips", "step", "code", "count", "reason", "coin")
-    groups: Counter[tuple[int, str, str]] = Counter((row["step"], row["code"], row["reason"]) for row in skipped)
-    for (step, code, reason), count in sorted(groups.items()):
-        coins = sorted(
-            {row["coin"] for row in skipped if (row["step"], row["code"], row["reason"]) == (step, code, reason)}
-        )
-        shown = ", ".join(coins[:6]) + (f" and {len(coins) - 6} more" if len(coins) > 6 else "")
-        table.add_row(str(step), code, str(count), reason, shown)
-    return table
+def _uncounted(row: Row) -> bool:
+    return bool(row["observed_days"] == 0 and row.get("walk_days"))
 
 
-def print_demo(result: dict[str, Any], extra: dict[str, Any], console: Console | None = None) -> None:
+def _evidence_cells(row: Row) -> dict[str, str]:
+    """Cells by column; on a narrow terminal `counted` is "counted/walked", `bps a day` the walk's where nothing counts."""
+    counted, walked = row["observed_days"], row.get("walk_days") or 0
+    return {
+        "pool": row["pool"],
+        "at": row["horizon"],
+        "recipe": row["recipe"],
+        "members": str(len(row["members"])),
+        "days": str(counted),
+        "counted": f"{counted}/{walked}",
+        "bps/day": number(row["mean_bps"] if counted else None, 2),
+        "bps a day": number(row["mean_bps"] if counted else row.get("walk_mean_bps"), 2),
+        "Sharpe": number(row["sharpe_day"] if counted else None, 2),
+        "walked": number(walked, 0),
+        "bps walked": number(row.get("walk_mean_bps"), 2),
+        "B/sd": number(row["bound_over_sd"] if counted else None, 1),
+        "e": evidence_number(row["e"]),
+        "needed": number(row["needed"], 0),
+        "nights": number(row["nights_until_decidable"], 0),
+        "status": "champion" if row["reigns"] else row["status"],
+    }
+
+
+def evidence_number(value: float) -> str:
+    """An e-value in at most seven characters.
+
+    >>> evidence_number(1.0), evidence_number(13100.9), evidence_number(4.2e9)
+    ('1.00', '13,101', '4.2e+09')
+    """
+    return f"{value:.2f}" if value < 1e3 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
+
+
+def _champions(rows: list[Row], horizons: Sequence[str], console: Console) -> None:
+    """One line a coin, one column a horizon; the coins with the largest edges."""
+    if not rows:
+        return
+    by_coin: dict[str, dict[str, Row]] = {}
+    for row in sorted(rows, key=lambda row: -(row["edge_after_cost_bps"] or 0.0)):
+        by_coin.setdefault(row["coin"], {})[row["horizon"]] = row
+    counts = Counter(str(row["status"]) for row in rows)
+    outcome = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    shown = list(by_coin.items())[:SHOWN_COINS]
+    show(
+        console,
+        f"{len(rows)} champions ({outcome}): bps a round trip after costs > lower 5%, version",
+        ["coin", *horizons],
+        [[coin, *(_champion_cell(cells.get(horizon)) for horizon in horizons)] for coin, cells in shown],
+    )
+    if len(by_coin) > len(shown):
+        console.print(f"and {len(by_coin) - len(shown)} more coins: huracan champions list\n")
+
+
+def _champion_cell(row: Row | None) -> str:
+    if row is None:
+        return "–"
+    lower = "" if row["lower_bps"] is None else f" > {number(row['lower_bps'])}"
+    version = "" if row["version"] is None else f"  v{row['version']}"
+    return f"{number(row['edge_after_cost_bps'])}{lower}{version}"
+
+
+def _skips(skipped: list[Row], console: Console) -> None:
+    if not skipped:
+        return
+    coins: dict[tuple[int, str, str], dict[str, int]] = {}
+    for row in skipped:
+        group = coins.setdefault((row["step"], row["code"], row["reason"]), {})
+        group[row["coin"]] = group.get(row["coin"], 0) + 1
+    most = 6 if console.width >= WIDE else 3
+    show(
+        console,
+        f"{len(skipped)} skips, one for each pair and horizon without a champion",
+        ["step", "code", "skips", "reason", "coins"],
+        [
+            [str(step), code, str(sum(group.values())), reason, _named(sorted(group), most)]
+            for (step, code, reason), group in sorted(coins.items())
+        ],
+    )
+
+
+def _named(coins: Sequence[str], most: int) -> str:
+    if not coins:
+        return "–"
+    return ", ".join(coins[:most]) + (f" and {len(coins) - most} more" if len(coins) > most else "")
+
+
+def print_demo(result: Row, extra: Row, console: Console | None = None) -> None:
     """The night, then what its maker knows and what Hamilton says."""
-    console = console or Console(highlight=False)
+    console = console or terminal()
     print_night(result, console)
-    truth = extra["truth"]
-    table = _table(
+    truth, planted = extra["truth"], set(extra["truth"]["planted"])
+    regular = len(extra["regular"])
+    show(
+        console,
         f"World '{extra['world']}', seed {extra['seed']}, {extra['days']} days: found against planted",
-        "horizon",
-        "planted",
-        "others",
-        "what",
+        ["horizon", "planted and found", "others found", "missed", "found by mistake"],
+        [
+            [
+                horizon,
+                f"{len(found['planted'])} of {len(planted)}",
+                f"{len(found['others'])} of {regular - len(planted)}",
+                _named(sorted(planted - set(found["planted"])), 6),
+                _named(found["others"], 6),
+            ]
+            for horizon, found in extra["champions_by_horizon"].items()
+        ],
     )
-    for horizon, found in extra["champions_by_horizon"].items():
-        planted, regular = len(truth["planted"]), len(extra["regular"])
-        table.add_row(
-            horizon,
-            f"{len(found['planted'])} of {planted}",
-            f"{len(found['others'])} of {regular - planted}",
-            ", ".join([*found["planted"], *(f"({coin})" for coin in found["others"])]),
-        )
-    console.print(table)
-    if truth["planted"]:
-        console.print(f"[yellow]planted: {truth['strength_bps_per_hour']:.0f} bps an hour. {truth['note']}[/yellow]")
-    prediction = extra["prediction"]
-    if prediction is not None:
-        blocked = f" (blocked: {prediction['blocked_reason']})" if prediction["blocked_reason"] else ""
-        same = "equal to" if prediction["equals_training"] else "DIFFERENT from"
-        console.print(
-            f"Hamilton: {prediction['coin']} {prediction['horizon']} -> [bold]{prediction['direction']}[/bold], edge "
-            f"{number(prediction['edge_bps'])} bps, net {number(prediction['net_edge_bps'])} bps, position "
-            f"{prediction['position_fraction']:.3f} of capital{blocked}; {same} the training side's, bit for bit"
-        )
+    if planted:
+        strength = f"planted: {truth['strength_bps_per_hour']:.0f} bps an hour. {truth['note']}"
+        console.print(strength, markup=False, style="yellow")
+    if extra["prediction"] is not None:
+        _prediction(extra["prediction"], console)
     console.print(f"{extra['seconds']:.0f} s in all")
+
+
+def _prediction(prediction: Row, console: Console) -> None:
+    blocked = f" (blocked: {prediction['blocked_reason']})" if prediction["blocked_reason"] else ""
+    same = "equal to" if prediction["equals_training"] else "DIFFERENT from"
+    console.print(
+        f"Hamilton: {prediction['coin']} {prediction['horizon']} -> [bold]{prediction['direction']}[/bold], edge "
+        f"{number(prediction['edge_bps'])} bps, position {prediction['position_fraction']:.3f} of capital"
+        f"{escape(blocked)}; {same} the training side's, bit for bit"
+    )
