@@ -17,7 +17,13 @@ from huracan.pipeline.rules import NightRules
 from huracan.ports import ArtefactStore
 from huracan.reports import bundle_reports
 
-_EVIDENCE = ("e", "needed", "nights_until_decidable", "observed_days", "history_days", "live_days", "bound_over_sd")
+_EVIDENCE = {
+    "lineage": "lineage_id",
+    "e_value": "e",
+    "nights_missing": "nights_until_decidable",
+    **{name: name for name in ("needed", "observed_days", "history_days", "live_days", "bound_over_sd")},
+}
+"""Names in the manifest, and in a lineage's row."""
 LOGGED_DECISIONS = 500
 
 
@@ -61,7 +67,7 @@ def assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assign
         recipe_id=item.recipe.id,
         seed=night.plan.seed,
         metrics={**_flat(cell["metrics"]), "net_edge_bps": net, "confidence": confidence(cell)},
-        evidence={"lineage": item.evidence.get("lineage_id"), **{key: item.evidence.get(key) for key in _EVIDENCE}},
+        evidence={name: item.evidence.get(key) for name, key in _EVIDENCE.items()},
     )
     return BundleFiles(
         manifest=build_manifest(provenance, files),
