@@ -190,3 +190,35 @@ def test_a_pool_of_simulated_coins_equals_the_mean_of_their_scorecards(case):
     for name in MONEY:
         mean = np.mean([card.daily[name].to_numpy() for card in cards.values()], axis=0)
         np.testing.assert_allclose(result[name].to_numpy(), mean, atol=1e-9)
+
+
+def test_a_past_day_counts_only_the_coins_that_were_members_then():
+    early, late = member(1, days=4), member(2, days=4)
+    days = START_DAY + np.arange(4)
+    panels, dailies = {"A": early[0], "B": late[0]}, {"A": early[1], "B": late[1]}
+    membership = {"A": days[:3], "B": days[2:]}
+    result = pool_result("um-A", "1h", "r", panels, dailies, net_cap=1e9, gross_cap=1e9, membership=membership)
+    net = result.daily["net_bps"].to_numpy()
+    own, other = early[1]["net_bps"].to_numpy(), late[1]["net_bps"].to_numpy()
+    np.testing.assert_allclose(net, [own[0], own[1], (own[2] + other[2]) / 2, other[3]], atol=1e-9)
+    assert result.daily["valid"].all()
+
+
+def test_a_coin_listed_later_does_not_void_the_days_before_it():
+    old, new = member(1, days=4), member(2, days=4)
+    dailies = {"A": old[1], "B": new[1].filter(pl.col("day") >= START_DAY + 2)}
+    days = START_DAY + np.arange(4)
+    arguments = ("um-A", "1h", "r", {"A": old[0], "B": new[0]}, dailies)
+    fixed = pool_result(*arguments, net_cap=1e9, gross_cap=1e9)
+    dated = pool_result(*arguments, net_cap=1e9, gross_cap=1e9, membership={"A": days, "B": days[2:]})
+    assert fixed.daily["valid"].to_list() == [False, False, True, True]
+    assert dated.daily["valid"].to_list() == [True, True, True, True]
+
+
+def test_a_day_without_any_member_is_void():
+    only = member(1)
+    result = pool_result(
+        "um-A", "1h", "r", {"A": only[0]}, {"A": only[1]}, net_cap=1e9, gross_cap=1e9,
+        membership={"A": START_DAY + np.arange(1)},
+    )  # fmt: skip
+    assert result.daily["valid"].to_list() == [True, False, False]

@@ -1,24 +1,28 @@
 """Step 8 over all pairs: pools, their evidence, the verdict, and what it means for every (coin, horizon)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from huracan.domain.ids import sha256_hex
 from huracan.domain.recipe import Recipe
 from huracan.domain.records import Skip, SkipCode
-from huracan.domain.time import Horizon
+from huracan.domain.time import DAY_MS, Horizon
 from huracan.pipeline.artefacts import get_frame
 from huracan.pipeline.night import Night
 from huracan.pipeline.rules import NightPorts, NightRules
 from huracan.ports import ArtefactStore
 from huracan.scoring import pool_result
-from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, coin_filter, judge_night
+from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, coin_filter, judge_night, tier_of
 
 NOTHING = "none"
+TIERS = ("A", "B", "C")
+
+I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,7 @@ class Promoted:
 def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
     """Evidence of every recipe in every pool, the ledger's verdict on it, and who follows; writes the ledger."""
     pools = make_pools(night, rules.panel_size)
-    evidence = list(_evidence(ports.pair.artefacts, night, pools))
+    evidence = list(_evidence(ports.pair.artefacts, night, pools, rules.panel_size))
     context = NightContext(
         day=night.plan.end_day - 1,
         stress_table=rules.stress_table,
@@ -113,9 +117,14 @@ def make_pools(night: Night, panel_size: int) -> tuple[Pool, ...]:
     pools = []
     for (market, tier), coins in sorted(groups.items()):
         preferred = [coin for coin in coins if _is_preferred(night, coin)]
-        panel = sorted(preferred, key=lambda coin: sha256_hex(coin.encode()))[:panel_size]
         pools.append(
-            Pool(name=f"{market}-{tier}", market=market, tier=tier, coins=tuple(coins), panel=tuple(sorted(panel)))
+            Pool(
+                name=f"{market}-{tier}",
+                market=market,
+                tier=tier,
+                coins=tuple(coins),
+                panel=tuple(_draw(preferred, panel_size)),
+            )
         )
     return tuple(pools)
 
@@ -125,37 +134,71 @@ def _is_preferred(night: Night, coin: str) -> bool:
     return coin != f"{instrument.symbol}-{instrument.market}"
 
 
-def _evidence(store: ArtefactStore, night: Night, pools: tuple[Pool, ...]) -> Iterator[PoolEvidence]:
+def _evidence(store: ArtefactStore, night: Night, pools: tuple[Pool, ...], panel_size: int) -> Iterator[PoolEvidence]:
+    """Every recipe's results in every pool. A past day counts the coins that were in the pool's tier on that day."""
+    tiers = {coin: _tier_days(store, night, coin) for coin in night.trained if _is_preferred(night, coin)}
     for pool in pools:
+        if not pool.panel:
+            continue
+        days = {
+            coin: by_tier[pool.tier]
+            for coin, by_tier in tiers.items()
+            if night.plan.member(coin).instrument.market == pool.market and by_tier[pool.tier].size
+        }
+        drawn = _draw(days, panel_size)
         for recipe in night.plan.recipes:
             for horizon in night.plan.horizons:
-                name = f"{recipe.id}/{horizon}"
-                roots = {
-                    c: night.trained[c]["cells"][name]["root"] for c in pool.panel if name in night.trained[c]["cells"]
-                }
-                if not roots:
-                    continue
-                largest = recipe.sizing.largest_position(Horizon.parse(horizon))
-                result = pool_result(
-                    pool.name,
-                    horizon,
-                    recipe.id,
-                    {coin: get_frame(store, f"{root}/panel.parquet") for coin, root in roots.items()},
-                    {coin: get_frame(store, f"{root}/daily.parquet") for coin, root in roots.items()},
-                    net_cap=recipe.sizing.net_cap_share * largest,
-                    gross_cap=recipe.sizing.gross_cap_share * largest,
-                )
-                yield PoolEvidence(
-                    pool=pool.name,
-                    tier=pool.tier,
-                    market=pool.market,
-                    horizon=horizon,
-                    recipe=recipe,
-                    members=result.members,
-                    daily=result.daily,
-                    net_cap=result.net_cap,
-                    gross_cap=result.gross_cap,
-                )
+                evidence = _recipe_evidence(store, night, pool, {coin: days[coin] for coin in drawn}, recipe, horizon)
+                if evidence is not None:
+                    yield evidence
+
+
+def _tier_days(store: ArtefactStore, night: Night, coin: str) -> dict[str, I64]:
+    """UTC days a coin spent in each tier, by the median volume of the 30 days before each day."""
+    frame = get_frame(store, f"{night.prepared[coin]['key']}/features.parquet")
+    at_midnight = frame.filter(pl.col("decision_time") % DAY_MS == 0).drop_nulls("volume_day_quote")
+    rate = dict(night.plan.quote_per_gbp)[night.plan.member(coin).instrument.quote]
+    days = (at_midnight["decision_time"] // DAY_MS).to_numpy()
+    tiers = np.array([tier_of(volume / rate) for volume in at_midnight["volume_day_quote"].to_list()])
+    return {tier: days[tiers == tier] if days.size else days for tier in TIERS}
+
+
+def _draw(coins: Iterable[str], panel_size: int) -> list[str]:
+    """The panel: drawn by hash, so that nobody can choose it by looking at results."""
+    return sorted(sorted(coins, key=lambda coin: sha256_hex(coin.encode()))[:panel_size])
+
+
+def _recipe_evidence(
+    store: ArtefactStore, night: Night, pool: Pool, days: dict[str, I64], recipe: Recipe, horizon: str
+) -> PoolEvidence | None:
+    name = f"{recipe.id}/{horizon}"
+    cells = {coin: night.trained[coin]["cells"] for coin in days}
+    roots = {coin: of_coin[name]["root"] for coin, of_coin in cells.items() if name in of_coin}
+    members = tuple(coin for coin in pool.panel if coin in roots)
+    if not members:
+        return None
+    largest = recipe.sizing.largest_position(Horizon.parse(horizon))
+    result = pool_result(
+        pool.name,
+        horizon,
+        recipe.id,
+        {coin: get_frame(store, f"{root}/panel.parquet") for coin, root in roots.items()},
+        {coin: get_frame(store, f"{root}/daily.parquet") for coin, root in roots.items()},
+        net_cap=recipe.sizing.net_cap_share * largest,
+        gross_cap=recipe.sizing.gross_cap_share * largest,
+        membership=days,
+    )
+    return PoolEvidence(
+        pool=pool.name,
+        tier=pool.tier,
+        market=pool.market,
+        horizon=horizon,
+        recipe=recipe,
+        members=members,
+        daily=result.daily,
+        net_cap=result.net_cap,
+        gross_cap=result.gross_cap,
+    )
 
 
 def _assign(

@@ -41,25 +41,29 @@ def pool_result(
     *,
     net_cap: float,
     gross_cap: float,
+    membership: Mapping[str, I64] | None = None,
 ) -> PoolResult:
     """Daily results of a pool in bps of its capital: the mean over the members whose day is valid.
 
-    `panels` (PANEL_SCHEMA) and `dailies` (DAILY_SCHEMA; `day` and `valid` are read) by coin. Whenever the mean position
+    `panels` (PANEL_SCHEMA) and `dailies` (DAILY_SCHEMA; `day` and `valid` are read) by coin. `membership` names the UTC days
+    on which a coin belongs to the pool, decided on data before each day (None: every day). Whenever the mean position
     leaves the caps (fractions of capital), all positions are scaled down pro rata, and what that trades pays
     costs at the members' rates of the moment. A member without a price at that moment shares its return pro rata
-    in time. Days with fewer than 80% valid members are invalid. Memory: changes of position x members.
+    in time. Days with fewer than 80% valid members, or none at all, are invalid. Memory: changes of position x members.
     """
     coins = tuple(sorted(panels))
     first, valid = _validity(coins, dailies)
     if not valid.size:
         daily = empty(DAILY_SCHEMA)
     else:
+        member = _members(coins, membership, first, valid.shape)
+        valid &= member
         scale = _scale(coins, panels, first, valid, net_cap, gross_cap)
         number = np.maximum(valid.sum(axis=1), 1)
         sums = np.zeros((len(SUMS), valid.shape[0]))
         for index, coin in enumerate(coins):
             sums += _member(panels[coin], first, valid.shape[0], scale) * valid[:, index]
-        daily = _daily(first, sums / number, valid)
+        daily = _daily(first, sums / number, valid, member.sum(axis=1))
     return PoolResult(
         pool=pool,
         horizon=horizon,
@@ -96,6 +100,14 @@ def _validity(coins: tuple[str, ...], dailies: Mapping[str, pl.DataFrame]) -> tu
         days = dailies[coin].filter(pl.col("day") <= last)
         valid[days["day"].to_numpy() - first, index] = days["valid"].to_numpy()
     return first, valid
+
+
+def _members(coins: tuple[str, ...], membership: Mapping[str, I64] | None, first: int, shape: tuple[int, ...]) -> Mask:
+    """Who belongs to the pool on which day, shape (days, members)."""
+    if membership is None:
+        return np.ones(shape, dtype=np.bool_)
+    days = first + np.arange(shape[0])
+    return np.column_stack([np.isin(days, membership[coin]) for coin in coins])
 
 
 def _scale(
@@ -175,9 +187,9 @@ def _member(panel: pl.DataFrame, first: int, n_days: int, scale: _Scale) -> F64:
     )
 
 
-def _daily(first: int, mean: F64, valid: Mask) -> pl.DataFrame:
+def _daily(first: int, mean: F64, valid: Mask, members: I64) -> pl.DataFrame:
     columns = dict(zip(SUMS, mean, strict=True))
     net = mean[0] - mean[1] - mean[2] - mean[3] - mean[4]
-    enough = valid.sum(axis=1) >= FEWEST_VALID * valid.shape[1]
+    enough = (valid.sum(axis=1) >= FEWEST_VALID * members) & (members > 0)
     days = np.arange(first, first + valid.shape[0])
     return pl.DataFrame({"day": days, "net_bps": net, **columns, "valid": enough}, schema=DAILY_SCHEMA)
