@@ -11,7 +11,7 @@ from huracan.app.release import FolderRelease
 from huracan.pipeline.artefacts import get_frame
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
-from huracan.ports import ArtefactStore, Clock
+from huracan.ports import ArtefactStore, Clock, Telemetry
 from huracan.reports import Curve, NightReport, curve_from_daily
 
 
@@ -20,6 +20,7 @@ def write_accounts(
     release: FolderRelease,
     artefacts: ArtefactStore,
     clock: Clock,
+    telemetry: Telemetry,
     summary: dict[str, Any],
     promoted: Promoted,
     exported: Exported,
@@ -28,7 +29,10 @@ def write_accounts(
     moment = datetime.fromtimestamp(clock.now_ms() / 1000, tz=UTC)
     folder = workdir / "reports" / summary["run_id"]
     page = write_night_page(folder, night_report(summary, promoted, exported, moment.isoformat(timespec="seconds")))
-    write_events(folder, _decisions(artefacts, exported))
+    decisions = _decisions(artefacts, exported)
+    write_events(folder, decisions)
+    for decision in decisions.iter_rows(named=True):
+        telemetry.event("decision_made", **decision)
     path = write_summary(workdir / "summaries", summary, moment)
     if not summary["dry_run"]:
         release.summary(summary)

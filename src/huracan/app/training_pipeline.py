@@ -67,6 +67,7 @@ class TrainingPipeline:
                     opened.release,
                     opened.pair_ports.artefacts,
                     opened.clock,
+                    self.telemetry,
                     summary,
                     promoted,
                     exported,
