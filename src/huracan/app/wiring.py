@@ -12,7 +12,7 @@ from huracan.adapters.backends import TrainingOrchestrator
 from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.adapters.lake import DeltaLake
 from huracan.app.worker import PLAN_FILE, run_pair_job
-from huracan.domain.ids import canonical_json
+from huracan.domain.ids import canonical_json, sha256_hex
 from huracan.domain.records import SkipCode
 from huracan.errors import HuracanError
 from huracan.pipeline.night import PairOutcome, PairWork
@@ -80,7 +80,9 @@ class OrchestratedWaves:
     async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
         """All outcomes in the order given; a failed job is an outcome."""
         path = self.folder / PLAN_FILE
-        path.write_bytes(canonical_json({"plan": plan, "wiring": self.facts}))
+        data = canonical_json({"plan": plan, "wiring": self.facts})
+        path.write_bytes(data)
+        planned = {"plan": str(path), "plan_sha256": sha256_hex(data)}
         orchestrator = await self._start()
         jobs = [
             TrainingJob(
@@ -88,7 +90,7 @@ class OrchestratedWaves:
                 horizon="*",
                 engine_type=item.wave,
                 priority=item.priority,
-                payload={"plan": str(path), "wave": item.wave, "facts": item.facts},
+                payload={**planned, "wave": item.wave, "facts": item.facts},
             )
             for item in work
         ]

@@ -6,6 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from huracan.domain.ids import sha256_hex
+from huracan.errors import DataError
 from huracan.pipeline.plan import NightPlan
 from huracan.training.jobs import TrainingJob
 
@@ -13,19 +15,23 @@ PLAN_FILE = "plan.json"
 
 
 @lru_cache(maxsize=2)
-def _plan(path: str) -> tuple[NightPlan, dict[str, Any]]:
-    raw = json.loads(Path(path).read_bytes())
+def _plan(path: str, sha256: str) -> tuple[NightPlan, dict[str, Any]]:
+    """The plan in a file; asked by content, because a worker of a cluster outlives the night and the next plan is there too."""
+    data = Path(path).read_bytes()
+    if sha256_hex(data) != sha256:
+        raise DataError(f"{path} is not the plan this job belongs to: another run has written its own; run again")
+    raw = json.loads(data)
     return NightPlan.from_json(raw["plan"]), raw["wiring"]
 
 
 def run_pair_job(job: TrainingJob) -> dict[str, Any]:
-    """The record of one pair's wave; the job's payload names the plan's file, the wave and its facts."""
+    """The record of one pair's wave; the job's payload names the plan's file and its sha256, the wave and its facts."""
     import stamina.instrumentation
 
     from huracan.app.wiring import pair_ports
 
     stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the job's answer
-    plan, wiring = _plan(job.payload["plan"])
+    plan, wiring = _plan(job.payload["plan"], job.payload["plan_sha256"])
     wave, facts = job.payload["wave"], job.payload["facts"]
     if wave == "ingest":
         return asyncio.run(_ingest(plan, wiring, job.coin))
