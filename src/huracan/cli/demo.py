@@ -16,7 +16,7 @@ from huracan.errors import ConfigError, UpstreamError
 
 WORLDS = ("demo", "null")
 COINS = 16
-START_SECONDS = 60.0
+STOP_SECONDS = 10.0
 
 
 def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: bool) -> int:
@@ -71,18 +71,23 @@ def exchange(world: str, days: int, seed: int, coins: int = COINS) -> Iterator[d
         sys.executable, "-m", "huracan.cli.main", "exchange", "serve", "--world", world,
         "--coins", str(coins), "--days", str(days), "--seed", str(seed),
     ]  # fmt: skip
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603 - our own command
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,  # noqa: S603 - our own
+    ):
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line:
                 errors.seek(0)
-                raise UpstreamError(f"the simulated exchange did not start: {errors.read()[-2000:]}")
+                raise UpstreamError(f"the simulated exchange did not start: {errors.read()[-2000:].strip()}")
             yield json.loads(line)
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def demo_config(folder: Path, urls: dict[str, Any], world: str) -> Any:

@@ -1,0 +1,206 @@
+"""Tables that a person can read at 80 and at 160 columns: nothing cut, nothing empty, the truth about what does not count."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from huracan.cli.tables import print_demo, print_night, show
+
+WIDTHS = (80, 160)
+PLANTED = ("ALFA", "BRAVO")
+NOTE = "Simulated. A planted edge of this size is far stronger than any real market's."
+
+
+def evidence(recipe="boosted", horizon="1h", **changes):
+    row = {
+        "pool": "spot-A",
+        "horizon": horizon,
+        "recipe": recipe,
+        "champion_id": "none",
+        "status": "promoted",
+        "reigns": True,
+        "members": ["ALFA", "BRAVO", "BTC"],
+        "observed_days": 66,
+        "mean_bps": 34.64,
+        "sharpe_day": 2.2,
+        "bound_over_sd": 9.9,
+        "e": 412_251.9,
+        "needed": 343.0,
+        "nights_until_decidable": 1554.0,
+        "walk_days": 66,
+        "walk_mean_bps": 34.64,
+    }
+    return {**row, **changes}
+
+
+def uncounted(**changes):
+    none = dict.fromkeys(("mean_bps", "sharpe_day", "bound_over_sd", "nights_until_decidable"))
+    walk = {"observed_days": 0, "e": 1.0, "walk_days": 912, "walk_mean_bps": -3.21}
+    return evidence(**{**none, **walk, "reigns": False, "status": "open", **changes})
+
+
+def champion(coin, horizon="1h", **changes):
+    row = {"coin": coin, "horizon": horizon, "edge_after_cost_bps": 446.0, "lower_bps": 393.3, "version": 1}
+    return {**row, "status": "promoted", **changes}
+
+
+def skip(coin, reason="quoted spread too wide", code="SPREAD_TOO_WIDE", horizon="1h"):
+    return {"coin": coin, "horizon": horizon, "step": 1, "code": code, "reason": reason}
+
+
+def night(rows=(), champions=(), skipped=(), notes=(), dry_run=False):
+    summary = {
+        "evidence": list(rows),
+        "skipped": list(skipped),
+        "notes": list(notes),
+        "verdict": "Nothing is proven yet [really].",
+        "coin_universe_size": 7,
+        "cache": {"hits": 1, "total": 4},
+        "dry_run": dry_run,
+    }
+    named = {f"{row['coin']}_{row['horizon']}": row for row in champions}
+    places = {"report": "/work/" + "long/" * 30 + "index.html", "store": "/work/store"}
+    return {
+        "summary": summary, "champions": named, "candidates": {}, "horizons": ["1h", "4h", "1d"], "duration_seconds": 101.0, **places
+    }  # fmt: skip
+
+
+def demo(found=PLANTED, others=(), planted=PLANTED, prediction=None):
+    return {
+        "world": "demo",
+        "seed": 0,
+        "days": 100,
+        "truth": {"planted": list(planted), "strength_bps_per_hour": 65.0, "note": NOTE},
+        "regular": ["ALFA", "BRAVO", "BTC", "KILO"],
+        "champions_by_horizon": {"1h": {"planted": list(found), "others": list(others)}},
+        "prediction": prediction,
+        "seconds": 134.2,
+    }
+
+
+def printed(function, *arguments, width=80):
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    function(*arguments, console)
+    text = console.file.getvalue()
+    assert "…" not in text
+    return text
+
+
+def line_of(text, *words):
+    return next(line for line in text.splitlines() if all(word in line for word in words))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_widest_evidence_fits_and_keeps_its_words_whole(width):
+    rows = [evidence("injected"), uncounted(recipe="injected", horizon="4h")]
+    text = printed(print_night, night(rows), width=width)
+    assert all(len(line) <= width for line in text.splitlines() if not line.startswith(("report", "store")))
+    row = line_of(text, "injected", "1h").split()
+    assert row[:3] == ["spot-A", "1h", "injected"]
+    assert row[-5:] == ["9.9", "412,252", "343", "1,554", "champion"]
+    assert line_of(text, "B/sd", "needed", "nights", "status")
+
+
+@pytest.mark.parametrize(("width", "counted"), [(80, "0/912"), (160, "912")])
+def test_days_that_do_not_count_still_say_what_they_gave(width, counted):
+    text = printed(print_night, night([uncounted()]), width=width)
+    assert {counted, "-3.21", "1.00", "343", "open"} <= set(line_of(text, "boosted").split())
+    assert "days inside the makers' sample do not count as evidence" in text
+    assert "nights" not in text
+    assert "–" not in text
+
+
+def test_a_fresh_count_against_a_new_champion_is_no_matter_of_the_makers_sample():
+    text = printed(print_night, night([evidence(), uncounted(recipe="linear", champion_id="boosted-1")]))
+    assert "makers' sample" not in text
+    assert "against a new champion the counting starts afresh" in text
+
+
+def test_days_that_count_need_no_remark():
+    text = printed(print_night, night([evidence()]))
+    assert "66" in line_of(text, "boosted").split()
+    assert "makers' sample" not in text
+    assert "afresh" not in text
+
+
+def test_champions_stand_one_line_a_coin():
+    rows = [champion("ALFA"), champion("ALFA", "1d", version=None, lower_bps=None), champion("BTC", status="kept")]
+    text = printed(print_night, night(champions=rows))
+    assert "3 champions (1 kept, 2 promoted)" in text
+    assert line_of(text, "ALFA").split() == ["ALFA", "446.0", ">", "393.3", "v1", "446.0"]
+    assert line_of(text, "BTC").split()[-1] == "–"
+
+
+def test_a_long_list_of_champions_says_how_many_are_not_shown():
+    text = printed(
+        print_night, night(champions=[champion(f"C{k:02}", edge_after_cost_bps=float(k)) for k in range(30)])
+    )
+    assert "and 10 more coins: huracan champions list" in text
+    assert "C29" in text
+    assert "C09" not in text
+
+
+@pytest.mark.parametrize(("width", "named"), [(80, 3), (160, 6)])
+def test_skips_are_grouped_by_reason(width, named):
+    rows = [skip(f"C{k}", horizon=horizon) for k in range(8) for horizon in ("1h", "4h")]
+    text = printed(print_night, night(skipped=[*rows, skip("测试币", "status BREAK", "NOT_TRADING")]), width=width)
+    assert "17 skips" in text
+    assert line_of(text, "SPREAD_TOO_WIDE").split()[2] == "16"
+    assert f"and {8 - named} more" in " ".join(text.split())
+    assert "测试币" in line_of(text, "NOT_TRADING")
+
+
+def test_words_from_outside_are_never_markup():
+    text = printed(print_night, night([evidence(pool="[red]x")], skipped=[skip("[bold]", "[/bold] closes")]))
+    assert "[red]x" in text
+    assert "[/bold] closes" in " ".join(text.split())
+    assert "Nothing is proven yet [really]." in text
+
+
+def test_a_path_stays_on_one_line():
+    text = printed(print_night, night())
+    assert line_of(text, "report").endswith("index.html")
+
+
+def test_notes_and_a_dry_run_are_told():
+    text = printed(print_night, night(notes=["pool um-A is frozen"], dry_run=True))
+    assert "pool um-A is frozen" in text
+    assert "nothing was written to the store" in " ".join(text.split())
+
+
+def test_the_demo_sets_what_it_found_against_what_was_planted():
+    text = printed(print_demo, night(), demo(found=["ALFA"], others=["KILO"]))
+    row = line_of(text, "1h ").split()
+    assert row == ["1h", "1", "of", "2", "1", "of", "2", "BRAVO", "KILO"]
+    assert "65 bps an hour" in text
+    assert "far stronger than any real market's" in " ".join(text.split())
+
+
+def test_a_world_without_planted_edge_makes_no_claim():
+    text = printed(print_demo, night(), demo(found=[], planted=[]))
+    assert "0 of 0" in text
+    assert "stronger" not in text
+
+
+@pytest.mark.parametrize(
+    ("blocked", "equal", "words"), [(None, True, "; equal to"), ("STALE: x", False, "(blocked: STALE: x); DIFFERENT")]
+)
+def test_hamilton_s_first_prediction_is_told(blocked, equal, words):
+    prediction = {
+        "coin": "ALFA",
+        "horizon": "1d",
+        "direction": "long",
+        "edge_bps": 34.1,
+        "position_fraction": 0.25,
+        "blocked_reason": blocked,
+        "equals_training": equal,
+    }
+    text = " ".join(printed(print_demo, night(), demo(prediction=prediction)).split())
+    assert "Hamilton: ALFA 1d -> long, edge 34.1 bps, position 0.250 of capital" in text
+    assert words in text
+
+
+def test_a_column_of_dashes_is_left_out_and_an_empty_table_keeps_its_heads():
+    assert "missed" not in printed(lambda console: show(console, "t", ["horizon", "missed"], [["1h", "–"]]))
+    assert "missed" in printed(lambda console: show(console, "t", ["horizon", "missed"], []))
