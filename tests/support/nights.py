@@ -8,11 +8,12 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from huracan.adapters.backends import asyncio_pool
 from huracan.adapters.telemetry import EVENTS, RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
 from huracan.domain.time import DAY_MS
@@ -166,13 +167,10 @@ def tree_hashes(folder: Path) -> dict[str, str]:
 
 
 def ledger_rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table of a ledger but those that account for runs and jobs."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        wanted = [name for name in names if name not in {"run", "attempt", "job", "cell", "sqlite_sequence"}]
-        rows = {name: connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid').fetchall() for name in wanted}
-    connection.close()
-    return rows
+    """Every row of the evidence tables of a ledger; runs and jobs are accounts, not evidence."""
+    tables = ("champions", "lineage_rows", "lineages", "nights", "trials", "unfreezes")
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return {name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall()) for name in tables}
 
 
 def accounted(result: dict[str, Any]) -> None:
@@ -188,3 +186,14 @@ def accounted(result: dict[str, Any]) -> None:
     assert summary["champions_count"] == len(champions)
     assert summary["skipped_count"] == len(skips) == sum(summary["skip_counts"].values())
     assert summary["coin_universe_size"] == len(result["coin_universe"]) == len(set(result["coin_universe"]))
+
+
+@contextmanager
+def in_this_process() -> Iterator[None]:
+    """Jobs run in threads of this process: the same work without the seconds that starting workers takes."""
+    before = asyncio_pool.address_of
+    asyncio_pool.address_of = lambda _function: None
+    try:
+        yield
+    finally:
+        asyncio_pool.address_of = before
