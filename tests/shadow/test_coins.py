@@ -57,9 +57,20 @@ def test_a_dozen_lucky_trades_do_not_beat_a_pool_that_earns_nothing():
     assert not coin_filter(coins, 5.0)["LUCKY"].passed
 
 
+def test_a_worthless_coin_with_few_trades_is_not_carried_by_a_pool_that_earns_much():
+    rng, carried = np.random.default_rng(6), 0
+    for _ in range(20):
+        coins = pool(rng, [400.0] * 10, n=60, sd=500.0)
+        coins |= {f"NULL{i}": trades(rng.normal(0.0, 350.0, 12)) for i in range(6)}
+        edges = coin_filter(coins, 5.0)
+        assert sum(edges[f"C{i}"].passed for i in range(10)) >= 9
+        carried += sum(edges[f"NULL{i}"].passed for i in range(6))
+    assert carried <= 10  # 120 worthless coins at a one-sided 5%
+
+
 def test_identical_trades_do_not_claim_certainty():
     edge = coin_filter({"A": trades([6.0] * 20)}, 5.0)["A"]
-    assert edge.lower_bps == pytest.approx(6.0 - 1.6449 * 0.1, abs=1e-3)
+    assert edge.lower_bps == pytest.approx(6.0 - 1.6449 * 0.1, abs=5e-3)
 
 
 def test_nobody_to_filter_and_only_beginners():

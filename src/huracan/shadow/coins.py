@@ -41,7 +41,8 @@ class CoinEdge:
 def coin_filter(trades_by_coin: Mapping[str, pl.DataFrame], min_edge_bps: float) -> dict[str, CoinEdge]:
     """One CoinEdge per coin, from realised out-of-sample round trips (TRADE_SCHEMA).
 
-    A coin passes when its lower 5% point is at least `min_edge_bps`. One with fewer than 10 round trips fails and does not
+    A coin passes when its lower 5% point is at least `min_edge_bps`. Coins are shrunk to no edge (or to the pool's mean, if
+    that is a loss), never to a gain: a pool of good coins must not carry a worthless one. One with fewer than 10 round trips fails and does not
     inform the others.
     """
     nets = {coin: _net(trades) for coin, trades in trades_by_coin.items()}
@@ -50,7 +51,8 @@ def coin_filter(trades_by_coin: Mapping[str, pl.DataFrame], min_edge_bps: float)
     if not told:
         return edges
     means = np.array([nets[coin].mean() for coin in told])
-    shrunk = shrink(means, _standard_errors([nets[coin] for coin in told]))
+    errors = _standard_errors([nets[coin] for coin in told])
+    shrunk = shrink(means, errors, centre=min(0.0, shrink(means, errors).prior_mean))
     lower = shrunk.mean - LOWER_Z * shrunk.sd
     for at, coin in enumerate(told):
         edges[coin] = CoinEdge(

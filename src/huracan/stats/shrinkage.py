@@ -19,11 +19,12 @@ class Shrunk:
     prior_variance: float
 
 
-def shrink(means: F64, standard_errors: F64) -> Shrunk:
+def shrink(means: F64, standard_errors: F64, *, centre: float | None = None) -> Shrunk:
     """Normal-normal empirical Bayes: prior variance by DerSimonian and Laird (1986), prior mean by precision weights.
 
-    Both inputs have shape (k,), k >= 1, in one unit; standard errors above 0. `sd` contains the uncertainty of the prior
-    mean, not that of the prior variance. Raises ValueError for other shapes or values.
+    Both inputs have shape (k,), k >= 1, in one unit; standard errors above 0. With a `centre` the prior mean is not
+    estimated but that number. `sd` contains the uncertainty of an estimated prior mean, not that of the prior variance.
+    Raises ValueError for other shapes or values.
     """
     y = np.asarray(means, dtype=np.float64)
     se = np.asarray(standard_errors, dtype=np.float64)
@@ -32,10 +33,10 @@ def shrink(means: F64, standard_errors: F64) -> Shrunk:
     if not (np.isfinite(y).all() and np.isfinite(se).all() and (se > 0.0).all()):
         raise ValueError("means must be finite and standard errors finite and above 0")
     variance = se**2
-    tau2 = _prior_variance(y, variance)
+    tau2 = _prior_variance(y, variance) if centre is None else _variance_around(centre, y, variance)
     weight = 1.0 / (variance + tau2)
-    prior = float((weight @ y) / weight.sum())
-    prior_variance_of_mean = 1.0 / float(weight.sum())
+    prior = float((weight @ y) / weight.sum()) if centre is None else centre
+    prior_variance_of_mean = 1.0 / float(weight.sum()) if centre is None else 0.0
     pull = variance / (variance + tau2)
     posterior = pull * prior + (1.0 - pull) * y
     spread = np.sqrt((1.0 - pull) * variance + pull**2 * prior_variance_of_mean)
@@ -46,6 +47,11 @@ def shrink(means: F64, standard_errors: F64) -> Shrunk:
         prior_mean_se=prior_variance_of_mean**0.5,
         prior_variance=tau2,
     )
+
+
+def _variance_around(centre: float, y: F64, variance: F64) -> float:
+    weight = 1.0 / variance
+    return max(0.0, (float(weight @ (y - centre) ** 2) - y.size) / float(weight.sum()))
 
 
 def _prior_variance(y: F64, variance: F64) -> float:
