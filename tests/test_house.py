@@ -1,0 +1,156 @@
+"""The house rules that no type checker knows: who may import whom, what is never loaded or run, how long things may get."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+FILES = sorted(SOURCE.rglob("*.py"))
+FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "joblib", "dill", "cloudpickle", "marshal", "shelve"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+ALLOWED_OUTSIDE: dict[str, tuple[str, ...]] = {
+    "os": ("huracan/stats/kernel.py",),  # where the compiled kernels are kept
+}
+LONGEST_FILE = 420
+LONGEST_FUNCTION = 60
+
+
+@cache
+def trees() -> tuple[tuple[str, ast.Module], ...]:
+    return tuple((file.relative_to(SOURCE).as_posix(), ast.parse(file.read_text(encoding="utf-8"))) for file in FILES)
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield f"{'.' * node.level}{node.module or ''}"
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def is_kernel(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(isinstance(mark, ast.Name) and mark.id == "kernel" for mark in function.decorator_list)
+
+
+def is_table(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """A payload or a list of cases spelt out: long, yet next to nothing is done."""
+    return sum(isinstance(node, ast.stmt) for node in ast.walk(function)) <= 8
+
+
+def test_rooms_are_imported_in_one_direction():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 kept, 0 broken" in done.stdout
+
+
+def test_every_room_is_a_package_with_a_docstring():
+    bare = [name for name, tree in trees() if name.startswith("huracan/") and not ast.get_docstring(tree)]
+    assert bare == []
+
+
+def test_the_package_is_never_imported_by_its_place_on_disk():
+    wrong = [(name, module) for name, tree in trees() for module in imported(tree) if module.split(".")[0] == "src"]
+    assert [row for row in wrong if not row[0].startswith("cloud/")] == []
+
+
+def test_nothing_is_unpickled_and_no_text_is_run():
+    found = []
+    for name, tree in trees():
+        found += [(name, module) for module in imported(tree) if module.split(".")[0] in FORBIDDEN_MODULES]
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        found += [
+            (name, call.func.id)
+            for call in calls
+            if isinstance(call.func, ast.Name) and call.func.id in FORBIDDEN_CALLS
+        ]
+        found += [
+            (name, "allow_pickle")
+            for call in calls
+            for argument in call.keywords
+            if argument.arg == "allow_pickle" and getattr(argument.value, "value", True) is not False
+        ]
+    assert found == []
+
+
+def test_yaml_is_only_read_safely():
+    calls = [
+        (name, node.attr)
+        for name, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml"
+    ]
+    unsafe = {"load", "load_all", "full_load", "unsafe_load", "Loader", "FullLoader", "UnsafeLoader"}
+    assert [row for row in calls if row[1] in unsafe] == []
+
+
+@pytest.mark.parametrize(
+    "room", ["regimes", "stats", "domain", "features", "labels", "training", "scoring", "consensus"]
+)
+def test_steps_read_neither_clock_nor_network_nor_environment(room):
+    outside = {
+        "time",
+        "socket",
+        "httpx2",
+        "requests",
+        "urllib.request",
+        "os",
+        "subprocess",
+        "structlog",
+        "logging",
+        "random",
+    }
+    found = [
+        (name, module)
+        for name, tree in trees()
+        if name.startswith(f"huracan/{room}/")
+        for module in imported(tree)
+        if module in outside and name not in ALLOWED_OUTSIDE.get(module, ())
+    ]
+    assert found == []
+
+
+def test_files_and_functions_stay_short():
+    long_files = [
+        (file.relative_to(SOURCE).as_posix(), lines)
+        for file in FILES
+        if (lines := len(file.read_text(encoding="utf-8").splitlines())) > LONGEST_FILE
+    ]
+    long_functions = [
+        (name, function.name, length)
+        for name, tree in trees()
+        for function in functions(tree)
+        if not (is_kernel(function) or is_table(function))
+        and (length := (function.end_lineno or 0) - function.lineno + 1) > LONGEST_FUNCTION
+    ]
+    assert (long_files, long_functions) == ([], [])
+
+
+def test_no_todo_and_no_machine_path_is_left():
+    found = [
+        (file.relative_to(ROOT).as_posix(), word)
+        for file in FILES
+        for word in ("TODO", "FIXME", "XXX", "/root/", "/home/", "/work/")
+        if word in file.read_text(encoding="utf-8")
+    ]
+    assert found == []
