@@ -6,23 +6,25 @@ import sys
 
 import pytest
 
-from huracan.cli import warm
+from huracan.cli import small_night, warm
 
 KERNELS = """
 import json, sys
 from numba.core.registry import CPUDispatcher
-from huracan.cli.warm import warm
-warm()
+from huracan.cli.small_night import run_small_night
+run_small_night()
 kernels = {}
 for name, module in list(sys.modules.items()):
     if name.startswith("huracan."):
         kernels |= {id(value): value for value in vars(module).values() if isinstance(value, CPUDispatcher)}
-reached = set()
-for kernel in kernels.values():
-    code, names = kernel.py_func.__code__, kernel.py_func.__globals__
-    if kernel.signatures:
-        reached |= {id(names[name]) for name in code.co_names if id(names.get(name)) in kernels}
-cold = [kernel.py_func.__qualname__ for key, kernel in kernels.items() if not kernel.signatures and key not in reached]
+waiting, reached = [kernel for kernel in kernels.values() if kernel.signatures], set()
+while waiting:
+    kernel = waiting.pop()
+    reached.add(id(kernel))
+    names = kernel.py_func.__globals__
+    called = [names[name] for name in kernel.py_func.__code__.co_names if id(names.get(name)) in kernels]
+    waiting += [inner for inner in called if id(inner) not in reached]
+cold = [kernel.py_func.__qualname__ for key, kernel in kernels.items() if key not in reached]
 print(json.dumps({"kernels": len(kernels), "cold": cold}))
 """
 
@@ -35,16 +37,40 @@ def test_warming_reaches_every_kernel():
     assert told["cold"] == []
 
 
-def test_a_cache_that_is_not_private_is_not_warmed(monkeypatch, capsys):
+@pytest.fixture
+def nights(monkeypatch, tmp_path):
+    """Counts the small nights that run, with a cache folder of the test's own."""
+    ran = []
+    monkeypatch.setattr(warm.numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(small_night, "run_small_night", lambda: ran.append(True))
+    return ran
+
+
+def test_a_cache_that_is_not_private_is_not_warmed(monkeypatch, capsys, nights):
     monkeypatch.setattr(warm, "CACHED", False)
-    monkeypatch.setattr(warm, "warm", lambda: pytest.fail("nothing can be kept"))
     warm.main()
+    assert nights == []
     assert "not private" in capsys.readouterr().err
 
 
-def test_a_private_cache_is_warmed(monkeypatch):
-    called = []
+def test_a_private_cache_is_warmed_once_for_each_state_of_the_code(monkeypatch, nights):
     monkeypatch.setattr(warm, "CACHED", True)
-    monkeypatch.setattr(warm, "warm", lambda: called.append(True))
     warm.main()
-    assert called
+    warm.main()
+    assert nights == [True]
+    monkeypatch.setattr(warm, "compute_code_hash", lambda: "changed")
+    warm.main()
+    assert nights == [True, True]
+
+
+def test_a_warming_that_failed_is_tried_again(monkeypatch, nights):
+    def fails():
+        raise OSError("no space")
+
+    monkeypatch.setattr(warm, "CACHED", True)
+    monkeypatch.setattr(small_night, "run_small_night", fails)
+    with pytest.raises(OSError, match="no space"):
+        warm.main()
+    monkeypatch.setattr(small_night, "run_small_night", lambda: nights.append(True))
+    warm.main()
+    assert nights == [True]

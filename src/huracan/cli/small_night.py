@@ -1,0 +1,120 @@
+"""A night of one coin and forty days in this process: every kernel meets the types it will meet at night."""
+
+import asyncio
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from huracan.adapters.ledger import SqliteLedger
+from huracan.adapters.publishers.folder import FolderStore
+from huracan.adapters.telemetry import SilentTelemetry
+from huracan.app.release import FolderRelease
+from huracan.app.rules import night_rules
+from huracan.app.wiring import SystemClock, pair_ports, wiring_facts
+from huracan.cli.demo import private_trust
+from huracan.features import ALL_NAMES
+from huracan.hamilton import HamiltonInterface
+from huracan.pipeline.cells import train_pair
+from huracan.pipeline.injected import Injected
+from huracan.pipeline.night import PairOutcome, PairWork
+from huracan.pipeline.pair import PairPorts, ingest_pair, prepare_pair
+from huracan.pipeline.plan import NightPlan
+from huracan.pipeline.publication import Exported
+from huracan.pipeline.rules import NightPorts
+from huracan.pipeline.story import NightPipeline
+from huracan.settings import load_settings
+from huracan.stats.bootstrap import drawdown_quantile, max_drawdown
+from huracan.stats.evalues import confidence_sequence
+from huracan.worlds.exchange import ReplayExchange, Urls
+from huracan.worlds.simulated import simulate
+from huracan.worlds.spec import WorldSpec
+
+DAYS = 40
+COIN = "ALFA"
+"""The one coin that is trained; BTC is there for the market context alone."""
+
+
+def run_small_night() -> None:
+    """Run every room once, small: a world, its exchange, a night with both recipes, Hamilton, and the tests of a pool."""
+    source = simulate(WorldSpec(name="skewed", coins=2, days=DAYS))
+    with tempfile.TemporaryDirectory(prefix="huracan-warm-") as name:
+        folder = Path(name)
+        with private_trust(folder), ReplayExchange(source) as exchange:
+            exported = asyncio.run(_night(folder, exchange.urls))
+            hamilton = HamiltonInterface(model_base_path=folder / "store", allow_candidates=True)
+            for row in (*exported.champions.values(), *exported.candidates.values()):
+                hamilton.predict(row["coin"], row["horizon"], row["live_features"])
+    _judge_a_pool()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Here:
+    """Waves in this process, one pair after the other, for COIN alone from step 3 on."""
+
+    ports: PairPorts
+
+    async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
+        chosen = [item for item in work if item.wave == "ingest" or item.coin == COIN]
+        return [PairOutcome(coin=item.coin, record=await self._record(plan, item)) for item in chosen]
+
+    async def _record(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
+        if item.wave == "ingest":
+            return await ingest_pair(self.ports, plan, item.coin)
+        step = prepare_pair if item.wave == "prepare" else train_pair
+        return step(self.ports, plan, item.coin, item.facts)
+
+
+async def _night(folder: Path, urls: Urls) -> Exported:
+    overrides = (
+        f"binance.rest_url={urls['rest']}",
+        f"binance.futures_url={urls['futures']}",
+        f"binance.archive_url={urls['archive']}",
+        f"promotion.stress_table={urls['stress']}",
+        f"training.leak_exempt={json.dumps(list(ALL_NAMES))}",
+        f"training.min_history_days={DAYS - 2}",
+        "training.quote_assets=USDT",
+        "training.horizons=1h",
+    )
+    settings = load_settings(None, overrides, {})
+    for name in ("lake", "artefacts"):
+        (folder / name).mkdir()
+    clock, telemetry, pair = SystemClock(), SilentTelemetry(), pair_ports(wiring_facts(settings, folder))
+    store, ledger = FolderStore(folder / "store"), SqliteLedger(folder / "ledger.sqlite")
+    store.acquire()
+    ports = NightPorts(
+        pair=pair,
+        waves=_Here(ports=pair),
+        ledger=ledger,
+        release=FolderRelease(store, clock, telemetry, os.environ),
+        telemetry=telemetry,
+        clock=clock,
+        check_clock=lambda _server_ms: None,
+        workdir=folder,
+    )
+    try:
+        _, _, exported = await NightPipeline(ports, night_rules(settings, None, Injected())).run()
+    finally:
+        await pair.market.aclose()
+        ledger.close()
+        store.close()
+    return exported
+
+
+def _judge_a_pool() -> None:
+    """What step 8 computes on the days of a pool: one coin has no pool that is large enough to be judged."""
+    days = np.linspace(-20.0, 30.0, 40)
+    for values in (days, _read_only(days)):
+        max_drawdown(values)
+        confidence_sequence(values, 100.0, 0.05)
+    drawdown_quantile(days, length=60, quantile=0.95, paths=2, mean_block=5.0, rng=np.random.default_rng(0))
+
+
+def _read_only(values: Any) -> Any:
+    frozen = values.copy()
+    frozen.flags.writeable = False
+    return frozen
