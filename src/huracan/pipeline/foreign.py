@@ -111,14 +111,24 @@ def padded_trainer(trainer: Any, features: FeatureFrame) -> Callable[[dict[str, 
     return narrow
 
 
-class _Linear:
+class _Wider:
+    """A model over one more column, the last; its own `predict` still has to agree with its arrays."""
+
     def __init__(self, model: Any) -> None:
+        own = getattr(model, "predict", None)
+        self.predict = (lambda x: own(x[:, :-1])) if callable(own) else None
+
+
+class _Linear(_Wider):
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
         self.coef_ = np.append(np.asarray(model.coef_, dtype=np.float64).ravel(), 0.0)
         self.intercept_ = model.intercept_
 
 
-class _Forest:
+class _Forest(_Wider):
     def __init__(self, model: Any) -> None:
+        super().__init__(model)
         self._model = model
 
     def to_arrays(self) -> Any:

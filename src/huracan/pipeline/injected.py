@@ -22,6 +22,7 @@ from huracan.pipeline.pair import PairPorts, ingest_pair, label_horizons, load_b
 from huracan.pipeline.plan import NightPlan
 from huracan.ports import FetchedRows, Telemetry
 from huracan.training import TrainingRefused, fit_injected
+from huracan.training.jobs import compute_features_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +185,9 @@ class InjectedWaves:
                 refused.append(refusal(item.coin, horizon, recipe, error))
                 continue
             own = trimmed(trained, features, owned=self.injected.feature_builder is not None)
-            cells[f"{recipe.id}/{horizon}"] = judge_cell(self.ports, plan, cell, own, f"{root}/{horizon}")
+            # Two callables may share their source (closures, partials) and still train different models.
+            place = f"{root}/{horizon}/{compute_features_hash(own)[:16]}"
+            cells[f"{recipe.id}/{horizon}"] = judge_cell(self.ports, plan, cell, own, place)
         record = {"coin": item.coin, "key": root, "cells": cells, "skips": refused, "cached": False}
         put_json(self.ports.artefacts, f"{root}/result.json", record)
         return record

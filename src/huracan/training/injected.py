@@ -141,7 +141,7 @@ async def _train(trainer: ModelTrainer, job: dict[str, Any]) -> Any:
     metrics = result.get("metrics", {})
     if not isinstance(metrics, Mapping):
         raise _failed(f"{where}: metrics are a {type(metrics).__name__}, wanted a dict of numbers")
-    for name, value in {**metrics, "edge_bps": result.get("edge_bps", 0.0)}.items():
+    for name, value in (*metrics.items(), ("edge_bps", result.get("edge_bps", 0.0))):
         if not _is_number(value):
             raise _failed(f"{where}: {name} is {value!r}, wanted a finite number")
     return result["model"]
