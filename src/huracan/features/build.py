@@ -1,5 +1,6 @@
 """Step 3 for one pair: bars and the market in, one row of causal features per decision out."""
 
+from statistics import median
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from huracan.features.inputs import (
 )
 from huracan.features.market import market_features
 from huracan.features.names import RECIPE_ID, REGIME_RULES, RULES, SPECS, FeatureSpec
-from huracan.features.price import PriceFeatures, price_features
+from huracan.features.price import PriceFeatures, clip, price_features
 from huracan.features.windows import bars_in, decayed_means, window_sums, windows_in
 from huracan.regimes.classify import RegimeInputs, classify_hours
 from huracan.stats.kernel import kernel
@@ -34,6 +35,9 @@ TAKER_COVERAGE: Final = 0.9
 FUNDING_PATIENCE_MS: Final = 3 * DAY_MS
 FIRST_FUNDING_HOURS: Final = 8.0  # the first settlement has no predecessor to tell its interval
 VOLUME_DAYS: Final = 30
+FUNDING_LIMIT: Final = RULES.funding_limit_bps
+WEEK_MINUTES: Final = 7 * 1440
+CLOCK_NAMES: Final = ("hour_sin", "hour_cos", "week_sin", "week_cos")
 
 
 def build_features(
@@ -72,7 +76,7 @@ def build_features(
     age = path.place[rows.bars] + 1
     columns = _by_decision(by_bar, rows, age, needed)
     columns |= _clock(times, columns["sigma_day_bps"]) | _funding(bars, times, rows, age, needed)
-    columns["regime"] = _regime(price, path, rows, times, age >= needed["regime"])
+    columns["regime"] = _regime(price, path, rows, times, age, needed["regime"])
     present = tuple(spec for spec in SPECS if spec.name in columns and _fits(spec, bar_minutes))
     return _assemble(bars, times, columns, present)
 
@@ -81,7 +85,7 @@ def _assemble(bars: Bars, times: I64, columns: dict[str, F64], present: tuple[Fe
     names = tuple(spec.name for spec in present)
     valid = np.ones(times.size, dtype=np.bool_)
     for name in names:
-        valid &= np.isfinite(columns[name])
+        _keep_finite(valid, columns[name])
     frame = pl.DataFrame(
         {
             "decision_time": times,
@@ -93,6 +97,13 @@ def _assemble(bars: Bars, times: I64, columns: dict[str, F64], present: tuple[Fe
     )
     absent = tuple(spec.name for spec in SPECS if spec.name not in names)
     return FeatureFrame(instrument=bars.instrument, recipe_id=RECIPE_ID, names=names, absent=absent, frame=frame)
+
+
+@kernel
+def _keep_finite(valid: NDArray[np.bool_], values: F64) -> None:
+    """Clear `valid` where a value is NaN or infinite."""
+    for row in range(valid.shape[0]):
+        valid[row] &= values[row] - values[row] == 0.0
 
 
 def _fits(spec: FeatureSpec, bar_minutes: int) -> bool:
@@ -121,9 +132,24 @@ def _at(by_bar: F64, decision: I64, age: I64, needed: int) -> F64:
 
 
 def _clock(times: I64, warm: F64) -> dict[str, F64]:
-    day, week = 2 * np.pi * (times % DAY_MS) / DAY_MS, 2 * np.pi * (times % (7 * DAY_MS)) / (7 * DAY_MS)
-    values = {"hour_sin": np.sin(day), "hour_cos": np.cos(day), "week_sin": np.sin(week), "week_cos": np.cos(week)}
-    return {name: np.where(np.isnan(warm), np.nan, value) for name, value in values.items()}
+    """Time of day and week as points on a circle; decisions repeat their minutes, so waves are computed once each."""
+    minutes = times.size > WEEK_MINUTES and not (times % MINUTE_MS).any()
+    moment = np.arange(WEEK_MINUTES) * MINUTE_MS if minutes else times
+    day, week = 2 * np.pi * (moment % DAY_MS) / DAY_MS, 2 * np.pi * (moment % (7 * DAY_MS)) / (7 * DAY_MS)
+    waves = np.column_stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)])
+    return dict(zip(CLOCK_NAMES, _clock_columns(waves, times, warm), strict=True))
+
+
+@kernel
+def _clock_columns(waves: F64, times: I64, warm: F64) -> F64:
+    """Waves (k, 4) as columns (4, d), by the minute of the week or, without repeats, by row; NaN where `warm` is."""
+    out = np.full((4, times.shape[0]), np.nan)
+    for row in range(times.shape[0]):
+        at = times[row] // MINUTE_MS % WEEK_MINUTES if waves.shape[0] < times.shape[0] else row
+        if not np.isnan(warm[row]):
+            for column in range(4):
+                out[column, row] = waves[at, column]
+    return out
 
 
 def _taker_known(frame: pl.DataFrame) -> bool:
@@ -159,45 +185,60 @@ def _funding(bars: Bars, times: I64, rows: Rows, age: I64, needed: dict[str, int
     settled = bars.funding["funding_time"].to_numpy()
     rate = bars.funding["rate"].to_numpy() * 1e4
     hours = bars.funding["interval_hours"].fill_null(FIRST_FUNDING_HOURS).to_numpy()
-    upto = last_at_or_before(settled, times) + 1
-    since = last_at_or_before(settled, times - FUNDING_PATIENCE_MS) + 1
-    known = upto > since
     total = np.concatenate([[0.0], np.cumsum(rate)])
-    latest = np.maximum(upto - 1, 0)
-    values = {
-        "funding_last": rate[latest] * 24 / hours[latest],
-        "funding_mean_4320": (total[upto] - total[since]) / (FUNDING_PATIENCE_MS / DAY_MS),
-    }
-    limit = RULES.funding_limit_bps
-    old_enough = {name: ~np.isnan(_at(age.astype(np.float64), rows.decision, age, needed[name])) for name in values}
-    return {
-        name: np.where(known & old_enough[name], np.clip(value, -limit, limit), np.nan)
-        for name, value in values.items()
-    }
+    names = ("funding_last", "funding_mean_4320")
+    least = np.array([needed[name] for name in names])
+    values = _settled(settled, rate * 24 / hours, total, times, rows.decision, age, least)
+    return dict(zip(names, values, strict=True))
 
 
-def _regime(price: PriceFeatures, path: PricePath, rows: Rows, times: I64, warm: NDArray[np.bool_]) -> F64:
+@kernel
+def _settled(settled: I64, rate: F64, total: F64, times: I64, decision: I64, age: I64, least: I64) -> F64:
+    """Last rate (f,) a day, and the mean rate of three days from running totals (f + 1,), at each decision; (2, d)."""
+    out = np.full((2, times.shape[0]), np.nan)
+    upto, since = 0, 0
+    days, limit = FUNDING_PATIENCE_MS / DAY_MS, FUNDING_LIMIT
+    for row in range(times.shape[0]):
+        while upto < settled.shape[0] and settled[upto] <= times[row]:
+            upto += 1
+        while since < upto and settled[since] <= times[row] - FUNDING_PATIENCE_MS:
+            since += 1
+        bar = decision[row]
+        if bar < 0 or upto == since:
+            continue
+        if age[bar] >= least[0]:
+            out[0, row] = clip(rate[upto - 1], limit)
+        if age[bar] >= least[1]:
+            out[1, row] = clip((total[upto] - total[since]) / days, limit)
+    return out
+
+
+def _regime(price: PriceFeatures, path: PricePath, rows: Rows, times: I64, age: I64, least: int) -> F64:
     """Regime code as of the last whole hour at or before each decision; NaN where its segment has none yet."""
     at = rows.sample
-    segment = np.cumsum(path.place == 0)[rows.bars] if rows.bars.size else rows.bars
+    segment = rows.bars - path.place[rows.bars]
     hours = segment[at]
     inputs = RegimeInputs(
         illiquidity=price.illiquidity[at],
         volatility=price.volatility[at],
-        drawdown=np.where(warm[at], price.drawdown[at], np.nan),
+        drawdown=np.where(age[at] >= least, price.drawdown[at], np.nan),
         efficiency=np.abs(price.values["efficiency_1440"][at]),
         drift_t=np.abs(price.values["drift_t_1440"][at]),
         fresh=np.append(True, hours[1:] != hours[:-1])[: at.size],
     )
     codes = classify_hours(inputs, REGIME_RULES)
-    last = last_at_or_before(rows.sample_time, times)
-    decided = rows.decision >= 0
-    usable = (last >= 0) & decided
-    index = np.maximum(last, 0)
-    if not usable.any():
-        return np.full(times.size, np.nan)
-    same = segment[np.maximum(rows.decision, 0)] == hours[index]
-    return np.where(usable & same & (codes[index] >= 0), codes[index], np.nan)
+    return _codes_held(codes, hours, last_at_or_before(rows.sample_time, times), segment, rows.decision)
+
+
+@kernel
+def _codes_held(codes: I64, hours: I64, last: I64, segment: I64, decision: I64) -> F64:
+    """Code of the hour `last` of each decision (d,), NaN where there is none or it belongs to another segment."""
+    out = np.full(decision.shape[0], np.nan)
+    for row in range(decision.shape[0]):
+        hour, bar = last[row], decision[row]
+        if hour >= 0 and bar >= 0 and segment[bar] == hours[hour] and codes[hour] >= 0:
+            out[row] = codes[hour]
+    return out
 
 
 def _volume_day(frame: pl.DataFrame, times: I64) -> F64:
@@ -208,9 +249,9 @@ def _volume_day(frame: pl.DataFrame, times: I64) -> F64:
     open_time = frame["open_time"].to_numpy()
     days, volume = _daily_sums(open_time // DAY_MS, np.where(real_bars(frame), quote_volume(frame), 0.0))
     first = 1 if open_time[0] % DAY_MS else 0
-    known = np.searchsorted(days, times // DAY_MS)
-    for upto in np.unique(known[known > first]):
-        out[known == upto] = np.median(volume[max(first, upto - VOLUME_DAYS) : upto])
+    over = np.append(np.searchsorted(times, (days + 1) * DAY_MS), times.size)  # the first decision after each day
+    for day in range(first, days.size):
+        out[over[day] : over[day + 1]] = median(volume[max(first, day + 1 - VOLUME_DAYS) : day + 1].tolist())
     return out
 
 

@@ -113,23 +113,34 @@ def choose_rows(open_time: I64, interval_ms: int, decision_times: I64, who: str)
         raise DataError(
             f"{who}: decision times do not ascend at {iso(int(decision_times[at]))}; sort them and drop duplicates"
         )
-    closes = open_time + interval_ms
-    last = last_at_or_before(closes, decision_times)
-    age = decision_times - closes[np.maximum(last, 0)] if closes.size else np.zeros_like(decision_times)
-    last = np.where((last >= 0) & (age < max(PATIENCE_MS, interval_ms)), last, -1)
-    hour = -(-closes // HOUR_MS)
-    sample = np.flatnonzero(np.append(hour[1:] > hour[:-1], True)) if closes.size else np.empty(0, np.int64)
-    wanted = np.zeros(closes.size, dtype=np.bool_)
-    wanted[last[last >= 0]] = True
-    wanted[sample] = True
-    bars = np.flatnonzero(wanted)
-    place = np.cumsum(wanted) - 1
-    return Rows(
-        bars=bars.astype(np.int64),
-        decision=np.where(last >= 0, place[np.maximum(last, 0)], -1).astype(np.int64) if bars.size else last,
-        sample=place[sample].astype(np.int64),
-        sample_time=hour[sample] * HOUR_MS,
-    )
+    bars, decision, sample, sample_time = _chosen(open_time, interval_ms, decision_times)
+    return Rows(bars=bars, decision=decision, sample=sample, sample_time=sample_time)
+
+
+@kernel
+def _chosen(open_time: I64, interval_ms: int, times: I64) -> tuple[I64, I64, I64, I64]:
+    """The four arrays of `Rows`: each bar meets the decisions up to the next bar's close."""
+    n = open_time.shape[0]
+    bars, sample, sample_time = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    decision = np.full(times.shape[0], -1)
+    patience = max(PATIENCE_MS, interval_ms)
+    count, samples, row = 0, 0, 0
+    for bar in range(n):
+        close = open_time[bar] + interval_ms
+        hour = -(-close // HOUR_MS)
+        wanted = bar + 1 == n or -(-(open_time[bar + 1] + interval_ms) // HOUR_MS) > hour
+        if wanted:
+            sample[samples], sample_time[samples] = count, hour * HOUR_MS
+            samples += 1
+        while row < times.shape[0] and (bar + 1 == n or times[row] < open_time[bar + 1] + interval_ms):
+            if 0 <= times[row] - close < patience:
+                decision[row] = count
+                wanted = True
+            row += 1
+        if wanted:
+            bars[count] = bar
+            count += 1
+    return bars[:count].copy(), decision, sample[:samples].copy(), sample_time[:samples].copy()
 
 
 def market_levels(context: MarketContext, open_time: I64, interval_ms: int) -> tuple[F64, F64, F64]:
@@ -138,25 +149,25 @@ def market_levels(context: MarketContext, open_time: I64, interval_ms: int) -> t
     NaN before the context's first bar, and where its newest bar is more than an hour old.
     """
     frame = context.frame
-    times, level = frame["open_time"].to_numpy(), np.log(frame["market_close"].to_numpy())
-    dispersion = frame["dispersion"].to_numpy()
-    now = _as_of(times, np.column_stack([level, dispersion]), open_time)
-    before = _as_of(times, level[:, None], open_time - interval_ms)
-    return now[0], before[0], now[1]
+    level = np.log(frame["market_close"].to_numpy())
+    times, dispersion = frame["open_time"].to_numpy(), frame["dispersion"].to_numpy()
+    now, spread = _as_of(times, level, dispersion, open_time, 0)
+    before, _ = _as_of(times, level, dispersion, open_time, interval_ms)
+    return now, before, spread
 
 
 @kernel
-def _as_of(times: I64, values: F64, wanted: I64) -> F64:
-    """Columns of values (n, c) as of the wanted times (d,); (c, d), NaN where the newest is too old."""
-    out = np.full((values.shape[1], wanted.shape[0]), np.nan)
+def _as_of(times: I64, first: F64, second: F64, wanted: I64, lag: int) -> tuple[F64, F64]:
+    """Two series (n,) as of `lag` before the wanted times (d,); NaN where the newest is too old."""
+    one, other = np.full(wanted.shape[0], np.nan), np.full(wanted.shape[0], np.nan)
     index = -1
     for row in range(wanted.shape[0]):
-        while index + 1 < times.shape[0] and times[index + 1] <= wanted[row]:
+        time = wanted[row] - lag
+        while index + 1 < times.shape[0] and times[index + 1] <= time:
             index += 1
-        if index >= 0 and wanted[row] - times[index] <= MARKET_PATIENCE_MS:
-            for column in range(values.shape[1]):
-                out[column, row] = values[index, column]
-    return out
+        if index >= 0 and time - times[index] <= MARKET_PATIENCE_MS:
+            one[row], other[row] = first[index], second[index]
+    return one, other
 
 
 @kernel

@@ -110,10 +110,28 @@ def market_features(
 
 def _dispersion(dispersion: F64, place: I64, rows: I64, interval_minutes: int) -> F64:
     """Log of dispersion against its mean of three days; NaN when less than half of them is known."""
-    known = ~np.isnan(dispersion)
     window = windows_in((RULES.warm_up,), interval_minutes)
-    columns = np.column_stack([np.where(known, dispersion, 0.0), known.astype(np.float64)])
-    sums = window_sums(columns, window, place, rows)[:, 0, :]
-    mean = np.where(sums[:, 1] * 2 >= window[0], sums[:, 0] / np.maximum(sums[:, 1], 1.0), np.nan)
-    ratio = np.log((dispersion[rows] + DISPERSION_FLOOR) / (mean + DISPERSION_FLOOR))
-    return np.asarray(np.clip(ratio, -RULES.log_ratio_limit, RULES.log_ratio_limit))
+    sums = window_sums(_known_columns(dispersion), window, place, rows)
+    return _against_mean(dispersion, rows, sums, window[0], RULES.log_ratio_limit)
+
+
+@kernel
+def _known_columns(values: F64) -> F64:
+    """Values with 0 for NaN, and one where they are known (n, 2)."""
+    out = np.zeros((values.shape[0], 2))
+    for bar in range(values.shape[0]):
+        if not np.isnan(values[bar]):
+            out[bar, 0] = values[bar]
+            out[bar, 1] = 1.0
+    return out
+
+
+@kernel
+def _against_mean(values: F64, rows: I64, sums: F64, window: int, limit: float) -> F64:
+    out = np.full(rows.shape[0], np.nan)
+    for row in range(rows.shape[0]):
+        total, known = sums[row, 0, 0], sums[row, 0, 1]
+        if 2.0 * known >= window:
+            floored = (values[rows[row]] + DISPERSION_FLOOR) / (total / known + DISPERSION_FLOOR)
+            out[row] = clip(np.log(floored), limit)
+    return out

@@ -7,6 +7,8 @@ Everywhere: `place` (n,) is a bar's number inside its segment, `rows` (m,) the a
 window that is not full yet reports what it has.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,31 +48,93 @@ def net_moves(level: F64, place: I64, rows: I64, windows: I64) -> F64:
 
 
 @kernel
+def block_length(windows: I64) -> int:
+    """The longest block that fits a whole number of times into each window."""
+    length = 0
+    for index in range(windows.shape[0]):
+        length = math.gcd(length, windows[index])
+    return length
+
+
+@kernel
+def block_starts(place: I64, length: int) -> I64:
+    """First bar of every block (k + 1,), the last one the number of bars; a segment begins a block."""
+    starts = np.empty(place.shape[0] + 1, np.int64)
+    count, spot = 0, 0
+    for bar in range(place.shape[0]):
+        if place[bar] == 0 or spot == length:
+            starts[count] = bar
+            count, spot = count + 1, 0
+        spot += 1
+    starts[count] = place.shape[0]
+    return starts[: count + 1]
+
+
+@kernel
+def _sums_inside(x: F64, starts: I64) -> tuple[F64, F64]:
+    """Sums from each bar's block's first bar to it, and from it to the block's last; both (n, c)."""
+    prefix, suffix = np.empty(x.shape), np.empty(x.shape)
+    for block in range(starts.shape[0] - 1):
+        begin, end = starts[block], starts[block + 1]
+        for column in range(x.shape[1]):
+            total = 0.0
+            for bar in range(begin, end):
+                total += x[bar, column]
+                prefix[bar, column] = total
+            total = 0.0
+            for bar in range(end - 1, begin - 1, -1):
+                total += x[bar, column]
+                suffix[bar, column] = total
+    return prefix, suffix
+
+
+@kernel
+def _sums_before(totals: F64, place: I64, count: int) -> F64:
+    """Sums of the `count` blocks before each block in its segment, fewer where there are fewer; (k, c)."""
+    out = np.zeros(totals.shape)
+    suffix = np.zeros((count + 1, totals.shape[1]))
+    prefix = np.zeros(totals.shape[1])
+    spot = 0
+    for block in range(totals.shape[0] if count else 0):
+        if place[block] == 0:
+            suffix[:] = 0.0
+            prefix[:] = 0.0
+            spot = 0
+        elif spot == count:
+            for back in range(count - 1, -1, -1):
+                for column in range(totals.shape[1]):
+                    suffix[back, column] = suffix[back + 1, column] + totals[block - count + back, column]
+            prefix[:] = 0.0
+            spot = 0
+        for column in range(totals.shape[1]):
+            out[block, column] = suffix[spot, column] + prefix[column]
+            prefix[column] += totals[block, column]
+        spot += 1
+    return out
+
+
+@kernel
 def window_sums(x: F64, windows: I64, place: I64, rows: I64) -> F64:
     """Sums of the columns of x (n, c) over the last `windows` (w,) bars; shape (m, w, c)."""
-    n, n_columns = x.shape
-    n_windows = windows.shape[0]
-    out = np.zeros((rows.shape[0], n_windows, n_columns))
+    length, n_windows, n_columns = block_length(windows), windows.shape[0], x.shape[1]
+    starts = block_starts(place, length)
+    prefix, suffix = _sums_inside(x, starts)
+    number = place[starts[:-1]] // length
+    totals = prefix[starts[1:] - 1]
+    out = np.empty((rows.shape[0], n_windows, n_columns))
     for index in range(n_windows):
         window = windows[index]
-        suffix = np.zeros((window + 1, n_columns))
-        prefix = np.zeros(n_columns)
-        row, spot = 0, -1
-        for bar in range(n):
-            spot = 0 if place[bar] == 0 or spot + 1 == window else spot + 1
-            if spot == 0:
-                prefix[:] = 0.0
-                if place[bar] == 0:
-                    suffix[:] = 0.0
-                else:
-                    for back in range(window - 1, -1, -1):
-                        for column in range(n_columns):
-                            suffix[back, column] = suffix[back + 1, column] + x[bar - window + back, column]
-            for column in range(n_columns):
-                prefix[column] += x[bar, column]
-            if row < rows.shape[0] and rows[row] == bar:
+        blocks = window // length
+        middle = _sums_before(totals, number, blocks - 1)
+        row = 0
+        for block in range(number.shape[0]):
+            last, end = starts[block] + length - 1, starts[block + 1]
+            while row < rows.shape[0] and rows[row] < end:
+                bar = rows[row]
+                cut = number[block] >= blocks and bar != last  # the window begins inside an older block
                 for column in range(n_columns):
-                    out[row, index, column] = suffix[spot + 1, column] + prefix[column]
+                    total = middle[block, column] + prefix[bar, column]
+                    out[row, index, column] = suffix[bar + 1 - window, column] + total if cut else total
                 row += 1
     return out
 
