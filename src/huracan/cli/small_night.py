@@ -1,4 +1,4 @@
-"""A night of one coin and forty days in this process: every kernel meets the types it will meet at night."""
+"""A night of one coin and forty days in this process, in which every kernel meets the types that it meets at night."""
 
 import asyncio
 import json
@@ -35,13 +35,13 @@ from huracan.worlds.simulated import simulate
 from huracan.worlds.spec import WorldSpec
 
 DAYS = 40
-COIN = "ALFA"
-"""The one coin that is trained; BTC is there for the market context alone."""
+COINS = {"ingest": ("ALFA", "BTC", "GAPPY"), "prepare": ("ALFA", "GAPPY"), "train": ("ALFA",)}
+"""By wave. BTC is there for the market context; repaired bars of GAPPY lie in memory otherwise, which is another type."""
 
 
 def run_small_night() -> None:
     """Run every room once, small: a world, its exchange, a night with both recipes, Hamilton, and the tests of a pool."""
-    source = simulate(WorldSpec(name="skewed", coins=2, days=DAYS))
+    source = simulate(WorldSpec(name="demo", coins=2, days=DAYS))
     with tempfile.TemporaryDirectory(prefix="huracan-warm-") as name:
         folder = Path(name)
         with private_trust(folder), ReplayExchange(source) as exchange:
@@ -50,16 +50,17 @@ def run_small_night() -> None:
             for row in (*exported.champions.values(), *exported.candidates.values()):
                 hamilton.predict(row["coin"], row["horizon"], row["live_features"])
     _judge_a_pool()
+    simulate(WorldSpec(name="skewed", coins=1, days=2)).store.bars("BTCUSDT-um")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Here:
-    """Waves in this process, one pair after the other, for COIN alone from step 3 on."""
+    """Waves in this process, one pair after the other."""
 
     ports: PairPorts
 
     async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
-        chosen = [item for item in work if item.wave == "ingest" or item.coin == COIN]
+        chosen = [item for item in work if item.coin in COINS[item.wave]]
         return [PairOutcome(coin=item.coin, record=await self._record(plan, item)) for item in chosen]
 
     async def _record(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
