@@ -65,6 +65,11 @@ def two_features(coin, data):
     return pl.DataFrame({"open_time": data["open_time"], "feature1": returns, "feature2": returns.rolling_mean(8)})
 
 
+def clairvoyant(coin, data):
+    """Tomorrow's newspaper: the return of the bar after."""
+    return data.select("open_time", feature1=pl.col("close").log().diff().shift(-1).fill_null(0.0))
+
+
 def raising(*_arguments):
     message = "the owner's code broke"
     raise OSError(message)
@@ -104,6 +109,7 @@ BUILDERS = {
     "only NaN": (lambda coin, data: {"feature1": np.full(len(data), np.nan)}, "BAD_FEATURES", "none of them is finite"),
     "no feature": (lambda coin, data: data.select("open_time"), "BAD_FEATURES", "0 features"),
     "text": (lambda coin, data: {"feature1": ["x"] * len(data)}, "BAD_FEATURES", "wanted numbers"),
+    "the future": (clairvoyant, "LEAK", "feature feature1 predicts too well to be true"),
     "a time twice": (lambda coin, data: {"open_time": [0, 0], "f": [1.0, 2.0]}, "BAD_FEATURES", "a time twice"),
 }
 
