@@ -69,7 +69,7 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, An
     designs: dict[TrainingRules, Design] = {}
     for horizon in plan.horizons:
         features, labels = load_prepared(store, plan, prepared, horizon)
-        leak = _leak_skip(coin, horizon, prepared)
+        leak = leak_skip(coin, horizon, prepared)
         if leak is not None:
             refused.append(asdict(leak))
             continue
@@ -92,7 +92,8 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, An
     return {**result, "cached": False}
 
 
-def _leak_skip(coin: str, horizon: str, prepared: dict[str, Any]) -> Skip | None:
+def leak_skip(coin: str, horizon: str, prepared: dict[str, Any]) -> Skip | None:
+    """The skip of a horizon at which wave 2 found a feature that knows the future, else None."""
     leaks = prepared["horizons"][horizon]["leaks"]
     if not leaks:
         return None

@@ -6,7 +6,7 @@ Whatever such a callable returns is checked for form first; nonsense becomes a s
 import asyncio
 import hashlib
 import inspect
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from huracan.domain.ids import content_hash
@@ -15,7 +15,7 @@ from huracan.domain.records import SkipCode
 from huracan.domain.time import Horizon
 from huracan.errors import HuracanError
 from huracan.pipeline.artefacts import put_frame, put_json
-from huracan.pipeline.cells import Cell, judge_cell, refusal
+from huracan.pipeline.cells import Cell, judge_cell, leak_skip, refusal
 from huracan.pipeline.foreign import INJECTED_VENDOR, Nonsense, bars_from, features_from, padded_trainer, trimmed
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import PairPorts, ingest_pair, label_horizons, load_bars, load_context, load_prepared, settle
@@ -162,6 +162,10 @@ class InjectedWaves:
         cells: dict[str, Any] = {}
         refused: list[dict[str, Any]] = []
         for horizon in plan.horizons:
+            leak = leak_skip(item.coin, horizon, prepared)
+            if leak is not None:
+                refused.append(asdict(leak))
+                continue
             features, labels = load_prepared(self.ports.artefacts, plan, prepared, horizon)
             cell = Cell(
                 coin=item.coin,
