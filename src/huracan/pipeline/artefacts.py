@@ -20,8 +20,9 @@ def put_frame(store: ArtefactStore, key: str, frame: pl.DataFrame) -> str:
 
 
 def get_frame(store: ArtefactStore, key: str) -> pl.DataFrame:
-    """The frame under a key; DataError when it is gone, which means retention removed what a run still needs."""
-    return pl.read_parquet(io.BytesIO(get_bytes(store, key)))
+    """The frame under a key, in one piece; DataError when it is gone: retention removed what a run still needs."""
+    # Columns in several pieces become writable copies as arrays, which numba takes for other types and compiles anew.
+    return pl.read_parquet(io.BytesIO(get_bytes(store, key))).rechunk()
 
 
 def get_bytes(store: ArtefactStore, key: str) -> bytes:
