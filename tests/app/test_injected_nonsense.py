@@ -18,7 +18,7 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 @pytest.fixture(scope="module")
 def world():
     """Nine coins over 45 days, hourly: enough to train, far from enough to promote."""
-    return small_world(name="planted", days=45, interval_minutes=60)
+    return small_world(name="null", days=45, interval_minutes=60)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,214 @@
+"""Nights that must not happen, and jobs that die: yesterday's champions stay, and the code says why."""
+
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from nights import (
+    accounted,
+    in_this_process,
+    later,
+    ledger_rows,
+    night_settings,
+    read_night,
+    run_pipeline,
+    small_world,
+    tree_hashes,
+)
+
+import huracan.app.wiring
+import huracan.app.worker
+from huracan.adapters.publishers.folder import FolderStore
+from huracan.worlds.exchange import ReplayExchange
+from huracan.worlds.faults import Fault
+from huracan.worlds.simulated import SimulatedWorld
+
+pytestmark = pytest.mark.slow
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class Silenced:
+    """A market in which some instruments have printed no bar since a moment, while their quotes go on."""
+
+    world: SimulatedWorld
+    since_ms: int
+    coins: tuple[str, ...]
+
+    def __getattr__(self, name):
+        return getattr(self.world, name)
+
+    def klines(self, id, start_ms, end_ms):  # noqa: A002
+        silent = any(id.startswith(f"{coin}USDT") for coin in self.coins)
+        return self.world.klines(id, start_ms, min(end_ms, self.since_ms) if silent else end_ms)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return small_world()
+
+
+@pytest.fixture
+def yesterday(finished_night, tmp_path):
+    """A copy of the shared night to go on from, the next day."""
+    folder = tmp_path / "night"
+    shutil.copytree(finished_night.folder, folder)
+    for link in folder.rglob("*.lock"):
+        link.unlink()
+    return folder
+
+
+@pytest.fixture
+def next_night(yesterday, world):
+    """Runs the night after the shared one on a market that may misbehave."""
+
+    def run(source=None, **changes):
+        tomorrow = later(world, 1)
+        with ReplayExchange(
+            source or tomorrow, stress_file=yesterday / "stress.json", faults=changes.pop("faults", None)
+        ) as exchange:
+            return run_pipeline(yesterday, night_settings(exchange.urls, **changes))
+
+    return run
+
+
+def models(folder):
+    return tree_hashes(folder / "workdir" / "store" / "models")
+
+
+def metadata(folder):
+    return tree_hashes(folder / "workdir" / "store" / "metadata")
+
+
+def evidence(folder):
+    return ledger_rows(folder / "workdir" / "ledger.sqlite")
+
+
+def refused(yesterday, finished_night, result, code):
+    """Nothing promoted, nothing written, and the code in the result and its summary."""
+    assert result["success"] is False
+    assert result["code"] == code
+    assert result["error"].startswith(f"{code}: ")
+    assert result["champions"] == result["export_results"] == {}
+    assert [error["code"] for error in result["summary"]["errors"]] == [code]
+    assert models(yesterday) == models(finished_night.folder)
+    assert metadata(yesterday) == metadata(finished_night.folder)
+    assert evidence(yesterday) == evidence(finished_night.folder)
+
+
+# Stale data
+
+
+def test_a_coin_whose_bars_stop_is_stale_and_keeps_yesterdays_champion(next_night, yesterday, finished_night, world):
+    tomorrow = later(world, 1)
+    with in_this_process():
+        result, telemetry = next_night(Silenced(tomorrow, tomorrow.now_ms - 5 * HOUR_MS, ("ALFA",)))
+    assert result["success"], result.get("error")
+    accounted(result)
+    kept = result["champions"]["ALFA_1h"]
+    assert (kept["status"], kept["version"]) == ("kept", 1)
+    assert kept["reason"] == "newest bar is too old (minutes)"
+    assert result["champions"]["BRAVO_1h"]["version"] == 2
+    spot = next(skip for skip in result["skipped"] if skip["coin"] == "ALFAUSDT-spot")
+    assert (spot["code"], spot["wanted"]) == ("STALE", 180.0)
+    assert spot["measured"] == pytest.approx(300.0, abs=30.0)
+    assert telemetry.at_level("error") == []
+
+
+def test_too_many_stale_coins_refuse_the_night(next_night, yesterday, finished_night, world):
+    tomorrow = later(world, 1)
+    with in_this_process():
+        silent = Silenced(tomorrow, tomorrow.now_ms - 5 * HOUR_MS, ("ALFA", "BRAVO", "CHARLIE", "DELTA"))
+        result, telemetry = next_night(silent)
+    refused(yesterday, finished_night, result, "STALE")
+    assert telemetry.named("run_refused")
+
+
+# No exchange
+
+
+def test_an_unreachable_exchange_refuses_the_night(yesterday, finished_night, world):
+    with ReplayExchange(world, stress_file=yesterday / "stress.json") as exchange:
+        urls = dict(exchange.urls)
+    with in_this_process():
+        result, _ = run_pipeline(yesterday, night_settings(urls, binance__total_timeout_s=2))
+    refused(yesterday, finished_night, result, "UPSTREAM")
+
+
+def test_an_exchange_that_loses_one_coins_files_costs_that_coin_alone(next_night, yesterday):
+    def faults(path):
+        return Fault(status=500) if "BRAVOUSDT" in path and ("klines" in path or "data/" in path) else None
+
+    with in_this_process():
+        result, _ = next_night(faults=faults, binance__total_timeout_s=1)
+    assert result["success"], result.get("error")
+    accounted(result)
+    assert (result["champions"]["BRAVO_1h"]["status"], result["champions"]["BRAVO_1h"]["version"]) == ("kept", 1)
+    assert result["champions"]["ALFA_1h"]["version"] == 2
+
+
+# Jobs and workers that die
+
+
+def dying_job(job):
+    """`run_pair_job`, but whatever works on CHARLIE's features is killed as the kernel kills for memory."""
+    if job.coin == "CHARLIE" and job.payload["wave"] == "prepare":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return huracan.app.worker.run_pair_job(job)
+
+
+def test_a_killed_worker_costs_its_own_pair_and_keeps_its_champion(next_night, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(huracan.app.wiring, "run_pair_job", sent_to_workers(dying_job, monkeypatch))
+    result, _ = next_night(training__num_workers=2)
+    assert result["success"], result.get("error")
+    accounted(result)
+    kept = result["champions"]["CHARLIE_1h"]
+    assert (kept["status"], kept["version"]) == ("kept", 1)
+    assert {row["version"] for key, row in result["champions"].items() if key != "CHARLIE_1h"} == {2}
+    assert [(error["coin"], error["code"]) for error in result["summary"]["errors"]] == [("CHARLIE", "WORKER_LOST")]
+
+
+def sent_to_workers(function, monkeypatch):
+    """The function under a name that worker processes can import."""
+    import importlib
+    import sys
+
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parent), *sys.path])
+    return getattr(importlib.import_module(Path(__file__).stem), function.__name__)
+
+
+def test_a_job_that_raises_costs_its_own_pair(next_night, monkeypatch):
+    def failing(job):
+        if job.coin == "DELTA" and job.payload["wave"] == "train":
+            message = "no such thing"
+            raise ZeroDivisionError(message)
+        return huracan.app.worker.run_pair_job(job)
+
+    monkeypatch.setattr(huracan.app.wiring, "run_pair_job", failing)
+    result, _ = next_night()
+    assert result["success"], result.get("error")
+    accounted(result)
+    assert (result["champions"]["DELTA_1h"]["status"], result["champions"]["DELTA_1h"]["version"]) == ("kept", 1)
+    error = next(error for error in result["summary"]["errors"] if error["coin"] == "DELTA")
+    assert error["code"] == "JOB_FAILED"
+    assert "no such thing" in error["error"]
+
+
+# Two at once
+
+
+def test_a_second_run_at_once_is_locked_out_and_changes_nothing(next_night, yesterday, finished_night):
+    with FolderStore(yesterday / "workdir" / "store"), in_this_process():
+        result, _ = next_night()
+    refused(yesterday, finished_night, result, "LOCKED")
+
+
+def test_the_shared_night_is_as_it_was(finished_night):
+    again = read_night(finished_night.folder)
+    assert again.result == finished_night.result
+    assert evidence(finished_night.folder)["lineages"]
