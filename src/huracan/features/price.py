@@ -143,15 +143,14 @@ VOLATILITY_NAMES: Final = (
 
 @kernel
 def _volatility(
-    nets: F64, moves: F64, shape: F64, average: F64, sigma: F64, w: I64, day_bars: float, limits: F64
-) -> F64:
+    nets: F64, moves: F64, shape: F64, average: F64, sigma: F64, w: I64, day_bars: float, limits: F64, out: F64
+) -> None:
     floor, score_limit, ratio_limit = limits
-    m = moves.shape[0]
-    out = np.empty((9, m))
-    for row in range(m):
+    day = np.sqrt(day_bars) * 1e4
+    for row in range(sigma.shape[0]):
         v15, v60, v240 = moves[row, 0, 0] / w[0], moves[row, 1, 0] / w[1], moves[row, 2, 0] / w[2]
         v1440, v4320 = moves[row, 3, 0] / w[3], moves[row, 4, 0] / w[4]
-        out[0, row] = sigma[row] * np.sqrt(day_bars) * 1e4
+        out[0, row] = sigma[row] * day
         out[1, row] = half_log_ratio(v15, v240, floor, ratio_limit)
         out[2, row] = half_log_ratio(v60, v1440, floor, ratio_limit)
         out[3, row] = half_log_ratio(v240, v4320, floor, ratio_limit)
@@ -168,7 +167,6 @@ def _volatility(
             fourth = shape[row, 1] / w[3] - 4.0 * mean * shape[row, 0] / w[3] + 6.0 * mean**2 * v1440 - 3.0 * mean**4
             out[7, row] = clip(third / (variance * np.sqrt(variance)), score_limit)
             out[8, row] = np.log1p(max(fourth, 0.0) / variance**2)
-    return out
 
 
 TREND_NAMES: Final = (
@@ -188,30 +186,26 @@ TREND_NAMES: Final = (
 
 
 @kernel
-def _trend(here: F64, nets: F64, moves: F64, average: F64, sigma: F64, w: I64, limits: F64) -> F64:
+def _trend(here: F64, nets: F64, moves: F64, average: F64, sigma: F64, w: I64, limits: F64, out: F64) -> None:
     floor, limit = limits[0], limits[1]
-    m = here.shape[0]
-    out = np.zeros((12, m))
-    for row in range(m):
+    root = np.sqrt(w)
+    for row in range(here.shape[0]):
         for index in range(3):
             walked = moves[row, index + 1, 1]
-            if walked > 0.0:
-                out[index, row] = nets[index + 2, row] / walked
+            out[index, row] = nets[index + 2, row] / walked if walked > 0.0 else 0.0
         for index in range(2):
             window = w[index + 3]
             mean = nets[index + 4, row] / window
             variance = moves[row, index + 3, 0] / window - mean * mean
-            out[3 + index, row] = clip(mean * np.sqrt(window) / np.sqrt(max(variance, 0.0) + floor * floor), limit)
+            out[3 + index, row] = clip(mean * root[index + 3] / np.sqrt(max(variance, 0.0) + floor * floor), limit)
         for index in range(3):
             gap = here[row] - average[7 + index, row]
-            out[5 + index, row] = clip(gap / (sigma[row] * np.sqrt(w[index + 1])), limit)
+            out[5 + index, row] = clip(gap / (sigma[row] * root[index + 1]), limit)
         for index in range(2):
             gap = average[7 + index, row] - average[8 + index, row]
-            out[8 + index, row] = clip(gap / (sigma[row] * np.sqrt(w[index + 2])), limit)
+            out[8 + index, row] = clip(gap / (sigma[row] * root[index + 2]), limit)
             gain, loss = average[3 + 2 * index, row], average[4 + 2 * index, row]
-            if gain + loss > 0.0:
-                out[10 + index, row] = (gain - loss) / (gain + loss)
-    return out
+            out[10 + index, row] = (gain - loss) / (gain + loss) if gain + loss > 0.0 else 0.0
 
 
 RANGE_NAMES: Final = (
@@ -226,32 +220,45 @@ RANGE_NAMES: Final = (
 
 
 @kernel
-def _range(last: F64, rows: I64, highest: F64, lowest: F64, sigma: F64, windows: I64, limit: float) -> F64:
-    m = rows.shape[0]
-    out = np.zeros((7, m))
-    for row in range(m):
-        price = last[rows[row]]
+def _range(last: F64, highest: F64, lowest: F64, sigma: F64, windows: I64, limit: float, out: F64) -> F64:
+    """The drawdown from the high of a day in its own sigmas (m,), before it is clipped."""
+    drawdown, root = np.empty(last.shape[0]), np.sqrt(windows)
+    for row in range(last.shape[0]):
+        price = last[row]
         for index in range(3):
             width = highest[index, row] - lowest[index, row]
-            if width > 0.0:
-                out[index, row] = (price - lowest[index, row]) / width - 0.5
+            out[index, row] = (price - lowest[index, row]) / width - 0.5 if width > 0.0 else 0.0
         for index in range(2):
-            scale = sigma[row] * np.sqrt(windows[index + 1])
-            out[3 + index, row] = clip(np.log(price / highest[index + 1, row]) / scale, limit)
-            out[5 + index, row] = clip(np.log(price / lowest[index + 1, row]) / scale, limit)
-    return out
+            scale = sigma[row] * root[index + 1]
+            below = np.log(price / highest[index + 1, row]) / scale
+            above = np.log(price / lowest[index + 1, row]) / scale
+            if index == 0:
+                drawdown[row] = below
+            out[3 + index, row], out[5 + index, row] = clip(below, limit), clip(above, limit)
+    return drawdown
 
 
 VOLUME_NAMES: Final = ("volume_z_60", "volume_z_240", "signed_volume_240", "amihud_240")
 
+PARTS: Final = (
+    tuple(f"ret_{m}" for m in RETURN_MINUTES),
+    tuple(f"zscore_{m}" for m in SCORE_MINUTES),
+    VOLATILITY_NAMES,
+    TREND_NAMES,
+    RANGE_NAMES,
+    VOLUME_NAMES,
+)
+NAMES: Final = tuple(name for part in PARTS for name in part)
+
 
 @kernel
-def _volume(moves: F64, volumes: F64, signed: F64, w: I64, limits: F64) -> tuple[F64, F64]:
-    """Volume features (4, m) and the log of price impact per quote volume over four hours (m,), inf without trades."""
+def _volume(moves: F64, volumes: F64, signed: F64, w: I64, limits: F64, out: F64) -> F64:
+    """The log of price impact per quote volume over four hours (m,), inf without trades."""
     floor, score_limit, ratio_limit = limits
     m = moves.shape[0]
-    out, impact = np.zeros((4, m)), np.full(m, np.inf)
+    impact = np.full(m, np.inf)
     for row in range(m):
+        out[:, row] = 0.0
         traded, seen = volumes[row, 2, 0], volumes[row, 2, 2]
         if seen > 0.0 and traded > 0.0:
             mean = volumes[row, 2, 1] / seen
@@ -267,7 +274,7 @@ def _volume(moves: F64, volumes: F64, signed: F64, w: I64, limits: F64) -> tuple
             far = np.log((moves[row, 4, 1] / w[4] + floor) / (traded / seen))
             impact[row] = near
             out[3, row] = clip(near - far, ratio_limit)
-    return out, impact
+    return impact
 
 
 def price_features(frame: pl.DataFrame, path: PricePath, rows: I64, interval_minutes: int) -> PriceFeatures:
@@ -286,25 +293,30 @@ def price_features(frame: pl.DataFrame, path: PricePath, rows: I64, interval_min
     step = bars_in(RULES.volatility_step, interval_minutes)
     average = _averages(level, place, rows, step, _keeps(interval_minutes))
     sigma = np.sqrt(np.maximum(average[0] / step, RULES.volatility_floor**2))
-    nets = net_moves(level, place, rows, windows_in(RETURN_MINUTES, interval_minutes))
+    return_windows = windows_in(RETURN_MINUTES, interval_minutes)
+    nets = net_moves(level, place, rows, return_windows)
     extreme_windows = windows_in(EXTREME_MINUTES, interval_minutes)
     highest, lowest = window_extremes(path.top, path.bottom, extreme_windows, place, rows)
-    day = 1440 / interval_minutes
-    volume, impact = _volume(moves, volumes, signed, w, LIMITS)
-    values = dict(zip((f"ret_{m}" for m in RETURN_MINUTES), _returns(nets, sigma, interval_minutes), strict=True))
-    values |= zip(VOLATILITY_NAMES, _volatility(nets, moves, shape, average, sigma, w, day, LIMITS), strict=True)
-    values |= zip(TREND_NAMES, _trend(level[rows], nets, moves, average, sigma, w, LIMITS), strict=True)
-    values |= zip(RANGE_NAMES, _range(path.last, rows, highest, lowest, sigma, extreme_windows, LIMITS[1]), strict=True)
-    values |= zip(VOLUME_NAMES, volume, strict=True)
     scores = window_zscores(level, windows_in(SCORE_MINUTES, interval_minutes), place, rows, RULES.volatility_floor)
-    values |= zip((f"zscore_{m}" for m in SCORE_MINUTES), np.clip(scores, -LIMITS[1], LIMITS[1]), strict=True)
-    drawdown = np.log(path.last[rows] / highest[1]) / (sigma * np.sqrt(w[3]))
+    out = np.empty((len(NAMES), rows.size))  # one block from numpy: large pages, a fraction of the page faults
+    returns, score, volatility, trend, ranges, volume = np.split(out, np.cumsum([len(part) for part in PARTS[:-1]]))
+    _over_sigma(nets, sigma, return_windows, LIMITS[1], returns)
+    np.clip(scores, -LIMITS[1], LIMITS[1], out=score)
+    _volatility(nets, moves, shape, average, sigma, w, 1440 / interval_minutes, LIMITS, volatility)
+    _trend(level[rows], nets, moves, average, sigma, w, LIMITS, trend)
+    drawdown = _range(path.last[rows], highest, lowest, sigma, extreme_windows, LIMITS[1], ranges)
+    impact = _volume(moves, volumes, signed, w, LIMITS, volume)
+    values = dict(zip(NAMES, out, strict=True))
     return PriceFeatures(values=values, sigma_bar=sigma, illiquidity=impact, volatility=average[1], drawdown=drawdown)
 
 
-def _returns(nets: F64, sigma: F64, interval_minutes: int) -> F64:
-    scale = np.sqrt(windows_in(RETURN_MINUTES, interval_minutes))
-    return np.asarray(np.clip(nets / (sigma * scale[:, None]), -LIMITS[1], LIMITS[1]))
+@kernel
+def _over_sigma(nets: F64, sigma: F64, windows: I64, limit: float, out: F64) -> None:
+    """Net moves (w, m) over the volatility expected of their windows, clipped."""
+    for index in range(windows.shape[0]):
+        root = np.sqrt(windows[index])
+        for row in range(sigma.shape[0]):
+            out[index, row] = clip(nets[index, row] / (sigma[row] * root), limit)
 
 
 def _keeps(interval_minutes: int) -> F64:
