@@ -47,8 +47,8 @@ def later(world: SimulatedWorld, days: int) -> SimulatedWorld:
     return world.at(world.now_ms + days * DAY_MS)
 
 
-def night_settings(urls: Any, **changes: Any) -> Settings:
-    """Settings of a small night against an exchange; `changes` are keys with `__` for the dot."""
+def night_overrides(urls: Any, **changes: Any) -> list[str]:
+    """``section.key=value`` of a small night against an exchange; `changes` are keys with `__` for the dot."""
     values: dict[str, Any] = {
         "binance.rest_url": urls["rest"],
         "binance.futures_url": urls["futures"],
@@ -62,7 +62,12 @@ def night_settings(urls: Any, **changes: Any) -> Settings:
         "training.leak_exempt": ",".join(ALL_NAMES),
         **{name.replace("__", "."): value for name, value in changes.items()},
     }
-    return load_settings(None, [f"{name}={value}" for name, value in values.items()], {})
+    return [f"{name}={value}" for name, value in values.items()]
+
+
+def night_settings(urls: Any, **changes: Any) -> Settings:
+    """Settings of a small night, from nothing but `night_overrides`."""
+    return load_settings(None, night_overrides(urls, **changes), {})
 
 
 def trust_variables(folder: Path) -> dict[str, str]:
