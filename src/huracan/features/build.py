@@ -137,19 +137,18 @@ def _clock(times: I64, warm: F64) -> dict[str, F64]:
     moment = np.arange(WEEK_MINUTES) * MINUTE_MS if minutes else times
     day, week = 2 * np.pi * (moment % DAY_MS) / DAY_MS, 2 * np.pi * (moment % (7 * DAY_MS)) / (7 * DAY_MS)
     waves = np.column_stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)])
-    return dict(zip(CLOCK_NAMES, _clock_columns(waves, times, warm), strict=True))
+    out = np.empty((4, times.size))
+    _clock_columns(waves, times, warm, out)
+    return dict(zip(CLOCK_NAMES, out, strict=True))
 
 
 @kernel
-def _clock_columns(waves: F64, times: I64, warm: F64) -> F64:
+def _clock_columns(waves: F64, times: I64, warm: F64, out: F64) -> None:
     """Waves (k, 4) as columns (4, d), by the minute of the week or, without repeats, by row; NaN where `warm` is."""
-    out = np.full((4, times.shape[0]), np.nan)
     for row in range(times.shape[0]):
         at = times[row] // MINUTE_MS % WEEK_MINUTES if waves.shape[0] < times.shape[0] else row
-        if not np.isnan(warm[row]):
-            for column in range(4):
-                out[column, row] = waves[at, column]
-    return out
+        for column in range(4):
+            out[column, row] = np.nan if np.isnan(warm[row]) else waves[at, column]
 
 
 def _taker_known(frame: pl.DataFrame) -> bool:
@@ -165,7 +164,7 @@ def _taker_features(frame: pl.DataFrame, path: PricePath, rows: I64, bar_minutes
     sums = window_sums(columns, windows_in(TAKER_MINUTES, bar_minutes), path.place, rows)
     keep = 0.5 ** (1.0 / max(1.0, RULES.taker_half_life / bar_minutes))
     bought, traded = decayed_means(columns, np.array([keep, keep]), path.place, rows)
-    values = {f"taker_imbalance_{m}": _imbalance(sums[:, i, 0], sums[:, i, 1]) for i, m in enumerate(TAKER_MINUTES)}
+    values = {f"taker_imbalance_{m}": _imbalance(sums[i, 0], sums[i, 1]) for i, m in enumerate(TAKER_MINUTES)}
     return values | {"taker_imbalance_ewma": _imbalance(bought, traded)}
 
 

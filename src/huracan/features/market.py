@@ -64,24 +64,25 @@ NAMES: Final = (
 
 
 @kernel
-def _against_market(coin: F64, market: F64, average: F64, sigma: F64, windows: I64, step: int, limits: F64) -> F64:
+def _against_market(
+    coin: F64, market: F64, average: F64, sigma: F64, windows: I64, step: int, limits: F64, out: F64
+) -> None:
     """The eight features of `NAMES` (8, m) from net moves (3, m) of both and the averaged step products (2, m)."""
     floor, limit, beta_limit = limits
-    out = np.empty((8, sigma.shape[0]))
+    roots = np.sqrt(windows)
     for row in range(sigma.shape[0]):
         variance = max(average[1, row], floor * floor * step) if average[1, row] == average[1, row] else np.nan
         beta = clip(average[0, row] / variance, beta_limit)
         own = np.sqrt(variance / step)
         out[3, row] = beta
         for index in range(3):
-            root = np.sqrt(windows[index])
+            root = roots[index]
             move = market[index, row]
             out[index, row] = clip((coin[index, row] - move) / (sigma[row] * root), limit)
             if index > 0:
                 out[3 + index, row] = clip((coin[index, row] - beta * move) / (sigma[row] * root), limit)
             if index < 2:
                 out[6 + index, row] = clip(move / (own * root), limit)
-    return out
 
 
 def market_features(
@@ -102,7 +103,9 @@ def market_features(
     coin = net_moves(path.level, path.place, rows, windows)
     moves = _market_moves(market, before, path.place, rows, windows)
     limits = np.array([RULES.volatility_floor, RULES.score_limit, RULES.beta_limit])
-    values = dict(zip(NAMES, _against_market(coin, moves, average, sigma_bar, windows, step, limits), strict=True))
+    out = np.empty((len(NAMES), rows.size))
+    _against_market(coin, moves, average, sigma_bar, windows, step, limits, out)
+    values = dict(zip(NAMES, out, strict=True))
     if len(context.members) >= LEAST_DISPERSION_MEMBERS:
         values["dispersion"] = _dispersion(dispersion, path.place, rows, interval_minutes)
     return values
@@ -130,7 +133,7 @@ def _known_columns(values: F64) -> F64:
 def _against_mean(values: F64, rows: I64, sums: F64, window: int, limit: float) -> F64:
     out = np.full(rows.shape[0], np.nan)
     for row in range(rows.shape[0]):
-        total, known = sums[row, 0, 0], sums[row, 0, 1]
+        total, known = sums[0, 0, row], sums[0, 1, row]
         if 2.0 * known >= window:
             floored = (values[rows[row]] + DISPERSION_FLOOR) / (total / known + DISPERSION_FLOOR)
             out[row] = clip(np.log(floored), limit)

@@ -86,9 +86,8 @@ def _signed_volume(level: F64, quote: F64, real: NDArray[np.bool_], place: I64) 
 
 
 @kernel
-def _averages(level: F64, place: I64, rows: I64, step: int, keep: F64) -> F64:
+def _averages(level: F64, place: I64, rows: I64, step: int, keep: F64, out: F64) -> None:
     """Decayed means (10, m): squared step return, squared return fast and slow, gains and losses twice, three EMAs."""
-    out = np.empty((10, rows.shape[0]))
     total, weight, x = np.zeros(10), np.zeros(10), np.zeros(10)
     row = 0
     for bar in range(level.shape[0]):
@@ -113,7 +112,6 @@ def _averages(level: F64, place: I64, rows: I64, step: int, keep: F64) -> F64:
             for column in range(10):
                 out[column, row] = total[column] / weight[column]
             row += 1
-    return out
 
 
 @kernel
@@ -148,25 +146,25 @@ def _volatility(
     floor, score_limit, ratio_limit = limits
     day = np.sqrt(day_bars) * 1e4
     for row in range(sigma.shape[0]):
-        v15, v60, v240 = moves[row, 0, 0] / w[0], moves[row, 1, 0] / w[1], moves[row, 2, 0] / w[2]
-        v1440, v4320 = moves[row, 3, 0] / w[3], moves[row, 4, 0] / w[4]
+        v15, v60, v240 = moves[0, 0, row] / w[0], moves[1, 0, row] / w[1], moves[2, 0, row] / w[2]
+        v1440, v4320 = moves[3, 0, row] / w[3], moves[4, 0, row] / w[4]
         out[0, row] = sigma[row] * day
         out[1, row] = half_log_ratio(v15, v240, floor, ratio_limit)
         out[2, row] = half_log_ratio(v60, v1440, floor, ratio_limit)
         out[3, row] = half_log_ratio(v240, v4320, floor, ratio_limit)
         out[4, row] = half_log_ratio(average[1, row], average[2, row], floor, ratio_limit)
-        parkinson = shape[row, 3] / (4.0 * np.log(2.0) * w[3])
+        parkinson = shape[3, row] / (4.0 * np.log(2.0) * w[3])
         out[5, row] = half_log_ratio(parkinson, v1440, floor, ratio_limit)
-        total = moves[row, 3, 0]
-        out[6, row] = shape[row, 2] / total - 0.5 if total > 0.0 else 0.0
+        total = moves[3, 0, row]
+        out[6, row] = shape[2, row] / total - 0.5 if total > 0.0 else 0.0
         mean = nets[4, row] / w[3]
         variance = v1440 - mean * mean
         out[7, row], out[8, row] = 0.0, np.log(4.0)
         if variance > floor * floor:
-            third = shape[row, 0] / w[3] - 3.0 * mean * v1440 + 2.0 * mean**3
-            fourth = shape[row, 1] / w[3] - 4.0 * mean * shape[row, 0] / w[3] + 6.0 * mean**2 * v1440 - 3.0 * mean**4
+            third = shape[0, row] / w[3] - 3.0 * mean * v1440 + 2.0 * mean**3
+            fourth = shape[1, row] / w[3] - 4.0 * mean * shape[0, row] / w[3] + 6.0 * mean**2 * v1440 - 3.0 * mean**4
             out[7, row] = clip(third / (variance * np.sqrt(variance)), score_limit)
-            out[8, row] = np.log1p(max(fourth, 0.0) / variance**2)
+            out[8, row] = np.log(1.0 + max(fourth, 0.0) / variance**2)
 
 
 TREND_NAMES: Final = (
@@ -191,12 +189,12 @@ def _trend(here: F64, nets: F64, moves: F64, average: F64, sigma: F64, w: I64, l
     root = np.sqrt(w)
     for row in range(here.shape[0]):
         for index in range(3):
-            walked = moves[row, index + 1, 1]
+            walked = moves[index + 1, 1, row]
             out[index, row] = nets[index + 2, row] / walked if walked > 0.0 else 0.0
         for index in range(2):
             window = w[index + 3]
             mean = nets[index + 4, row] / window
-            variance = moves[row, index + 3, 0] / window - mean * mean
+            variance = moves[index + 3, 0, row] / window - mean * mean
             out[3 + index, row] = clip(mean * root[index + 3] / np.sqrt(max(variance, 0.0) + floor * floor), limit)
         for index in range(3):
             gap = here[row] - average[7 + index, row]
@@ -255,23 +253,23 @@ NAMES: Final = tuple(name for part in PARTS for name in part)
 def _volume(moves: F64, volumes: F64, signed: F64, w: I64, limits: F64, out: F64) -> F64:
     """The log of price impact per quote volume over four hours (m,), inf without trades."""
     floor, score_limit, ratio_limit = limits
-    m = moves.shape[0]
+    m = moves.shape[2]
     impact = np.full(m, np.inf)
     for row in range(m):
         out[:, row] = 0.0
-        traded, seen = volumes[row, 2, 0], volumes[row, 2, 2]
+        traded, seen = volumes[2, 0, row], volumes[2, 2, row]
         if seen > 0.0 and traded > 0.0:
-            mean = volumes[row, 2, 1] / seen
+            mean = volumes[2, 1, row] / seen
             variance = traded / seen - mean * mean
             if variance > 1e-12 * traded / seen:
                 for index in range(2):
-                    if volumes[row, index, 2] > 0.0:
-                        recent = volumes[row, index, 1] / volumes[row, index, 2]
+                    if volumes[index, 2, row] > 0.0:
+                        recent = volumes[index, 1, row] / volumes[index, 2, row]
                         out[index, row] = clip((recent - mean) / np.sqrt(variance), score_limit)
-        if volumes[row, 1, 0] > 0.0:
-            out[2, row] = signed[row, 0] / volumes[row, 1, 0]
-            near = np.log((moves[row, 2, 1] / w[2] + floor) / (volumes[row, 1, 0] / volumes[row, 1, 2]))
-            far = np.log((moves[row, 4, 1] / w[4] + floor) / (traded / seen))
+        if volumes[1, 0, row] > 0.0:
+            out[2, row] = signed[0, row] / volumes[1, 0, row]
+            near = np.log((moves[2, 1, row] / w[2] + floor) / (volumes[1, 0, row] / volumes[1, 2, row]))
+            far = np.log((moves[4, 1, row] / w[4] + floor) / (traded / seen))
             impact[row] = near
             out[3, row] = clip(near - far, ratio_limit)
     return impact
@@ -288,10 +286,11 @@ def price_features(frame: pl.DataFrame, path: PricePath, rows: I64, interval_min
     w = windows_in(MOVE_MINUTES, interval_minutes)
     moves = sums(_move_columns(level, place), MOVE_MINUTES)
     volumes = sums(_volume_columns(quote, real), VOLUME_MINUTES)
-    signed = sums(_signed_volume(level, quote, real, place), (240,))[:, 0, :]
-    shape = sums(_shape_columns(level, path.top, path.bottom, real, place), (1440,))[:, 0, :]
+    signed = sums(_signed_volume(level, quote, real, place), (240,))[0]
+    shape = sums(_shape_columns(level, path.top, path.bottom, real, place), (1440,))[0]
     step = bars_in(RULES.volatility_step, interval_minutes)
-    average = _averages(level, place, rows, step, _keeps(interval_minutes))
+    average = np.empty((10, rows.size))
+    _averages(level, place, rows, step, _keeps(interval_minutes), average)
     sigma = np.sqrt(np.maximum(average[0] / step, RULES.volatility_floor**2))
     return_windows = windows_in(RETURN_MINUTES, interval_minutes)
     nets = net_moves(level, place, rows, return_windows)

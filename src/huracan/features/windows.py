@@ -32,10 +32,15 @@ def windows_in(minutes: tuple[int, ...], interval_minutes: int) -> I64:
     return np.array([bars_in(m, interval_minutes) for m in minutes], dtype=np.int64)
 
 
-@kernel
 def net_moves(level: F64, place: I64, rows: I64, windows: I64) -> F64:
     """Change of `level` (n,) over the last `windows` (w,) bars, the first from its open; (w, m), NaN when too young."""
-    out = np.empty((windows.shape[0], rows.shape[0]))
+    out = np.empty((windows.size, rows.size))
+    _fill_moves(level, place, rows, windows, out)
+    return out
+
+
+@kernel
+def _fill_moves(level: F64, place: I64, rows: I64, windows: I64, out: F64) -> None:
     for index in range(windows.shape[0]):
         window = windows[index]
         for row in range(rows.shape[0]):
@@ -44,7 +49,6 @@ def net_moves(level: F64, place: I64, rows: I64, windows: I64) -> F64:
                 out[index, row] = np.nan
             else:
                 out[index, row] = level[bar] - level[bar - window] if place[bar] >= window else level[bar]
-    return out
 
 
 @kernel
@@ -113,30 +117,37 @@ def _sums_before(totals: F64, place: I64, count: int) -> F64:
     return out
 
 
-@kernel
 def window_sums(x: F64, windows: I64, place: I64, rows: I64) -> F64:
-    """Sums of the columns of x (n, c) over the last `windows` (w,) bars; shape (m, w, c)."""
-    length, n_windows, n_columns = block_length(windows), windows.shape[0], x.shape[1]
+    """Sums of the columns of x (n, c) over the last `windows` (w,) bars; shape (w, c, m)."""
+    out = np.empty((windows.size, x.shape[1], rows.size))  # from numpy, which asks for large pages
+    _fill_sums(x, windows, place, rows, out)
+    return out
+
+
+@kernel
+def _fill_sums(x: F64, windows: I64, place: I64, rows: I64, out: F64) -> None:
+    n_windows, n_columns, _ = out.shape
+    length = block_length(windows)
     starts = block_starts(place, length)
     prefix, suffix = _sums_inside(x, starts)
     number = place[starts[:-1]] // length
     totals = prefix[starts[1:] - 1]
-    out = np.empty((rows.shape[0], n_windows, n_columns))
     for index in range(n_windows):
         window = windows[index]
         blocks = window // length
         middle = _sums_before(totals, number, blocks - 1)
         row = 0
         for block in range(number.shape[0]):
-            last, end = starts[block] + length - 1, starts[block + 1]
-            while row < rows.shape[0] and rows[row] < end:
-                bar = rows[row]
-                cut = number[block] >= blocks and bar != last  # the window begins inside an older block
-                for column in range(n_columns):
-                    total = middle[block, column] + prefix[bar, column]
-                    out[row, index, column] = suffix[bar + 1 - window, column] + total if cut else total
+            begin, last = row, starts[block] + length - 1
+            while row < rows.shape[0] and rows[row] < starts[block + 1]:
                 row += 1
-    return out
+            for column in range(n_columns):
+                whole = middle[block, column]
+                for at in range(begin, row):
+                    bar = rows[at]
+                    total = whole + prefix[bar, column]
+                    cut = number[block] >= blocks and bar != last  # the window begins inside an older block
+                    out[index, column, at] = suffix[bar + 1 - window, column] + total if cut else total
 
 
 @kernel
