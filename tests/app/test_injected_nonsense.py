@@ -239,3 +239,13 @@ def test_trainers_that_share_their_source_do_not_share_their_models(run, tmp_pat
         models.append({key: row["model"] for key, row in result["candidates"].items()})
     assert models[0].keys() == models[1].keys() != set()
     assert all(models[0][key] != models[1][key] for key in models[0])
+
+
+def test_a_loader_alone_leaves_the_built_in_recipes_in_charge(run, world, tmp_path):
+    async def loader(coin, lookback_days):
+        return bars_of(world, coin).to_dict(as_series=False)
+
+    result, _ = run(folder=tmp_path, data_loader=loader)
+    assert {row["recipe"] for row in result["candidates"].values()} == {"linear"}
+    assert all(row["recipe"] == "linear" for row in result["summary"]["evidence"])
+    assert not (tmp_path / "lake" / "1h").exists(), "an owner's data must not pass for the exchange's"

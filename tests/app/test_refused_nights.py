@@ -21,6 +21,7 @@ from nights import (
 
 import huracan.app.wiring
 import huracan.app.worker
+from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import Fault
@@ -126,6 +127,8 @@ def test_too_many_stale_coins_refuse_the_night(next_night, yesterday, finished_n
         result, telemetry = next_night(silent)
     refused(yesterday, finished_night, result, "STALE")
     assert telemetry.named("run_refused")
+    with SqliteLedger(yesterday / "workdir" / "ledger.sqlite") as ledger:
+        assert [run["status"] for run in ledger.runs()][-1] == "refused"
 
 
 # No exchange

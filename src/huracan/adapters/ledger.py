@@ -154,6 +154,12 @@ class SqliteLedger:
             )
             if changed.rowcount != 1:
                 raise LedgerError(f"run {run_id} was never recorded; record_run comes before finish_run")
+        self._run_id = ""
+
+    def abandon_run(self, *, finished_ms: int, reason: str) -> None:
+        """The run that is open ends without a result; nothing where none is open."""
+        if self._run_id:
+            self.finish_run(self._run_id, finished_ms=finished_ms, status="refused", summary={"reason": reason})
 
     def record_attempt(self, job: TrainingJob, attempt: int) -> None:
         """A job starts, for the attempt-th time in this run."""

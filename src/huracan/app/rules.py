@@ -18,6 +18,10 @@ from huracan.training import built_in_recipes
 from huracan.training.jobs import compute_code_hash
 from huracan.universe import UniverseRules
 
+_RUNNING = frozenset(
+    {"dry_run", "training_backend", "backend_address", "max_concurrent_jobs", "num_workers", "job_timeout_s"}
+)
+"""Settings of a run that leave its models alone."""
 _INTERVALS = {"1m": MINUTE_MS, "15m": 15 * MINUTE_MS, "1h": HOUR_MS}
 
 
@@ -25,7 +29,7 @@ def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) ->
     """Everything the steps need to know of the configuration; raises ConfigError for what does not fit."""
     training = settings.training
     recipes = recipes_of(settings)
-    if injected.any:
+    if injected.changes_recipe:
         recipes = (injected_recipe(recipes[0], injected, settings.promotion.injected_seen_until),)
     return NightRules(
         universe=UniverseRules(
@@ -48,11 +52,19 @@ def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) ->
         stress_table=stress_table(settings.promotion.stress_table),
         seed=training.seed,
         code_hash=compute_code_hash(),
-        config_hash=content_hash(resolved_dict(settings)),
+        config_hash=content_hash(*deciding(settings)),
         dry_run=training.dry_run,
         as_of_ms=as_of_ms,
         panel_size=settings.promotion.panel_size,
     )
+
+
+def deciding(settings: Settings) -> tuple[dict[str, Any], ...]:
+    """What of the configuration can change a model or a verdict; where and how fast a night runs cannot."""
+    training = {key: value for key, value in resolved_dict(settings)["training"].items() if key not in _RUNNING}
+    sections = resolved_dict(settings)
+    promotion = {**sections["promotion"], "stress_table": stress_table(settings.promotion.stress_table)}
+    return training, sections["consensus"], sections["regime_gate"], sections["costs"], promotion
 
 
 def recipes_of(settings: Settings) -> tuple[Recipe, ...]:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -171,6 +172,8 @@ class _OpenNight:
 
     def _wire(self) -> None:
         facts = wiring_facts(self.settings, self.workdir)
+        if self.injected.data_loader is not None:
+            facts["lake"] += "-injected"  # an owner's data must never pass for the exchange's
         self.pair_ports = pair_ports(facts)
         self.release = FolderRelease(self.store, self.clock, self.telemetry, os.environ)
         self.ledger = SqliteLedger(self.workdir / "ledger.sqlite")
@@ -213,6 +216,9 @@ class _OpenNight:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if error is not None:
+                with suppress(HuracanError):  # the reason of the refusal matters more than its record
+                    self.ledger.abandon_run(finished_ms=self.clock.now_ms(), reason=f"{type(error).__name__}: {error}")
             if isinstance(self.waves, OrchestratedWaves):
                 await self.waves.stop()
             await self.pair_ports.market.aclose()

@@ -15,10 +15,19 @@ from huracan.domain.records import SkipCode
 from huracan.domain.time import Horizon
 from huracan.errors import HuracanError
 from huracan.pipeline.artefacts import put_frame, put_json
-from huracan.pipeline.cells import Cell, judge_cell, leak_skip, refusal
+from huracan.pipeline.cells import Cell, judge_cell, leak_skip, refusal, train_pair
 from huracan.pipeline.foreign import INJECTED_VENDOR, Nonsense, bars_from, features_from, padded_trainer, trimmed
 from huracan.pipeline.night import PairOutcome, PairWork
-from huracan.pipeline.pair import PairPorts, ingest_pair, label_horizons, load_bars, load_context, load_prepared, settle
+from huracan.pipeline.pair import (
+    PairPorts,
+    ingest_pair,
+    label_horizons,
+    load_bars,
+    load_context,
+    load_prepared,
+    prepare_pair,
+    settle,
+)
 from huracan.pipeline.plan import NightPlan
 from huracan.ports import FetchedRows, Telemetry
 from huracan.training import TrainingRefused, fit_injected
@@ -135,6 +144,8 @@ class InjectedWaves:
         return load_bars(self.ports.lake, plan, plan.member(coin))[0].frame
 
     async def _prepare(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
+        if not self.injected.changes_recipe:
+            return await asyncio.to_thread(prepare_pair, self.ports, plan, item.coin, item.facts)
         bars, _ = load_bars(self.ports.lake, plan, plan.member(item.coin))
         context = load_context(self.ports.artefacts, item.facts["context_key"])
         given = None
@@ -156,6 +167,8 @@ class InjectedWaves:
         }
 
     async def _train(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
+        if not self.injected.changes_recipe:
+            return await asyncio.to_thread(train_pair, self.ports, plan, item.coin, item.facts)
         prepared, recipe = item.facts["prepared"], plan.recipes[0]
         root = f"train/{content_hash(prepared['key'], recipe.id, plan.seed, plan.cutoff_ms, plan.gate, plan.code_hash)}"
         bars, _ = load_bars(self.ports.lake, plan, plan.member(item.coin))
