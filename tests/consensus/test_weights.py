@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import nnls
@@ -39,6 +39,7 @@ def test_exact_clones_are_one_vote_and_diversifying_engines_are_at_most_their_nu
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 10_000), k=st.integers(1, 7), n=st.integers(1, 60))
+@example(seed=132, k=2, n=21)
 def test_weights_are_the_non_negative_least_squares_solution_over_the_active_engines(seed, k, n):
     rng = np.random.default_rng(seed)
     mixing = rng.standard_normal((k, k))

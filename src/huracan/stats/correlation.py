@@ -56,17 +56,25 @@ def vote_weights(correlation: F64, active: Mask) -> tuple[F64, F64]:
     """
     k = correlation.shape[-1]
     pair = active[..., :, None] & active[..., None, :]
-    system = np.where(pair, correlation, np.eye(k)).reshape(-1, k, k)
-    raw = np.linalg.solve(system, np.ones((system.shape[0], k, 1)))[..., 0]
+    system: F64 = np.where(pair, correlation, np.eye(k)).reshape(-1, k, k)
+    raw: F64 = np.linalg.solve(system, np.ones((system.shape[0], k, 1)))[..., 0]
     for index in np.flatnonzero((raw < 0.0).any(axis=1)):
         raw[index] = nnls(system[index], np.ones(k))[0]
-    raw = np.where(active.reshape(-1, k), raw, 0.0)
-    total = raw.sum(axis=1)
-    spread = np.einsum("bi,bij,bj->b", raw, system, raw)
+    raw[~active.reshape(-1, k)] = 0.0
+    total = _row_sums(raw)
+    spread = _row_sums(np.stack([_row_sums(np.multiply(system[:, j], raw)) * raw[:, j] for j in range(k)], axis=1))
     number = active.reshape(-1, k).sum(axis=1)
     effective = np.clip(np.where(spread > 0.0, total**2 / np.where(spread > 0.0, spread, 1.0), 0.0), 0.0, number)
     weights = raw / np.where(total > 0.0, total, 1.0)[:, None]
     return weights.reshape(active.shape), effective.reshape(active.shape[:-1])
+
+
+def _row_sums(table: F64) -> F64:
+    """Sums of each row of (b, k), added left to right, so that a row's sum does not depend on its batch."""
+    total = np.zeros(table.shape[0])
+    for column in table.T:
+        total = total + column
+    return total
 
 
 def correlation_penalty(effective: F64, number: F64) -> F64:
