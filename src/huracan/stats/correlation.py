@@ -56,8 +56,8 @@ def vote_weights(correlation: F64, active: Mask) -> tuple[F64, F64]:
     """
     k = correlation.shape[-1]
     pair = active[..., :, None] & active[..., None, :]
-    system: F64 = np.where(pair, correlation, np.eye(k)).reshape(-1, k, k)
-    raw: F64 = np.linalg.solve(system, np.ones((system.shape[0], k, 1)))[..., 0]
+    system = np.asarray(np.where(pair, correlation, np.eye(k)).reshape(-1, k, k), dtype=np.float64)
+    raw = np.asarray(np.linalg.solve(system, np.ones((system.shape[0], k, 1)))[..., 0], dtype=np.float64)
     for index in np.flatnonzero((raw < 0.0).any(axis=1)):
         raw[index] = nnls(system[index], np.ones(k))[0]
     raw[~active.reshape(-1, k)] = 0.0
