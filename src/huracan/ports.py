@@ -117,6 +117,60 @@ class Publisher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteFile:
+    """One file of a remote store: `revision` is what `swap` compares, `digest` the store's own content hash, if it has one."""
+
+    path: str
+    size: int
+    revision: str
+    digest: str | None = None
+
+
+class RemoteStore(Protocol):
+    """A published tree behind a network: files that never change, and one pointer that is swapped by comparison.
+
+    Raises PublishError when its own deadline passed (the work can be taken up again), FencedError when somebody else
+    wrote meanwhile, and PublishError naming the permission, quota or token that is missing. Safe to repeat.
+    """
+
+    @property
+    def identity(self) -> str:
+        """The store in words, without secrets: what state and logs call it."""
+        ...
+
+    def preflight(self) -> None:
+        """Write, read and remove a test file; raises PublishError that names what is missing."""
+        ...
+
+    def files(self, prefix: str) -> dict[str, RemoteFile]:
+        """Every file below a prefix, by store path."""
+        ...
+
+    def read(self, path: str, limit: int) -> tuple[bytes, RemoteFile] | None:
+        """A file's bytes and its revision, None if absent; more than `limit` bytes is a BundleFormatError."""
+        ...
+
+    def write_new(self, files: Iterable[tuple[str, bytes]]) -> int:
+        """Write immutable files; those that stand there with the same bytes are left alone. Returns how many were sent.
+
+        FencedError where a path holds other bytes: another run owns that name.
+        """
+        ...
+
+    def swap(self, path: str, data: bytes, revision: str | None) -> str:
+        """Replace a file only while it still has this revision (None: only while it is absent); returns the new one."""
+        ...
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Delete files that no signed set lists; absent ones are no error."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...
+
+
 class BundleSource(Protocol):
     """What Hamilton reads from: the published tree, read-only."""
 
