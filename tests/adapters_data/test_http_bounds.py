@@ -10,6 +10,8 @@ import pytest
 from huracan.adapters.binance import BinanceMarketData
 from huracan.adapters.binance.budget import ARCHIVE, SPOT
 from huracan.adapters.binance.http import Ask, HttpClient
+from huracan.adapters.binance.rest import Rest
+from huracan.domain.ids import Instrument
 from huracan.errors import BannedError, UpstreamError
 from huracan.settings import BinanceSettings
 
@@ -187,6 +189,21 @@ async def test_the_used_weight_of_the_answer_slows_the_next_request(loopback, ma
     await client.server_time()
     await client.server_time()
     assert budget.elapsed[0] == pytest.approx(60.0)
+
+
+async def test_the_used_weight_of_the_whole_market_is_not_charged_to_the_small_funding_limit(
+    loopback, settings_for, make_budget, reply
+):
+    budget = make_budget()
+    loopback.answers["fapi/v1/fundingRate"] = reply(b"[]", headers={"X-MBX-USED-WEIGHT-1M": "2399"})
+    coin = Instrument(market="um", symbol="SOLUSDT", base="SOL", quote="USDT")
+    http = HttpClient(settings_for(), budget)
+    rest = Rest(http, settings_for(), "1m", 60_000)
+    for _ in range(3):
+        assert [page async for page in rest.funding(coin, 0, 1000)] == []
+    await http.aclose()
+    assert len(loopback.queries["fapi/v1/fundingRate"]) == 3
+    assert budget.elapsed[0] == 0.0
 
 
 async def test_a_transport_of_the_callers_own_is_used(settings_for):

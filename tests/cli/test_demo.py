@@ -12,12 +12,12 @@ from huracan.cli import demo, night
 from huracan.errors import UpstreamError
 
 
-def result_with(champions=(), candidates=(), horizons=("1h",)):
+def result_with(champions=(), candidates=(), horizons=("1h",), evidence=()):
     rows = {
         kind: {f"{row['coin']}_{row['horizon']}": row for row in given}
         for kind, given in (("champions", champions), ("candidates", candidates))
     }
-    return {"horizons": list(horizons), "store": "/nowhere", **rows}
+    return {"horizons": list(horizons), "store": "/nowhere", "summary": {"evidence": list(evidence)}, **rows}
 
 
 def test_found_is_set_against_planted_and_odd_coins_do_not_count():
@@ -28,6 +28,15 @@ def test_found_is_set_against_planted_and_odd_coins_do_not_count():
         "4h": {"planted": [], "others": []},
     }
     assert "far stronger than any real market's" in told["truth"]["note"]
+
+
+@pytest.mark.parametrize(("ratio", "as_built"), [(7.9, False), (8.0, True), (10.0, True), (10.1, False)])
+def test_a_bound_that_is_not_what_the_world_is_built_for_is_told(ratio, as_built):
+    row = {"pool": "um-A", "horizon": "1h", "reigns": True, "bound_over_sd": ratio}
+    others = [{**row, "reigns": False}, {**row, "pool": "um-B"}, {**row, "horizon": "1d"}]
+    told = demo.demo_verdict(result_with(evidence=[*others, row]), "demo", 70, 0)
+    assert told["bound_over_sd"] == {"1h": {"ratio": ratio, "as_built": as_built}}
+    assert demo.demo_verdict(result_with(evidence=[row]), "null", 70, 0)["bound_over_sd"] == {}
 
 
 def test_without_any_model_there_is_no_prediction():

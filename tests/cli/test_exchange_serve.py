@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,35 @@ def test_a_world_is_announced_in_one_line_and_ends_on_sigterm():
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_an_attached_exchange_ends_with_the_process_that_started_it():
+    line = [
+        sys.executable,
+        "-m",
+        "huracan.cli.main",
+        "exchange",
+        "serve",
+        "--world",
+        "null",
+        "--coins",
+        "1",
+        "--days",
+        "2",
+    ]
+    script = (
+        "import os, signal, subprocess, sys\n"
+        f"subprocess.Popen({[*line, '--attached']!r}, stdin=subprocess.PIPE)\n"
+        "sys.stdin.readline()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    urls = json.loads(starter.stdout.readline())
+    assert asked(f"{urls['rest']}/api/v3/time")
+    rest, _ = starter.communicate("go\n", timeout=60)  # ends only when the exchange has closed its stdout, too
+    assert (starter.returncode, rest) == (-signal.SIGKILL, "")
+    with pytest.raises(urllib.error.URLError):
+        asked(f"{urls['rest']}/api/v3/time")
 
 
 def test_recorded_candles_are_served_at_the_moment_asked_for(tmp_path):

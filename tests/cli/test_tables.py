@@ -66,7 +66,7 @@ def night(rows=(), champions=(), skipped=(), notes=(), dry_run=False):
     }  # fmt: skip
 
 
-def demo(found=PLANTED, others=(), planted=PLANTED, prediction=None):
+def demo(found=PLANTED, others=(), planted=PLANTED, prediction=None, bounds=None):
     return {
         "world": "demo",
         "seed": 0,
@@ -74,6 +74,7 @@ def demo(found=PLANTED, others=(), planted=PLANTED, prediction=None):
         "truth": {"planted": list(planted), "strength_bps_per_hour": 65.0, "note": NOTE},
         "regular": ["ALFA", "BRAVO", "BTC", "KILO"],
         "champions_by_horizon": {"1h": {"planted": list(found), "others": list(others)}},
+        "bound_over_sd": bounds or {},
         "prediction": prediction,
         "seconds": 134.2,
     }
@@ -175,6 +176,16 @@ def test_the_demo_sets_what_it_found_against_what_was_planted():
     assert row == ["1h", "1", "of", "2", "1", "of", "2", "BRAVO", "KILO"]
     assert "65 bps an hour" in text
     assert "far stronger than any real market's" in " ".join(text.split())
+
+
+def test_the_demo_says_whether_its_bound_is_what_the_world_is_built_for():
+    inside, outside = {"ratio": 9.7, "as_built": True}, {"ratio": 7.9, "as_built": False}
+    assert "B/sd 9.7 at 1h: the world is built for 8 to 10\n" in printed(
+        print_demo, night(), demo(bounds={"1h": inside})
+    )
+    both = {"4h": outside, "1h": inside}
+    text = " ".join(printed(print_demo, night(), demo(bounds=both)).split())
+    assert "B/sd 9.7 at 1h, 7.9 at 4h: the world is built for 8 to 10, this seed's is outside" in text
 
 
 def test_a_world_without_planted_edge_makes_no_claim():

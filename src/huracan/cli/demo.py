@@ -17,6 +17,8 @@ from huracan.errors import ConfigError, UpstreamError
 WORLDS = ("demo", "null")
 COINS = 16
 STOP_SECONDS = 10.0
+BOUND_OVER_SD = (8.0, 10.0)
+"""What the demo's world is built for at 1h and 4h: a bound of so many sd makes 85 days decidable, and is one."""
 
 
 def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: bool) -> int:
@@ -69,11 +71,13 @@ def exchange(world: str, days: int, seed: int, coins: int = COINS) -> Iterator[d
     """A replay exchange in its own process; yields the URLs of its first line and stops it afterwards."""
     command = [
         sys.executable, "-m", "huracan.cli.main", "exchange", "serve", "--world", world,
-        "--coins", str(coins), "--days", str(days), "--seed", str(seed),
+        "--coins", str(coins), "--days", str(days), "--seed", str(seed), "--attached",
     ]  # fmt: skip
     with (
         tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,  # noqa: S603 - our own
+        subprocess.Popen(  # noqa: S603 - our own
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
     ):
         try:
             assert process.stdout is not None
@@ -130,7 +134,19 @@ def demo_verdict(result: dict[str, Any], world: Any, days: int, seed: int) -> di
         "truth": truth,
         "regular": sorted(regular),
         "champions_by_horizon": by_horizon,
+        "bound_over_sd": _bounds(result, world),
     }
+
+
+def _bounds(result: dict[str, Any], world: str) -> dict[str, dict[str, Any]]:
+    """B/sd of the recipe that reigns at 1h and 4h, and whether it is what the demo's world is built for."""
+    low, high = BOUND_OVER_SD
+    found = {}
+    for row in result["summary"]["evidence"] if world == "demo" else ():
+        if row["reigns"] and row["pool"] == "um-A" and row["horizon"] in {"1h", "4h"}:
+            ratio = row["bound_over_sd"]
+            found[row["horizon"]] = {"ratio": ratio, "as_built": bool(low <= ratio <= high)}
+    return found
 
 
 def first_prediction(result: dict[str, Any]) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ def serve_exchange(
     tick: bool,
     book: Path | None,
     faults: Path | None,
+    attached: bool,
 ) -> None:
     """Serve until interrupted; exactly one of `candles` and `world` must be given."""
     if (candles is None) == (world is None):
@@ -33,4 +34,4 @@ def serve_exchange(
         now=now,
         book=book,
     )
-    serve(source, port=port, tick=tick, stress_file=None, faults_file=faults)
+    serve(source, port=port, tick=tick, stress_file=None, faults_file=faults, attached=attached)

@@ -28,6 +28,9 @@ app.add_typer(exchange_app, name="exchange")
 app.add_typer(champions_app, name="champions")
 app.add_typer(keys_app, name="keys")
 
+DEFAULT_SEED: Final = 1
+"""The demo's world: any but 0, on which its strength and bounds were chosen."""
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, logs on stderr.")]
 Store = Annotated[Path | None, typer.Option("--store", help="The store's root, the folder with models/ and metadata/.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file, as config/base.yaml.")]
@@ -56,7 +59,7 @@ def demo(
     out: Annotated[Path | None, typer.Option("--out", help="Folder for everything the demo makes.")] = None,
     world: Annotated[str, typer.Option("--world", help="demo or null.")] = "demo",
     days: Annotated[int, typer.Option("--days", min=70, help="Days of one-minute bars.")] = 120,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated world.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated world.")] = DEFAULT_SEED,
     json_: Json = False,
 ) -> None:
     """A whole night, offline: simulated exchange, training, promotion, signed champions, one prediction."""
@@ -106,6 +109,7 @@ def exchange_serve(
     tick: Annotated[bool, typer.Option("--tick", help="Let the clock run.")] = False,
     book: Annotated[Path | None, typer.Option("--book", help="Recorded bookTicker array.")] = None,
     faults: Annotated[Path | None, typer.Option("--faults", help="JSON list of faults to inject.")] = None,
+    attached: Annotated[bool, typer.Option("--attached", help="End when stdin does.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Errors, too, as one JSON object on stdout.")] = False,
 ) -> None:
     """Serve recorded candles or a simulated world; the first line on stdout is JSON with the URLs."""
@@ -123,6 +127,7 @@ def exchange_serve(
         tick=tick,
         book=book,
         faults=faults,
+        attached=attached,
     )
 
 

@@ -46,9 +46,18 @@ def open_source(
 
 
 def serve(
-    source: MarketSource, *, port: int, tick: bool, stress_file: Path | None, faults_file: Path | None = None
+    source: MarketSource,
+    *,
+    port: int,
+    tick: bool,
+    stress_file: Path | None,
+    faults_file: Path | None = None,
+    attached: bool = False,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; the first line on stdout is a JSON object with the addresses."""
+    """Serve until SIGTERM or SIGINT; the first line on stdout is a JSON object with the addresses.
+
+    `attached`: until stdin ends, too; it does with whoever holds its other end, however that process ends.
+    """
     faults = None if faults_file is None else load_faults(faults_file)
     stop = threading.Event()
 
@@ -56,6 +65,8 @@ def serve(
         stop.set()
 
     previous = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    if attached:
+        threading.Thread(target=_stop_at_the_end_of_stdin, args=(stop,), daemon=True).start()
     try:
         with ReplayExchange(source, port=port, tick=tick, faults=faults, stress_file=stress_file) as exchange:
             sys.stdout.write(json.dumps(exchange.urls) + "\n")
@@ -64,3 +75,9 @@ def serve(
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _stop_at_the_end_of_stdin(stop: threading.Event) -> None:
+    while sys.stdin.buffer.read(1 << 16):
+        pass
+    stop.set()
