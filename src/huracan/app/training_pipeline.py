@@ -14,7 +14,7 @@ from huracan.app.config import TrainingPipelineConfig
 from huracan.app.release import FolderRelease
 from huracan.app.results import failure, night_summary, success
 from huracan.app.rules import night_rules
-from huracan.app.wiring import OrchestratedWaves, SystemClock, pair_ports, wiring_facts
+from huracan.app.wiring import LOOPBACK, OrchestratedWaves, SystemClock, pair_ports, wiring_facts
 from huracan.errors import ClockSkewError, HuracanError
 from huracan.pipeline.injected import Injected, InjectedWaves
 from huracan.pipeline.night import Night, WaveRunner
@@ -25,7 +25,6 @@ from huracan.pipeline.story import NightPipeline
 from huracan.ports import Telemetry
 
 MAX_SKEW_MS = 5_000
-_LOOPBACK = ("127.", "localhost", "[::1]")
 
 
 class TrainingPipeline:
@@ -206,7 +205,7 @@ class _OpenNight:
     def _check_clock(self, server_ms: int) -> None:
         host = self.settings.binance.rest_url.partition("://")[2]
         skew = abs(server_ms - self.clock.now_ms())
-        if not host.startswith(_LOOPBACK) and skew > MAX_SKEW_MS:
+        if not host.startswith(LOOPBACK) and skew > MAX_SKEW_MS:
             raise ClockSkewError(
                 f"exchange and system clock differ by {skew / 1000:.1f} s, at most 5 s allowed; "
                 "synchronise this machine's clock (NTP), then run again"

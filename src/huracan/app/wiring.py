@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from huracan.adapters.artefacts import LocalArtefacts
 from huracan.adapters.backends import TrainingOrchestrator
@@ -15,6 +16,7 @@ from huracan.app.worker import PLAN_FILE, run_pair_job
 from huracan.domain.ids import canonical_json, sha256_hex
 from huracan.domain.records import SkipCode
 from huracan.errors import HuracanError
+from huracan.hamilton.state import state_home
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import PairPorts
 from huracan.pipeline.plan import NightPlan
@@ -22,6 +24,7 @@ from huracan.ports import Telemetry
 from huracan.settings import BinanceSettings, Settings
 from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
 
+LOOPBACK = ("127.", "localhost", "[::1]")
 WEIGHT_SHARE = 0.8
 """Share of the exchange's weight limit that a run may use."""
 
@@ -42,7 +45,6 @@ def wiring_facts(settings: Settings, workdir: Path) -> dict[str, Any]:
         "binance": settings.binance.model_dump(),
         "quote_per_gbp": settings.costs.quote_per_gbp,
         "interval": settings.training.base_interval,
-        "workers": settings.training.num_workers or _cores(),
     }
 
 
@@ -56,13 +58,14 @@ def pair_ports(facts: dict[str, Any]) -> PairPorts:
 
 
 def market_data(facts: dict[str, Any]) -> BinanceMarketData:
-    """The exchange client; all workers together stay within the share of the weight limit that one may use."""
-    return BinanceMarketData(
-        BinanceSettings(**facts["binance"]),
-        facts["quote_per_gbp"],
-        interval=facts["interval"],
-        budget=WeightBudget(share=WEIGHT_SHARE / facts["workers"]),
-    )
+    """The exchange client; all workers and runs of this machine together stay within the share that may be used."""
+    settings = BinanceSettings(**facts["binance"])
+    hosts = [urlsplit(url).netloc.rpartition("@")[2] for url in (settings.rest_url, settings.futures_url)]
+    # Only real exchanges count by address; one on loopback is this workdir's own.
+    alone = all(host.startswith(LOOPBACK) for host in hosts)
+    folder = Path(facts["artefacts"]).parent if alone else state_home()
+    budget = WeightBudget(share=WEIGHT_SHARE, file=folder / "exchange.sqlite", scope=" ".join(hosts))
+    return BinanceMarketData(settings, facts["quote_per_gbp"], interval=facts["interval"], budget=budget)
 
 
 @dataclass(kw_only=True)

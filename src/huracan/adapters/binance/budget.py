@@ -1,16 +1,20 @@
-"""One budget of request weight per host, pauses after a 429, and silence after a 418.
+"""One budget of request weight for everybody on this machine, pauses after a 429, and silence after a 418.
 
-In-process; several processes on one address share the exchange's limit, so each takes `share` of it.
+The exchange counts by address, so all workers and all runs share one file: what one of them spends, the others see, and
+a ban outlives the process that earned it. Times are the wall clock's, which processes and restarts have in common.
 """
 
 import asyncio
+import os
+import sqlite3
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from huracan.domain.time import iso
-from huracan.errors import BannedError
+from huracan.errors import BannedError, ConfigError
 
 SPOT, UM, UM_FUNDING, ARCHIVE = "spot", "um", "um-funding", "archive"
 
@@ -21,77 +25,150 @@ LIMITS: Final[dict[str, tuple[int, float]]] = {
 }
 """Published limits: weight and the seconds it lasts. Hosts that are not listed have none."""
 
+_BAN: Final = "ban"
+_LOCK_PATIENCE_S: Final = 30.0
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS spent (pool TEXT NOT NULL, at REAL NOT NULL, weight REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS spent_by_time ON spent (pool, at);
+CREATE TABLE IF NOT EXISTS closed (pool TEXT PRIMARY KEY, until REAL NOT NULL);
+"""
+
 
 class WeightBudget:
-    """Delays requests so that no sliding window exceeds its limit times `share`; refuses all of them while banned."""
+    """Delays requests so that no sliding window exceeds its limit times `share`; refuses all of them while banned.
+
+    `file` is shared with every process that names it; None keeps the count in this object alone. `scope` says which
+    exchange is meant: two of them in one file do not know of each other. Raises ConfigError for a file that is no budget.
+    """
 
     def __init__(
         self,
         limits: Mapping[str, tuple[int, float]] = LIMITS,
         *,
         share: float = 0.8,
-        clock: Callable[[], float] = time.monotonic,
+        file: Path | None = None,
+        scope: str = "",
+        clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._limits = {pool: (limit * share, seconds) for pool, (limit, seconds) in limits.items()}
-        self._spent: dict[str, deque[tuple[float, float]]] = {pool: deque() for pool in limits}
-        self._paused_until: dict[str, float] = {}
-        self._banned_until_ms = 0
+        self._scope, self._file = scope, file
         self._clock, self._sleep = clock, sleep
+        self._table = _open(file)
 
     async def spend(self, pool: str, weight: int) -> None:
         """Return when a request of this weight may be sent, and book it. Raises BannedError while banned."""
         while True:
-            self.check_ban()
-            wait = self._wait(pool, weight)
-            if wait <= 0:
-                break
+            with self._changing() as now:
+                self._refuse_while_banned(now)  # inside the lock: nobody can earn a ban in between
+                wait = self._wait(pool, weight, now)
+                if wait <= 0:
+                    self._book(pool, now, weight)
+                    return
             await self._sleep(wait)
-        if pool in self._limits:
-            self._spent[pool].append((self._clock(), weight))
 
     def observe(self, pool: str, used: int) -> None:
         """Take the exchange's own count of the last minute where it exceeds ours (others share our address)."""
         if pool in self._limits:
-            missing = used - sum(weight for _, weight in self._recent(pool))
-            if missing > 0:
-                self._spent[pool].append((self._clock(), missing))
+            with self._changing() as now:
+                missing = used - sum(weight for _, weight in self._recent(pool, now))
+                if missing > 0:
+                    self._book(pool, now, missing)
 
     def pause(self, pool: str, seconds: float) -> None:
         """Send nothing to the pool for so long (429)."""
-        until = self._clock() + seconds
-        self._paused_until[pool] = max(until, self._paused_until.get(pool, until))
+        with self._changing() as now:
+            self._close(pool, now + seconds)
 
     def ban(self, seconds: float) -> BannedError:
         """Send nothing anywhere for so long (418); returns the error to raise."""
-        self._banned_until_ms = max(self._banned_until_ms, round((time.time() + seconds) * 1000))
-        return self._banned()
+        with self._changing() as now:
+            self._close(_BAN, now + seconds)
+            return _banned(self._closed_until(_BAN))
 
     def check_ban(self) -> None:
         """Raise BannedError while the ban lasts."""
-        if time.time() * 1000 < self._banned_until_ms:
-            raise self._banned()
+        with self._changing() as now:
+            self._refuse_while_banned(now)
 
-    def _banned(self) -> BannedError:
-        until = self._banned_until_ms
-        message = f"the exchange answered 418: no request from this address until {iso(until)}; wait, do not retry"
-        return BannedError(message, until_ms=until)
+    def close(self) -> None:
+        """Let go of the file."""
+        self._table.close()
 
-    def _recent(self, pool: str) -> deque[tuple[float, float]]:
-        spent, oldest = self._spent[pool], self._clock() - self._limits[pool][1]
-        while spent and spent[0][0] <= oldest:
-            spent.popleft()
-        return spent
+    def _refuse_while_banned(self, now: float) -> None:
+        until = self._closed_until(_BAN)
+        if now < until:
+            raise _banned(until)
 
-    def _wait(self, pool: str, weight: int) -> float:
-        paused = self._paused_until.get(pool, 0.0) - self._clock()
+    def _wait(self, pool: str, weight: int, now: float) -> float:
+        paused = self._closed_until(pool) - now
         if paused > 0 or pool not in self._limits:
             return paused
         limit, seconds = self._limits[pool]
-        recent = self._recent(pool)
+        recent = self._recent(pool, now)
         excess = sum(booked for _, booked in recent) + weight - limit
         if excess <= 0 or not recent:
             return 0.0
         freed = 0.0
         expiring = (when for when, booked in recent if (freed := freed + booked) >= excess)
-        return max(next(expiring, recent[-1][0]) + seconds - self._clock(), 0.001)
+        return max(next(expiring, recent[-1][0]) + seconds - now, 0.001)
+
+    def _recent(self, pool: str, now: float) -> list[tuple[float, float]]:
+        """What was spent in the window, oldest first; a clock that was set back makes later rows happen now."""
+        name, since = self._name(pool), now - self._limits[pool][1]
+        self._table.execute("DELETE FROM spent WHERE pool = ? AND at <= ?", (name, since))
+        self._table.execute("UPDATE spent SET at = ? WHERE pool = ? AND at > ?", (now, name, now))
+        return self._table.execute("SELECT at, weight FROM spent WHERE pool = ? ORDER BY at", (name,)).fetchall()
+
+    def _book(self, pool: str, now: float, weight: float) -> None:
+        if pool in self._limits:
+            self._table.execute("INSERT INTO spent VALUES (?, ?, ?)", (self._name(pool), now, weight))
+
+    def _closed_until(self, pool: str) -> float:
+        row = self._table.execute("SELECT until FROM closed WHERE pool = ?", (self._name(pool),)).fetchone()
+        return float(row[0]) if row else 0.0
+
+    def _close(self, pool: str, until: float) -> None:
+        later = "INSERT INTO closed VALUES (?, ?) ON CONFLICT (pool) DO UPDATE SET until = max(until, excluded.until)"
+        self._table.execute(later, (self._name(pool), until))
+
+    def _name(self, pool: str) -> str:
+        return f"{self._scope}/{pool}"
+
+    @contextmanager
+    def _changing(self) -> Iterator[float]:
+        """The moment, alone with the table; what was changed stays changed even when an error is raised."""
+        try:
+            self._table.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._clock()
+            finally:
+                self._table.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise _unusable(self._file, error) from error
+
+
+def _open(file: Path | None) -> sqlite3.Connection:
+    try:
+        if file is not None:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        table = sqlite3.connect(file or ":memory:", timeout=_LOCK_PATIENCE_S, isolation_level=None)
+        # A count of the last minutes need not survive a power cut, and a lost ban is answered by another 418.
+        table.execute("PRAGMA synchronous = OFF")
+        table.executescript(_SCHEMA)
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(file, error) from error
+    return table
+
+
+def _unusable(file: Path | None, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"the request budget {file} cannot be used ({error}); it is shared by all runs on this machine: remove it while none runs"
+    )
+
+
+def _banned(until: float) -> BannedError:
+    until_ms = round(until * 1000)
+    message = f"the exchange answered 418: no request from this address until {iso(until_ms)}; wait, do not retry"
+    return BannedError(message, until_ms=until_ms)

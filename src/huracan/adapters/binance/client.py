@@ -38,7 +38,8 @@ class BinanceMarketData:
         interval: str = "1m",
         budget: WeightBudget | None = None,
     ) -> None:
-        self._http = HttpClient(settings, budget or WeightBudget(), transport)
+        self._budget = budget or WeightBudget()
+        self._http = HttpClient(settings, self._budget, transport)
         self._archive = Archive(self._http, settings.archive_url)
         self._interval, self._interval_ms = interval, Horizon.parse(interval).ms
         self._rest = Rest(self._http, settings, interval, self._interval_ms)
@@ -80,6 +81,7 @@ class BinanceMarketData:
     async def aclose(self) -> None:
         """Release connections."""
         await self._http.aclose()
+        self._budget.close()
 
     async def _bars(
         self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
