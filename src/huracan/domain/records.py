@@ -113,6 +113,7 @@ IssueKind = Literal[
     "halt",
     "outlier",
     "jump",
+    "relisted",
     "vendor",
 ]
 

@@ -27,7 +27,9 @@ class IngestRules:
     extreme_multiple: float = 12.0
     extreme_floor: float = 0.01
     scale_days: float = 1.0
-    jump_ratio: float = 1.5  # across a hole: flagged as a jump (renamed unit, other asset)
+    jump_ratio: float = 1.5  # across a hole: flagged as a jump
+    relisting_ms: int = 2 * DAY_MS  # the longest outage of the whole exchange was 33 h
+    rescaled: float = 3.0  # price ratio across an hour or more without a trade: another unit or asset
     funding_slack_ms: int = HOUR_MS
     funding_max_gap_ms: int = 8 * HOUR_MS
 

@@ -8,6 +8,7 @@ import polars as pl
 from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, HALT, OUTLIER, PANIC, Bars, check_schema
 from huracan.domain.ids import Instrument
 from huracan.domain.records import IntegrityIssue, IntegrityReport, IssueKind
+from huracan.ingest.epochs import newest_epoch
 from huracan.ingest.flags import mark_bars
 from huracan.ingest.funding import funding_covers, funding_intervals
 from huracan.ingest.grid import fill_gaps
@@ -29,15 +30,19 @@ def validate_bars(
     """Bars of [start_ms, end_ms) and what was wrong with them: rows_in + repaired - cut - duplicates = rows_out.
 
     `raw` has BAR_SCHEMA, in any order; `funding` has FUNDING_SCHEMA. Rows that are impossible alone are cut first,
-    then duplicates, then gaps are filled, so a cut bar may come back as a repaired one. Nothing extreme is deleted.
+    then duplicates, then earlier listings of the symbol (`epochs`), then gaps are filled, so a cut bar may come back
+    as a repaired one. Nothing extreme is deleted.
     The report keeps the longest 50 issues of each kind and action; `counts` has the totals. Raises SchemaError for
     other columns; an instrument without a usable row gives empty bars.
     """
     check_schema(raw, BAR_SCHEMA, f"raw bars of {instrument.id}")
     verdict = judge_rows(raw, rules.interval_ms, start_ms, end_ms)
     ordered = order_rows(verdict.good, "open_time")
-    filled = fill_gaps(ordered.frame, rules)
+    current, earlier = newest_epoch(ordered.frame, rules)
+    filled = fill_gaps(current, rules)
     frame = mark_bars(filled.frame, rules).select(list(CLEAN_SCHEMA))
+    if earlier:
+        funding = funding.filter(pl.col("funding_time") >= int(current["open_time"][0]))
     settlements, known = _settlements(instrument, frame, funding, rules, end_ms)
     bars = Bars(
         instrument=instrument,
@@ -56,13 +61,14 @@ def validate_bars(
         rows_in=raw.height,
         rows_out=frame.height,
         repaired=filled.repaired,
-        cut=verdict.cut,
-        issues=_longest((*verdict.issues, *ordered.issues, *filled.issues, *_mark_issues(frame, rules))),
+        cut=verdict.cut + ordered.frame.height - current.height,
+        issues=_longest((*verdict.issues, *ordered.issues, *earlier, *filled.issues, *_mark_issues(frame, rules))),
         quality=_quality(frame, filled.repaired, rules, end_ms),
         counts={
             "duplicates": ordered.duplicates,
             "conflicts": ordered.conflicts,
             "disorder": ordered.disorder,
+            "earlier_listings": len(earlier),
             "gaps": filled.gaps,
             "holes": filled.holes,
             "hole_bars": filled.hole_bars,
