@@ -27,6 +27,10 @@ keys_app = typer.Typer(help="Signing keys.", no_args_is_help=True)
 app.add_typer(exchange_app, name="exchange")
 app.add_typer(champions_app, name="champions")
 app.add_typer(keys_app, name="keys")
+lake_app = typer.Typer(help="Raw market data on disk.", no_args_is_help=True)
+ledger_app = typer.Typer(help="The evidence of promotion.", no_args_is_help=True)
+app.add_typer(lake_app, name="lake")
+app.add_typer(ledger_app, name="ledger")
 
 DEFAULT_SEED: Final = 1
 """The demo's world: any but 0, on which its strength and bounds were chosen."""
@@ -189,6 +193,57 @@ def keys_init(json_: Json = False) -> None:
     from huracan.cli.store import init_signing_keys
 
     _finish(init_signing_keys(as_json=json_))
+
+
+Interval = Annotated[
+    str | None, typer.Option("--interval", help="Bars of 1m, 15m or 1h; needed where there are several lakes.")
+]
+Only = Annotated[str | None, typer.Option("--instrument", help="One instrument alone, such as SOLUSDT-um.")]
+
+
+@lake_app.command("coverage")
+def lake_coverage(workdir: Workdir = None, interval: Interval = None, only: Only = None, json_: Json = False) -> None:
+    """What is stored of each instrument, and what is missing inside its span."""
+    from huracan.cli.upkeep import show_coverage
+
+    _finish(show_coverage(workdir, interval, only, as_json=json_))
+
+
+@lake_app.command("compact")
+def lake_compact(workdir: Workdir = None, interval: Interval = None, only: Only = None, json_: Json = False) -> None:
+    """Merge the small files of every night into few."""
+    from huracan.cli.upkeep import tidy_lake
+
+    _finish(tidy_lake(workdir, interval, only, vacuum=False, as_json=json_))
+
+
+@lake_app.command("vacuum")
+def lake_vacuum(workdir: Workdir = None, interval: Interval = None, only: Only = None, json_: Json = False) -> None:
+    """Compact, then delete files that no version of the last week needs."""
+    from huracan.cli.upkeep import tidy_lake
+
+    _finish(tidy_lake(workdir, interval, only, vacuum=True, as_json=json_))
+
+
+@ledger_app.command("show")
+def ledger_show(workdir: Workdir = None, json_: Json = False) -> None:
+    """Lineages, champions and notes, with every chain checked."""
+    from huracan.cli.upkeep import show_ledger
+
+    _finish(show_ledger(workdir, as_json=json_))
+
+
+@ledger_app.command("unfreeze")
+def ledger_unfreeze(
+    pool: str,
+    note: Annotated[str, typer.Option("--note", help="Why promotions of this pool may go on; it is signed and kept.")],
+    workdir: Workdir = None,
+    json_: Json = False,
+) -> None:
+    """End the freeze that common breaches of a pool's bounds have brought."""
+    from huracan.cli.upkeep import end_freeze
+
+    _finish(end_freeze(workdir, pool, note, as_json=json_))
 
 
 def _finish(status: int) -> NoReturn:

@@ -1,0 +1,215 @@
+"""`huracan lake ...` and `huracan ledger ...`: what is stored, and the few changes a person may make to it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from huracan.cli.output import number, print_json
+from huracan.errors import ConfigError
+
+DEFAULT_WORKDIR: Final = Path("huracan-work")
+
+
+def show_coverage(workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
+    """What the lake holds of each instrument: rows, span, bars missing inside it, restated rows, bytes a row."""
+    from huracan.domain.time import Horizon, iso
+
+    folder = lake_folder(workdir, interval)
+    lake, instruments = _open_lake(folder, only)
+    step = Horizon.parse(folder.name.removesuffix("-injected")).ms
+    rows = []
+    for instrument in instruments:
+        for held in lake.coverage(instrument):
+            expected = (held.last_ms - held.first_ms) // step + 1 if held.kind == "bars" else None
+            rows.append(
+                {
+                    "instrument": held.instrument_id,
+                    "kind": held.kind,
+                    "rows": held.rows,
+                    "first": iso(held.first_ms),
+                    "last": iso(held.last_ms),
+                    "missing": None if expected is None else expected - held.rows,
+                    "restated": held.restated,
+                    "bytes": held.bytes,
+                }
+            )
+    if as_json:
+        print_json({"lake": str(folder), "tables": rows})
+        return 0
+    from huracan.cli.tables import show, terminal
+
+    total = sum(row["bytes"] for row in rows)
+    show(
+        terminal(),
+        f"{len(rows)} tables of {folder.name} bars and settlements, {total / 1e6:,.1f} MB",
+        ["instrument", "kind", "rows", "first", "last", "missing", "restated", "bytes a row"],
+        [
+            [
+                row["instrument"],
+                row["kind"],
+                f"{row['rows']:,}",
+                row["first"][:16],
+                row["last"][:16],
+                number(row["missing"], 0),
+                f"{row['restated']:,}",
+                number(row["bytes"] / row["rows"], 1),
+            ]
+            for row in rows
+        ],
+    )
+    return 0
+
+
+def tidy_lake(workdir: Path | None, interval: str | None, only: str | None, *, vacuum: bool, as_json: bool) -> int:
+    """Merge small files, and with `vacuum` delete what no version of the last week needs; no run may be under way."""
+    folder = lake_folder(workdir, interval)
+    lake, instruments = _open_lake(folder, only)
+    before = _bytes_below(folder)
+    with _alone(workdir):
+        from rich.console import Console
+        from rich.progress import track
+
+        steps = track(instruments, "vacuum" if vacuum else "compact", console=Console(stderr=True), disable=as_json)
+        for instrument in steps:
+            lake.compact(instrument, vacuum=vacuum)
+    body = {"tables": len(instruments), "bytes_before": before, "bytes_after": _bytes_below(folder)}
+    if as_json:
+        print_json(body)
+    else:
+        from huracan.cli.tables import terminal
+
+        sizes = f"{body['bytes_before'] / 1e6:,.1f} MB on disk before, {body['bytes_after'] / 1e6:,.1f} MB now"
+        terminal().print(f"{len(instruments)} instruments, {sizes}")
+    return 0
+
+
+def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
+    """Every lineage with its newest row, and every change of champion; all chains are checked on the way."""
+    with _ledger(workdir) as ledger:
+        state, runs = ledger.load_state(), ledger.runs()
+    rows = [_lineage_row(record) for record in state.records.values()]
+    body = {
+        "runs": len(runs),
+        "judged_day": state.judged_day,
+        "trials": len(state.trials),
+        "lineages": rows,
+        "champions": list(state.champions),
+        "unfreezes": list(state.unfreezes),
+    }
+    if as_json:
+        print_json(body)
+        return 0
+    from huracan.cli.tables import show, terminal
+    from huracan.domain.time import day_iso
+
+    console = terminal()
+    columns = ["pool", "at", "recipe", "against", "slot", "days", "breaches", "e", "status", "reason"]
+    cells = [[str(row[name]) for name in columns] for row in rows]
+    show(console, f"{len(rows)} lineages, chains sound; {len(runs)} runs, {len(state.trials)} trials", columns, cells)
+    for event in state.champions:
+        console.print(
+            f"{day_iso(event.day)} {event.pool} {event.horizon}: {event.reason} {event.recipe_id or 'nothing'}",
+            markup=False,
+        )
+    for note in state.unfreezes:
+        console.print(f"{day_iso(note.day)} {note.pool}: freeze ended, {note.note}", markup=False)
+    return 0
+
+
+def end_freeze(workdir: Path | None, pool: str, note: str, *, as_json: bool) -> int:
+    """Record, signed by the online key, why a pool's promotions may go on after common breaches of their bounds."""
+    from huracan.adapters.keys import keys_folder, load_keys
+    from huracan.domain.ids import canonical_json
+
+    keys = load_keys(keys_folder(os.environ))
+    with _alone(workdir), _ledger(workdir) as ledger:
+        state = ledger.load_state()
+        pools = sorted({record.lineage.pool for record in state.records.values()})
+        if pool not in pools:
+            raise ConfigError(f"the ledger knows no pool {pool!r}; known are {', '.join(pools) or 'none'}")
+        day = state.judged_day or 0
+        signed = keys.online.sign(canonical_json({"pool": pool, "day": day, "note": note}))
+        entry = ledger.unfreeze(pool, day=day, note=note, signature=f"{signed.keyid}:{signed.signature}")
+    if as_json:
+        print_json(entry)
+    else:
+        from huracan.cli.tables import terminal
+
+        terminal().print(f"promotions of {pool} may go on from tonight", markup=False)
+    return 0
+
+
+def _lineage_row(record: Any) -> dict[str, Any]:
+    from huracan.cli.tables import evidence_number
+
+    lineage, last = record.lineage, record.rows[-1] if record.rows else None
+    return {
+        "pool": lineage.pool,
+        "at": lineage.horizon,
+        "recipe": lineage.recipe_name,
+        "against": lineage.champion_id,
+        "slot": lineage.slot,
+        "days": last.observed if last else 0,
+        "breaches": len(last.breaches) if last else 0,
+        "e": evidence_number(last.e) if last else "1.00",
+        "status": last.status if last else "open",
+        "reason": last.reason if last else "",
+        "first_day": lineage.first_day,
+        "bound_nothing_bps": lineage.bound_nothing_bps,
+        "gamma": lineage.gamma,
+    }
+
+
+def lake_folder(workdir: Path | None, interval: str | None) -> Path:
+    """The lake of bars of that interval, or the only one there is; ConfigError naming those there are."""
+    root = (workdir or DEFAULT_WORKDIR) / "lake"
+    known = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    if interval is None and len(known) == 1:
+        interval = known[0]
+    if interval is None or interval not in known:
+        there = f"; it has {', '.join(known)}: choose with --interval" if known else "; run a night first"
+        raise ConfigError(f"no lake of {interval or 'one interval'} bars in {root}{there}")
+    return root / interval
+
+
+def _open_lake(folder: Path, only: str | None) -> tuple[Any, list[Any]]:
+    from huracan.adapters.lake import DeltaLake
+    from huracan.domain.ids import Instrument
+
+    lake = DeltaLake(str(folder))
+    names = sorted({*lake.instruments("bars"), *lake.instruments("funding")})
+    if only is not None and only not in names:
+        raise ConfigError(
+            f"the lake holds no {only!r}; it has {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"
+        )
+    return lake, [
+        Instrument(market="um" if name.endswith("-um") else "spot", symbol=name.rpartition("-")[0], base="", quote="")
+        for name in names
+        if only in {None, name}
+    ]
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@contextmanager
+def _alone(workdir: Path | None) -> Iterator[None]:
+    """No run is under way meanwhile: it would hold the store's lock."""
+    from huracan.adapters.publishers.folder import FolderStore
+
+    with FolderStore((workdir or DEFAULT_WORKDIR) / "store"):
+        yield
+
+
+@contextmanager
+def _ledger(workdir: Path | None) -> Iterator[Any]:
+    from huracan.adapters.ledger import SqliteLedger
+
+    file = (workdir or DEFAULT_WORKDIR) / "ledger.sqlite"
+    if not file.exists():
+        raise ConfigError(f"no ledger at {file}; run a night first, or give its folder with --workdir")
+    with SqliteLedger(file) as ledger:
+        yield ledger
