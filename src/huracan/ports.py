@@ -40,6 +40,10 @@ class MarketData(Protocol):
         """Everything listed, with quotes."""
         ...
 
+    async def snapshot_as_of(self, then_ms: int, quote_assets: Sequence[str]) -> Snapshot:
+        """What can be told afterwards of a past moment, from its own bars: who traded, and how much; no books."""
+        ...
+
     def fetch(
         self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
     ) -> AsyncIterator[FetchedRows]:
@@ -50,6 +54,18 @@ class MarketData(Protocol):
 
     async def aclose(self) -> None:
         """Release connections."""
+        ...
+
+
+class Snapshots(Protocol):
+    """What the exchange said on past days."""
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Store a snapshot; one of the same moment stays as it is."""
+        ...
+
+    def as_of(self, then_ms: int) -> Snapshot | None:
+        """The newest one of the day before a moment, None where none was stored."""
         ...
 
 

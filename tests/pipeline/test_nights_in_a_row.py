@@ -77,6 +77,7 @@ def nights(tmp_path_factory):
             seen.later, seen.later_told = run_pipeline(folder, night_settings(exchange.urls))
             seen.after = judged(workdir / "ledger.sqlite")
             seen.past, _ = run_pipeline(folder, night_settings(exchange.urls), as_of="2026-03-20T00:00:00Z")
+            seen.future, _ = run_pipeline(folder, night_settings(exchange.urls), as_of="2027-03-20T00:00:00Z")
             seen.models_after_past = tree_hashes(workdir / "store" / "models")
         with variables(trust_variables(folder)):
             hamilton = HamiltonInterface(model_base_path=workdir / "store")
@@ -193,6 +194,14 @@ def test_new_data_refresh_champions_in_a_new_version_and_never_change_an_old_one
 def test_hamilton_serves_the_newest_version_of_each_champion(nights):
     wanted = {(row["coin"], row["horizon"]): row["version"] for row in nights.later["champions"].values()}
     assert nights.served == wanted
+
+
+def test_every_night_keeps_what_the_exchange_said_and_none_looks_into_the_future(nights):
+    kept = sorted(int(path.stem) for path in (nights.folder / "workdir" / "snapshots").iterdir())
+    assert len(kept) == 2  # one of each moment at which the exchange was asked; none of the night in the past
+    assert nights.first["summary"]["universe_source"] == "asked"
+    assert (nights.future["success"], nights.future["code"]) == (False, "CONFIG")
+    assert "lies in the future" in nights.future["error"]
 
 
 def test_a_night_in_the_past_is_refused_by_the_ledger_and_changes_no_champion(nights):

@@ -34,6 +34,7 @@ def night_summary(night: Night, promoted: Promoted, exported: Exported, *, dry_r
             "pools": [{"pool": pool.name, "members": pool.coins, "panel": pool.panel} for pool in promoted.pools],
             "cache": {"hits": night.cache[0], "total": night.cache[1]},
             "gbp_source": night.gbp_source,
+            "universe_source": night.universe_source,
             "notes": promoted.verdict.notes,
             "verdict": verdict_sentence(
                 NightReport(

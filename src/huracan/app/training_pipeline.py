@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
+from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.app.accounts import write_accounts
 from huracan.app.config import TrainingPipelineConfig
@@ -191,6 +192,7 @@ class _OpenNight:
         self.pipeline = NightPipeline(
             NightPorts(
                 pair=self.pair_ports,
+                snapshots=SnapshotArchive(self.workdir / "snapshots"),
                 waves=self.waves,
                 ledger=self.ledger,
                 release=self.release,

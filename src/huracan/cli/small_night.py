@@ -12,6 +12,7 @@ import numpy as np
 
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
+from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import SilentTelemetry
 from huracan.app.release import FolderRelease
 from huracan.app.rules import night_rules
@@ -89,6 +90,7 @@ async def _night(folder: Path, urls: Urls) -> Exported:
     store.acquire()
     ports = NightPorts(
         pair=pair,
+        snapshots=SnapshotArchive(folder / "snapshots"),
         waves=_Here(ports=pair),
         ledger=ledger,
         release=FolderRelease(store, clock, telemetry, os.environ),

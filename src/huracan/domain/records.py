@@ -75,13 +75,17 @@ class Quote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The exchange at one moment: every listed instrument with its quote; the universe is built from it alone."""
+    """The exchange at one moment: every listed instrument with its quote; the universe is built from it alone.
+
+    `source` says how the moment is known: asked then, stored then, or put together later from that day's bars.
+    """
 
     now_ms: int
     instruments: tuple[Instrument, ...]
     quotes: dict[str, Quote]  # by Instrument.id
     quote_per_gbp: dict[str, float]  # units of each quote asset for one GBP
     gbp_source: str
+    source: str = "asked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,7 @@ class Night:
     errors: tuple[dict[str, str], ...] = ()
     cache: tuple[int, int] = (0, 0)
     gbp_source: str = ""
+    universe_source: str = ""
     incumbents: frozenset[str] = frozenset()
 
     def skipping(self, skips: list[Skip]) -> "Night":

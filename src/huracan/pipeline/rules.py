@@ -10,7 +10,7 @@ from huracan.domain.recipe import Recipe
 from huracan.export import BundleFiles
 from huracan.pipeline.night import Night, WaveRunner
 from huracan.pipeline.pair import PairPorts
-from huracan.ports import Clock, Telemetry
+from huracan.ports import Clock, Snapshots, Telemetry
 from huracan.universe import UniverseRules
 
 
@@ -57,6 +57,7 @@ class NightPorts:
     """The outside world of a night's driver."""
 
     pair: PairPorts
+    snapshots: Snapshots
     waves: WaveRunner
     ledger: Any
     release: Release

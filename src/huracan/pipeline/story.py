@@ -1,9 +1,11 @@
 """The nine steps over ports. `run` is the story; each step takes the night so far and returns the next."""
 
+from dataclasses import replace
 from typing import Any
 
 from huracan.domain.records import Snapshot
-from huracan.domain.time import iso
+from huracan.domain.time import HOUR_MS, iso
+from huracan.errors import ConfigError
 from huracan.pipeline.night import Night
 from huracan.pipeline.plan import NightPlan, cutoff
 from huracan.pipeline.promotion import Promoted, judge
@@ -38,18 +40,23 @@ class NightPipeline:
 
     async def step1_build_coin_universe(self) -> Night:
         """Who may be trained today, from the exchange's own listing, and the plan of the night."""
-        rules, market = self.rules, self.ports.pair.market
-        server_ms = await market.server_time()
+        rules = self.rules
+        server_ms = await self.ports.pair.market.server_time()
         self.ports.check_clock(server_ms)
         now_ms = rules.as_of_ms if rules.as_of_ms is not None else server_ms
-        snapshot = await market.snapshot(now_ms)
+        snapshot = await self._snapshot(now_ms, server_ms)
         universe = build_universe(snapshot, rules.universe, rules.horizons)
         plan = self._plan(now_ms, snapshot, universe.members)
         rejected = {skip.coin for skip in universe.skips}
         pairs = tuple(sorted({member.instrument.coin for member in universe.members} | rejected))
         run_id = f"{iso(plan.cutoff_ms)[:16].replace('-', '').replace(':', '')}-{self.ports.clock.now_ms():x}"
         self.ports.telemetry.event(
-            "universe_built", run_id=run_id, members=len(universe.members), pairs=len(pairs), now=iso(now_ms)
+            "universe_built",
+            run_id=run_id,
+            members=len(universe.members),
+            pairs=len(pairs),
+            now=iso(now_ms),
+            source=snapshot.source,
         )
         self.ports.ledger.record_run(
             run_id, started_ms=self.ports.clock.now_ms(), facts={"now": iso(now_ms), "config_hash": rules.config_hash}
@@ -60,9 +67,24 @@ class NightPipeline:
             universe=universe,
             pairs=pairs,
             gbp_source=snapshot.gbp_source,
+            universe_source=snapshot.source,
             incumbents=frozenset(row["coin"] for row in self.ports.release.current_champions()),
         )
         return night.skipping(list(universe.skips))
+
+    async def _snapshot(self, now_ms: int, server_ms: int) -> Snapshot:
+        """The exchange as it was known at `now_ms`: asked now, or for a past moment what was stored or can still be told."""
+        if now_ms > server_ms:
+            raise ConfigError(f"as of {iso(now_ms)} lies in the future: the exchange's clock says {iso(server_ms)}")
+        market, snapshots = self.ports.pair.market, self.ports.snapshots
+        if server_ms - now_ms < HOUR_MS:
+            snapshot = await market.snapshot(now_ms)
+            snapshots.keep(snapshot)
+            return snapshot
+        stored = snapshots.as_of(now_ms)
+        if stored is not None:
+            return replace(stored, now_ms=now_ms, source=f"stored at {iso(stored.now_ms)}")
+        return await market.snapshot_as_of(now_ms, self.rules.universe.quote_assets)
 
     def _plan(self, now_ms: int, snapshot: Snapshot, members: tuple[Any, ...]) -> NightPlan:
         rules = self.rules

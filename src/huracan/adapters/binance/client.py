@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import httpx2
@@ -11,13 +12,13 @@ import polars as pl
 from huracan.adapters.binance.archive import Archive, Parser
 from huracan.adapters.binance.budget import WeightBudget
 from huracan.adapters.binance.http import HttpClient
-from huracan.adapters.binance.listing import rates_per_gbp
+from huracan.adapters.binance.listing import GBP_PAIR, rates_per_gbp
 from huracan.adapters.binance.plan import ArchiveFile, MonthPlan, Span, newest, plan_funding, plan_klines, uncovered
 from huracan.adapters.binance.rest import Rest
 from huracan.adapters.binance.tables import funding_csv, klines_csv
 from huracan.domain.ids import Instrument
-from huracan.domain.records import Snapshot
-from huracan.domain.time import Horizon
+from huracan.domain.records import Quote, Snapshot
+from huracan.domain.time import Horizon, iso
 from huracan.ports import FetchedFile, FetchedRows
 from huracan.settings import BinanceSettings
 
@@ -60,6 +61,37 @@ class BinanceMarketData:
         known = spot_quotes | um_quotes
         rates, source = rates_per_gbp(known, self._quote_per_gbp)
         return Snapshot(now_ms=now_ms, instruments=(*spot, *um), quotes=known, quote_per_gbp=rates, gbp_source=source)
+
+    async def snapshot_as_of(self, then_ms: int, quote_assets: Sequence[str]) -> Snapshot:
+        """Who traded in the 24 hours before a past moment, and how much: from those hours' own bars.
+
+        Instruments of other quote assets are left out. One that was not listed yet is left out where the exchange knows its
+        listing date; one without a trade is BREAK. No books are known, so spreads are for step 2 to estimate.
+        """
+        listings = await asyncio.gather(self._rest.listed("spot"), self._rest.listed("um"))
+        asked = [
+            one
+            for one in (*listings[0], *listings[1])
+            if (one.quote in quote_assets and (one.listed_ms or 0) < then_ms) or one.id == GBP_PAIR
+        ]
+        days = await asyncio.gather(*(self._rest.day_before(one, then_ms) for one in asked))
+        quotes = {
+            one.id: Quote(volume_24h_quote=day[0] if day else None, bid=None, ask=None)
+            for one, day in zip(asked, days, strict=True)
+        }
+        prices = {one.id: day[1] for one, day in zip(asked, days, strict=True) if day}
+        seen = {key: Quote(volume_24h_quote=None, bid=price, ask=price) for key, price in prices.items()}
+        rates, gbp = rates_per_gbp(seen, self._quote_per_gbp)
+        traded = tuple(
+            replace(one, status="TRADING" if one.id in prices else "BREAK")
+            for one in asked
+            if one.quote in quote_assets
+        )
+        gbp = gbp.replace("mid on the exchange", "close of that day")
+        source = f"put together from the bars of the 24 h before {iso(then_ms)}"
+        return Snapshot(
+            now_ms=then_ms, instruments=traded, quotes=quotes, quote_per_gbp=rates, gbp_source=gbp, source=source
+        )
 
     async def fetch(
         self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]

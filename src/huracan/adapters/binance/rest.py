@@ -14,6 +14,7 @@ from huracan.adapters.binance.strict_json import parse_json
 from huracan.adapters.binance.tables import funding_json, klines_json
 from huracan.domain.ids import Instrument, Market
 from huracan.domain.records import Quote
+from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.errors import SchemaError, UpstreamError
 from huracan.settings import BinanceSettings
 
@@ -64,6 +65,27 @@ class Rest:
         )
         listed = instruments(info, market)
         return listed, quotes(listed, tickers, books, market)
+
+    async def listed(self, market: Market) -> list[Instrument]:
+        """Everything a market lists or remembers."""
+        return instruments(await self._get(market, "exchangeInfo", _host(market).info_weight), market)
+
+    async def day_before(self, instrument: Instrument, then_ms: int) -> tuple[float, float] | None:
+        """Quote volume of the last 24 whole hours before a moment, and the last close; None where nothing was traded."""
+        end = then_ms // HOUR_MS * HOUR_MS
+        params = {
+            "symbol": instrument.symbol,
+            "interval": "1h",
+            "startTime": end - DAY_MS,
+            "endTime": end - 1,
+            "limit": 24,
+        }
+        frame, _ = await self._klines(instrument, params, 2 if instrument.market == "spot" else 1)
+        traded = frame.filter(pl.col("volume") > 0)
+        if traded.is_empty():
+            return None
+        volume = traded.select(pl.coalesce("quote_volume", pl.col("volume") * pl.col("close")).sum()).item()
+        return float(volume), float(traded["close"][-1])
 
     async def first_bar(self, instrument: Instrument) -> int | None:
         """Open time of the oldest bar the exchange has, None without any."""
