@@ -112,6 +112,7 @@ class MetricsTelemetry:
 
     def _run_refused(self, *, code: str, **_: Any) -> None:
         self._failed(code)
+        self._count("huracan_runs_refused_total", code=code)
         self._run_ended()
 
     def _run_crashed(self, **_: Any) -> None:

@@ -110,6 +110,7 @@ METRICS: Final[dict[str, MetricSpec]] = {
     "huracan_worker_slots": _gauge("How many jobs can run at once."),
     "huracan_workers_lost_total": _count("Worker processes that died while they worked on a job."),
     "huracan_errors_total": _count("Failures of jobs, exports, runs and telemetry, by stable code.", "code"),
+    "huracan_runs_refused_total": _count("Runs that ended without a result, by stable code.", "code"),
     "huracan_cache_lookups_total": _count(
         "Jobs that could be answered from artefacts, and whether they were.", "wave", "outcome"
     ),
