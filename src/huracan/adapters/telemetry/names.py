@@ -18,6 +18,7 @@ EVENTS: Final[dict[str, Level]] = {
     "champion_kept": "info",
     "champion_promoted": "info",
     "champion_refreshed": "info",
+    "champion_set_refused": "warning",
     "consensus_reached": "info",
     "data_aged": "info",
     "decision_made": "debug",
