@@ -16,12 +16,14 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 DASHBOARD = Path(__file__).parents[1] / "deploy" / "grafana" / "huracan.json"
 POINTS = 240
 ROW_PX = 34
+PAGE_PX = 1476
 PALETTE = ("#73BF69", "#F2CC0C", "#8AB8FF", "#FF9830", "#F2495C", "#B877D9", "#5794F2", "#CA95E5")
 COLOURS = {"green": "#56A64B", "orange": "#FF780A", "red": "#E02F44", "blue": "#3274D9"}
 NANO = ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0)
@@ -138,7 +140,9 @@ def timeseries(series: Series, panel: dict[str, Any], start: float, end: float) 
     log = field["custom"].get("scaleDistribution", {}).get("type") == "log"
     values = [value for _, points in series for _, value in points]
     low, high = _limits(values, field, log=log)
-    width, height, left, bottom = 640.0, 200.0, 64.0, 22.0
+    grid = panel["gridPos"]
+    width, height = grid["w"] / 24 * PAGE_PX - 26.0, grid["h"] * (ROW_PX + 6) - 66.0
+    left, bottom = 64.0, 22.0
 
     def x(at: float) -> float:
         return left + (at - start) / (end - start) * (width - left - 8)
@@ -148,21 +152,23 @@ def timeseries(series: Series, panel: dict[str, Any], start: float, end: float) 
         return height - bottom - place * (height - bottom - 10)
 
     lines, keys = [], []
-    for tick in _ticks(low, high, log=log):
+    for tick in _ticks(low, high, log=log, binary=field["unit"] == "bytes"):
         lines.append(f'<path d="M{left} {y(tick):.1f}H{width - 8}" stroke="#2c3235"/>')
         lines.append(f'<text x="{left - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{shown(tick, field)}</text>')
-    for part in range(5):
-        at = start + (end - start) * part / 4
+    parts = 4 if width > 420 else 2
+    for part in range(parts + 1):
+        at = start + (end - start) * part / parts
         clock = time.strftime("%H:%M:%S", time.gmtime(at))
-        anchor = ("start", "middle", "middle", "middle", "end")[part]
+        anchor = {0: "start", parts: "end"}.get(part, "middle")
         lines.append(f'<text x="{x(at):.1f}" y="{height - 5}" text-anchor="{anchor}">{clock}</text>')
     for at, (name, points) in enumerate(series):
         dash = ' stroke-dasharray="7 6"' if name.endswith("needed") else ""
         tint = PALETTE[at % len(PALETTE)]
-        path = "".join(f"{'L' if k else 'M'}{x(t):.1f} {y(v):.1f}" for k, (t, v) in enumerate(points))
+        gaps = [True, *(later[0] - before[0] > 1.5 * (end - start) / POINTS for before, later in pairwise(points))]
+        path = "".join(f"{'M' if gap else 'L'}{x(t):.1f} {y(v):.1f}" for gap, (t, v) in zip(gaps, points, strict=True))
         lines.append(f'<path d="{path}" fill="none" stroke="{tint}" stroke-width="2"{dash}/>')
         keys.append(f'<span><b style="background:{tint}"></b>{html.escape(name)} {shown(points[-1][1], field)}</span>')
-    drawing = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" preserveAspectRatio="none">{"".join(lines)}</svg>'
+    drawing = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" preserveAspectRatio="xMidYMid meet">{"".join(lines)}</svg>'
     return f'{drawing}<div class="keys">{"".join(keys)}</div>'
 
 
@@ -179,14 +185,14 @@ def _log(value: float) -> float:
     return math.log10(max(value, 1e-12))
 
 
-def _ticks(low: float, high: float, *, log: bool) -> Iterator[float]:
+def _ticks(low: float, high: float, *, log: bool, binary: bool) -> Iterator[float]:
     if log:
         powers = range(math.floor(_log(low)), math.ceil(_log(high)) + 1)
         yield from (10.0**power for power in powers if low <= 10.0**power <= high)
     else:
         rough = (high - low) / 4
-        step = 10 ** math.floor(math.log10(rough))
-        step *= next(size for size in (1, 2, 5, 10) if size * step >= rough)
+        step = 2.0 ** math.ceil(math.log2(rough)) if binary else 10.0 ** math.floor(math.log10(rough))
+        step *= 1 if binary else next(size for size in (1, 2, 5, 10) if size * step >= rough)
         yield from (low + step * k for k in range(int((high - low) / step + 1e-9) + 1))
 
 

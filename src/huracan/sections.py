@@ -21,7 +21,7 @@ class MetricsSettings(Section):
     bind: str = Field("127.0.0.1", description="address of the endpoint; beyond loopback only with TLS")
     tls_certificate: Path | None = Field(None, description="PEM chain of the scrape endpoint")
     tls_key: Path | None = Field(None, description="its private key, PEM")
-    textfile: Path | None = Field(None, description="*.prom file for node_exporter, replaced after every step")
+    textfile: Path | None = Field(None, description="*.prom file for node_exporter, replaced every few seconds")
     pushgateway_url: str | None = Field(None, description="pushed to once, when a night ends")
     push_timeout_s: float = Field(10.0, gt=0, le=300)
 

@@ -201,6 +201,16 @@ def test_the_textfile_is_replaced_whole_at_every_step(tmp_path):
     assert "huracan_run_active 0.0" in file.read_text()
 
 
+@pytest.mark.parametrize(("every_s", "fresh"), [(0.0, True), (3600.0, False)])
+def test_the_textfile_is_rewritten_between_steps_when_it_has_got_old(tmp_path, every_s, fresh):
+    metrics, file = MetricsTelemetry(tmp_path), tmp_path / "huracan.prom"
+    writer = textfile(metrics.collector, file, every_s=every_s)
+    writer.event("workdir_opened")
+    for listener in (metrics, writer):
+        listener.event("job_started", coin="BTC", wave="train", attempt=1)
+    assert ("huracan_jobs_running 1.0" in file.read_text()) == fresh
+
+
 def test_a_run_that_was_locked_out_leaves_the_others_account_alone(tmp_path):
     file = tmp_path / "huracan.prom"
     file.write_text("the other run's\n")

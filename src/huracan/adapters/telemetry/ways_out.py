@@ -1,8 +1,10 @@
 """How metrics leave the process: a scrape endpoint while the night runs, a textfile, and a Pushgateway at its end."""
 
+import math
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -18,6 +20,8 @@ ENDS: Final = frozenset({"run_finished", "run_refused", "run_crashed"})
 WRITTEN_AT: Final = ENDS | {"workdir_opened", "stage_finished", "stage_failed"}
 JOB: Final = "huracan"
 CALLER_TIMEOUT_S: Final = 10.0
+REWRITTEN_S: Final = 10.0
+"""How old a textfile may get while jobs go on; a wave can last for hours."""
 
 
 class ScrapeEndpoint:
@@ -69,31 +73,37 @@ def _server_class(family: socket.AddressFamily, tls: ssl.SSLContext | None) -> t
 
 
 class _OwnRunOnly:
-    """Acts on some events of a run that owns its workdir: a run that was locked out must not overwrite the owner's account."""
+    """Acts on some events of a run that owns its workdir: a run that was locked out must not overwrite the owner's account.
 
-    def __init__(self, moments: frozenset[str], act: Callable[[], None]) -> None:
+    With `every_s`, on any other event too once that many seconds have passed since it last acted.
+    """
+
+    def __init__(self, moments: frozenset[str], act: Callable[[], None], *, every_s: float = math.inf) -> None:
         self._moments = moments
         self._act = act
+        self._every_s = every_s
+        self._acted = -math.inf
         self._owns = False
 
     def event(self, name: str, **_: Any) -> None:
         """Act when it is time; raises what writing raises."""
         self._owns = self._owns or name == "workdir_opened"
-        if self._owns and name in self._moments:
+        if self._owns and (name in self._moments or time.monotonic() - self._acted >= self._every_s):
+            self._acted = time.monotonic()
             self._act()
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Nothing."""
 
 
-def textfile(collector: Collector, path: Path) -> _OwnRunOnly:
-    """Replaces the file atomically when the workdir is opened, after every step and at the end of the run."""
+def textfile(collector: Collector, path: Path, *, every_s: float = REWRITTEN_S) -> _OwnRunOnly:
+    """Replaces the file atomically: when the workdir is opened, after every step, every few seconds between, at the end."""
 
     def write() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_to_textfile(str(path), collector)
 
-    return _OwnRunOnly(WRITTEN_AT, write)
+    return _OwnRunOnly(WRITTEN_AT, write, every_s=every_s)
 
 
 def pushgateway(collector: Collector, url: str, timeout_s: float) -> _OwnRunOnly:
