@@ -4,24 +4,20 @@ Read once at the top (`load_settings`), then passed down. Secrets come from the 
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from huracan.domain.recipe import RiskPreset
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError
-
-
-class Section(BaseModel):
-    """One concern; frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+from huracan.sections import MetricsSettings, Section, TelemetrySettings
 
 
 class TrainingSettings(Section):
@@ -158,6 +154,8 @@ class Settings(BaseSettings):
     binance: BinanceSettings = BinanceSettings()
     costs: CostSettings = CostSettings()
     promotion: PromotionSettings = PromotionSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     dropbox_access_token: SecretStr | None = None
     dropbox_refresh_token: SecretStr | None = None
     dropbox_app_key: SecretStr | None = None
@@ -193,6 +191,8 @@ SECRETS: Final = {
     for name in ("dropbox_access_token", "dropbox_refresh_token", "dropbox_app_key", "dropbox_app_secret")
 }
 """Environment variables that hold secrets, and the fields they fill."""
+
+_USER_IN_URL: Final = re.compile(r"//[^/@\s]*@")
 
 SECTIONS: Final[dict[str, type[Section]]] = {
     name: field.annotation
@@ -240,7 +240,8 @@ def _problems(error: ValidationError, given: Mapping[str, _Given]) -> Iterator[s
             yield f"{path}: {problem['msg']}"
             continue
         where = f" ({given[path].where})" if path in given else ""
-        yield f"{path} is {problem['input']!r}{where}: {problem['msg'].removeprefix('Value error, ')}"
+        shown = _USER_IN_URL.sub("//[redacted]@", repr(problem["input"]))
+        yield f"{path} is {shown}{where}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _from_file(file: Path | None) -> dict[str, _Given]:

@@ -54,7 +54,7 @@ def test_a_set_that_does_not_verify_leaves_the_last_good_one_serving(world, fact
     for _ in range(3):
         assert hamilton.predict("BTC", "1h", given) == good
     assert isinstance(hamilton.problem, BundleSignatureError)
-    assert caplog.text.count("last good one goes on serving") == 1
+    assert caplog.text.count("champion_set_refused") == 1
     path.write_bytes(data)
     world.publish(factory.bundle(seed=2))
     assert hamilton.predict("BTC", "1h", given).version == 2

@@ -34,13 +34,15 @@ def test_the_shipped_file_says_exactly_the_defaults():
 
 def test_the_shipped_file_names_every_documented_key():
     shipped = yaml.safe_load(BASE.read_text())
-    assert shipped.keys() == {"training", "consensus", "regime_gate", "dropbox", "hamilton"}
+    assert shipped.keys() == {"training", "consensus", "regime_gate", "dropbox", "hamilton", "metrics", "telemetry"}
     assert shipped["training"].keys() == {
         "lookback_days", "horizons", "risk_preset", "dry_run", "min_liquidity_gbp", "max_spread_bps",
         "min_edge_after_cost_bps", "training_backend", "max_concurrent_jobs", "max_coins",
     }  # fmt: skip
     assert shipped["consensus"].keys() == {"adaptive_threshold", "min_consensus_score", "correlation_penalty_weight"}
     assert shipped["regime_gate"].keys() == {"min_win_rate", "min_sharpe", "min_sample_size", "enable_all_by_default"}
+    for name in ("metrics", "telemetry"):
+        assert shipped[name].keys() == SECTIONS[name].model_fields.keys()
     assert shipped["dropbox"].keys() == {"base_path"}
     assert shipped["hamilton"].keys() == {
         "model_base_path", "ranking_coins", "ranking_horizons", "ranking_regimes",

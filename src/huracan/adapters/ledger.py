@@ -198,6 +198,15 @@ class SqliteLedger:
             for run_id, started, finished, status, facts, summary in rows
         ]
 
+    def last_success_ms(self) -> int | None:
+        """When the newest finished night that was no dry run ended; None before the first."""
+        ended = [
+            run["finished_ms"]
+            for run in self.runs()
+            if run["status"] == "finished" and not run["summary"].get("dry_run")
+        ]
+        return max(ended, default=None)
+
     def attempts(self, run_id: str) -> list[dict[str, Any]]:
         """Every attempt of every job of a run, by job and attempt."""
         names = ("job_id", "attempt", "coin", "horizon", "status", "error_code", "error")

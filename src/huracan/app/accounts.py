@@ -34,6 +34,7 @@ def write_accounts(
     for decision in decisions.iter_rows(named=True):
         telemetry.event("decision_made", **decision)
     path = write_summary(workdir / "summaries", summary, moment)
+    telemetry.event("report_written", page=str(page), summary=str(path))
     if not summary["dry_run"]:
         release.summary(summary)
     return {

@@ -61,7 +61,9 @@ class FolderRelease:
             keep=keep,
         )
         prune_unlisted(self.store, keys)
-        self._telemetry.event("set_published", version=published.version, members=len(published.members))
+        self._telemetry.event(
+            "set_published", target="folder", version=published.version, members=len(published.members)
+        )
         return {
             result_key(member.coin, member.horizon): {
                 "version": member.version,

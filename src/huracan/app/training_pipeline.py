@@ -12,6 +12,7 @@ from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.app.accounts import write_accounts
 from huracan.app.config import TrainingPipelineConfig
+from huracan.app.observing import Observers
 from huracan.app.release import FolderRelease
 from huracan.app.results import failure, night_summary, success
 from huracan.app.rules import night_rules
@@ -55,12 +56,22 @@ class TrainingPipeline:
         )
         self.telemetry = telemetry or StructlogTelemetry(progress=False)
         self._open: _OpenNight | None = None
+        self._observers: Observers | None = None
 
     async def run(self) -> dict[str, Any]:
         """Run all nine steps; the result says what was promoted, what was skipped and why. Never raises our errors."""
         started = time.monotonic()
         try:
-            async with _OpenNight(self.config, self.injected, self.telemetry) as opened:
+            with Observers(self.config.resolve(), self.config.folder(), self.telemetry) as observers:
+                return await self._night(observers.telemetry, started)
+        except HuracanError as error:  # of the configuration, before anybody else could listen
+            self.telemetry.event("run_refused", code=error.code, error=str(error))
+            return failure(self.config, error, time.monotonic() - started)
+
+    async def _night(self, telemetry: Telemetry, started: float) -> dict[str, Any]:
+        """The result of a night, refused ones included; everybody still listens when it ends."""
+        try:
+            async with _OpenNight(self.config, self.injected, telemetry) as opened:
                 night, promoted, exported = await opened.pipeline.run()
                 summary = night_summary(night, promoted, exported, dry_run=opened.rules.dry_run)
                 places = write_accounts(
@@ -68,7 +79,7 @@ class TrainingPipeline:
                     opened.release,
                     opened.pair_ports.artefacts,
                     opened.clock,
-                    self.telemetry,
+                    telemetry,
                     summary,
                     promoted,
                     exported,
@@ -76,12 +87,17 @@ class TrainingPipeline:
                 finish(opened, summary, exported)
                 return success(exported.night, exported, summary, time.monotonic() - started, places)
         except HuracanError as error:
-            self.telemetry.event("run_refused", code=error.code, error=str(error))
+            telemetry.event("run_refused", code=error.code, error=str(error))
             return failure(self.config, error, time.monotonic() - started)
 
     async def step1_build_coin_universe(self) -> Night:
         """Open the adapters and decide who may be trained; the other steps go on from its result."""
-        self._open = await _OpenNight(self.config, self.injected, self.telemetry).__aenter__()
+        self._observers = Observers(self.config.resolve(), self.config.folder(), self.telemetry)
+        try:
+            self._open = await _OpenNight(self.config, self.injected, self._observers.telemetry).__aenter__()
+        except BaseException:
+            await self.aclose()
+            raise
         return await self._steps().step1_build_coin_universe()
 
     async def step2_ingest_and_validate_data(self, universe: Night) -> Night:
@@ -123,6 +139,9 @@ class TrainingPipeline:
         if self._open is not None:
             await self._open.__aexit__(None, None, None)
             self._open = None
+        if self._observers is not None:
+            self._observers.close()
+            self._observers = None
 
     def _steps(self) -> NightPipeline:
         if self._open is None:
@@ -142,6 +161,11 @@ def finish(opened: "_OpenNight", summary: dict[str, Any], exported: Exported) ->
     for row in exported.champions.values():
         name = {"promoted": "champion_promoted", "refreshed": "champion_refreshed"}.get(row["status"], "champion_kept")
         opened.telemetry.event(name, coin=row["coin"], horizon=row["horizon"], version=row["version"])
+    for row in exported.candidates.values():
+        facts = {"coin": row["coin"], "horizon": row["horizon"], "recipe": row["recipe"], "version": row["version"]}
+        opened.telemetry.event("candidate_published", **facts)
+    for skip in summary["skipped"]:
+        opened.telemetry.event("pair_skipped", **{key: skip[key] for key in ("coin", "horizon", "step", "code")})
     opened.telemetry.event("run_finished", run_id=summary["run_id"], champions=summary["champions_count"])
 
 
@@ -177,6 +201,7 @@ class _OpenNight:
         self.pair_ports = pair_ports(facts)
         self.release = FolderRelease(self.store, self.clock, self.telemetry, os.environ)
         self.ledger = SqliteLedger(self.workdir / "ledger.sqlite")
+        self.telemetry.event("workdir_opened", folder=str(self.workdir), last_success_ms=self.ledger.last_success_ms())
         self.waves: WaveRunner = (
             InjectedWaves(ports=self.pair_ports, injected=self.injected, telemetry=self.telemetry)
             if self.injected.any

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 from huracan.adapters.artefacts import LocalArtefacts
 from huracan.adapters.backends import TrainingOrchestrator
+from huracan.adapters.backends.orchestrator import CANCELLED
 from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.adapters.lake import DeltaLake
-from huracan.app.worker import PLAN_FILE, run_pair_job
+from huracan.app.worker import PLAN_FILE, SPENT, run_pair_job
 from huracan.domain.ids import canonical_json, sha256_hex
 from huracan.domain.records import SkipCode
-from huracan.errors import HuracanError
+from huracan.errors import WorkerLostError
 from huracan.hamilton.state import state_home
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import PairPorts
@@ -27,6 +28,9 @@ from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
 LOOPBACK = ("127.", "localhost", "[::1]")
 WEIGHT_SHARE = 0.8
 """Share of the exchange's weight limit that a run may use."""
+
+
+_CANCELLED = frozenset({CANCELLED, SkipCode.DEADLINE.value})
 
 
 class SystemClock:
@@ -102,11 +106,14 @@ class OrchestratedWaves:
         stage = work[0].wave if work else ""
         orchestrator.on_progress = lambda done, total: self.telemetry.progress(stage, done, total)
         timer = self._arm_deadline(orchestrator)
+        began = time.monotonic()
+        self.telemetry.event("wave_started", wave=stage, jobs=len(jobs))
         try:
             await orchestrator.train_all()
         finally:
             if timer is not None:
                 timer.cancel()
+            self.telemetry.event("wave_finished", wave=stage, seconds=round(time.monotonic() - began, 3))
         return [self._outcome(job) for job in jobs]
 
     async def _start(self) -> TrainingOrchestrator:
@@ -123,11 +130,12 @@ class OrchestratedWaves:
                     num_workers=training.num_workers or _cores(),
                 )
             )
-            self._orchestrator.on_start = self.started
-            self._orchestrator.on_retry = lambda job, error: self._tell("job_retried", job, error)
-            self._orchestrator.on_failure = lambda job, error: self._tell("job_failed", job, error)
+            self._orchestrator.on_start = self._start_of
+            self._orchestrator.on_retry = lambda job, error: self._tell("job_retried", job, error.code, str(error))
+            self._orchestrator.on_settled = self._end_of
             self._orchestrator.register_training_function(run_pair_job)
             await self._orchestrator.initialize()
+            self.telemetry.event("backend_started", backend=training.training_backend, slots=self._orchestrator.slots)
         return self._orchestrator
 
     def _arm_deadline(self, orchestrator: TrainingOrchestrator) -> asyncio.TimerHandle | None:
@@ -137,9 +145,26 @@ class OrchestratedWaves:
         left_s = max(0.0, (self.deadline_ms - SystemClock().now_ms()) / 1000)
         return asyncio.get_running_loop().call_later(left_s, orchestrator.cancel_all, SkipCode.DEADLINE.value)
 
-    def _tell(self, name: str, job: TrainingJob, error: HuracanError) -> None:
-        wave = job.engine_type or ""
-        self.telemetry.event(name, coin=job.coin, wave=wave, attempt=job.attempts, code=error.code, error=str(error))
+    def _start_of(self, job: TrainingJob, attempt: int) -> None:
+        self.started(job, attempt)
+        self.telemetry.event("job_started", coin=job.coin, wave=job.engine_type, attempt=attempt)
+
+    def _end_of(self, job: TrainingJob) -> None:
+        """Tell how a job ended, and take what it spent out of its record, which is content."""
+        if job.status == "completed":
+            record = job.result if isinstance(job.result, dict) else {}
+            spent = {"seconds": None, "peak_memory_bytes": None, **record.pop(SPENT, {})}
+            facts = {"coin": job.coin, "wave": job.engine_type, "attempt": job.attempts}
+            self.telemetry.event("job_finished", **facts, **spent, cached=record.get("cached"))
+        else:
+            name = "job_cancelled" if job.error_code in _CANCELLED else "job_failed"
+            self._tell(name, job, job.error_code or "", job.error or "")
+
+    def _tell(self, name: str, job: TrainingJob, code: str, error: str) -> None:
+        facts = {"coin": job.coin, "wave": job.engine_type, "attempt": job.attempts}
+        if code == WorkerLostError.code:
+            self.telemetry.event("worker_lost", **facts)
+        self.telemetry.event(name, **facts, code=code, error=error)
 
     async def stop(self) -> None:
         """Shut the workers down."""

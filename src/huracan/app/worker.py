@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from huracan.adapters.telemetry.memory import peak_resident_bytes
 from huracan.domain.ids import sha256_hex
 from huracan.errors import DataError
 from huracan.pipeline.plan import NightPlan
@@ -24,8 +26,18 @@ def _plan(path: str, sha256: str) -> tuple[NightPlan, dict[str, Any]]:
     return NightPlan.from_json(raw["plan"]), raw["wiring"]
 
 
+SPENT = "spent"
+"""Key under which a worker says what a job took; never part of the record itself, which is content."""
+
+
 def run_pair_job(job: TrainingJob) -> dict[str, Any]:
-    """The record of one pair's wave; the job's payload names the plan's file and its sha256, the wave and its facts."""
+    """The record of one pair's wave, and under `SPENT` what it took; the payload names plan, wave and facts."""
+    began = time.monotonic()
+    record = _record(job)
+    return {**record, SPENT: {"seconds": time.monotonic() - began, "peak_memory_bytes": peak_resident_bytes()}}
+
+
+def _record(job: TrainingJob) -> dict[str, Any]:
     import stamina.instrumentation
 
     from huracan.app.wiring import pair_ports

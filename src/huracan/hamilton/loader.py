@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from huracan.domain.bundle import MANIFEST_FILE, bundle_folder
 from huracan.domain.ids import result_key
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
 RETRY_S: Final = 5.0
 """How long a refused set is left alone while its pointer does not move."""
 
-_log = logging.getLogger(__name__)
+_log: Any = structlog.wrap_logger(
+    logging.getLogger(__name__),
+    processors=[structlog.stdlib.filter_by_level, structlog.processors.KeyValueRenderer(key_order=["event"])],
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
+"""Key-value lines through the standard library's logging, where the bot that embeds Hamilton decides what becomes of them."""
 
 Loaded = dict[tuple[str, str, int], Champion]
 
@@ -107,7 +114,7 @@ class HamiltonModelLoader:
             if served is None:
                 raise
             self._refused, self.problem = (token, self._monotonic() + RETRY_S), error
-            _log.warning("champion set refused, the last good one goes on serving: %s", error)
+            _log.warning("champion_set_refused", code=error.code, error=str(error), serving="the last good set")
             return served
         self._served, self._refused, self.problem = fresh, None, None
         return fresh

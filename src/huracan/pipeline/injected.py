@@ -6,6 +6,7 @@ Whatever such a callable returns is checked for form first; nonsense becomes a s
 import asyncio
 import hashlib
 import inspect
+import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -94,6 +95,9 @@ class InjectedWaves:
     async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
         """One outcome for each job, in order."""
         free, done = asyncio.Semaphore(self.limit), 0
+        wave = work[0].wave if work else ""
+        began = time.monotonic()
+        self.telemetry.event("wave_started", wave=wave, jobs=len(work))
 
         async def one(item: PairWork) -> PairOutcome:
             nonlocal done
@@ -103,9 +107,23 @@ class InjectedWaves:
             self.telemetry.progress(item.wave, done, len(work))
             return outcome
 
-        return list(await asyncio.gather(*(one(item) for item in work)))
+        outcomes = list(await asyncio.gather(*(one(item) for item in work)))
+        self.telemetry.event("wave_finished", wave=wave, seconds=round(time.monotonic() - began, 3))
+        return outcomes
 
     async def _outcome(self, plan: NightPlan, item: PairWork) -> PairOutcome:
+        facts: dict[str, Any] = {"coin": item.coin, "wave": item.wave, "attempt": 1}
+        self.telemetry.event("job_started", **facts)
+        began = time.monotonic()
+        outcome = await self._guarded(plan, item)
+        if outcome.record is not None:
+            spent = {"seconds": time.monotonic() - began, "peak_memory_bytes": None}
+            self.telemetry.event("job_finished", **facts, **spent, cached=outcome.record.get("cached"))
+        else:
+            self.telemetry.event("job_refused", **facts, code=outcome.code, error=outcome.error)
+        return outcome
+
+    async def _guarded(self, plan: NightPlan, item: PairWork) -> PairOutcome:
         steps = {"ingest": self._ingest, "prepare": self._prepare, "train": self._train}
         try:
             return PairOutcome(coin=item.coin, record=await steps[item.wave](plan, item))
@@ -115,7 +133,11 @@ class InjectedWaves:
             return PairOutcome(coin=item.coin, record=None, code=error.code, error=str(error))
         except Exception as error:  # the job boundary: the owner's code may raise anything
             self.telemetry.event(
-                "pair_failed", coin=item.coin, step=item.wave, error=f"{type(error).__name__}: {error}"
+                "pair_failed",
+                coin=item.coin,
+                wave=item.wave,
+                code=_BLAME[item.wave],
+                error=f"{type(error).__name__}: {error}",
             )
             return PairOutcome(
                 coin=item.coin, record=None, code=_BLAME[item.wave], error=f"{type(error).__name__}: {error}"

@@ -67,7 +67,14 @@ def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
     member = plan.member(coin)
     instrument = member.instrument
     bars, report = load_bars(ports.lake, plan, member)
-    record: dict[str, Any] = {"coin": coin, "report": asdict(report), "data_hash": bars.data_hash, "skip": None}
+    age = None if bars.frame.is_empty() else staleness_minutes(bars, plan.now_ms)
+    record: dict[str, Any] = {
+        "coin": coin,
+        "report": asdict(report),
+        "data_hash": bars.data_hash,
+        "age_minutes": age,
+        "skip": None,
+    }
     refused = _unfit(plan, member, bars)
     if refused is not None:
         return {**record, "skip": asdict(refused)}

@@ -15,7 +15,7 @@ from huracan.domain.time import DAY_MS, Horizon
 from huracan.pipeline.artefacts import get_frame
 from huracan.pipeline.night import Night
 from huracan.pipeline.rules import NightPorts, NightRules
-from huracan.ports import ArtefactStore
+from huracan.ports import ArtefactStore, Telemetry
 from huracan.scoring import pool_result
 from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, coin_filter, judge_night, tier_of
 
@@ -74,8 +74,7 @@ def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
     if not rules.dry_run:
         ports.ledger.append_verdict(verdict)
     rows = tuple(_row(row, evidence) for row in verdict.table_rows())
-    for row in rows:
-        ports.telemetry.event("pool_judged", **{k: row[k] for k in ("pool", "horizon", "recipe", "e", "status")})
+    _tell(ports.telemetry, verdict, rows)
     night, assignments = _assign(ports.pair.artefacts, rules, night, pools, verdict, rows)
     return Promoted(
         night=night,
@@ -85,6 +84,33 @@ def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
         assignments=tuple(assignments),
         dailies={f"{item.pool}/{item.horizon}/{item.recipe.id}": item.daily for item in evidence},
     )
+
+
+def _tell(telemetry: Telemetry, verdict: Verdict, rows: tuple[dict[str, Any], ...]) -> None:
+    """The verdict as events: what was admitted, judged and expired, who rose and fell, which pools are frozen."""
+    for lineage in verdict.lineages:
+        telemetry.event(
+            "lineage_admitted",
+            pool=lineage.pool,
+            horizon=lineage.horizon,
+            recipe=lineage.recipe_name,
+            gamma=lineage.gamma,
+        )
+    for row in rows:
+        telemetry.event("pool_judged", **{name: row[name] for name in _JUDGED})
+    expired = {row.lineage_id for row in verdict.rows if row.status == "expired"}
+    for row in rows:
+        if row["lineage_id"] in expired:
+            telemetry.event("lineage_expired", **{name: row[name] for name in ("pool", "horizon", "recipe", "reason")})
+    for name, events in (("pool_crowned", verdict.promotions), ("champion_demoted", verdict.demotions)):
+        for event in events:
+            facts = {"pool": event.pool, "horizon": event.horizon, "recipe_id": event.recipe_id}
+            telemetry.event(name, **facts, predecessor=event.predecessor, reason=event.reason, detail=event.detail)
+    for pool in verdict.frozen_pools:
+        telemetry.event("pool_frozen", pool=pool)
+
+
+_JUDGED = ("pool", "horizon", "recipe", "e", "needed", "status", "nights_until_decidable")
 
 
 def _row(view: dict[str, Any], evidence: list[PoolEvidence]) -> dict[str, Any]:

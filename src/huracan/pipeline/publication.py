@@ -52,7 +52,9 @@ def publish(ports: NightPorts, rules: NightRules, promoted: Promoted) -> Exporte
             bundles[key] = assemble(store, rules, night, item)
         except (BundleFormatError, DataError) as error:
             results[key] = {"success": False, "error": f"{error.code}: {error}"}
-            ports.telemetry.event("export_failed", coin=item.coin, horizon=item.horizon, error=str(error))
+            ports.telemetry.event(
+                "export_failed", coin=item.coin, horizon=item.horizon, code=error.code, error=str(error)
+            )
             continue
         rows[key] = _row(ports, night, item)
         results[key] = {"success": True, "coin": item.coin, "horizon": item.horizon}

@@ -1,8 +1,10 @@
 """The nine steps over ports. `run` is the story; each step takes the night so far and returns the next."""
 
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
+from huracan.domain.frames import REGIMES
 from huracan.domain.records import Snapshot
 from huracan.domain.time import HOUR_MS, iso
 from huracan.errors import ConfigError
@@ -11,7 +13,8 @@ from huracan.pipeline.plan import NightPlan, cutoff
 from huracan.pipeline.promotion import Promoted, judge
 from huracan.pipeline.publication import Exported, publish
 from huracan.pipeline.rules import NightPorts, NightRules
-from huracan.pipeline.waves import ingest_wave, prepare_wave, train_wave, write_context, write_priors
+from huracan.pipeline.stages import Stage
+from huracan.pipeline.waves import ingest_wave, prepare_wave, refuse_stale, train_wave, write_context, write_priors
 from huracan.universe import build_universe
 
 
@@ -40,6 +43,10 @@ class NightPipeline:
 
     async def step1_build_coin_universe(self) -> Night:
         """Who may be trained today, from the exchange's own listing, and the plan of the night."""
+        with self._stage(1):
+            return await self._universe()
+
+    async def _universe(self) -> Night:
         rules = self.rules
         server_ms = await self.ports.pair.market.server_time()
         self.ports.check_clock(server_ms)
@@ -50,9 +57,9 @@ class NightPipeline:
         rejected = {skip.coin for skip in universe.skips}
         pairs = tuple(sorted({member.instrument.coin for member in universe.members} | rejected))
         run_id = f"{iso(plan.cutoff_ms)[:16].replace('-', '').replace(':', '')}-{self.ports.clock.now_ms():x}"
+        self.ports.telemetry.event("run_started", run_id=run_id, horizons=rules.horizons, dry_run=rules.dry_run)
         self.ports.telemetry.event(
             "universe_built",
-            run_id=run_id,
             members=len(universe.members),
             pairs=len(pairs),
             now=iso(now_ms),
@@ -108,40 +115,72 @@ class NightPipeline:
 
     async def step2_ingest_and_validate_data(self, night: Night) -> Night:
         """The lake brought up to date, bars validated; the market context for the next step."""
-        night = await ingest_wave(self.ports.waves, night, self.rules.max_stale_share)
-        return write_context(self.ports.pair, night)
+        with self._stage(2):
+            night = await ingest_wave(self.ports.waves, night)
+            self._tell_data(night)
+            refuse_stale(night, self.rules.max_stale_share)
+            return write_context(self.ports.pair, night)
 
     async def step3_generate_features(self, night: Night) -> Night:
         """Features of every pair that is alive (and, in the same jobs, step 4's labels)."""
-        return await prepare_wave(self.ports.waves, night)
+        with self._stage(3):
+            return await prepare_wave(self.ports.waves, night)
 
     async def step4_label_forward_returns(self, night: Night) -> Night:
         """Labels are on disk since step 3's jobs; this sums the pairs' Gram matrices into the pools' priors."""
-        return write_priors(self.ports.pair, night)
+        with self._stage(4):
+            return write_priors(self.ports.pair, night)
 
     async def step5_train_models(self, night: Night) -> Night:
         """Every engine and recipe of every pair, walked forward (and, in the same jobs, steps 6 and 7)."""
-        return await train_wave(self.ports.waves, night)
+        with self._stage(5):
+            return await train_wave(self.ports.waves, night)
 
     async def step6_score_edge_after_costs(self, night: Night) -> Night:
         """Scorecards are on disk since step 5's jobs; one telemetry event per cell says what it earned."""
-        for coin, name, cell in night.cells():
-            self.ports.telemetry.event(
-                "cell_scored", coin=coin, cell=name, net_bps=cell["costs"].get("net"), trips=cell["costs"].get("trips")
-            )
+        with self._stage(6):
+            for coin, name, cell in night.cells():
+                costs = {"net_bps": cell["costs"].get("net"), "trips": cell["costs"].get("trips")}
+                self.ports.telemetry.event("cell_scored", coin=coin, **_cell(name), engines=cell["engines"], **costs)
         return night
 
     async def step7_run_consensus(self, night: Night) -> Night:
         """The consensus of every cell as of the cut-off, as events."""
-        for coin, name, cell in night.cells():
-            if cell["live"] is not None:
-                self.ports.telemetry.event("consensus_reached", coin=coin, cell=name, **cell["live"])
+        with self._stage(7):
+            for coin, name, cell in night.cells():
+                if cell["live"] is not None:
+                    live = {**cell["live"], "regime": REGIMES[cell["live"]["regime"]]}
+                    self.ports.telemetry.event("consensus_reached", coin=coin, **_cell(name), **live)
         return night
 
     async def step8_shadow_test_challengers(self, night: Night) -> Promoted:
         """Pools, e-values, ledger, gates: who is proven, who is demoted, which coins follow."""
-        return judge(self.ports, self.rules, night)
+        with self._stage(8):
+            return judge(self.ports, self.rules, night)
 
     async def step9_export_champions(self, promoted: Promoted) -> Exported:
         """Bundles, signatures and the pointer; nothing is written in a dry run."""
-        return publish(self.ports, self.rules, promoted)
+        with self._stage(9):
+            return publish(self.ports, self.rules, promoted)
+
+    def _stage(self, number: int) -> Stage:
+        return Stage(self.ports.telemetry, number)
+
+    def _tell_data(self, night: Night) -> None:
+        """What step 2 found of every pair, and how old the newest bars are; told before anything is refused for it."""
+        ages = []
+        for coin, facts in night.facts.items():
+            report = facts["report"]
+            counts = {name: report[name] for name in ("rows_out", "repaired", "cut", "quality")}
+            self.ports.telemetry.event("pair_ingested", coin=coin, age_minutes=facts["age_minutes"], **counts)
+            if report["repaired"]:
+                self.ports.telemetry.event("bars_repaired", coin=coin, bars=report["repaired"])
+            if facts["age_minutes"] is not None:
+                ages.append(facts["age_minutes"])
+        if ages:
+            self.ports.telemetry.event("data_aged", pairs=len(ages), max_minutes=max(ages), median_minutes=median(ages))
+
+
+def _cell(name: str) -> dict[str, str]:
+    recipe_id, _, horizon = name.rpartition("/")
+    return {"horizon": horizon, "recipe_id": recipe_id}

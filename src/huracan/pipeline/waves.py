@@ -20,8 +20,8 @@ MIN_PRIOR_PAIRS = 4
 INJECTED_RECIPE = "injected"
 
 
-async def ingest_wave(runner: WaveRunner, night: Night, max_stale_share: float) -> Night:
-    """Step 2 for every member; raises StaleDataError when too many of them are stale to trust the night."""
+async def ingest_wave(runner: WaveRunner, night: Night) -> Night:
+    """Step 2 for every member."""
     work = [
         PairWork(
             wave="ingest",
@@ -32,7 +32,6 @@ async def ingest_wave(runner: WaveRunner, night: Night, max_stale_share: float) 
         for member in night.plan.members
     ]
     facts: dict[str, dict[str, Any]] = {}
-    stale = 0
     for outcome in await _outcomes(runner, night, work):
         if outcome.record is None:
             night = night.failing(outcome, 2)
@@ -40,14 +39,19 @@ async def ingest_wave(runner: WaveRunner, night: Night, max_stale_share: float) 
         facts[outcome.coin] = outcome.record
         refused = outcome.record["skip"]
         if refused is not None:
-            stale += refused["code"] == SkipCode.STALE
             night = night.skipping([Skip(**{**refused, "code": SkipCode(refused["code"])})])
-    if work and stale / len(work) > max_stale_share:
+    return replace(night, facts=facts)
+
+
+def refuse_stale(night: Night, max_stale_share: float) -> None:
+    """Raises StaleDataError when too many members are stale to trust the night."""
+    refused = [facts["skip"]["code"] for facts in night.facts.values() if facts["skip"] is not None]
+    stale, members = refused.count(SkipCode.STALE), len(night.plan.members)
+    if members and stale / members > max_stale_share:
         raise StaleDataError(
-            f"{stale} of {len(work)} coins are stale at {night.plan.now_ms}; at most {max_stale_share:.0%} may be. "
+            f"{stale} of {members} coins are stale at {night.plan.now_ms}; at most {max_stale_share:.0%} may be. "
             "Nothing was trained; check the exchange and the archive, then run again"
         )
-    return replace(night, facts=facts)
 
 
 def alive(night: Night) -> list[str]:

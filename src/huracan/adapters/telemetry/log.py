@@ -1,63 +1,17 @@
 """Where facts about a run go: structured log lines, a progress display, or a list in a test."""
 
-import base64
 import json
 import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, TextIO
-from urllib.parse import quote
+from typing import Any, TextIO
 
 import structlog
 
-Level = Literal["debug", "info", "warning", "error"]
-
-EVENTS: Final[dict[str, Level]] = {
-    "backend_lost": "error",
-    "backend_started": "info",
-    "bars_repaired": "info",
-    "cache_counted": "info",
-    "candidate_published": "info",
-    "cell_scored": "info",
-    "champion_demoted": "info",
-    "champion_kept": "info",
-    "champion_promoted": "info",
-    "champion_refreshed": "info",
-    "consensus_reached": "info",
-    "context_written": "info",
-    "decision_made": "debug",
-    "export_failed": "error",
-    "job_failed": "error",
-    "job_retried": "info",
-    "job_started": "debug",
-    "keys_created": "info",
-    "lineage_admitted": "info",
-    "lineage_expired": "info",
-    "pair_failed": "error",
-    "pair_ingested": "info",
-    "pair_skipped": "info",
-    "pair_trained": "info",
-    "pool_frozen": "error",
-    "pool_judged": "info",
-    "prior_written": "info",
-    "report_written": "info",
-    "root_key_unprotected": "info",
-    "run_finished": "info",
-    "run_refused": "error",
-    "run_started": "info",
-    "set_published": "info",
-    "stage_finished": "info",
-    "stage_started": "info",
-    "universe_built": "info",
-    "worker_lost": "error",
-}
-"""Every event there is, with its level: past-tense facts in snake case. Repaired data is information, not a warning."""
-
-REDACTED: Final = "[redacted]"
-SECRET_WORDS: Final = ("TOKEN", "SECRET", "PASSPHRASE", "PASSWORD", "APP_KEY", "API_KEY", "PRIVATE_KEY", "CREDENTIAL")
-SHORTEST_SECRET: Final = 4  # replacing shorter ones would garble ordinary words
+from huracan.adapters.telemetry.names import EVENTS, Level
+from huracan.adapters.telemetry.redact import redact, secrets_in
 
 
 class SilentTelemetry:
@@ -81,7 +35,7 @@ class RecordingTelemetry:
         """Append the fact."""
         if name not in EVENTS:
             raise ValueError(
-                f"event {name!r} is not listed in huracan.adapters.telemetry.EVENTS; add it with its level"
+                f"event {name!r} is not listed in huracan.adapters.telemetry.names.EVENTS; add it with its level"
             )
         self.events.append((name, fields))
 
@@ -151,42 +105,6 @@ class StructlogTelemetry:
         if self._display is not None:
             self._display.close()
         self._sink.close()
-
-
-def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Values of variables whose names say they are secret."""
-    return tuple(value for name, value in environ.items() if any(word in name.upper() for word in SECRET_WORDS))
-
-
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text without the secrets, nor their base64, URL, hex or escaped forms.
-
-    >>> redact("token=hunter2 hex=68756e74657232", ["hunter2"])
-    'token=[redacted] hex=[redacted]'
-    """
-    for secret in secrets:
-        if len(secret) >= SHORTEST_SECRET:
-            for form in _forms(secret):
-                text = text.replace(form, REDACTED)
-    return text
-
-
-def _forms(secret: str) -> list[str]:
-    data = secret.encode()
-    shown = {secret, repr(secret)[1:-1]}
-    escaped = {json.dumps(text, ensure_ascii=ascii_)[1:-1] for text in shown for ascii_ in (True, False)}
-    coded = {quote(secret, safe=""), data.hex(), data.hex().upper(), *_base64_forms(data)}
-    return sorted(shown | escaped | coded, key=len, reverse=True)
-
-
-def _base64_forms(data: bytes) -> list[str]:
-    """What base64 of any text that contains the data must contain, for each of the three alignments."""
-    forms: list[str] = []
-    for before, dropped in ((0, 0), (1, 2), (2, 3)):
-        text = base64.b64encode(bytes(before) + data).decode().rstrip("=")[dropped:]
-        text = text if (before + len(data)) % 3 == 0 else text[:-1]
-        forms += [text, text.replace("+", "-").replace("/", "_")]
-    return [form for form in forms if len(form) >= SHORTEST_SECRET]
 
 
 def _json_line(_logger: Any, _method: str, event: Mapping[str, Any]) -> str:
