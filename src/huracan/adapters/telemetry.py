@@ -30,6 +30,7 @@ EVENTS: Final[dict[str, Level]] = {
     "decision_made": "debug",
     "export_failed": "error",
     "job_failed": "error",
+    "job_finished": "debug",
     "job_retried": "info",
     "job_started": "debug",
     "keys_created": "info",

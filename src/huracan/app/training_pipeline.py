@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from huracan.adapters.ledger import SqliteLedger
+from huracan.adapters.progress import PROGRESS_FILE, ProgressFile
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.app.accounts import write_accounts
@@ -153,7 +154,7 @@ class _OpenNight:
         self.workdir = config.folder()
         self.rules = night_rules(self.settings, config.as_of_ms(), injected)
         self.injected = injected
-        self.telemetry = telemetry
+        self.telemetry: Telemetry = telemetry
         self.clock = SystemClock()
         self.deadline_ms = config.deadline_ms(self.clock.now_ms())
         self.store_path = self.workdir / "store"
@@ -163,12 +164,27 @@ class _OpenNight:
             (self.workdir / name).mkdir(parents=True, exist_ok=True)
         self.store = FolderStore(self.store_path)
         self.store.acquire()
+        self.telemetry = self.progress = self._progress()
         try:
             self._wire()
-        except BaseException:
+        except BaseException as error:
+            self._end_progress(error)
             self.store.close()
             raise
         return self
+
+    def _progress(self) -> ProgressFile:
+        facts, training = wiring_facts(self.settings, self.workdir), self.settings.training
+        path = self.workdir / PROGRESS_FILE
+        return ProgressFile(path, self.telemetry, workers=facts["workers"], backend=training.training_backend)
+
+    def _end_progress(self, error: BaseException | None) -> None:
+        if error is None:
+            self.progress.close(state="finished")
+        elif isinstance(error, HuracanError):
+            self.progress.close(state="refused", code=error.code, error=str(error))
+        else:
+            self.progress.close(state="failed", code="UNEXPECTED", error=type(error).__name__)
 
     def _wire(self) -> None:
         facts = wiring_facts(self.settings, self.workdir)
@@ -215,6 +231,7 @@ class _OpenNight:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_progress(error)
         try:
             if error is not None:
                 with suppress(HuracanError):  # the reason of the refusal matters more than its record

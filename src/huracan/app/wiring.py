@@ -120,7 +120,8 @@ class OrchestratedWaves:
                     num_workers=training.num_workers or _cores(),
                 )
             )
-            self._orchestrator.on_start = self.started
+            self._orchestrator.on_start = self._begin
+            self._orchestrator.on_end = self._end
             self._orchestrator.on_retry = lambda job, error: self._tell("job_retried", job, error)
             self._orchestrator.on_failure = lambda job, error: self._tell("job_failed", job, error)
             self._orchestrator.register_training_function(run_pair_job)
@@ -133,6 +134,13 @@ class OrchestratedWaves:
             return None
         left_s = max(0.0, (self.deadline_ms - SystemClock().now_ms()) / 1000)
         return asyncio.get_running_loop().call_later(left_s, orchestrator.cancel_all, SkipCode.DEADLINE.value)
+
+    def _begin(self, job: TrainingJob, attempt: int) -> None:
+        self.started(job, attempt)
+        self.telemetry.event("job_started", coin=job.coin, wave=job.engine_type or "", attempt=attempt)
+
+    def _end(self, job: TrainingJob) -> None:
+        self.telemetry.event("job_finished", coin=job.coin, wave=job.engine_type or "", status=job.status)
 
     def _tell(self, name: str, job: TrainingJob, error: HuracanError) -> None:
         wave = job.engine_type or ""

@@ -30,7 +30,7 @@ class TrainingOrchestrator:
     in this process (see `AsyncioPool`); sync and async functions are both fine. A result ``{"success": False, "error": ...}``
     is a failure of the job. `on_start(job, attempt)` is called before every start and may store the attempt;
     `on_progress(done, total)` after every job, `on_retry(job, error)` when one will start again, `on_failure(job, error)`
-    when one will not. Exceptions of these callbacks end `train_all`.
+    when one will not, `on_end(job)` when one is settled either way. Exceptions of these callbacks end `train_all`.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class TrainingOrchestrator:
         self.on_progress: Callable[[int, int], None] | None = None
         self.on_retry: Callable[[TrainingJob, HuracanError], None] | None = None
         self.on_failure: Callable[[TrainingJob, HuracanError], None] | None = None
+        self.on_end: Callable[[TrainingJob], None] | None = None
         self._backend = backend
         self._owned = backend is None
         self._ready = False
@@ -208,6 +209,8 @@ class TrainingOrchestrator:
 
     def _narrate(self, job: TrainingJob) -> None:
         self._settled.add(job.job_id)
+        if self.on_end is not None:
+            self.on_end(job)
         if self.on_progress is not None:
             self.on_progress(len(self._settled), len(self._jobs))
 
