@@ -14,7 +14,7 @@ def lock_holder(store: Path, table: Path = PROC_LOCKS) -> int | None:
     """
     try:
         status = (store / ".lock").stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     for line in table.read_text().splitlines():

@@ -11,6 +11,7 @@ from huracan.adapters.progress import PROGRESS_FILE, ProgressFile
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.app.accounts import write_accounts
+from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
 from huracan.app.release import FolderRelease
 from huracan.app.results import failure, night_summary, success
@@ -24,9 +25,6 @@ from huracan.pipeline.publication import Exported
 from huracan.pipeline.rules import NightPorts
 from huracan.pipeline.story import NightPipeline
 from huracan.ports import Telemetry
-
-MAX_SKEW_MS = 5_000
-_LOOPBACK = ("127.", "localhost", "[::1]")
 
 
 class TrainingPipeline:
@@ -220,9 +218,8 @@ class _OpenNight:
         )
 
     def _check_clock(self, server_ms: int) -> None:
-        host = self.settings.binance.rest_url.partition("://")[2]
-        skew = abs(server_ms - self.clock.now_ms())
-        if not host.startswith(_LOOPBACK) and skew > MAX_SKEW_MS:
+        skew = clock_skew_ms(self.settings.binance.rest_url, server_ms, self.clock.now_ms())
+        if skew is not None and skew > MAX_SKEW_MS:
             raise ClockSkewError(
                 f"exchange and system clock differ by {skew / 1000:.1f} s, at most 5 s allowed; "
                 "synchronise this machine's clock (NTP), then run again"

@@ -197,6 +197,19 @@ def dashboard(
 
 
 @app.command()
+def doctor(
+    config: ConfigFile = None,
+    workdir: Workdir = None,
+    overrides: Overrides = None,
+    json_: Json = False,
+) -> None:
+    """What is right, doubtful or wrong before a night, and what to do about it."""
+    from huracan.cli.doctor import run_doctor
+
+    _finish(run_doctor(config=config, overrides=list(overrides or []), workdir=workdir, as_json=json_))
+
+
+@app.command()
 def report(
     workdir: Workdir = None,
     run_id: Annotated[str | None, typer.Option("--run-id", help="Default: the newest night.")] = None,

@@ -51,7 +51,7 @@ class WorkdirReader:
             locked=self._locked(),
             summary=self._summary(problems),
             nights=self._nights(problems),
-            store=self._store_state(),
+            store=self.store_state(),
             problems=tuple(problems),
         )
 
@@ -111,7 +111,8 @@ class WorkdirReader:
         except OSError:
             return None
 
-    def _store_state(self) -> StoreState:
+    def store_state(self) -> StoreState:
+        """What the store serves, verified from the trusted root; why not, where it does not verify."""
         token = (_token(self.store / TIMESTAMP_PATH), _token(self._trusted_root))
         state: StoreState = self._unless_known("store", token, self._verified)
         return state
