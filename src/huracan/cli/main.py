@@ -182,7 +182,7 @@ def explain(
 def dashboard(
     config: ConfigFile = None,
     workdir: Workdir = None,
-    store: Store = None,
+    store: Annotated[Path | None, typer.Option("--store", help="A folder store; default: that of the workdir.")] = None,
     host: Annotated[str | None, typer.Option("--host", help="Default 127.0.0.1; others need TLS and a token.")] = None,
     port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Default 8787; 0: any free one.")] = None,
     overrides: Overrides = None,
