@@ -292,7 +292,7 @@ def test_an_exchange_that_is_away_is_wrong_with_its_code(here):
 def test_an_archive_that_is_away_or_lags_is_told(here, replay):
     found = run(
         market.exchange,
-        here(*night_overrides(replay, binance__archive_url="http://127.0.0.1:1", binance__total_timeout_s=0.5)),
+        here(*night_overrides(replay, binance__archive_url="http://127.0.0.1:1", binance__total_timeout_s=4)),
     )
     assert found["archive"].exit_status == 3
     empty = replay["archive"] + "/nothing-here"

@@ -2,6 +2,7 @@
 
 import asyncio
 import mimetypes
+import socket
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -94,8 +95,6 @@ def serve_dashboard(reader: WorkdirReader, access: Access, *, started: Callable[
 
     config = uvicorn.Config(
         dashboard_app(reader, access),
-        host=access.host.strip("[]"),
-        port=access.port,
         ssl_certfile=access.tls_cert,
         ssl_keyfile=access.tls_key,
         log_level="warning",
@@ -106,20 +105,25 @@ def serve_dashboard(reader: WorkdirReader, access: Access, *, started: Callable[
         timeout_keep_alive=30,
         limit_concurrency=64,
     )
+    with listening(access) as listener:
+        scheme = "https" if access.tls_cert else "http"
+        host = access.host.strip("[]")
+        started(f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def listening(access: Access) -> socket.socket:
+    """A socket that listens already, so nobody who reads its address is refused; ConfigError where it cannot be bound."""
+    host = access.host.strip("[]")
     try:
-        socket = config.bind_socket()
-    except SystemExit as error:  # uvicorn's way to say that it cannot bind
+        return socket.create_server(
+            (host, access.port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
+        )
+    except OSError as error:
         raise ConfigError(
-            f"{access.host} port {access.port} cannot be bound; another process has it, or the address is not this machine's"
+            f"{host} port {access.port} cannot be bound ({error.strerror}); another process has it, or the address is not"
+            " this machine's. Give another --port (0: any free one)."
         ) from error
-    socket.listen()  # from here on nobody who read the URL is refused
-    scheme = "https" if access.tls_cert else "http"
-    name = f"[{access.host.strip('[]')}]" if ":" in access.host else access.host
-    started(f"{scheme}://{name}:{socket.getsockname()[1]}/")
-    try:
-        uvicorn.Server(config).run(sockets=[socket])
-    finally:
-        socket.close()
 
 
 async def _static(request: "Request") -> "Response":
