@@ -1,11 +1,12 @@
 """Sections of the settings that have rules of their own, and the model every section is."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from huracan.domain.addresses import is_loopback
 
 
 class Section(BaseModel):
@@ -41,7 +42,7 @@ class MetricsSettings(Section):
     def _nobody_else_can_read(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key are given together or not at all")
-        if not _is_loopback(self.bind) and self.tls_certificate is None:
+        if not is_loopback(self.bind) and self.tls_certificate is None:
             raise ValueError(
                 f"bind {self.bind!r} is reachable from other machines: give tls_certificate and tls_key, "
                 "or keep 127.0.0.1 and let the scraper, a sidecar or a tunnel come to it"
@@ -73,10 +74,3 @@ def _plain_url(value: str | None) -> str | None:
     if url.username or url.password or url.query or url.fragment:
         raise ValueError("credentials and parameters do not belong into this URL")
     return value.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -141,6 +141,16 @@ class PromotionSettings(Section):
     panel_size: int = Field(60, ge=8, le=1000)
 
 
+class DashboardSettings(Section):
+    """Where the live page is served; beyond loopback only with TLS, a token from the environment and named hosts."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8787, ge=0, le=65535, description="0: any free one")
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    allowed_hosts: tuple[str, ...] = Field((), description="names by which browsers may call it, besides `host`")
+
+
 class Settings(BaseSettings):
     """The resolved configuration of a run; `Settings()` is the defaults, `load_settings` reads file and environment."""
 
@@ -156,6 +166,7 @@ class Settings(BaseSettings):
     promotion: PromotionSettings = PromotionSettings()
     metrics: MetricsSettings = MetricsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    dashboard: DashboardSettings = DashboardSettings()
     dropbox_access_token: SecretStr | None = None
     dropbox_refresh_token: SecretStr | None = None
     dropbox_app_key: SecretStr | None = None
@@ -178,6 +189,7 @@ class Settings(BaseSettings):
 PREFIX: Final = "HURACAN_"
 TEST_PREFIX: Final = "HURACAN_TEST_"  # sizes of our own tests
 OTHER_VARIABLES: Final = (
+    "HURACAN_DASHBOARD_TOKEN",
     "HURACAN_KEYS_DIR",
     "HURACAN_ROOT_PASSPHRASE",
     "HURACAN_STATE_DIR",

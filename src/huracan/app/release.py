@@ -11,8 +11,10 @@ from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.sets import SetFacts, prune_unlisted, publish_set, publish_summary, signed_tree
 from huracan.domain.bundle import DoNotTrade, Manifest, bundle_folder
 from huracan.domain.ids import result_key
+from huracan.domain.time import MINUTE_MS
 from huracan.errors import ConfigError
 from huracan.export import BundleFiles
+from huracan.hamilton.live import LiveInputs
 from huracan.pipeline.night import Night
 from huracan.ports import Clock, Telemetry
 
@@ -55,7 +57,7 @@ class FolderRelease:
             self.store,
             keys,
             bundles,
-            SetFacts(run_id=night.run_id, data_cutoff_ms=night.plan.cutoff_ms),
+            SetFacts(run_id=night.run_id, data_cutoff_ms=night.plan.cutoff_ms, extras=live_extras(night)),
             wall_clock_ms=self._clock.now_ms(),
             do_not_trade=blocked,
             keep=keep,
@@ -98,6 +100,20 @@ class FolderRelease:
         install_trusted_root(keys, trusted)
         self._telemetry.event("keys_created", folder=str(folder), trusted_root=str(trusted))
         return keys
+
+
+def live_extras(night: Night) -> dict[str, Any]:
+    """What the set tells whoever trades it: how to make tonight's features from live bars, and the caps of the recipes."""
+    plan, shared = night.plan, night.plan.recipes[0]
+    return LiveInputs(
+        context={coin: plan.member(coin).instrument.id for coin in night.context_coins},
+        interval_ms=plan.interval_ms,
+        decision_ms=shared.decision_interval_minutes * MINUTE_MS,
+        latency_s=shared.execution_latency_s,
+        net_cap_share=shared.sizing.net_cap_share,
+        gross_cap_share=shared.sizing.gross_cap_share,
+        daily_loss_stop=shared.sizing.daily_loss_stop,
+    ).as_extras()
 
 
 def _row(manifest: Manifest, folder: str) -> dict[str, Any]:

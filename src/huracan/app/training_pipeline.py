@@ -7,16 +7,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from huracan.adapters.ledger import SqliteLedger
+from huracan.adapters.progress import PROGRESS_FILE, ProgressFile
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.app.accounts import write_accounts
+from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
 from huracan.app.observing import Observers
 from huracan.app.release import FolderRelease
 from huracan.app.results import failure, night_summary, success
 from huracan.app.rules import night_rules
-from huracan.app.wiring import LOOPBACK, OrchestratedWaves, SystemClock, pair_ports, wiring_facts
+from huracan.app.wiring import OrchestratedWaves, SystemClock, pair_ports, wiring_facts, worker_count
 from huracan.errors import ClockSkewError, HuracanError
 from huracan.pipeline.injected import Injected, InjectedWaves
 from huracan.pipeline.night import Night, WaveRunner
@@ -25,8 +27,6 @@ from huracan.pipeline.publication import Exported
 from huracan.pipeline.rules import NightPorts
 from huracan.pipeline.story import NightPipeline
 from huracan.ports import Telemetry
-
-MAX_SKEW_MS = 5_000
 
 
 class TrainingPipeline:
@@ -177,7 +177,7 @@ class _OpenNight:
         self.workdir = config.folder()
         self.rules = night_rules(self.settings, config.as_of_ms(), injected)
         self.injected = injected
-        self.telemetry = telemetry
+        self.telemetry: Telemetry = telemetry
         self.clock = SystemClock()
         self.deadline_ms = config.deadline_ms(self.clock.now_ms())
         self.store_path = self.workdir / "store"
@@ -187,12 +187,26 @@ class _OpenNight:
             (self.workdir / name).mkdir(parents=True, exist_ok=True)
         self.store = FolderStore(self.store_path)
         self.store.acquire()
+        self.telemetry = self.progress = self._progress()
         try:
             self._wire()
-        except BaseException:
+        except BaseException as error:
+            self._end_progress(error)
             self.store.close()
             raise
         return self
+
+    def _progress(self) -> ProgressFile:
+        path, backend = self.workdir / PROGRESS_FILE, self.settings.training.training_backend
+        return ProgressFile(path, self.telemetry, workers=worker_count(self.settings), backend=backend)
+
+    def _end_progress(self, error: BaseException | None) -> None:
+        if error is None:
+            self.progress.close(state="finished")
+        elif isinstance(error, HuracanError):
+            self.progress.close(state="refused", code=error.code, error=str(error))
+        else:
+            self.progress.close(state="failed", code="UNEXPECTED", error=type(error).__name__)
 
     def _wire(self) -> None:
         facts = wiring_facts(self.settings, self.workdir)
@@ -230,9 +244,8 @@ class _OpenNight:
         )
 
     def _check_clock(self, server_ms: int) -> None:
-        host = self.settings.binance.rest_url.partition("://")[2]
-        skew = abs(server_ms - self.clock.now_ms())
-        if not host.startswith(LOOPBACK) and skew > MAX_SKEW_MS:
+        skew = clock_skew_ms(self.settings.binance.rest_url, server_ms, self.clock.now_ms())
+        if skew is not None and skew > MAX_SKEW_MS:
             raise ClockSkewError(
                 f"exchange and system clock differ by {skew / 1000:.1f} s, at most 5 s allowed; "
                 "synchronise this machine's clock (NTP), then run again"
@@ -241,6 +254,7 @@ class _OpenNight:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_progress(error)
         try:
             if error is not None:
                 with suppress(HuracanError):  # the reason of the refusal matters more than its record

@@ -14,6 +14,7 @@ from huracan.adapters.backends.orchestrator import CANCELLED
 from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.adapters.lake import DeltaLake
 from huracan.app.worker import PLAN_FILE, SPENT, run_pair_job
+from huracan.domain.addresses import is_loopback
 from huracan.domain.ids import canonical_json, sha256_hex
 from huracan.domain.records import SkipCode
 from huracan.errors import WorkerLostError
@@ -25,7 +26,6 @@ from huracan.ports import Telemetry
 from huracan.settings import BinanceSettings, Settings
 from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
 
-LOOPBACK = ("127.", "localhost", "[::1]")
 WEIGHT_SHARE = 0.8
 """Share of the exchange's weight limit that a run may use."""
 
@@ -64,11 +64,12 @@ def pair_ports(facts: dict[str, Any]) -> PairPorts:
 def market_data(facts: dict[str, Any]) -> BinanceMarketData:
     """The exchange client; all workers and runs of this machine together stay within the share that may be used."""
     settings = BinanceSettings(**facts["binance"])
-    hosts = [urlsplit(url).netloc.rpartition("@")[2] for url in (settings.rest_url, settings.futures_url)]
+    hosts = [urlsplit(url) for url in (settings.rest_url, settings.futures_url)]
     # Only real exchanges count by address; one on loopback is this workdir's own.
-    alone = all(host.startswith(LOOPBACK) for host in hosts)
+    alone = all(is_loopback(host.hostname or "") for host in hosts)
     folder = Path(facts["artefacts"]).parent if alone else state_home()
-    budget = WeightBudget(share=WEIGHT_SHARE, file=folder / "exchange.sqlite", scope=" ".join(hosts))
+    scope = " ".join(f"{host.hostname}:{host.port or ''}" for host in hosts)
+    budget = WeightBudget(share=WEIGHT_SHARE, file=folder / "exchange.sqlite", scope=scope)
     return BinanceMarketData(settings, facts["quote_per_gbp"], interval=facts["interval"], budget=budget)
 
 
@@ -127,7 +128,7 @@ class OrchestratedWaves:
                     horizons=list(training.horizons),
                     risk_preset=training.risk_preset,
                     dry_run=training.dry_run,
-                    num_workers=training.num_workers or _cores(),
+                    num_workers=worker_count(self.settings),
                 )
             )
             self._orchestrator.on_start = self._start_of
@@ -181,7 +182,10 @@ class OrchestratedWaves:
         )
 
 
-def _cores() -> int:
+def worker_count(settings: Settings) -> int:
+    """Worker processes of a run: as configured, else one a core."""
+    if settings.training.num_workers:
+        return settings.training.num_workers
     import os
 
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -187,6 +187,50 @@ def explain(
     _finish(explain_coin(workdir, coin, horizon, as_json=json_))
 
 
+@app.command()
+def dashboard(
+    config: ConfigFile = None,
+    workdir: Workdir = None,
+    store: Annotated[Path | None, typer.Option("--store", help="A folder store; default: that of the workdir.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Default 127.0.0.1; others need TLS and a token.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Default 8787; 0: any free one.")] = None,
+    overrides: Overrides = None,
+    json_: Json = False,
+) -> None:
+    """The live page: tonight's run, the store, evidence, champions, skips, past nights."""
+    from huracan.cli.live import serve
+
+    named = {"host": host, "port": port}
+    values = [*(overrides or []), *(f"dashboard.{key}={value}" for key, value in named.items() if value is not None)]
+    _finish(serve(config=config, overrides=values, workdir=workdir, store=store, as_json=json_))
+
+
+@app.command()
+def doctor(
+    config: ConfigFile = None,
+    workdir: Workdir = None,
+    overrides: Overrides = None,
+    json_: Json = False,
+) -> None:
+    """What is right, doubtful or wrong before a night, and what to do about it."""
+    from huracan.cli.doctor import run_doctor
+
+    _finish(run_doctor(config=config, overrides=list(overrides or []), workdir=workdir, as_json=json_))
+
+
+@app.command()
+def report(
+    workdir: Workdir = None,
+    run_id: Annotated[str | None, typer.Option("--run-id", help="Default: the newest night.")] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    json_: Json = False,
+) -> None:
+    """Where the newest night's page lies."""
+    from huracan.cli.live import print_report
+
+    _finish(print_report(workdir=workdir, run_id=run_id, open_it=open_it, as_json=json_))
+
+
 @keys_app.command("init")
 def keys_init(json_: Json = False) -> None:
     """Make a root key (passphrase from HURACAN_ROOT_PASSPHRASE) and an online key, and trust them here."""

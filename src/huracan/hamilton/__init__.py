@@ -3,6 +3,7 @@
 from huracan.errors import ModelLoadError
 from huracan.hamilton.blocks import HamiltonDoNotTradeList
 from huracan.hamilton.interface import HamiltonInterface
+from huracan.hamilton.live import LiveInputs, instrument_of, market_context
 from huracan.hamilton.loader import HamiltonModelLoader
 from huracan.hamilton.ranking import HamiltonRankingTable
 from huracan.hamilton.records import ModelMetadata, PredictionResult, RankingEntry
@@ -14,8 +15,11 @@ __all__ = [
     "HamiltonInterface",
     "HamiltonModelLoader",
     "HamiltonRankingTable",
+    "LiveInputs",
     "ModelLoadError",
     "ModelMetadata",
     "PredictionResult",
     "RankingEntry",
+    "instrument_of",
+    "market_context",
 ]

@@ -11,6 +11,7 @@ from huracan.domain.model import ChampionModel
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError, ModelLoadError
 from huracan.hamilton.blocks import BlockedCoins, HamiltonDoNotTradeList
+from huracan.hamilton.live import LiveInputs, clean_bars, instrument_of, live_row, market_context
 from huracan.hamilton.loader import HamiltonModelLoader, ServedSet
 from huracan.hamilton.names import CoinNames
 from huracan.hamilton.ranking import HamiltonRankingTable
@@ -20,6 +21,9 @@ from huracan.hamilton.state import StoreState, state_home
 from huracan.hamilton.verify import Champion
 
 if TYPE_CHECKING:
+    import polars as pl
+
+    from huracan.domain.frames import MarketContext
     from huracan.ports import BundleSource
 
 STALE_MS: Final = 26 * 3_600_000
@@ -109,6 +113,37 @@ class HamiltonInterface:
         if blocked is None and now > view.closed_after_ms:
             blocked = "STALE: the signed set has expired; no new entries until the next publication"
         return champion.predict(features, blocked, now > view.stale_after_ms)
+
+    def live_inputs(self) -> LiveInputs:
+        """What the current set says of live features, decision times and caps; raises ModelLoadError where it does not."""
+        return LiveInputs.from_extras(self._serve().champions.tree.current.extras)
+
+    def predict_bars(
+        self,
+        coin: str,
+        horizon: str,
+        bars: "pl.DataFrame",
+        context_bars: "Mapping[str, pl.DataFrame] | MarketContext",
+        decision_ms: int,
+        *,
+        funding: "pl.DataFrame | None" = None,
+        version: int | None = None,
+    ) -> PredictionResult:
+        """The decision at a moment from raw bars (BAR_SCHEMA) of the coin's own instrument and of the market.
+
+        Everything is computed by the code of training, from rows that open before `decision_ms`; 40 days of bars are
+        enough. `context_bars` has those of every coin of `live_inputs().context`, or is what `market_context` made
+        of them, which serves all coins of one moment. `funding` (FUNDING_SCHEMA) is wanted for perpetuals. Raises
+        FeatureError where a feature is not known then, and what `predict` raises.
+        """
+        champion, _ = self._ready(self._serve(), coin, horizon, version)
+        inputs, manifest = self.live_inputs(), champion.manifest
+        context = (
+            market_context(context_bars, inputs, decision_ms) if isinstance(context_bars, Mapping) else context_bars
+        )
+        clean = clean_bars(instrument_of(manifest.instrument), bars, funding, inputs.interval_ms, decision_ms)
+        features = live_row(clean, context, champion.compiled.feature_names, manifest.features_hash, decision_ms)
+        return self.predict(coin, horizon, features, version)
 
     def get_members(self) -> list[SetMember]:
         """Every champion and candidate of the current set: coin, horizon, version, status, instrument."""

@@ -44,7 +44,8 @@ class Night:
     """Everything the steps have found so far; each step returns the next one.
 
     facts: wave 1 records by coin. prepared: wave 2. trained: wave 3 (`cells` keyed ``recipe_id/horizon``).
-    `incumbents` have a champion in the store. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
+    `incumbents` have a champion in the store, `context_coins` make the
+    market context, most liquid first. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class Night:
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     context_key: str | None = None
     context_hash: str = ""
+    context_coins: tuple[str, ...] = ()
     prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
     priors: dict[str, dict[str, str]] = field(default_factory=dict)
     trained: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -78,7 +78,7 @@ def write_context(ports: PairPorts, night: Night) -> Night:
         put_frame(ports.artefacts, f"{key}/context.parquet", context.frame)
         meta = {"source": context.source, "members": context.members, "context_hash": context.context_hash}
         put_json(ports.artefacts, f"{key}/context.json", meta)
-    return replace(night, context_key=key, context_hash=named)
+    return replace(night, context_key=key, context_hash=named, context_coins=tuple(chosen))
 
 
 async def prepare_wave(runner: WaveRunner, night: Night) -> Night:

@@ -110,6 +110,10 @@ class BinanceMarketData:
             async for batch in self._funding(instrument, start_ms, end_ms, known):
                 yield batch
 
+    async def published(self, file: ArchiveFile) -> bool:
+        """Whether the archive has a file, by its checksum; raises DataError subclasses when the archive does not answer."""
+        return await self._archive.checksum(file) is not None
+
     async def aclose(self) -> None:
         """Release connections."""
         await self._http.aclose()

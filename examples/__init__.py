@@ -1,0 +1,1 @@
+"""Programs to copy: they use Huracan as its users do."""

@@ -1,0 +1,71 @@
+"""Looking at nights: `huracan dashboard` serves the live page, `huracan report` names the newest night's page."""
+
+import os
+import sys
+import webbrowser
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from huracan.adapters.dashboard import WorkdirReader, checked_access
+from huracan.adapters.dashboard.access import TOKEN_VARIABLE
+from huracan.adapters.dashboard.reading import newest_report
+from huracan.app.config import TrainingPipelineConfig
+from huracan.cli.output import print_json
+from huracan.errors import ConfigError
+from huracan.settings import load_settings
+
+
+def serve(
+    *,
+    config: Path | None,
+    overrides: list[str],
+    workdir: Path | None,
+    store: Path | None,
+    as_json: bool,
+) -> int:
+    """Serve the live page until interrupted; the first line on stdout is its URL (with --json an object)."""
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"the dashboard needs {', '.join(missing)}: pip install 'huracan-engine[dashboard]'")
+    from huracan.adapters.dashboard.server import serve_dashboard
+
+    settings = load_settings(config, overrides, os.environ)
+    section, token = settings.dashboard, os.environ.get(TOKEN_VARIABLE)
+    access = checked_access(
+        host=section.host,
+        port=section.port,
+        token=SecretStr(token) if token else None,
+        tls_cert=section.tls_cert,
+        tls_key=section.tls_key,
+        allowed_hosts=section.allowed_hosts,
+    )
+    reader = WorkdirReader(TrainingPipelineConfig(workdir=workdir).folder(), store)
+
+    def started(url: str) -> None:
+        if as_json:
+            print_json({"url": url, "workdir": str(reader.workdir), "store": str(reader.store)})
+        else:
+            sys.stdout.write(f"{url}\n")
+            sys.stdout.flush()
+
+    serve_dashboard(reader, access, started=started)
+    return 0
+
+
+def print_report(*, workdir: Path | None, run_id: str | None, open_it: bool, as_json: bool) -> int:
+    """Print where a night's page lies, and open it in the browser where asked; ConfigError where there is none."""
+    folder = TrainingPipelineConfig(workdir=workdir).folder()
+    page = newest_report(folder, run_id)
+    if page is None:
+        which = f"run {run_id}" if run_id else "any night"
+        raise ConfigError(f"no page of {which} in {folder / 'reports'}; run a night first, or give its --workdir")
+    opened = webbrowser.open(page.as_uri()) if open_it else None
+    if as_json:
+        print_json({"report": str(page), "run_id": page.parent.name, "opened": opened})
+    else:
+        sys.stdout.write(f"{page}\n")
+    if opened is False:
+        raise ConfigError(f"no browser could be started; open {page.as_uri()} by hand")
+    return 0

@@ -1,0 +1,144 @@
+"""From raw bars to the features of this moment, by the very code of training: validate, market context, features.
+
+What a live caller must know of the night stands in the signed set (`LiveInputs`): the members of the market context, the
+length of a bar, how often one decides, and the caps of the recipes.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from huracan.domain.ids import Instrument, Market
+from huracan.domain.time import DAY_MS, MINUTE_MS, iso
+from huracan.errors import FeatureError, FeatureSkewError, HuracanError, ModelLoadError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from huracan.domain.frames import Bars, FeatureFrame, MarketContext
+
+EXTRAS_KEY: Final = "live"
+HISTORY_DAYS: Final = 40
+"""Days of bars from which a row equals that of training: regime quantiles span 30, averages a few half-lives more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveInputs:
+    """What the night says to whoever trades its champions; read from the signed set.
+
+    `context` maps coin to instrument id, the most liquid first. Shares are of the largest position of a horizon, over the mean
+    position of its coins; `daily_loss_stop` is a fraction of capital.
+    """
+
+    context: dict[str, str]
+    interval_ms: int
+    decision_ms: int
+    latency_s: int
+    net_cap_share: float
+    gross_cap_share: float
+    daily_loss_stop: float
+
+    def as_extras(self) -> dict[str, Any]:
+        """The form in which the set carries it; the order of `context` counts, so it is a list there."""
+        names = ("interval_ms", "decision_ms", "latency_s", "net_cap_share", "gross_cap_share", "daily_loss_stop")
+        return {EXTRAS_KEY: {"context": list(self.context.items()), **{name: getattr(self, name) for name in names}}}
+
+    @classmethod
+    def from_extras(cls, extras: Mapping[str, Any]) -> "LiveInputs":
+        """Read a set's extras; raises ModelLoadError where a night without them (or another version's) made the set."""
+        try:
+            record = dict(extras[EXTRAS_KEY])
+            return cls(**{**record, "context": {str(coin): str(name) for coin, name in record["context"]}})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelLoadError(
+                f"the set does not say what live features need ({error!r}): it was signed by an older run, or one with a"
+                " data loader or feature builder of its own. Run a night with this version, or use predict(features)."
+            ) from error
+
+
+def instrument_of(text: str) -> Instrument:
+    """The instrument of an id such as ``BTCUSDT-um``; raises ModelLoadError for another form.
+
+    >>> instrument_of("SOLUSDT-um~2").epoch, instrument_of("BTCUSDT-spot").market
+    (2, 'spot')
+    """
+    name, _, epoch = text.partition("~")
+    symbol, _, market = name.rpartition("-")
+    kinds: dict[str, Market] = {"spot": "spot", "um": "um"}
+    if not symbol or market not in kinds or not (epoch or "0").isdigit():
+        raise ModelLoadError(f"{text[:100]!r} is not the id of an instrument, such as BTCUSDT-um")
+    return Instrument(market=kinds[market], symbol=symbol, base="", quote="", epoch=int(epoch or 0))
+
+
+def clean_bars(
+    instrument: Instrument, raw: "pl.DataFrame", funding: "pl.DataFrame | None", interval_ms: int, until_ms: int
+) -> "Bars":
+    """Raw rows (BAR_SCHEMA) before `until_ms`, validated, flagged and repaired as step 2 does it."""
+    from huracan.domain.frames import FUNDING_SCHEMA, empty
+    from huracan.ingest import IngestRules, validate_bars
+
+    first = raw["open_time"].min() if raw.height else None
+    start_ms = int(first) if isinstance(first, int) else until_ms
+    settled = empty(FUNDING_SCHEMA) if funding is None else funding
+    bars, _ = validate_bars(instrument, raw, settled, IngestRules(interval_ms=interval_ms), start_ms, until_ms, "live")
+    return bars
+
+
+def market_context(raw: "Mapping[str, pl.DataFrame]", inputs: LiveInputs, until_ms: int) -> "MarketContext":
+    """The market from the raw bars of the context's members, by coin; raises FeatureError naming those that are missing."""
+    from huracan.features import build_context
+
+    missing = [coin for coin in inputs.context if coin not in raw]
+    if missing:
+        raise FeatureError(f"the market context wants bars of {', '.join(missing)} as well (LiveInputs.context)")
+    members = {
+        coin: clean_bars(instrument_of(name), raw[coin], None, inputs.interval_ms, until_ms)
+        for coin, name in inputs.context.items()
+    }
+    return build_context(members, list(inputs.context))
+
+
+def live_row(
+    bars: "Bars", context: "MarketContext", names: Sequence[str], recipe: str, decision_ms: int
+) -> dict[str, float]:
+    """The model's features at a decision time.
+
+    Raises FeatureSkewError where the model was trained on another feature recipe, FeatureError where a value is not
+    known at that time: too few days of bars, or the newest bar is too old.
+    """
+    from huracan.features import RECIPE_ID, build_features
+
+    where = f"{bars.instrument.id} at {iso(decision_ms)}"
+    if recipe != RECIPE_ID:
+        raise FeatureSkewError(f"{where}: the model was trained on features {recipe}, this version makes {RECIPE_ID}")
+    if bars.frame.is_empty():
+        raise FeatureError(f"{where}: no usable bar")
+    import numpy as np
+
+    try:
+        frame = build_features(bars, context, np.array([decision_ms], dtype=np.int64))
+    except HuracanError as error:
+        raise FeatureError(f"{where}: {error}") from error
+    return _checked(frame, names, where, bars, decision_ms)
+
+
+def _checked(
+    features: "FeatureFrame", names: Sequence[str], where: str, bars: "Bars", decision_ms: int
+) -> dict[str, float]:
+    absent = [name for name in names if name not in features.names]
+    if absent:
+        raise FeatureError(
+            f"{where}: these bars cannot tell {', '.join(absent)} (taker volume, funding or market missing)"
+        )
+    row: dict[str, float] = features.frame.row(0, named=True)
+    unknown = [name for name in names if not math.isfinite(row[name])]
+    if unknown:
+        times = bars.frame["open_time"]
+        age = (decision_ms - int(times[-1]) - bars.interval_ms) / MINUTE_MS
+        days = (int(times[-1]) - int(times[0])) / DAY_MS
+        raise FeatureError(
+            f"{where}: not known yet: {', '.join(unknown[:8])}; {days:.1f} days of bars (give {HISTORY_DAYS}), the newest "
+            f"closed {age:.0f} minutes before"
+        )
+    return {name: row[name] for name in names}

@@ -1,0 +1,250 @@
+"""The example bot against the replay exchange, hour by hour: it does what Hamilton says, within the caps, and survives restarts."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import pytest
+from nights import small_world, trust_variables, variables
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from examples.bot import Bot, open_bot  # noqa: E402
+from examples.paper_account import Account, Position  # noqa: E402
+
+from huracan.domain.time import DAY_MS, HOUR_MS, iso  # noqa: E402
+from huracan.errors import UpstreamError  # noqa: E402
+from huracan.hamilton import HamiltonInterface  # noqa: E402
+from huracan.worlds.exchange import ReplayExchange  # noqa: E402
+
+HOURS = 8
+WORLD = small_world()
+
+
+@pytest.fixture
+def exchange(tmp_path):
+    with ReplayExchange(WORLD, stress_file=tmp_path / "stress.json") as running:
+        yield running
+
+
+@pytest.fixture
+def trust(finished_night, tmp_path):
+    with variables({**trust_variables(finished_night.folder), "HURACAN_STATE_DIR": str(tmp_path / "state")}) as _:
+        yield
+
+
+def opened(night, exchange, folder, *, candidates=True) -> Bot:
+    return open_bot(str(night.store), exchange.urls["rest"], folder, 10_000.0, candidates=candidates)
+
+
+def hours(bot, exchange, first, last, *, restart=None):
+    """Step the exchange's clock through the hours; `restart` makes a new bot after each of them."""
+    seen = []
+
+    async def walk():
+        current = bot
+        for hour in range(first, last):
+            exchange._source = WORLD.at(WORLD.now_ms + hour * HOUR_MS)
+            try:
+                at = await current.step()
+            finally:
+                if restart is not None or hour == last - 1:
+                    await current.market.aclose()
+            seen.append((at, {key: position.fraction for key, position in current.account.positions.items()}))
+            current = restart() if restart is not None else current
+        return current
+
+    return asyncio.run(walk()), seen
+
+
+def journal(folder):
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+
+
+def test_a_working_day_is_traded_within_the_caps_and_the_books_add_up(finished_night, exchange, trust, tmp_path):
+    folder = tmp_path / "paper"
+    bot = opened(finished_night, exchange, folder)
+    bot, seen = hours(bot, exchange, 0, HOURS)
+    lines = journal(folder)
+    assert [at for at, _ in seen] == [WORLD.now_ms + hour * HOUR_MS for hour in range(HOURS)]
+    kinds = {line["action"] for line in lines}
+    assert {"enter", "roll"} <= kinds
+    assert kinds <= {"enter", "roll", "turn", "close", "silent"}
+    members = bot.hamilton.get_members()
+    largest = sum(bot.hamilton.load_model(m.coin, m.horizon)[0].decision.largest_position for m in members)
+    for _, positions in seen:
+        assert sum(abs(value) for value in positions.values()) <= bot.inputs.gross_cap_share * largest * (1 + 1e-12)
+        assert abs(sum(positions.values())) <= bot.inputs.net_cap_share * largest * (1 + 1e-12)
+    assert bot.account.costs == pytest.approx(sum(line.get("cost", 0.0) for line in lines))
+    assert bot.account.pnl == pytest.approx(recomputed(bot, lines, seen))
+    assert bot.account.pnl != 0.0
+
+
+def recomputed(bot, lines, seen):
+    """The account's result from the journal and the bars alone."""
+    unit = 10_000.0 / len(bot.hamilton.get_members())
+    names = {f"{m.coin}_{m.horizon}": m.instrument for m in bot.hamilton.get_members()}
+    closes = {
+        name: dict(zip((frame["open_time"] + bot.feed.interval_ms).to_list(), frame["close"].to_list(), strict=True))
+        for name, frame in bot.feed.bars.items()
+    }
+    entries = {(line["cell"], line["time"]): line["price"] for line in lines if line["action"] in {"enter", "turn"}}
+    total = -sum(line.get("cost", 0.0) for line in lines)
+    for key, name in names.items():
+        entry = None
+        for (at, held), (later, _) in pairwise(seen):
+            entry = entries.get((key, iso(at)), entry)
+            if key in held:
+                rates = bot.feed.funding[name].filter(pl.col("funding_time").is_between(at + 1, later))["rate"]
+                paid = float(rates.sum())
+                total += unit * held[key] * ((closes[name][later] - closes[name][at]) / entry - paid)
+    return total
+
+
+def test_a_bot_restarted_every_hour_ends_with_the_same_account(finished_night, exchange, trust, tmp_path):
+    whole, _ = hours(opened(finished_night, exchange, tmp_path / "a"), exchange, 0, 4)
+
+    def again():
+        return opened(finished_night, exchange, tmp_path / "b")
+
+    hours(again(), exchange, 0, 4, restart=again)
+    assert Account.load(tmp_path / "b", 0.0) == whole.account
+    assert [line for line in journal(tmp_path / "a") if line["action"] != "silent"] == [
+        line for line in journal(tmp_path / "b") if line["action"] != "silent"
+    ]
+
+
+def test_the_same_decision_is_taken_once(finished_night, exchange, trust, tmp_path):
+    bot = opened(finished_night, exchange, tmp_path / "paper")
+    before = HOURS
+
+    async def twice():
+        exchange._source = WORLD.at(WORLD.now_ms + before * HOUR_MS)
+        first = await bot.step()
+        size = len(journal(tmp_path / "paper"))
+        exchange._source = WORLD.at(WORLD.now_ms + before * HOUR_MS + HOUR_MS // 2)
+        second = await bot.step()
+        await bot.market.aclose()
+        return first, second, size
+
+    first, second, size = asyncio.run(twice())
+    assert (first, second) == (WORLD.now_ms + before * HOUR_MS, None)
+    assert len(journal(tmp_path / "paper")) == size
+
+
+def test_what_the_bot_enters_is_what_hamilton_said(finished_night, exchange, trust, tmp_path):
+    bot = opened(finished_night, exchange, tmp_path / "paper", candidates=False)
+    said = {}
+    original = bot.hamilton.predict_bars
+
+    def heard(coin, horizon, *rest, **named):
+        said[f"{coin}_{horizon}"] = original(coin, horizon, *rest, **named)
+        return said[f"{coin}_{horizon}"]
+
+    bot.hamilton.predict_bars = heard
+    _, seen = hours(bot, exchange, 0, 1)
+    champions = {f"{row['coin']}_{row['horizon']}" for row in finished_night.result["champions"].values()}
+    positions = seen[0][1]
+    assert positions
+    assert set(positions) == {key for key, result in said.items() if result.position_fraction}
+    assert set(positions) <= champions
+    scales = {round(positions[key] / said[key].position_fraction, 9) for key in positions}
+    assert len(scales) == 1
+    assert 0.0 < scales.pop() <= 1.0
+
+
+def test_a_blocked_coin_opens_nothing_and_what_is_held_closes_when_due(finished_night, exchange, trust, tmp_path):
+    folder = tmp_path / "paper"
+    _, seen = hours(opened(finished_night, exchange, folder), exchange, 0, 1)
+    held = next(iter(seen[0][1]))
+    coin = held.rpartition("_")[0]
+    HamiltonInterface(finished_night.store).add_blocked_coin(coin, "the owner says so")
+    _, seen = hours(opened(finished_night, exchange, folder), exchange, 1, 4)
+    assert all(held not in positions for _, positions in seen)
+    assert [line["action"] for line in journal(folder) if line["cell"] == held] == ["enter", "close"]
+
+
+@pytest.mark.parametrize("age_ms", [27 * HOUR_MS, 5 * DAY_MS])
+def test_a_stale_or_expired_set_opens_nothing(finished_night, exchange, trust, tmp_path, age_ms):
+    bot = opened(finished_night, exchange, tmp_path / "paper")
+    later = bot.hamilton._now_ms() + age_ms
+    bot.hamilton._now_ms = lambda: later
+    _, seen = hours(bot, exchange, 0, 2)
+    assert [positions for _, positions in seen] == [{}, {}]
+
+
+def test_an_exchange_that_loses_a_coin_silences_that_coin_only(finished_night, exchange, trust, tmp_path):
+    folder = tmp_path / "paper"
+    bot = opened(finished_night, exchange, folder)
+    champion = next(iter(finished_night.result["champions"].values()))
+    lost = next(m for m in bot.hamilton.get_members() if m.coin == champion["coin"] and m.coin != "BTC").instrument
+    fetch = bot.market.fetch
+
+    async def without(instrument, *rest):
+        if instrument.id == lost and exchange.view().now_ms > WORLD.now_ms:
+            raise UpstreamError("lost")
+        async for batch in fetch(instrument, *rest):
+            yield batch
+
+    bot.market.fetch = without
+    _, seen = hours(bot, exchange, 0, 3)
+    key = f"{champion['coin']}_{champion['horizon']}"
+    silent = [line for line in journal(folder) if line["action"] == "silent" and line["cell"] == key]
+    assert len(silent) == 2
+    assert "minutes before" in silent[0]["reason"]
+    assert key not in seen[-1][1]
+    assert seen[-1][1]
+
+
+def test_a_day_that_loses_too_much_is_over_until_the_next(finished_night, exchange, trust, tmp_path):
+    bot, seen = hours(opened(finished_night, exchange, tmp_path / "paper"), exchange, 0, 1)
+    key = next(iter(seen[0][1]))
+    unit = bot.account.capital / len(bot.hamilton.get_members())
+    forecast = type("F", (), {"blocked_reason": None, "stale": False, "position_fraction": 0.1, "edge_bps": 9.0})()
+    bot.account.day_pnl[key] = -bot.inputs.daily_loss_stop * unit
+    assert bot._wanted(key, forecast, unit, bot.account.last_decision_ms + HOUR_MS) == 0.0
+    bot.account.begin(bot.account.last_decision_ms + DAY_MS)
+    assert bot._wanted(key, forecast, unit, bot.account.last_decision_ms) == seen[0][1][key]
+
+
+def test_a_cell_that_left_the_set_is_closed_when_due_at_a_cost(finished_night, exchange, trust, tmp_path):
+    folder = tmp_path / "paper"
+    account = Account(capital=10_000.0)
+    gone = Position("BTCUSDT-um", 0.1, 100.0, 100.0, WORLD.now_ms, WORLD.now_ms)
+    account.positions["GONE_1h"] = gone
+    folder.mkdir()
+    account.end(folder, WORLD.now_ms - HOUR_MS)
+    bot, seen = hours(opened(finished_night, exchange, folder), exchange, 0, 1)
+    assert "GONE_1h" not in seen[0][1]
+    closed = next(line for line in journal(folder) if line["cell"] == "GONE_1h")
+    assert closed["action"] == "close"
+    assert closed["cost"] == pytest.approx(10_000.0 / len(bot.hamilton.get_members()) * 0.1 * 20e-4)
+
+
+def command(*arguments, **changes):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HURACAN_")} | changes
+    return subprocess.run(
+        [sys.executable, "-m", "examples.bot", *map(str, arguments)],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+def test_the_command_trades_on_paper_and_only_on_paper(finished_night, exchange, tmp_path):
+    trust = {**trust_variables(finished_night.folder), "HURACAN_STATE_DIR": str(tmp_path / "state")}
+    common = ["--store", finished_night.store, "--exchange", exchange.urls["rest"], "--folder", tmp_path / "paper"]
+    refused = command(*common, "--steps", 1, **trust)
+    assert refused.returncode == 2
+    assert "--paper" in refused.stderr
+    done = command(*common, "--paper", "--candidates", "--steps", 1, "--poll", 0.1, **trust)
+    assert done.returncode == 0, done.stderr
+    assert "positions, equity" in done.stdout
+    assert json.loads((tmp_path / "paper" / "account.json").read_text())["last_decision_ms"] == WORLD.now_ms
+    nowhere = command("--store", tmp_path / "none", "--paper", **trust)
+    assert nowhere.returncode == 1
+    assert nowhere.stderr.startswith("MODEL_LOAD")
