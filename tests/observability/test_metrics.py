@@ -1,6 +1,6 @@
 """What is counted: jobs and their queue, evidence, ages, ends of runs; with labels that stay few."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -218,6 +218,7 @@ def test_data_and_universe_are_shown_in_base_units(tmp_path):
 
 
 @settings(max_examples=25)
+@example([f"CODE{n}" for n in range(MOST_VALUES + 6)])
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=200))
 def test_a_label_never_shows_more_values_than_it_may(tmp_path_factory, words):
     seen = Watched(tmp_path_factory.getbasetemp())

@@ -129,8 +129,4 @@ def _counting(exporter: Any) -> Any:
         def shutdown(self) -> None:
             exporter.shutdown()
 
-        def force_flush(self, timeout_millis: int = 30_000) -> bool:
-            flushed: bool = exporter.force_flush(timeout_millis)
-            return flushed
-
     return Counting()

@@ -78,7 +78,7 @@ class _OwnRunOnly:
     With `every_s`, on any other event too once that many seconds have passed since it last acted.
     """
 
-    def __init__(self, moments: frozenset[str], act: Callable[[], None], *, every_s: float = math.inf) -> None:
+    def __init__(self, moments: frozenset[str], act: Callable[[], None], *, every_s: float | None = None) -> None:
         self._moments = moments
         self._act = act
         self._every_s = every_s
@@ -88,8 +88,10 @@ class _OwnRunOnly:
     def event(self, name: str, **_: Any) -> None:
         """Act when it is time; raises what writing raises."""
         self._owns = self._owns or name == "workdir_opened"
-        if self._owns and (name in self._moments or time.monotonic() - self._acted >= self._every_s):
-            self._acted = time.monotonic()
+        now = time.monotonic()
+        old = self._every_s is not None and now - self._acted >= self._every_s
+        if self._owns and (old or name in self._moments):
+            self._acted = now
             self._act()
 
     def progress(self, stage: str, done: int, total: int) -> None:

@@ -1,0 +1,39 @@
+"""A step is told when it begins and how it ended; its error goes on its way."""
+
+import pytest
+
+from huracan.adapters.telemetry import RecordingTelemetry
+from huracan.errors import StaleDataError
+from huracan.pipeline.stages import STEPS, Stage
+
+
+def outcome(error=None):
+    heard = RecordingTelemetry()
+
+    def step():
+        with Stage(heard, 2):
+            if error is not None:
+                raise error
+
+    if error is None:
+        step()
+    else:
+        with pytest.raises(type(error)):
+            step()
+    (begun, begun_facts), (ended, ended_facts) = heard.events
+    assert (begun, begun_facts) == ("stage_started", {"step": "ingest", "number": 2})
+    assert ended_facts.pop("seconds") >= 0
+    return ended, ended_facts
+
+
+def test_a_step_that_ends_well_is_finished():
+    assert outcome() == ("stage_finished", {"step": "ingest", "number": 2})
+
+
+@pytest.mark.parametrize(("error", "code"), [(StaleDataError("old"), "STALE"), (KeyError("bug"), "KeyError")])
+def test_a_step_that_fails_says_its_code(error, code):
+    assert outcome(error) == ("stage_failed", {"step": "ingest", "number": 2, "code": code})
+
+
+def test_there_are_nine_steps():
+    assert len(set(STEPS)) == 9
