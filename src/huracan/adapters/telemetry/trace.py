@@ -1,6 +1,7 @@
 """OpenTelemetry spans of a night: the run, its nine steps, the waves and their jobs, made from the events everybody hears."""
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from huracan.errors import ConfigError
@@ -36,11 +37,9 @@ class TraceTelemetry:
                 "telemetry.otlp_endpoint is set and OpenTelemetry is not installed: "
                 f"pip install 'huracan-engine[otel]', or unset it ({error})"
             ) from error
-        from huracan import __version__
-
         self._exporter = _counting(OTLPSpanExporter(endpoint=f"{endpoint}{PATH}", timeout=timeout_s))
         self._provider = TracerProvider(
-            resource=Resource.create({"service.name": "huracan", "service.version": __version__}),
+            resource=Resource.create({"service.name": "huracan", "service.version": version("huracan-engine")}),
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
