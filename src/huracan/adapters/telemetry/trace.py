@@ -25,7 +25,7 @@ class TraceTelemetry:
     The run's span begins now and ends at `close`. Raises ConfigError, naming the extra, where OpenTelemetry is missing.
     """
 
-    def __init__(self, endpoint: str, *, timeout_s: float) -> None:
+    def __init__(self, endpoint: str, *, timeout_s: float, version: str) -> None:
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
@@ -36,11 +36,9 @@ class TraceTelemetry:
                 "telemetry.otlp_endpoint is set and OpenTelemetry is not installed: "
                 f"pip install 'huracan-engine[otel]', or unset it ({error})"
             ) from error
-        from huracan import __version__
-
         self._exporter = _counting(OTLPSpanExporter(endpoint=f"{endpoint}{PATH}", timeout=timeout_s))
         self._provider = TracerProvider(
-            resource=Resource.create({"service.name": "huracan", "service.version": __version__}),
+            resource=Resource.create({"service.name": "huracan", "service.version": version}),
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
