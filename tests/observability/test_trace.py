@@ -20,7 +20,7 @@ def receiver():
 
 
 def told(receiver, *facts):
-    traces = TraceTelemetry(receiver.url, timeout_s=5.0)
+    traces = TraceTelemetry(receiver.url, timeout_s=5.0, version="1")
     for name, fields in facts:
         traces.event(name, **fields)
         traces.progress("train", 1, 2)
@@ -108,7 +108,7 @@ def test_spans_that_never_arrive_are_counted_and_hurt_nobody(tmp_path, receiver,
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(ConfigError, match=r"huracan-engine\[otel\]"):
-        TraceTelemetry("http://localhost:4318", timeout_s=1.0)
+        TraceTelemetry("http://localhost:4318", timeout_s=1.0, version="1")
 
 
 def test_neither_prometheus_nor_opentelemetry_is_loaded_unless_asked_for():

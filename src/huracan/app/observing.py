@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from huracan import __version__
 from huracan.adapters.telemetry import FanOut
 from huracan.ports import Telemetry
 from huracan.sections import MetricsSettings
@@ -35,7 +36,7 @@ class Observers:
             from huracan.adapters.telemetry.trace import TraceTelemetry
 
             self._traces: TraceTelemetry | None = TraceTelemetry(
-                settings.telemetry.otlp_endpoint, timeout_s=settings.telemetry.timeout_s
+                settings.telemetry.otlp_endpoint, timeout_s=settings.telemetry.timeout_s, version=__version__
             )
             listeners["traces"] = self._traces
         else:

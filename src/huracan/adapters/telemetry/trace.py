@@ -1,7 +1,6 @@
 """OpenTelemetry spans of a night: the run, its nine steps, the waves and their jobs, made from the events everybody hears."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from huracan.errors import ConfigError
@@ -26,7 +25,7 @@ class TraceTelemetry:
     The run's span begins now and ends at `close`. Raises ConfigError, naming the extra, where OpenTelemetry is missing.
     """
 
-    def __init__(self, endpoint: str, *, timeout_s: float) -> None:
+    def __init__(self, endpoint: str, *, timeout_s: float, version: str) -> None:
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
@@ -39,7 +38,7 @@ class TraceTelemetry:
             ) from error
         self._exporter = _counting(OTLPSpanExporter(endpoint=f"{endpoint}{PATH}", timeout=timeout_s))
         self._provider = TracerProvider(
-            resource=Resource.create({"service.name": "huracan", "service.version": version("huracan-engine")}),
+            resource=Resource.create({"service.name": "huracan", "service.version": version}),
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
