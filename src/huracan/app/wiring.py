@@ -98,6 +98,7 @@ class OrchestratedWaves:
         orchestrator.add_jobs(jobs)
         stage = work[0].wave if work else ""
         orchestrator.on_progress = lambda done, total: self.telemetry.progress(stage, done, total)
+        self.telemetry.progress(stage, 0, len(jobs))
         timer = self._arm_deadline(orchestrator)
         try:
             await orchestrator.train_all()
