@@ -106,6 +106,7 @@ class OrchestratedWaves:
         orchestrator.add_jobs(jobs)
         stage = work[0].wave if work else ""
         orchestrator.on_progress = lambda done, total: self.telemetry.progress(stage, done, total)
+        self.telemetry.progress(stage, 0, len(jobs))
         timer = self._arm_deadline(orchestrator)
         began = time.monotonic()
         self.telemetry.event("wave_started", wave=stage, jobs=len(jobs))
