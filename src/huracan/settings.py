@@ -145,6 +145,14 @@ class PromotionSettings(Section):
     panel_size: int = Field(60, ge=8, le=1000)
 
 
+class PublishSettings(Section):
+    """Where champions go beside the local folder store: s3://, gs://, az:// and dropbox: URLs, without credentials."""
+
+    urls: tuple[str, ...] = ()
+    deadline_s: float = Field(1800.0, gt=0, description="for one store; what is missing then is pending")
+    operation_s: float = Field(120.0, gt=0, description="for one operation of a store, with all its repetitions")
+
+
 class Settings(BaseSettings):
     """The resolved configuration of a run; `Settings()` is the defaults, `load_settings` reads file and environment."""
 
@@ -158,6 +166,7 @@ class Settings(BaseSettings):
     binance: BinanceSettings = BinanceSettings()
     costs: CostSettings = CostSettings()
     promotion: PromotionSettings = PromotionSettings()
+    publish: PublishSettings = PublishSettings()
     dropbox_access_token: SecretStr | None = None
     dropbox_refresh_token: SecretStr | None = None
     dropbox_app_key: SecretStr | None = None

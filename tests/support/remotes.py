@@ -1,0 +1,151 @@
+"""Remote stores for tests: a reference in memory, faults and pauses around any store, and a real S3 server on loopback."""
+
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+
+from huracan.domain.ids import sha256_hex
+from huracan.errors import BundleFormatError, FencedError, PublishError
+from huracan.ports import RemoteFile
+
+
+class MemoryRemote:
+    """The port in its plainest form: one dictionary, one lock, revisions counted."""
+
+    def __init__(self, name="memory://reference"):
+        self.identity = name
+        self.data: dict[str, tuple[bytes, str]] = {}
+        self.sent: list[str] = []
+        self._lock = threading.Lock()
+        self._revisions = count(1)
+
+    @property
+    def tree(self):
+        return {path: data for path, (data, _) in self.data.items()}
+
+    def preflight(self):
+        return None
+
+    def files(self, prefix):
+        return {path: self._file(path) for path in sorted(self.data) if not prefix or path.startswith(f"{prefix}/")}
+
+    def read(self, path, limit):
+        found = self.data.get(path)
+        if found is None:
+            return None
+        if len(found[0]) > limit:
+            raise BundleFormatError(f"{path}: more than {limit} bytes")
+        return found[0], self._file(path)
+
+    def write_new(self, files):
+        sent = 0
+        for path, data in files:
+            with self._lock:
+                if path not in self.data:
+                    self.data[path] = (data, str(next(self._revisions)))
+                    self.sent.append(path)
+                    sent += 1
+                elif self.data[path][0] != data:
+                    raise FencedError(f"{self.identity}: {path} holds other bytes")
+        return sent
+
+    def swap(self, path, data, revision):
+        with self._lock:
+            if (self.data[path][1] if path in self.data else None) != revision:
+                raise FencedError(f"{self.identity}: {path} was replaced meanwhile")
+            self.data[path] = (data, str(next(self._revisions)))
+            self.sent.append(path)
+            return self.data[path][1]
+
+    def remove(self, paths):
+        for path in paths:
+            self.data.pop(path, None)
+
+    def close(self):
+        return None
+
+    def _file(self, path):
+        data, revision = self.data[path]
+        return RemoteFile(path=path, size=len(data), revision=revision, digest=sha256_hex(data))
+
+
+class Stepped:
+    """A remote whose every change is announced first: `before(name, path)` may raise, wait, or count.
+
+    `write_new` goes one file at a time, so each file is a step of its own.
+    """
+
+    def __init__(self, inner, before: Callable[[str, str], None], after: Callable[[str, str], None] = lambda *_: None):
+        self.inner, self.before, self.after = inner, before, after
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def _do(self, name, path, call):
+        self.before(name, path)
+        answer = call()
+        self.after(name, path)
+        return answer
+
+    def files(self, prefix):
+        return self._do("files", prefix, lambda: self.inner.files(prefix))
+
+    def read(self, path, limit):
+        return self._do("read", path, lambda: self.inner.read(path, limit))
+
+    def write_new(self, files):
+        return sum(
+            self._do("write", path, lambda p=path, d=data: self.inner.write_new([(p, d)])) for path, data in files
+        )
+
+    def swap(self, path, data, revision):
+        return self._do("swap", path, lambda: self.inner.swap(path, data, revision))
+
+    def remove(self, paths):
+        for path in paths:
+            self._do("remove", path, lambda p=path: self.inner.remove([p]))
+
+
+class CrashedError(PublishError):
+    """The process is gone; nothing after this happens."""
+
+
+def failing(inner, at, *, lost=False, kinds=("files", "read", "write", "swap", "remove")):
+    """The remote whose k-th call of these kinds raises; with `lost` it takes effect and only its answer is lost."""
+    calls = count()
+
+    def strike(name, path):
+        if name in kinds and next(calls) == at:
+            raise CrashedError(f"call {at}: {name} {path}")
+
+    return Stepped(inner, lambda *_: None, strike) if lost else Stepped(inner, strike)
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """The URL of a real S3 server (moto) on loopback."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def make_bucket(endpoint: str, name: str) -> None:
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{name}", method="PUT"), timeout=10).read()
+
+
+def s3_variables(endpoint: str) -> dict[str, str]:
+    """What the environment of a user of that server holds."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test-id",
+        "AWS_SECRET_ACCESS_KEY": "test-secret-of-the-bucket",
+        "AWS_REGION": "us-east-1",
+    }
