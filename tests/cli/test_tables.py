@@ -62,7 +62,8 @@ def night(rows=(), champions=(), skipped=(), notes=(), dry_run=False):
     named = {f"{row['coin']}_{row['horizon']}": row for row in champions}
     places = {"report": "/work/" + "long/" * 30 + "index.html", "store": "/work/store"}
     return {
-        "summary": summary, "champions": named, "candidates": {}, "horizons": ["1h", "4h", "1d"], "duration_seconds": 101.0, **places
+        "summary": summary, "champions": named, "candidates": {}, "horizons": ["1h", "4h", "1d"], "duration_seconds": 101.0,
+        "publish_state": {}, **places
     }  # fmt: skip
 
 

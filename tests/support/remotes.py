@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
+from huracan.adapters.publishers.mirror import read_fence, remote_tree
+from huracan.adapters.publishers.pull import manifests
+from huracan.domain.bundle import MANIFEST_FILE, MAX_MANIFEST, Manifest
 from huracan.domain.ids import sha256_hex
 from huracan.errors import BundleFormatError, FencedError, PublishError
+from huracan.export.trust import checked_bytes, read_signed
 from huracan.ports import RemoteFile
 
 
@@ -106,6 +110,16 @@ class Stepped:
     def remove(self, paths):
         for path in paths:
             self._do("remove", path, lambda p=path: self.inner.remove([p]))
+
+
+def whole(remote, keys):
+    """The verified tree that readers see, after every file of its current set was read and checked."""
+    tree, view = remote_tree(remote, read_fence(remote), keys)
+    for path in manifests(tree.current):
+        manifest = Manifest.from_bytes(read_signed(view.fetch, tree.files, path, MAX_MANIFEST))
+        for name, entry in manifest.files.items():
+            checked_bytes(view.fetch, path.replace(MANIFEST_FILE, name), entry.sha256, entry.size, entry.size)
+    return tree
 
 
 class CrashedError(PublishError):

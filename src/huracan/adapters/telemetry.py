@@ -42,6 +42,9 @@ EVENTS: Final[dict[str, Level]] = {
     "pool_frozen": "error",
     "pool_judged": "info",
     "prior_written": "info",
+    "push_failed": "error",
+    "push_finished": "info",
+    "push_planned": "info",
     "report_written": "info",
     "root_key_unprotected": "info",
     "run_finished": "info",
@@ -50,6 +53,8 @@ EVENTS: Final[dict[str, Level]] = {
     "set_published": "info",
     "stage_finished": "info",
     "stage_started": "info",
+    "store_adopted": "info",
+    "store_renumbered": "info",
     "universe_built": "info",
     "worker_lost": "error",
 }

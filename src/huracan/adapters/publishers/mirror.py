@@ -66,19 +66,23 @@ class Pushed:
 
 def read_fence(remote: RemoteStore) -> Fence:
     """The remote pointer as it stands now; raises PublishError when the store does not answer."""
-    found = remote.read(TIMESTAMP_PATH, MAX_ROLE)
-    if found is None:
-        return Fence(revision=None, version=0, pointer=None)
-    data, file = found
     try:
+        found = remote.read(TIMESTAMP_PATH, MAX_ROLE)
+        if found is None:
+            return Fence(revision=None, version=0, pointer=None)
+        data, file = found
         version = strict_json(data, MAX_ROLE)["signed"]["version"]
     except (BundleFormatError, KeyError, TypeError, IndexError) as error:
         raise PublishError(f"{TIMESTAMP_PATH} in {remote.identity} is not signed metadata ({error})") from error
     return Fence(revision=file.revision, version=version if type(version) is int else 0, pointer=data)
 
 
-def remote_tree(remote: RemoteStore, fence: Fence, keys: KeySet) -> tuple[TrustedTree | None, RemoteView]:
-    """The remote tree at the fence, verified by these keys, with what was read for it; PublishError for other keys."""
+Verified = tuple[TrustedTree | None, RemoteView]
+"""A remote tree (None: nothing is published there), and what was read to verify it."""
+
+
+def remote_tree(remote: RemoteStore, fence: Fence, keys: KeySet) -> Verified:
+    """The remote tree at the fence, verified by these keys; raises PublishError for other keys."""
     view = RemoteView(remote, fence.pointer)
     return (None if fence.pointer is None else signed_tree(view, keys)), view
 
@@ -106,14 +110,21 @@ def relation(
 
 
 def adopt(
-    remote: RemoteStore, fence: Fence, local: FolderStore, keys: KeySet, *, last: str | None = None
+    remote: RemoteStore,
+    fence: Fence,
+    local: FolderStore,
+    keys: KeySet,
+    *,
+    last: str | None = None,
+    found: Verified | None = None,
 ) -> Literal["empty", "same", "behind", "adopted"]:
     """Bring the local store to the remote's set where that is newer, so numbers go on and champions are kept.
 
     Takes what the remote's signatures vouch for and nothing else; an interrupted adoption leaves the local set. Raises
     FencedError when the two went separate ways, PublishError when the remote is signed by other keys or does not answer.
+    `found` is the result of `remote_tree` where it is known already.
     """
-    theirs, view = remote_tree(remote, fence, keys)
+    theirs, view = found or remote_tree(remote, fence, keys)
     ours, pointer = signed_tree(local, keys), local.read(TIMESTAMP_PATH)
     related = relation(ours, pointer, theirs, fence, last)
     if related == "diverged":
@@ -158,6 +169,7 @@ def push(
     keys: KeySet,
     *,
     last: str | None = None,
+    found: Verified | None = None,
     until: float = FOREVER,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Pushed:
@@ -171,7 +183,7 @@ def push(
         raise PublishError("nothing was ever published to this store")
     if _stands(remote, fence, pointer):
         return Pushed(version=tree.seen.targets, sent=0, pruned=0)
-    theirs, _ = remote_tree(remote, fence, keys)
+    theirs, _ = found or remote_tree(remote, fence, keys)
     if relation(tree, pointer, theirs, fence, last) not in {"empty", "behind"}:
         raise _diverged(remote, tree, theirs)
     if fence.pointer is None:

@@ -41,6 +41,15 @@ def newest_versions(files: Iterable[str]) -> dict[str, int]:
     return newest
 
 
+def outdated_places(paths: Iterable[str], tree: TrustedTree) -> list[str]:
+    """As `outdated`, a bundle version as its folder; sorted."""
+    doomed = set()
+    for path in outdated(paths, tree):
+        family, number = version_of(path) or ("", 0)
+        doomed.add(path if family == "sets" else f"{family}/v{number}")
+    return sorted(doomed)
+
+
 def outdated(paths: Iterable[str], tree: TrustedTree) -> set[str]:
     """Files that no signed list names and that are older than what the lists hold.
 

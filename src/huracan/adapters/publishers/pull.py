@@ -1,13 +1,13 @@
 """Take a verified tree from a remote store into a folder: files that never change first, the pointer last."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final
 
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.naming import SET_PATH
-from huracan.domain.bundle import MANIFEST_FILE, MAX_FILE, MAX_MANIFEST, MAX_SET, Manifest, bundle_folder
+from huracan.domain.bundle import MANIFEST_FILE, MAX_FILE, MAX_MANIFEST, MAX_SET, ChampionSet, Manifest, bundle_folder
 from huracan.domain.ids import sha256_hex
 from huracan.export.trust import MAX_TARGETS, TIMESTAMP_PATH, TrustedTree, checked_bytes
 from huracan.ports import RemoteStore
@@ -46,16 +46,35 @@ def pull_tree(view: RemoteView, tree: TrustedTree, store: FolderStore, *, every_
     Every byte is checked against the signed list before it is written, and the pointer is replaced when all is there; files
     that lie there already are not fetched again. Raises BundleSignatureError, and what the remote and the disk raise.
     """
-    members = tree.current.members.values()
-    manifests = [f"{bundle_folder(m.coin, m.horizon, m.version)}/{MANIFEST_FILE}" for m in members]
     sets = [path for path in tree.files if SET_PATH.fullmatch(path)] if every_set else []
-    count = _bring(view, store, ((path, *tree.files[path]) for path in (*sets, *manifests)))
-    count += _bring(view, store, _contents(store, manifests))
+    count = _bring(view, store, ((path, *tree.files[path]) for path in sets))
+    count += pull_bundles(view, tree, store, manifests(tree.current))
     for path, data in _metadata(view.seen):
         if store.read(path) != data:
             store.replace(path, data)
             count += 1
     return count
+
+
+def pull_bundles(view: RemoteView, tree: TrustedTree, store: FolderStore, wanted: Sequence[str]) -> int:
+    """Bring whole bundles, given by their listed manifests; returns how many files came."""
+    count = _bring(view, store, ((path, *tree.files[path]) for path in wanted))
+    return count + _bring(view, store, (entry for path in wanted for entry in _contents(store, path)))
+
+
+def manifests(members: ChampionSet) -> list[str]:
+    """Store paths of the manifests of a set's members."""
+    return [f"{bundle_folder(m.coin, m.horizon, m.version)}/{MANIFEST_FILE}" for m in members.members.values()]
+
+
+def incomplete(tree: TrustedTree, store: FolderStore, wanted: Sequence[str]) -> list[str]:
+    """The listed manifests among `wanted` whose bundles do not lie whole in the store."""
+    return [
+        path
+        for path in wanted
+        if not _holds(store, (path, *tree.files[path]))
+        or not all(_holds(store, entry) for entry in _contents(store, path))
+    ]
 
 
 def _metadata(seen: Mapping[str, bytes | None]) -> list[tuple[str, bytes]]:
@@ -64,12 +83,11 @@ def _metadata(seen: Mapping[str, bytes | None]) -> list[tuple[str, bytes]]:
     return sorted(known, key=lambda item: (item[0] == TIMESTAMP_PATH, item[0].endswith(".root.json"), item[0]))
 
 
-def _contents(store: FolderStore, manifests: Iterable[str]) -> Iterator[Entry]:
-    for path in manifests:
-        data = store.read(path)
-        assert data is not None
-        for name, entry in Manifest.from_bytes(data).files.items():
-            yield f"{path.removesuffix(MANIFEST_FILE)}{name}", entry.sha256, entry.size
+def _contents(store: FolderStore, path: str) -> list[Entry]:
+    data = store.read(path)
+    assert data is not None
+    folder = path.removesuffix(MANIFEST_FILE)
+    return [(f"{folder}{name}", entry.sha256, entry.size) for name, entry in Manifest.from_bytes(data).files.items()]
 
 
 def _bring(view: RemoteView, store: FolderStore, entries: Iterable[Entry]) -> int:

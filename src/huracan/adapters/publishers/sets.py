@@ -15,8 +15,7 @@ from huracan.adapters.publishers.naming import (
     MANIFEST_PATH,
     SET_PATH,
     newest_versions,
-    outdated,
-    version_of,
+    outdated_places,
 )
 from huracan.domain.bundle import (
     MANIFEST_FILE,
@@ -194,13 +193,10 @@ def prune_unlisted(publisher: Publisher, keys: KeySet) -> list[str]:
     tree = signed_tree(publisher, keys)
     if tree is None:
         return []
-    doomed = set()
-    for path in outdated(publisher.list(""), tree):
-        family, number = version_of(path) or ("", 0)
-        doomed.add(path if family == "sets" else f"{family}/v{number}")
-    for path in sorted(doomed):
+    doomed = outdated_places(publisher.list(""), tree)
+    for path in doomed:
         publisher.delete_tree(path)
-    return sorted(doomed)
+    return doomed
 
 
 def publish_summary(publisher: Publisher, summary: Mapping[str, Any], *, wall_clock_ms: int) -> str:
