@@ -1,12 +1,11 @@
 """Fixtures: the factory of small champions, a published world, and a real S3 server."""
 
 import importlib.util
-import logging
 from itertools import count
 from pathlib import Path
 
 import pytest
-from remotes import MemoryRemote, make_bucket, s3_server, s3_variables
+from remotes import FaultyS3, MemoryRemote, make_bucket, s3_variables
 
 _SPEC = importlib.util.spec_from_file_location("bundle_factory", Path(__file__).parents[1] / "hamilton" / "factory.py")
 _FACTORY = importlib.util.module_from_spec(_SPEC)
@@ -27,19 +26,27 @@ def world(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def s3():
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    with s3_server() as endpoint:
-        yield endpoint
+def s3_process():
+    with FaultyS3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_process):
+    """The server without faults, to which a test may add some."""
+    s3_process.fault = lambda _method, _path: None
+    s3_process.requests.clear()
+    yield s3_process
+    s3_process.fault = lambda _method, _path: None
 
 
 @pytest.fixture
 def bucket(s3, monkeypatch):
     """A fresh bucket's URL with a prefix, and the environment of its user."""
-    for name, value in s3_variables(s3).items():
+    for name, value in s3_variables(s3.url).items():
         monkeypatch.setenv(name, value)
     name = f"bucket-{next(_BUCKETS)}"
-    make_bucket(s3, name)
+    make_bucket(s3.url, name)
     return f"s3://{name}/huracan"
 
 

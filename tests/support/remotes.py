@@ -1,9 +1,10 @@
 """Remote stores for tests: a reference in memory, faults and pauses around any store, and a real S3 server on loopback."""
 
+import io
 import threading
+import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 
 from huracan.adapters.publishers.mirror import read_fence, remote_tree
@@ -137,18 +138,54 @@ def failing(inner, at, *, lost=False, kinds=("files", "read", "write", "swap", "
     return Stepped(inner, lambda *_: None, strike) if lost else Stepped(inner, strike)
 
 
-@contextmanager
-def s3_server() -> Iterator[str]:
-    """The URL of a real S3 server (moto) on loopback."""
-    from moto.server import ThreadedMotoServer
+class FaultyS3:
+    """A real S3 server (moto's) on loopback whose `fault` may meddle with a request.
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    `fault(method, path)` returns None, a status to answer instead, "lost" (it takes effect, the answer is a 500), "slow", or
+    "unconditional" (the conditions of the request are ignored, as some servers do).
+    """
+
+    def __init__(self):
+        import logging
+
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import make_server
+
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self.fault = lambda _method, _path: None
+        self.requests: list[tuple[str, str]] = []
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _answer(self, environ, start_response):
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        self.requests.append((method, path))
+        kind = self.fault(method, path)
+        if kind == "unconditional":
+            environ.pop("HTTP_IF_MATCH", None)
+            environ.pop("HTTP_IF_NONE_MATCH", None)
+        elif kind == "slow":
+            time.sleep(1.5)
+        elif kind == "lost":
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+            list(self._app(environ, lambda *_: None))
+            kind = 500
+        if isinstance(kind, int):
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response(f"{kind} Fault", [("Content-Type", "text/plain")])
+            return [b"injected"]
+        return self._app(environ, start_response)
 
 
 def make_bucket(endpoint: str, name: str) -> None:
@@ -162,4 +199,5 @@ def s3_variables(endpoint: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "test-id",
         "AWS_SECRET_ACCESS_KEY": "test-secret-of-the-bucket",
         "AWS_REGION": "us-east-1",
+        "AWS_METADATA_ENDPOINT": "http://127.0.0.1:9",  # a machine's role is never asked for in a test
     }

@@ -228,6 +228,8 @@ class ObjectStore:
                     " list, read, write and delete below this prefix"
                 ) from None
             except (BaseError, OSError) as error:
+                if _status(error) == 404:  # a listing says so in its own way
+                    raise FileNotFoundError(_text(error)) from None
                 if _permanent(error) or time.monotonic() + pause > until:
                     raise PublishError(f"{self._url}: no answer to work with ({_text(error)})") from None
             self._sleep(pause)
@@ -266,8 +268,13 @@ def _permanent(error: Exception) -> bool:
     """Whether repeating is of no use: the store answered, and the answer is no."""
     if isinstance(error, InvalidPathError | NotSupportedError | UnknownConfigurationKeyError):
         return True
-    status = _STATUS.search(str(error))
-    return status is not None and 400 <= int(status[1]) < 500 and int(status[1]) not in {408, 409, 425, 429}
+    return 400 <= _status(error) < 500 and _status(error) not in {408, 409, 425, 429}
+
+
+def _status(error: Exception) -> int:
+    """The HTTP status an error tells of; 0 for none."""
+    found = _STATUS.search(str(error))
+    return int(found[1]) if found else 0
 
 
 def _text(error: Exception) -> str:
