@@ -7,6 +7,8 @@ import urllib.request
 from collections.abc import Callable
 from itertools import count
 
+import pytest
+
 from huracan.adapters.publishers.mirror import read_fence, remote_tree
 from huracan.adapters.publishers.pull import manifests
 from huracan.domain.bundle import MANIFEST_FILE, MAX_MANIFEST, Manifest
@@ -14,6 +16,8 @@ from huracan.domain.ids import sha256_hex
 from huracan.errors import BundleFormatError, FencedError, PublishError
 from huracan.export.trust import checked_bytes, read_signed
 from huracan.ports import RemoteFile
+
+_BUCKETS = count()
 
 
 class MemoryRemote:
@@ -201,3 +205,28 @@ def s3_variables(endpoint: str) -> dict[str, str]:
         "AWS_REGION": "us-east-1",
         "AWS_METADATA_ENDPOINT": "http://127.0.0.1:9",  # a machine's role is never asked for in a test
     }
+
+
+@pytest.fixture(scope="session")
+def s3_process():
+    with FaultyS3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_process):
+    """The server without faults, to which a test may add some."""
+    s3_process.fault = lambda _method, _path: None
+    s3_process.requests.clear()
+    yield s3_process
+    s3_process.fault = lambda _method, _path: None
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch):
+    """A fresh bucket's URL with a prefix, and the environment of its user."""
+    for name, value in s3_variables(s3.url).items():
+        monkeypatch.setenv(name, value)
+    name = f"bucket-{next(_BUCKETS)}"
+    make_bucket(s3.url, name)
+    return f"s3://{name}/huracan"

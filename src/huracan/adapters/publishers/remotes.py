@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DROPBOX: Final = "dropbox:"
 DROPBOX_STORE: Final = ("huracan.adapters.publishers.dropbox_store", "DropboxStore")
 
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "GOOGLE_BASE_URL", "AZURE_ENDPOINT")
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _LOOPBACK = re.compile(r"http://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?(/|$)")
 
 
