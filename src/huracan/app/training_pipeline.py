@@ -190,11 +190,11 @@ class _OpenNight:
         return await asyncio.to_thread(self.release.mirror)
 
     def _wire(self) -> None:
+        mirrors = Mirrors.of(self.settings, self.store, self.clock, self.telemetry, os.environ)
         facts = wiring_facts(self.settings, self.workdir)
         if self.injected.data_loader is not None:
             facts["lake"] += "-injected"  # an owner's data must never pass for the exchange's
         self.pair_ports = pair_ports(facts)
-        mirrors = Mirrors.of(self.settings, self.store, self.clock, self.telemetry, os.environ)
         self.release = FolderRelease(self.store, self.clock, self.telemetry, os.environ, mirrors)
         self.ledger = SqliteLedger(self.workdir / "ledger.sqlite")
         self.waves: WaveRunner = (

@@ -130,16 +130,7 @@ def publish_set(
         run_id=facts.run_id,
         data_cutoff_ms=facts.data_cutoff_ms,
         signed_ms=wall_clock_ms,
-        members={
-            key: SetMember(
-                coin=member.coin,
-                horizon=member.horizon,
-                version=member.version,
-                status=member.status,
-                instrument=instruments[key],
-            )
-            for key, member in members.items()
-        },
+        members={key: _as_member(member, instruments[key]) for key, member in members.items()},
         ranking=ranking,
         do_not_trade=list(do_not_trade),
         extras=dict(facts.extras),
@@ -373,6 +364,16 @@ def existing_tree(publisher: Readable, keys: KeySet) -> TrustedTree:
     if tree is None:
         raise PublishError("nothing was ever published to this store")
     return tree
+
+
+def _as_member(member: PublishedMember, instrument: str) -> SetMember:
+    return SetMember(
+        coin=member.coin,
+        horizon=member.horizon,
+        version=member.version,
+        status=member.status,
+        instrument=instrument,
+    )
 
 
 def _as_published(member: SetMember) -> PublishedMember:
