@@ -237,6 +237,11 @@ def load_settings(file: Path | None, overrides: Sequence[str], environ: Mapping[
         raise ConfigError("; ".join(_problems(error, given))) from None
 
 
+def local_only(settings: Settings) -> Settings:
+    """The same settings, publishing to the local store alone: champions of a simulated market go nowhere else."""
+    return settings.model_copy(update={"publish": PublishSettings(), **dict.fromkeys(SECRETS.values())})
+
+
 def resolved_dict(settings: Settings) -> dict[str, Any]:
     """All settings as JSON types, without secrets: what is hashed into a manifest."""
     return settings.model_dump(mode="json", exclude=set(SECRETS.values()))

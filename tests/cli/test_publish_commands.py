@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from remotes import bucket, make_bucket, s3, s3_process
+from remotes import CrashedError, bucket, failing, make_bucket, s3, s3_process
 
 from huracan.adapters.publishers.folder import FolderStore
-from huracan.adapters.publishers.mirror import push, read_fence
+from huracan.adapters.publishers.mirror import adopt, push, read_fence
 from huracan.adapters.publishers.objectstore import ObjectStore
 from huracan.adapters.publishers.sets import resign_set
 
@@ -250,6 +250,23 @@ def test_a_url_that_cannot_be_reached_and_was_never_pulled_says_so(huracan, worl
     answer = huracan("champions", "list", "--store", bucket, "--json")
     assert (answer.status, answer.json["code"]) == (1, "MODEL_LOAD")
     assert "never pulled on this machine" in answer.json["error"]
+
+
+def test_names_left_by_a_machine_that_died_are_given_way_to(huracan, world, config, remote, bucket, features, tmp_path):
+    """Another machine followed the same set, numbered the next one, and was gone before it moved the pointer."""
+    assert huracan("publish", "--store", world.root, "--config", config).status == 0
+    dead = FolderStore(tmp_path / "dead")
+    adopt(remote, read_fence(remote), dead, world.keys)
+    world.publish(factory.bundle("BTC", seed=66), publisher=dead)
+    with pytest.raises(CrashedError):
+        push(dead, failing(remote, 13, kinds=("write", "swap")), read_fence(remote), world.keys)
+    dead.close()
+    with world.store:
+        world.publish(factory.bundle("BTC", seed=3))
+    answer = huracan("publish", "--store", world.root, "--config", config, "--json")
+    assert (answer.status, answer.json["set"], answer.json["members"]) == (0, 4, {"BTC_1h": 4})
+    assert '"store_renumbered"' in answer.err
+    assert served(huracan, bucket, features)["version"] == served(huracan, world.root, features)["version"] == 4
 
 
 def test_a_set_signed_again_moves_the_remote_on(huracan, world, config, bucket):
