@@ -1,9 +1,14 @@
 """A mirror of the signed store: copied whole, claimed by number, moved by comparison, taken over by fresh machines."""
 
 import json
+import os
+import shutil
+from contextlib import suppress
 
 import pytest
-from remotes import CrashedError, MemoryRemote, failing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from remotes import CrashedError, MemoryRemote, failing, whole
 
 from huracan.adapters.keys import init_keys, rotate_keys
 from huracan.adapters.publishers.folder import FolderStore
@@ -19,6 +24,7 @@ from huracan.adapters.publishers.sets import (
 from huracan.errors import FencedError, PublishError
 from huracan.export.trust import TIMESTAMP_PATH
 
+KILLS = int(os.environ.get("HURACAN_TEST_KILLS", "25"))
 WRITES = ("write", "swap")
 EVERY_NAME = {
     "manifest.json",
@@ -434,3 +440,45 @@ def test_summaries_go_along_and_never_overwrite(world, remote):
     assert json.loads(remote.read(path, 100)[0]) == {"n": 1}
     assert remote.read(other, 100)[0] == b"{}"
     assert push_files(world.store, remote, "summaries") == 0
+
+
+@settings(max_examples=KILLS, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.booleans()), min_size=3, max_size=8))
+def test_kills_during_recovery_again_and_again_end_in_the_same_tree(night_after_night, deaths):
+    """R2: each death is (a new set first?, the call that dies, was it the answer that was lost?)."""
+    nights = night_after_night
+    sets, keys = nights.sets, nights.keys
+    remote, at = MemoryRemote(), 0
+    remote.data = dict(nights.start)
+    for new, call, lost in deaths:
+        at = min(at + new, len(sets) - 1)
+        store = FolderStore(sets[at])
+        with suppress(CrashedError):
+            push(store, failing(remote, call, lost=lost), read_fence(remote), keys)
+        whole(remote, keys)
+    push(FolderStore(sets[at]), remote, read_fence(remote), keys)
+    assert whole(remote, keys).current.version == at + 2
+    assert remote.tree.items() <= nights.clean[at].items()
+
+
+class Nights:
+    """Four nights of one store, each as it lay on disk, what the remote held before them, and its tree after each."""
+
+    def __init__(self, world, factory, folder):
+        self.keys, self.sets, self.clean = world.keys, [], []
+        remote = MemoryRemote()
+        world.publish(small(factory, "BTC", 0))
+        copy(remote, world)
+        self.start = dict(remote.data)
+        for seed in range(1, 5):
+            world.publish(small(factory, "BTC", seed), small(factory, "ETH", seed))
+            world.store.close()
+            self.sets.append(folder / f"night{seed}")
+            shutil.copytree(world.root, self.sets[-1])
+            copy(remote, world)
+            self.clean.append(remote.tree)
+
+
+@pytest.fixture
+def night_after_night(world, factory, tmp_path):
+    return Nights(world, factory, tmp_path)
