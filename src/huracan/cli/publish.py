@@ -71,7 +71,8 @@ def _done(
 
 
 def _set(account: Account, words: str) -> str:
-    return f"set {account['set']} {words}: {len(account['members'])} models in {account['store']}"
+    count = len(account["members"])
+    return f"set {account['set']} {words}: {count} model{'' if count == 1 else 's'} in {account['store']}"
 
 
 def _tell(account: Account, text: str, *, as_json: bool) -> int:

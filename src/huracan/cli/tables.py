@@ -56,17 +56,18 @@ def print_copies(states: Row, console: Console) -> None:
     for name, state in states.items():
         style = {"PUBLISHED": "green", "DRY_RUN": None}.get(state["state"], "red")
         console.print(
-            f"copy   {name}: {_copy_words(state)}", style=style, markup=False, highlight=False, soft_wrap=True
+            f"copy   {name}: {_copy_words(name, state)}", style=style, markup=False, highlight=False, soft_wrap=True
         )
 
 
-def _copy_words(state: Row) -> str:
+def _copy_words(name: str, state: Row) -> str:
     if state["state"] == "PUBLISHED":
         return "published"
     if state["state"] == "DRY_RUN":
-        return f"dry run: would take {len(state['bundles'])} bundles, at most {state['files_at_most']} files"
-    advice = "" if state["state"] == "FENCED" else " (`huracan publish` finishes it)"
-    return f"{state['state']} {state['code']}: {state['error']}{advice}"
+        return f"dry run: would take up to {len(state['bundles'])} bundles, at most {state['files_at_most']} files"
+    code = "" if state["code"] == state["state"] else f" ({state['code']})"
+    advice = "" if state["state"] == "FENCED" else "; `huracan publish` finishes it"
+    return f"{state['state']}{code}: {state['error'].removeprefix(f'{name}: ')}{advice}"
 
 
 def show(
