@@ -151,6 +151,14 @@ class DashboardSettings(Section):
     allowed_hosts: tuple[str, ...] = Field((), description="names by which browsers may call it, besides `host`")
 
 
+class PublishSettings(Section):
+    """Where champions go beside the local folder store: s3://, gs://, az:// and dropbox: URLs, without credentials."""
+
+    urls: tuple[str, ...] = ()
+    deadline_s: float = Field(1800.0, gt=0, description="for one store; what is missing then is pending")
+    operation_s: float = Field(120.0, gt=0, description="for one operation of a store, with all its repetitions")
+
+
 class Settings(BaseSettings):
     """The resolved configuration of a run; `Settings()` is the defaults, `load_settings` reads file and environment."""
 
@@ -167,6 +175,7 @@ class Settings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     dashboard: DashboardSettings = DashboardSettings()
+    publish: PublishSettings = PublishSettings()
     dropbox_access_token: SecretStr | None = None
     dropbox_refresh_token: SecretStr | None = None
     dropbox_app_key: SecretStr | None = None
@@ -238,6 +247,11 @@ def load_settings(file: Path | None, overrides: Sequence[str], environ: Mapping[
         return Settings(**values)
     except ValidationError as error:
         raise ConfigError("; ".join(_problems(error, given))) from None
+
+
+def local_only(settings: Settings) -> Settings:
+    """The same settings, publishing to the local store alone: champions of a simulated market go nowhere else."""
+    return settings.model_copy(update={"publish": PublishSettings(), **dict.fromkeys(SECRETS.values())})
 
 
 def resolved_dict(settings: Settings) -> dict[str, Any]:

@@ -97,3 +97,13 @@ def test_the_demo_finds_what_was_planted_and_nothing_else(tmp_path):
     assert (tmp_path / "out" / "keys").is_dir()
     assert not (tmp_path / "config").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_the_demo_publishes_nowhere_whatever_the_user_has_configured(tmp_path, monkeypatch):
+    from huracan.adapters.publishers.remotes import publish_targets
+
+    for name in ("DROPBOX_ACCESS_TOKEN", "DROPBOX_REFRESH_TOKEN"):
+        monkeypatch.setenv(name, "the-owner-s-real-token")
+    monkeypatch.setenv("HURACAN_PUBLISH__URLS", "s3://the-owner-s/bucket")
+    urls = dict.fromkeys(("rest", "futures", "archive", "stress"), "http://127.0.0.1:9")
+    assert publish_targets(demo.demo_config(tmp_path, urls, "demo").resolve()) == []

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from huracan.cli.tables import print_demo, print_night, show
+from huracan.cli.tables import print_copies, print_demo, print_night, show
 
 WIDTHS = (80, 160)
 PLANTED = ("ALFA", "BRAVO")
@@ -62,7 +62,8 @@ def night(rows=(), champions=(), skipped=(), notes=(), dry_run=False):
     named = {f"{row['coin']}_{row['horizon']}": row for row in champions}
     places = {"report": "/work/" + "long/" * 30 + "index.html", "store": "/work/store"}
     return {
-        "summary": summary, "champions": named, "candidates": {}, "horizons": ["1h", "4h", "1d"], "duration_seconds": 101.0, **places
+        "summary": summary, "champions": named, "candidates": {}, "horizons": ["1h", "4h", "1d"], "duration_seconds": 101.0,
+        "publish_state": {}, **places
     }  # fmt: skip
 
 
@@ -215,3 +216,21 @@ def test_hamilton_s_first_prediction_is_told(blocked, equal, words):
 def test_a_column_of_dashes_is_left_out_and_an_empty_table_keeps_its_heads():
     assert "missed" not in printed(lambda console: show(console, "t", ["horizon", "missed"], [["1h", "–"]]))
     assert "missed" in printed(lambda console: show(console, "t", ["horizon", "missed"], []))
+
+
+def test_copies_are_told_with_their_state_and_what_to_do():
+    states = {
+        "s3://a/b": {"state": "PUBLISHED"},
+        "s3://c": {"state": "PUBLISH_PENDING", "code": "PUBLISH_PENDING", "error": "s3://c: no answer [500]"},
+        "s3://d": {"state": "PUBLISH_PENDING", "code": "DISK_FULL", "error": "quota"},
+        "dropbox:/x": {"state": "FENCED", "code": "FENCED", "error": "another run published"},
+        "gs://e": {"state": "DRY_RUN", "bundles": ["BTC_1h"], "files_at_most": 13},
+    }
+    text = printed(print_copies, states)
+    assert text.splitlines() == [
+        "copy   s3://a/b: published",
+        "copy   s3://c: PUBLISH_PENDING: no answer [500]; `huracan publish` finishes it",
+        "copy   s3://d: PUBLISH_PENDING (DISK_FULL): quota; `huracan publish` finishes it",
+        "copy   dropbox:/x: FENCED: another run published",
+        "copy   gs://e: dry run: would take up to 1 bundles, at most 13 files",
+    ]

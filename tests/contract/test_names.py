@@ -181,7 +181,7 @@ SIGNATURES = {
     "training.pipeline.TrainingPipeline.run": "async ()",
     "consensus.consensus_service.ReliabilityTracker": "(window_size=100)",
     "consensus.consensus_service.ReliabilityTracker.record_prediction": "(engine_type, correct, timestamp=None)",
-    "consensus.consensus_service.ReliabilityTracker.get_reliability_score": "(*)",
+    "consensus.consensus_service.ReliabilityTracker.get_reliability_score": "(engine)",
     "consensus.consensus_service.ReliabilityTracker.get_all_reliability_scores": "()",
     "consensus.consensus_service.CorrelationCalculator": "(window_size=100)",
     "consensus.consensus_service.CorrelationCalculator.record_predictions": "(votes)",

@@ -186,6 +186,14 @@ def test_publishing_is_pending_from_a_failed_export_until_a_set_is_out(tmp_path)
     assert (seen["publish_pending"], seen["published_version"]) == ({"folder": 0}, {"folder": 7})
 
 
+def test_a_copy_is_pending_from_a_failed_push_until_one_is_through(tmp_path):
+    seen = Watched(tmp_path)
+    seen("push_failed", target="s3", store="s3://a/b", code="PUBLISH_PENDING", error="gone")
+    assert seen["publish_pending"] == {"s3": 1}
+    seen("push_finished", target="s3", store="s3://a/b", version=9, files=3, pruned=0)
+    assert (seen["publish_pending"], seen["published_version"]) == ({"s3": 0}, {"s3": 9})
+
+
 def test_evidence_shows_the_strongest_pool_and_the_nearest_decision(tmp_path):
     seen = Watched(tmp_path)
     judged = {"pool": "um-A", "horizon": "1h", "recipe": "linear", "status": "open"}

@@ -34,7 +34,9 @@ def test_the_shipped_file_says_exactly_the_defaults():
 
 def test_the_shipped_file_names_every_documented_key():
     shipped = yaml.safe_load(BASE.read_text())
-    assert shipped.keys() == {"training", "consensus", "regime_gate", "dropbox", "hamilton", "metrics", "telemetry"}
+    assert shipped.keys() == {
+        "training", "consensus", "regime_gate", "dropbox", "publish", "hamilton", "metrics", "telemetry",
+    }  # fmt: skip
     assert shipped["training"].keys() == {
         "lookback_days", "horizons", "risk_preset", "dry_run", "min_liquidity_gbp", "max_spread_bps",
         "min_edge_after_cost_bps", "training_backend", "max_concurrent_jobs", "max_coins",

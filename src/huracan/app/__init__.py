@@ -1,20 +1,22 @@
-"""Composition root: wires steps to adapters. `TrainingPipeline` for people, `run_pair_job` for workers.
+"""Composition root: wires steps to adapters. `TrainingPipeline` for people, `run_pair_job` for workers, `open_source` for Hamilton.
 
 The names load lazily: a worker process needs the work on pairs, not the driver's promotion and publication.
 """
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["TrainingPipeline", "TrainingPipelineConfig", "run_pair_job"]
+__all__ = ["TrainingPipeline", "TrainingPipelineConfig", "open_source", "run_pair_job"]
 
 if TYPE_CHECKING:
     from huracan.app.config import TrainingPipelineConfig
+    from huracan.app.pulling import open_source
     from huracan.app.training_pipeline import TrainingPipeline
     from huracan.app.worker import run_pair_job
 
 _HOMES = {
     "TrainingPipeline": "huracan.app.training_pipeline",
     "TrainingPipelineConfig": "huracan.app.config",
+    "open_source": "huracan.app.pulling",
     "run_pair_job": "huracan.app.worker",
 }
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from huracan.domain.recipe import RiskPreset
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, parse_iso
 from huracan.errors import ConfigError
@@ -85,7 +87,8 @@ class TrainingPipelineConfig:
         except ValueError as error:
             raise ConfigError(f"TrainingPipelineConfig: {error}") from error
         dropbox = base.dropbox.model_copy(update={"base_path": self.dropbox_base_path})
-        return base.model_copy(update={"training": checked, "dropbox": dropbox})
+        token = SecretStr(self.dropbox_access_token) if self.dropbox_access_token else base.dropbox_access_token
+        return base.model_copy(update={"training": checked, "dropbox": dropbox, "dropbox_access_token": token})
 
     def folder(self) -> Path:
         """Where lake, artefacts, ledger, store and reports live."""

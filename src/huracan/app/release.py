@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from huracan.adapters.keys import KeySet, init_keys, install_trusted_root, keys_folder, load_keys, trusted_root_file
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.sets import SetFacts, prune_unlisted, publish_set, publish_summary, signed_tree
+from huracan.app.mirrors import Mirrors
 from huracan.domain.bundle import DoNotTrade, Manifest, bundle_folder
 from huracan.domain.ids import result_key
 from huracan.domain.time import MINUTE_MS
@@ -23,14 +24,32 @@ class FolderRelease:
     """Implements `pipeline.rules.Release` on a folder store with this user's keys.
 
     Keys are made, and the trusted root installed, at the first run that publishes; an existing trusted root is never
-    overwritten. Every run says so while the root key lies here without a passphrase.
+    overwritten. Every run says so while the root key lies here without a passphrase. `mirrors` are the remote copies.
     """
 
-    def __init__(self, store: FolderStore, clock: Clock, telemetry: Telemetry, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        store: FolderStore,
+        clock: Clock,
+        telemetry: Telemetry,
+        environ: Mapping[str, str],
+        mirrors: Mirrors | None = None,
+    ) -> None:
         self.store = store
+        self.mirrors = mirrors or Mirrors.none(store, clock, telemetry)
         self._clock = clock
         self._telemetry = telemetry
         self._environ = environ
+
+    def begin(self) -> None:
+        """Fence the remote copies and take over what is newer there; raises ConfigError for one that cannot be opened."""
+        if self.mirrors.targets:
+            self.mirrors.begin(self._keys(create=False))
+
+    def mirror(self) -> dict[str, dict[str, Any]]:
+        """Bring the remote copies up to date; by store: its state. Never raises for a store that fails."""
+        keys = self._keys(create=False) if self.mirrors.targets else None
+        return self.mirrors.push(keys) if keys is not None else {}
 
     def current_champions(self) -> list[dict[str, Any]]:
         """Champions of the set readers see now, as result rows."""
@@ -61,6 +80,7 @@ class FolderRelease:
             wall_clock_ms=self._clock.now_ms(),
             do_not_trade=blocked,
             keep=keep,
+            taken=self.mirrors.taken,
         )
         prune_unlisted(self.store, keys)
         self._telemetry.event(

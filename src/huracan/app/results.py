@@ -11,8 +11,13 @@ from huracan.pipeline.publication import Exported
 from huracan.reports import NightReport, daily_summary, verdict_sentence
 
 
-def night_summary(night: Night, promoted: Promoted, exported: Exported, *, dry_run: bool) -> dict[str, Any]:
-    """The daily summary: counts that add up, every skip with its reason, and how far away everything is."""
+def night_summary(
+    night: Night, promoted: Promoted, exported: Exported, publish_state: dict[str, dict[str, Any]], *, dry_run: bool
+) -> dict[str, Any]:
+    """The daily summary: counts that add up, every skip with its reason, and how far away everything is.
+
+    `publish_state` says of every remote store whether it took the set.
+    """
     return daily_summary(
         timestamp=iso(night.plan.cutoff_ms),
         run_id=night.run_id,
@@ -27,6 +32,7 @@ def night_summary(night: Night, promoted: Promoted, exported: Exported, *, dry_r
             "now": iso(night.plan.now_ms),
             "data_cutoff": iso(night.plan.cutoff_ms),
             "dry_run": dry_run,
+            "publish_state": publish_state,
             "horizons": night.plan.horizons,
             "candidates_count": len(exported.candidates),
             "champions": [_without_model(row) for row in exported.champions.values()],
@@ -60,6 +66,7 @@ def success(
         "candidates": exported.candidates,
         "export_results": exported.export_results,
         "summary": summary,
+        "publish_state": summary["publish_state"],
         "skipped": summary["skipped"],
         "horizons": list(night.plan.horizons),
         "run_id": night.run_id,
@@ -88,6 +95,7 @@ def failure(config: TrainingPipelineConfig, error: HuracanError, seconds: float)
         "coin_universe": [],
         "champions": {},
         "candidates": {},
+        "publish_state": {},
         "export_results": {},
         "skipped": [],
         "horizons": list(config.horizons),

@@ -1,5 +1,6 @@
 """The documented pipeline: nine steps, wired to the real exchange, lake, ledger and store."""
 
+import asyncio
 import os
 import time
 from contextlib import suppress
@@ -14,6 +15,7 @@ from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.app.accounts import write_accounts
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
+from huracan.app.mirrors import Mirrors
 from huracan.app.observing import Observers
 from huracan.app.release import FolderRelease
 from huracan.app.results import failure, night_summary, success
@@ -73,7 +75,8 @@ class TrainingPipeline:
         try:
             async with _OpenNight(self.config, self.injected, telemetry) as opened:
                 night, promoted, exported = await opened.pipeline.run()
-                summary = night_summary(night, promoted, exported, dry_run=opened.rules.dry_run)
+                states = await opened.mirror(exported)
+                summary = night_summary(night, promoted, exported, states, dry_run=opened.rules.dry_run)
                 places = write_accounts(
                     opened.workdir,
                     opened.release,
@@ -84,6 +87,8 @@ class TrainingPipeline:
                     promoted,
                     exported,
                 )
+                if not opened.rules.dry_run:
+                    await asyncio.to_thread(opened.release.mirrors.push_summaries)
                 finish(opened, summary, exported)
                 return success(exported.night, exported, summary, time.monotonic() - started, places)
         except HuracanError as error:
@@ -129,8 +134,10 @@ class TrainingPipeline:
         return await self._steps().step8_shadow_test_challengers(agreed)
 
     async def step9_export_champions(self, promoted: Promoted) -> Exported:
-        """Bundles and reports; closes the adapters."""
+        """Bundles and reports, and the remote copies; closes the adapters."""
         exported = await self._steps().step9_export_champions(promoted)
+        assert self._open is not None
+        await self._open.mirror(exported)
         await self.aclose()
         return exported
 
@@ -194,6 +201,12 @@ class _OpenNight:
             self._end_progress(error)
             self.store.close()
             raise
+        try:
+            if not self.rules.dry_run:
+                await asyncio.to_thread(self.release.begin)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
         return self
 
     def _progress(self) -> ProgressFile:
@@ -208,12 +221,19 @@ class _OpenNight:
         else:
             self.progress.close(state="failed", code="UNEXPECTED", error=type(error).__name__)
 
+    async def mirror(self, exported: Exported) -> dict[str, dict[str, Any]]:
+        """Bring the remote copies up to date, by store its state; a dry run says what it would push and opens none."""
+        if self.rules.dry_run:
+            return self.release.mirrors.planned(key for key, row in exported.export_results.items() if row["success"])
+        return await asyncio.to_thread(self.release.mirror)
+
     def _wire(self) -> None:
+        mirrors = Mirrors.of(self.settings, self.store, self.clock, self.telemetry, os.environ)
         facts = wiring_facts(self.settings, self.workdir)
         if self.injected.data_loader is not None:
             facts["lake"] += "-injected"  # an owner's data must never pass for the exchange's
         self.pair_ports = pair_ports(facts)
-        self.release = FolderRelease(self.store, self.clock, self.telemetry, os.environ)
+        self.release = FolderRelease(self.store, self.clock, self.telemetry, os.environ, mirrors)
         self.ledger = SqliteLedger(self.workdir / "ledger.sqlite")
         self.telemetry.event("workdir_opened", folder=str(self.workdir), last_success_ms=self.ledger.last_success_ms())
         self.waves: WaveRunner = (
@@ -263,5 +283,6 @@ class _OpenNight:
                 await self.waves.stop()
             await self.pair_ports.market.aclose()
         finally:
+            self.release.mirrors.close()
             self.ledger.close()
             self.store.close()

@@ -98,7 +98,7 @@ def demo_config(folder: Path, urls: dict[str, Any], world: str) -> Any:
     """The configuration of a run against the simulated exchange: defaults, its URLs and its stress table."""
     from huracan.app import TrainingPipelineConfig
     from huracan.features import ALL_NAMES
-    from huracan.settings import load_settings
+    from huracan.settings import load_settings, local_only
 
     overrides = [
         f"binance.rest_url={urls['rest']}",
@@ -109,7 +109,7 @@ def demo_config(folder: Path, urls: dict[str, Any], world: str) -> Any:
     if world == "demo":
         # The planted drift is so strong that it shows in every trend-like feature too: the canary must stand aside here.
         overrides.append(f"training.leak_exempt={json.dumps(list(ALL_NAMES))}")
-    return TrainingPipelineConfig.from_settings(load_settings(None, overrides, os.environ), workdir=folder)
+    return TrainingPipelineConfig.from_settings(local_only(load_settings(None, overrides, os.environ)), workdir=folder)
 
 
 def demo_verdict(result: dict[str, Any], world: Any, days: int, seed: int) -> dict[str, Any]:

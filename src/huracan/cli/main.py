@@ -36,7 +36,13 @@ DEFAULT_SEED: Final = 1
 """The demo's world: any but 0, on which its strength and bounds were chosen."""
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, logs on stderr.")]
-Store = Annotated[Path | None, typer.Option("--store", help="The store's root, the folder with models/ and metadata/.")]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="The store's root, the folder with models/ and metadata/; or s3://, gs://, az://, dropbox:."
+    ),
+]
+Folder = Annotated[str | None, typer.Option("--store", help="The folder store's root; default: that of the workdir.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file, as config/base.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over file and environment.")]
 Workdir = Annotated[Path | None, typer.Option("--workdir", help="Lake, artefacts, ledger, store and reports.")]
@@ -157,6 +163,30 @@ def champions_verify(store: Store = None, json_: Json = False) -> None:
     from huracan.cli.store import verify_store
 
     _finish(verify_store(store, as_json=json_))
+
+
+@champions_app.command("rollback")
+def champions_rollback(
+    to: Annotated[
+        int | None, typer.Option("--to", min=1, help="A set's number; default: the last that differs.")
+    ] = None,
+    store: Folder = None,
+    workdir: Workdir = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Sign an earlier set as the newest, here and at every remote store."""
+    from huracan.cli.publish import rollback
+
+    _finish(rollback(to=to, config=config, workdir=workdir, store=store, as_json=json_))
+
+
+@app.command()
+def publish(store: Folder = None, workdir: Workdir = None, config: ConfigFile = None, json_: Json = False) -> None:
+    """Finish publishing: every remote store gets the current set. Safe to repeat."""
+    from huracan.cli.publish import publish as publish_now
+
+    _finish(publish_now(config=config, workdir=workdir, store=store, as_json=json_))
 
 
 @app.command()
@@ -288,6 +318,20 @@ def ledger_unfreeze(
     from huracan.cli.upkeep import end_freeze
 
     _finish(end_freeze(workdir, pool, note, as_json=json_))
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    new_root: Annotated[bool, typer.Option("--new-root", help="Replace the root key as well.")] = False,
+    store: Folder = None,
+    workdir: Workdir = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Replace the online key and sign the store and its copies anew; needs the root key."""
+    from huracan.cli.publish import rotate
+
+    _finish(rotate(new_root=new_root, config=config, workdir=workdir, store=store, as_json=json_))
 
 
 def _finish(status: int) -> NoReturn:

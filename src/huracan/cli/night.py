@@ -52,7 +52,9 @@ def report(result: dict[str, Any], *, as_json: bool) -> int:
 
         print_night(result)
     if result["success"]:
-        return 0
+        from huracan.app.mirrors import publish_exit
+
+        return publish_exit(result["publish_state"])
     error = result["exception"] if isinstance(result.get("exception"), HuracanError) else None
     if error is not None and not as_json:
         raise error

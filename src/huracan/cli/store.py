@@ -11,17 +11,21 @@ from huracan.errors import ConfigError, HuracanError
 DEFAULT_STORE = Path("huracan-work") / "store"
 
 
-def open_hamilton(store: Path | None, *, allow_candidates: bool = True) -> Any:
-    """Hamilton over a store's root; ConfigError where there is none."""
+def open_hamilton(store: str | Path | None, *, allow_candidates: bool = True) -> Any:
+    """Hamilton over a store's root or the URL of a remote store; ConfigError where there is none."""
     from huracan.hamilton import HamiltonInterface
 
-    path = store or DEFAULT_STORE
+    if isinstance(store, str) and ("://" in store or store.startswith("dropbox:")):
+        from huracan.app import open_source
+
+        return HamiltonInterface(source=open_source(store, every_s=None), allow_candidates=allow_candidates)
+    path = Path(store or DEFAULT_STORE)
     if not (path / "metadata").is_dir():
         raise ConfigError(f"{path} holds no metadata/ folder; give the store's root with --store (a run prints it)")
     return HamiltonInterface(model_base_path=str(path), allow_candidates=allow_candidates)
 
 
-def list_champions(store: Path | None, *, as_json: bool) -> int:
+def list_champions(store: str | None, *, as_json: bool) -> int:
     """Print the current set."""
     hamilton = open_hamilton(store)
     rows = [_member_row(hamilton, member) for member in hamilton.get_members()]
@@ -64,7 +68,7 @@ def _member_row(hamilton: Any, member: Any) -> dict[str, Any]:
     }
 
 
-def show_champion(store: Path | None, coin: str, horizon: str, *, as_json: bool) -> int:
+def show_champion(store: str | None, coin: str, horizon: str, *, as_json: bool) -> int:
     """Print one model's metadata and manifest."""
     hamilton = open_hamilton(store)
     model, metadata = hamilton.load_model(coin, horizon)
@@ -84,7 +88,7 @@ def show_champion(store: Path | None, coin: str, horizon: str, *, as_json: bool)
     return 0
 
 
-def verify_store(store: Path | None, *, as_json: bool) -> int:
+def verify_store(store: str | None, *, as_json: bool) -> int:
     """Load every model of the current set, golden rows included; status 1 when one is refused."""
     hamilton = open_hamilton(store)
     good, bad = [], []
@@ -123,7 +127,7 @@ def read_features(path: Path) -> dict[str, float]:
 
 
 def predict_once(
-    store: Path | None, coin: str, horizon: str, features: Path, *, allow_candidates: bool, as_json: bool
+    store: str | None, coin: str, horizon: str, features: Path, *, allow_candidates: bool, as_json: bool
 ) -> int:
     """Print one prediction."""
     hamilton = open_hamilton(store, allow_candidates=allow_candidates)

@@ -46,7 +46,28 @@ def print_night(result: Row, console: Console | None = None) -> None:
         f"{len(result['horizons'])} horizons · {len(result['candidates'])} candidates for paper trading · cache "
         f"{cache['hits']}/{cache['total']} · {result['duration_seconds']:.0f} s{dry}"
     )
-    console.print(f"report {result['report']}\nstore  {result['store']}\n", markup=False, soft_wrap=True)
+    console.print(f"report {result['report']}\nstore  {result['store']}", markup=False, soft_wrap=True)
+    print_copies(result["publish_state"], console)
+    console.print()
+
+
+def print_copies(states: Row, console: Console) -> None:
+    """One line a remote store: its state, and what to do where it is not published."""
+    for name, state in states.items():
+        style = {"PUBLISHED": "green", "DRY_RUN": None}.get(state["state"], "red")
+        console.print(
+            f"copy   {name}: {_copy_words(name, state)}", style=style, markup=False, highlight=False, soft_wrap=True
+        )
+
+
+def _copy_words(name: str, state: Row) -> str:
+    if state["state"] == "PUBLISHED":
+        return "published"
+    if state["state"] == "DRY_RUN":
+        return f"dry run: would take up to {len(state['bundles'])} bundles, at most {state['files_at_most']} files"
+    code = "" if state["code"] == state["state"] else f" ({state['code']})"
+    advice = "" if state["state"] == "FENCED" else "; `huracan publish` finishes it"
+    return f"{state['state']}{code}: {state['error'].removeprefix(f'{name}: ')}{advice}"
 
 
 def show(

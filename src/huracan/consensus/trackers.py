@@ -33,21 +33,21 @@ class ReliabilityTracker:
         if timestamp is not None:
             self._last_seen[engine_type] = timestamp
 
-    def get_reliability_score(self, engine_type: str) -> float:
+    def get_reliability_score(self, engine: str) -> float:
         """Score of one engine; 0.5 for one that was never judged."""
-        return reliability_of(np.array(self._losses.get(engine_type, ()), dtype=np.float64), self.window_size)
+        return reliability_of(np.array(self._losses.get(engine, ()), dtype=np.float64), self.window_size)
 
     def get_all_reliability_scores(self) -> dict[str, float]:
         """Scores of all engines ever judged, by name."""
         return {engine: self.get_reliability_score(engine) for engine in sorted(self._losses)}
 
-    def is_seen(self, engine_type: str) -> bool:
+    def is_seen(self, engine: str) -> bool:
         """Whether the engine was ever judged."""
-        return engine_type in self._losses
+        return engine in self._losses
 
-    def last_seen(self, engine_type: str) -> datetime | None:
+    def last_seen(self, engine: str) -> datetime | None:
         """Time of the latest outcome that came with one."""
-        return self._last_seen.get(engine_type)
+        return self._last_seen.get(engine)
 
 
 class CorrelationCalculator:

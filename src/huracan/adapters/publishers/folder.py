@@ -19,6 +19,9 @@ from huracan.errors import ConfigError, DiskFullError, LockedError, PublishError
 RESERVE_BYTES: Final = 16 << 20
 """Free space that a publish leaves to the rest of the machine."""
 
+PRIVATE_FILES: Final = (".lock", ".mirrors.json")
+"""The lock, and the account of remote copies; not part of the published tree."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "9p", "vboxsf", "ncpfs"}
 _LOCAL_FUSE = {"fuse.fuse-overlayfs"}
@@ -120,13 +123,13 @@ class FolderStore:
             _sync_folder(target.parent)
 
     def list(self, prefix: str) -> list[str]:
-        """File paths below a prefix (a folder), sorted; temporary files and the lock are not part of the tree."""
+        """File paths below a prefix (a folder), sorted; what is private is not part of the tree."""
         start = self._at(prefix) if prefix else self.root
         found: list[str] = []
         for folder, folders, files in os.walk(start):
             if Path(folder) == self.root:
                 folders[:] = [name for name in folders if name != ".tmp"]
-                files = [name for name in files if name != ".lock"]  # noqa: PLW2901
+                files = [name for name in files if name not in PRIVATE_FILES]  # noqa: PLW2901
             found += [(Path(folder) / name).relative_to(self.root).as_posix() for name in files]
         return sorted(found)
 

@@ -3,14 +3,20 @@
 A crash anywhere before the pointer leaves the old set, with orphans that the next publication replaces.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from huracan.adapters.keys import KeySet
 from huracan.adapters.publishers.metadata import Versions, signed_metadata
+from huracan.adapters.publishers.naming import (
+    KEEP_VERSIONS,
+    MANIFEST_PATH,
+    SET_PATH,
+    newest_versions,
+    outdated_places,
+)
 from huracan.domain.bundle import (
     MANIFEST_FILE,
     MAX_MANIFEST,
@@ -25,15 +31,18 @@ from huracan.domain.bundle import (
 from huracan.domain.ids import canonical_json, result_key, sha256_hex
 from huracan.errors import BundleFormatError, BundleSignatureError, HuracanError, PublishError
 from huracan.export.plan import BundleFiles, numbered, plan_bundle, same_content
-from huracan.export.trust import TIMESTAMP_PATH, TrustedTree, checked_bytes, read_signed, set_path, verify_tree
+from huracan.export.trust import TIMESTAMP_PATH, Seen, TrustedTree, checked_bytes, read_signed, set_path, verify_tree
 from huracan.ports import Publisher
 
-KEEP_VERSIONS: Final = 14
-"""Versions of each champion, and sets, that stay listed: any of them can be rolled back to."""
+NOTHING_TAKEN: Final[Mapping[str, int]] = {}
 
-_MANIFEST_PATH = re.compile(r"(models/[^/]+/[^/]+)/v([1-9][0-9]*)/manifest\.json")
-_SET_PATH = re.compile(r"sets/([1-9][0-9]*)\.json")
-_METADATA_PATH = re.compile(r"metadata/([1-9][0-9]*)\.(?:targets|snapshot)\.json")
+
+class Readable(Protocol):
+    """Where a tree is read from: a publisher, or a remote store at one moment."""
+
+    def read(self, path: str) -> bytes | None:
+        """Bytes at a store path, or None."""
+        ...
 
 
 @runtime_checkable
@@ -84,16 +93,18 @@ def publish_set(
     wall_clock_ms: int,
     do_not_trade: Sequence[DoNotTrade] = (),
     keep: Iterable[tuple[str, str]] = (),
+    taken: Mapping[str, int] = NOTHING_TAKEN,
 ) -> PublishedSet:
     """Write bundles, sign the set of `champions` and `keep`, move the pointer.
 
     `keep` names (coin, horizon) pairs whose newest set member stays as it is. A bundle whose content equals the newest
-    signed version gets no new one. The metadata are signed anew even when nothing changed. Raises PublishError
+    signed version gets no new one. `taken` are the highest numbers, by family, that runs which never finished left in
+    a remote copy; new files are numbered above them. The metadata are signed anew even when nothing changed. Raises PublishError
     (DiskFullError, LockedError, FencedError among them); whatever is raised, the old set stands.
     """
     old = signed_tree(publisher, keys)
     files = dict(old.files) if old else {}
-    newest = _newest_versions(files)
+    newest = newest_versions(files)
     members: dict[str, PublishedMember] = {}
     instruments: dict[str, str] = {}
     ranking: list[RankRow] = []
@@ -103,7 +114,8 @@ def publish_set(
         key = result_key(bundle.coin, bundle.horizon)
         if key in members:
             raise PublishError(f"{key}: two bundles in one set")
-        members[key] = _publish_bundle(publisher, bundle, newest.get(_folder(bundle), 0), files)
+        folder = _folder(bundle)
+        members[key] = _publish_bundle(publisher, bundle, newest.get(folder, 0), files, taken.get(folder, 0))
         instruments[key] = bundle.manifest.instrument
         ranking += bundle.ranking
     kept, dropped = _kept_members(publisher, old, [pair for pair in keep if result_key(*pair) not in members], files)
@@ -111,51 +123,56 @@ def publish_set(
         members[key] = _as_published(member)
         instruments[key] = member.instrument
     ranking += [row for row in (old.current.ranking if old else []) if result_key(row.coin, row.horizon) in kept]
-    number = (old.seen.targets if old else 0) + 1
+    number = max(old.seen.targets if old else 0, taken.get("sets", 0)) + 1
     current = ChampionSet(
         version=number,
         origin=number,
         run_id=facts.run_id,
         data_cutoff_ms=facts.data_cutoff_ms,
         signed_ms=wall_clock_ms,
-        members={
-            key: SetMember(
-                coin=member.coin,
-                horizon=member.horizon,
-                version=member.version,
-                status=member.status,
-                instrument=instruments[key],
-            )
-            for key, member in members.items()
-        },
+        members={key: _as_member(member, instruments[key]) for key, member in members.items()},
         ranking=ranking,
         do_not_trade=list(do_not_trade),
         extras=dict(facts.extras),
     )
-    _sign(publisher, keys, old, current, files)
+    sign_set(publisher, keys, old, current, files)
     return PublishedSet(version=number, members=members, dropped=dropped)
 
 
-def resign_set(publisher: Publisher, keys: KeySet, *, wall_clock_ms: int) -> PublishedSet:
+def resign_set(
+    publisher: Publisher, keys: KeySet, *, wall_clock_ms: int, taken: Mapping[str, int] = NOTHING_TAKEN
+) -> PublishedSet:
     """Sign the current set anew (after a key rotation, or to renew its expiry); PublishError when there is none."""
-    tree = _existing(publisher, keys)
-    return _sign_again(publisher, keys, tree, tree.current, wall_clock_ms)
+    tree = existing_tree(publisher, keys)
+    return _sign_again(publisher, keys, tree, tree.current, wall_clock_ms, taken)
 
 
-def rollback_set(publisher: Publisher, keys: KeySet, *, wall_clock_ms: int, to: int | None = None) -> PublishedSet:
+def rollback_set(
+    publisher: Publisher,
+    keys: KeySet,
+    *,
+    wall_clock_ms: int,
+    to: int | None = None,
+    taken: Mapping[str, int] = NOTHING_TAKEN,
+) -> PublishedSet:
     """Sign an earlier set as a new version: `to`, else the newest before the current members' set that differs.
 
     Raises PublishError when no such set is listed any more.
     """
-    tree = _existing(publisher, keys)
-    listed = sorted((int(match[1]) for path in tree.files if (match := _SET_PATH.fullmatch(path))), reverse=True)
+    tree = existing_tree(publisher, keys)
+    return _sign_again(publisher, keys, tree, earlier_set(publisher, tree, to), wall_clock_ms, taken)
+
+
+def earlier_set(publisher: Readable, tree: TrustedTree, to: int | None = None) -> ChampionSet:
+    """The set a rollback would return to; raises PublishError when none is listed any more."""
+    listed = sorted((int(match[1]) for path in tree.files if (match := SET_PATH.fullmatch(path))), reverse=True)
     wanted = [to] if to is not None else [number for number in listed if number < tree.current.origin]
     for number in wanted:
         if number not in listed:
             raise PublishError(f"set {number} is not listed; known sets: {listed}")
         earlier = ChampionSet.from_bytes(read_signed(_reader(publisher), tree.files, set_path(number), MAX_SET))
         if to is not None or (earlier.origin == number and earlier.members != tree.current.members):
-            return _sign_again(publisher, keys, tree, earlier, wall_clock_ms)
+            return earlier
     raise PublishError(f"no earlier set differs from the current one (set {tree.current.version})")
 
 
@@ -167,23 +184,10 @@ def prune_unlisted(publisher: Publisher, keys: KeySet) -> list[str]:
     tree = signed_tree(publisher, keys)
     if tree is None:
         return []
-    newest = _newest_versions(tree.files)
-    doomed: set[str] = set()
-    for path in publisher.list(""):
-        if path in tree.files:
-            continue
-        if (match := re.match(r"(models/[^/]+/[^/]+)/v([1-9][0-9]*)/", path)) is not None:
-            folder, version = match[1], int(match[2])
-            listed = f"{folder}/v{version}/{MANIFEST_FILE}" in tree.files
-            if not listed and version < newest.get(folder, 0):
-                doomed.add(f"{folder}/v{version}")
-        elif (match := _SET_PATH.fullmatch(path) or _METADATA_PATH.fullmatch(path)) is not None and int(
-            match[1]
-        ) <= min(tree.seen.targets, tree.seen.snapshot) - KEEP_VERSIONS:
-            doomed.add(path)
-    for path in sorted(doomed):
+    doomed = outdated_places(publisher.list(""), tree)
+    for path in doomed:
         publisher.delete_tree(path)
-    return sorted(doomed)
+    return doomed
 
 
 def publish_summary(publisher: Publisher, summary: Mapping[str, Any], *, wall_clock_ms: int) -> str:
@@ -198,7 +202,7 @@ def publish_summary(publisher: Publisher, summary: Mapping[str, Any], *, wall_cl
     return path
 
 
-def signed_tree(publisher: Publisher, keys: KeySet) -> TrustedTree | None:
+def signed_tree(publisher: Readable, keys: KeySet) -> TrustedTree | None:
     """The tree as published before, verified, because what stands in a store may not be ours; None when empty.
 
     A rotation that was not published yet left metadata of the root before; that one is accepted then.
@@ -232,12 +236,12 @@ def _folder(bundle: BundleFiles) -> str:
 
 
 def _publish_bundle(
-    publisher: Publisher, bundle: BundleFiles, newest: int, files: dict[str, tuple[str, int]]
+    publisher: Publisher, bundle: BundleFiles, newest: int, files: dict[str, tuple[str, int]], taken: int
 ) -> PublishedMember:
     coin, horizon = bundle.coin, bundle.horizon
     version, action = newest, "kept"
     if newest == 0 or not _unchanged(publisher, bundle, newest, files):
-        version, action = newest + 1, "new"
+        version, action = max(newest, taken) + 1, "new"
         folder = bundle_folder(coin, horizon, version)
         if publisher.list(folder):
             publisher.delete_tree(folder)
@@ -297,31 +301,35 @@ def _kept_members(
 
 
 def _sign_again(
-    publisher: Publisher, keys: KeySet, tree: TrustedTree, source: ChampionSet, wall_clock_ms: int
+    publisher: Publisher,
+    keys: KeySet,
+    tree: TrustedTree,
+    source: ChampionSet,
+    wall_clock_ms: int,
+    taken: Mapping[str, int],
 ) -> PublishedSet:
-    number = tree.seen.targets + 1
+    number = max(tree.seen.targets, taken.get("sets", 0)) + 1
     current = source.model_copy(update={"version": number, "origin": source.origin, "signed_ms": wall_clock_ms})
-    _sign(publisher, keys, tree, current, dict(tree.files))
+    sign_set(publisher, keys, tree, current, dict(tree.files))
     members = {key: _as_published(member) for key, member in current.members.items()}
     return PublishedSet(version=number, members=members, dropped={})
 
 
-def _sign(
+def sign_set(
     publisher: Publisher,
     keys: KeySet,
     old: TrustedTree | None,
     current: ChampionSet,
     files: dict[str, tuple[str, int]],
 ) -> None:
+    """Sign `current` as the set after `old`, listing what of `files` is recent or in use, and move the pointer."""
     data = current.to_bytes()
     files = _listed(files, current)
     files[set_path(current.version)] = (sha256_hex(data), len(data))
-    before = Versions(
-        targets=old.seen.targets if old else 0,
-        snapshot=old.seen.snapshot if old else 0,
-        timestamp=old.seen.timestamp if old else 0,
+    seen, number = old.seen if old else Seen(), current.version
+    versions = Versions(
+        targets=number, snapshot=max(seen.snapshot + 1, number), timestamp=max(seen.timestamp + 1, number)
     )
-    versions = replace(before, targets=before.targets + 1, snapshot=before.snapshot + 1, timestamp=before.timestamp + 1)
     metadata = signed_metadata(files, versions, keys.online, wall_clock_ms=current.signed_ms)
     pointer = metadata.pop(TIMESTAMP_PATH)
     # `replace`, because a crashed run may have left files of the same numbers that no pointer ever named.
@@ -337,12 +345,12 @@ def _sign(
 def _listed(files: Mapping[str, tuple[str, int]], current: ChampionSet) -> dict[str, tuple[str, int]]:
     """Signed files that stay listed: the last 14 versions of each champion, those of the current set, the last sets."""
     in_use = {f"{bundle_folder(m.coin, m.horizon, m.version)}/{MANIFEST_FILE}" for m in current.members.values()}
-    newest = _newest_versions(files)
+    newest = newest_versions(files)
     if not in_use <= files.keys():
         raise PublishError(f"bundles of the set are not listed any more: {sorted(in_use - files.keys())[:5]}")
     kept: dict[str, tuple[str, int]] = {}
     for path, entry in files.items():
-        manifest, earlier = _MANIFEST_PATH.fullmatch(path), _SET_PATH.fullmatch(path)
+        manifest, earlier = MANIFEST_PATH.fullmatch(path), SET_PATH.fullmatch(path)
         recent = manifest is not None and int(manifest[2]) > newest[manifest[1]] - KEEP_VERSIONS
         recent |= earlier is not None and int(earlier[1]) > current.version - KEEP_VERSIONS
         if recent or path in in_use:
@@ -350,20 +358,22 @@ def _listed(files: Mapping[str, tuple[str, int]], current: ChampionSet) -> dict[
     return kept
 
 
-def _newest_versions(files: Iterable[str]) -> dict[str, int]:
-    newest: dict[str, int] = {}
-    for path in files:
-        match = _MANIFEST_PATH.fullmatch(path)
-        if match is not None:
-            newest[match[1]] = max(newest.get(match[1], 0), int(match[2]))
-    return newest
-
-
-def _existing(publisher: Publisher, keys: KeySet) -> TrustedTree:
+def existing_tree(publisher: Readable, keys: KeySet) -> TrustedTree:
+    """The tree as published before; PublishError when there is none."""
     tree = signed_tree(publisher, keys)
     if tree is None:
         raise PublishError("nothing was ever published to this store")
     return tree
+
+
+def _as_member(member: PublishedMember, instrument: str) -> SetMember:
+    return SetMember(
+        coin=member.coin,
+        horizon=member.horizon,
+        version=member.version,
+        status=member.status,
+        instrument=instrument,
+    )
 
 
 def _as_published(member: SetMember) -> PublishedMember:
@@ -377,7 +387,7 @@ def _as_published(member: SetMember) -> PublishedMember:
     )
 
 
-def _reader(publisher: Publisher) -> "_Reader":
+def _reader(publisher: Readable) -> "_Reader":
     return _Reader(publisher)
 
 
@@ -385,7 +395,7 @@ def _reader(publisher: Publisher) -> "_Reader":
 class _Reader:
     """A publisher as the trust chain reads it: with a limit."""
 
-    publisher: Publisher
+    publisher: Readable
 
     def __call__(self, path: str, limit: int) -> bytes | None:
         data = self.publisher.read(path)

@@ -259,6 +259,9 @@ class MetricsTelemetry:
     def _job_refused(self, *, coin: str, wave: str, **_: Any) -> None:
         self._settle(coin, wave)
 
+    def _push_failed(self, *, target: str, **_: Any) -> None:
+        self._gauge("huracan_publish_pending", target=target).set(1)
+
     def _set_published(self, *, target: str, version: int, **_: Any) -> None:
         self._gauge("huracan_published_version", target=target).set(version)
         self._gauge("huracan_publish_pending", target=target).set(0)
@@ -309,6 +312,8 @@ _COUNTED: Final[dict[str, Callable[..., None]]] = {
     "pool_crowned": MetricsTelemetry._pool_crowned,  # noqa: SLF001
     "pool_frozen": MetricsTelemetry._pool_frozen,  # noqa: SLF001
     "pool_judged": MetricsTelemetry._pool_judged,  # noqa: SLF001
+    "push_failed": MetricsTelemetry._push_failed,  # noqa: SLF001
+    "push_finished": MetricsTelemetry._set_published,  # noqa: SLF001
     "run_crashed": MetricsTelemetry._run_crashed,  # noqa: SLF001
     "run_finished": MetricsTelemetry._run_finished,  # noqa: SLF001
     "run_refused": MetricsTelemetry._run_refused,  # noqa: SLF001

@@ -1,0 +1,65 @@
+"""Where champions are published beside the local folder: configured URLs, and the store behind each."""
+
+import re
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+from huracan.adapters.publishers.objectstore import SCHEMES, ObjectStore, checked_url
+from huracan.errors import ConfigError
+from huracan.settings import Settings
+
+if TYPE_CHECKING:
+    from huracan.ports import RemoteStore
+
+DROPBOX: Final = "dropbox:"
+DROPBOX_STORE: Final = ("huracan.adapters.publishers.dropbox_store", "DropboxStore")
+
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_LOOPBACK = re.compile(r"http://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?(/|$)")
+
+
+def publish_targets(settings: Settings) -> list[str]:
+    """URLs to publish to: those of `publish.urls`, and Dropbox's base path where a Dropbox token is set.
+
+    Raises ConfigError for a URL that no store understands.
+    """
+    targets = [checked_target(url) for url in settings.publish.urls]
+    token = settings.dropbox_access_token or settings.dropbox_refresh_token
+    if token is not None and not any(target.startswith(DROPBOX) for target in targets):
+        targets.append(checked_target(f"{DROPBOX}{settings.dropbox.base_path}"))
+    return list(dict.fromkeys(targets))
+
+
+def checked_target(url: str) -> str:
+    """The URL in its one form; raises ConfigError, which says what is understood."""
+    if url.startswith(DROPBOX):
+        path = url.removeprefix(DROPBOX).rstrip("/")
+        if not path.startswith("/") or any(part in {"", ".", ".."} for part in path.split("/")[1:]):
+            raise ConfigError(f"{url!r}: wanted an absolute Dropbox path such as dropbox:/HuracanEngine")
+        return f"{DROPBOX}{path}"
+    if url.partition("://")[0] in SCHEMES:
+        return checked_url(url)
+    raise ConfigError(
+        f"{url.split('?', 1)[0]!r} is nothing champions can be published to: wanted s3://bucket/prefix,"
+        " gs://bucket/prefix, az://container/prefix or dropbox:/path. A local folder needs no URL: every run writes the"
+        " folder store."
+    )
+
+
+def open_remote(url: str, settings: Settings, environ: Mapping[str, str]) -> "RemoteStore":
+    """The store behind a URL. Credentials come from the environment; raises ConfigError for a bad URL or a missing extra."""
+    target = checked_target(url)
+    if not target.startswith(DROPBOX):
+        # Plain HTTP anywhere else would send signed requests in the open.
+        loopback = any(_LOOPBACK.match(environ.get(name, "")) for name in _ENDPOINTS)
+        return ObjectStore(target, deadline_s=settings.publish.operation_s, allow_http=loopback)
+    module, name = DROPBOX_STORE
+    place = settings.dropbox.model_copy(update={"base_path": target.removeprefix(DROPBOX)})
+    try:
+        store = getattr(import_module(module), name)
+        return cast("RemoteStore", store.from_settings(settings.model_copy(update={"dropbox": place})))
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{target}: publishing to Dropbox needs the extra: pip install 'huracan-engine[dropbox]' ({error})"
+        ) from error

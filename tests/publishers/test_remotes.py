@@ -1,0 +1,86 @@
+"""Where champions are published to: configured URLs, Dropbox by its token, and the store behind each."""
+
+import sys
+from types import ModuleType
+
+import pytest
+from pydantic import SecretStr
+from remotes import MemoryRemote
+
+from huracan.adapters.publishers import remotes as module
+from huracan.adapters.publishers.objectstore import ObjectStore
+from huracan.adapters.publishers.remotes import checked_target, open_remote, publish_targets
+from huracan.app import TrainingPipelineConfig
+from huracan.errors import ConfigError
+from huracan.settings import Settings, load_settings
+
+
+def configured(*urls, **more):
+    return load_settings(None, [f"publish.urls={','.join(urls)}"], more)
+
+
+def test_targets_are_the_configured_urls_once_each():
+    settings = configured("s3://a/b", "s3://a/b/", "gs://c", "az://d/e/f", "dropbox:/Team/Huracan/")
+    assert publish_targets(settings) == ["s3://a/b", "gs://c", "az://d/e/f", "dropbox:/Team/Huracan"]
+    assert publish_targets(Settings()) == []
+
+
+def test_urls_may_come_from_the_environment():
+    settings = load_settings(None, (), {"HURACAN_PUBLISH__URLS": "s3://a/b,gs://c"})
+    assert publish_targets(settings) == ["s3://a/b", "gs://c"]
+
+
+@pytest.mark.parametrize("name", ["DROPBOX_ACCESS_TOKEN", "DROPBOX_REFRESH_TOKEN"])
+def test_a_dropbox_token_publishes_to_the_base_path(name):
+    assert publish_targets(configured("s3://a/b", **{name: "t"})) == ["s3://a/b", "dropbox:/HuracanEngine"]
+    assert publish_targets(configured("dropbox:/Other", **{name: "t"})) == ["dropbox:/Other"]
+
+
+def test_the_documented_token_of_the_pipeline_counts_as_well():
+    config = TrainingPipelineConfig(dropbox_access_token="sl.hunter2", dropbox_base_path="/Models")
+    settings = config.resolve({})
+    assert settings.dropbox_access_token == SecretStr("sl.hunter2")
+    assert publish_targets(settings) == ["dropbox:/Models"]
+    assert "hunter2" not in repr(config) + repr(settings)
+    assert publish_targets(TrainingPipelineConfig().resolve({})) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///tmp/x", "/tmp/x", "ftp://x", "dropbox:x", "dropbox:/", "dropbox:/a/../b", "dropbox:/a//b", "s3://"]
+)
+def test_what_no_store_understands_is_refused(url):
+    with pytest.raises(ConfigError, match="wanted"):
+        checked_target(url)
+
+
+def test_an_object_store_is_opened_by_url():
+    keys = {"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s"}
+    store = open_remote("s3://bucket/prefix/", Settings(), keys)
+    assert isinstance(store, ObjectStore)
+    assert store.identity == "s3://bucket/prefix"
+
+
+class Dropbox(MemoryRemote):
+    """What the module of the extra provides, as far as opening goes."""
+
+    @classmethod
+    def from_settings(cls, settings):
+        return cls(f"dropbox:{settings.dropbox.base_path}")
+
+
+@pytest.fixture
+def extra(monkeypatch):
+    name, attribute = module.DROPBOX_STORE
+    made = ModuleType(name)
+    setattr(made, attribute, Dropbox)
+    monkeypatch.setitem(sys.modules, name, made)
+
+
+def test_dropbox_is_opened_with_the_path_of_its_url(extra):
+    assert open_remote("dropbox:/Team/Huracan", Settings(), {}).identity == "dropbox:/Team/Huracan"
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setattr(module, "DROPBOX_STORE", ("huracan.adapters.publishers.no_such_module", "DropboxStore"))
+    with pytest.raises(ConfigError, match=r"pip install 'huracan-engine\[dropbox\]'"):
+        open_remote("dropbox:/HuracanEngine", Settings(), {})
