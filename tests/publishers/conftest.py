@@ -1,9 +1,14 @@
 """Fixtures: the factory of small champions, and a published world."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
+
+from huracan.worlds.dropbox import DropboxServer, FaultPlan
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 _SPEC = importlib.util.spec_from_file_location("bundle_factory", Path(__file__).parents[1] / "hamilton" / "factory.py")
 _FACTORY = importlib.util.module_from_spec(_SPEC)
@@ -20,3 +25,18 @@ def world(tmp_path):
     made = _FACTORY.World(tmp_path)
     yield made
     made.store.close()
+
+
+@pytest.fixture(scope="session")
+def running_dropbox():
+    with DropboxServer() as server:
+        yield server
+
+
+@pytest.fixture
+def dropbox_server(running_dropbox):
+    """An empty account that behaves."""
+    running_dropbox.faults = FaultPlan()
+    running_dropbox.account.clear()
+    running_dropbox.tokens.refreshed = 0
+    return running_dropbox

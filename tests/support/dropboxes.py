@@ -1,0 +1,55 @@
+"""What tests of publishing to Dropbox share: stores and SDK clients that talk to a server on loopback only."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dropbox
+from pydantic import SecretStr
+
+from huracan.adapters.publishers.dropbox_access import DropboxAccess, DropboxEndpoint, Patience
+from huracan.adapters.publishers.dropbox_calls import _Transport
+from huracan.adapters.publishers.dropbox_store import DropboxStore
+from huracan.worlds.dropbox import DropboxServer
+
+IMPATIENT = Patience(answer_s=5.0, total_s=5.0, first_wait_s=0.001, longest_wait_s=0.01)
+POINTER = "metadata/timestamp.json"
+
+
+def access(server: DropboxServer, **changes: str | None) -> DropboxAccess:
+    """The credentials of the server's app, some of them changed."""
+    app = server.tokens.app
+    given = {"refresh_token": app.refresh_token, "app_key": app.key, "app_secret": app.secret, **changes}
+    return DropboxAccess(**{name: SecretStr(value) for name, value in given.items() if value is not None})
+
+
+def store_on(server: DropboxServer, base_path: str = "/HuracanEngine", patience: Patience = IMPATIENT, **changes: Any):
+    """A store on the server, by a client of its own."""
+    endpoint = DropboxEndpoint(host=server.host, ca_file=server.ca_file)
+    return DropboxStore(access(server, **changes), base_path, endpoint=endpoint, patience=patience)
+
+
+def sdk_on(server: DropboxServer, **changes: Any) -> dropbox.Dropbox:
+    """The official client, unchanged: only its session knows where the server is."""
+    session = dropbox.create_session(ca_certs=str(server.ca_file))
+    session.trust_env = False
+    session.mount("https://", _Transport(server.host))
+    app = server.tokens.app
+    given = {"oauth2_refresh_token": app.refresh_token, "app_key": app.key, "app_secret": app.secret, **changes}
+    return dropbox.Dropbox(session=session, max_retries_on_error=0, max_retries_on_rate_limit=0, timeout=5, **given)
+
+
+def publishing(store: Any, files: dict[str, bytes], pointer: bytes) -> Iterator[str]:
+    """The steps of a publication, one a turn: know the pointer, bring what never changes, swap the pointer."""
+    there = store.read(POINTER, 1 << 20)
+    yield "read"
+    if there is not None and there[0] == pointer:
+        return
+    store.write_new(files.items())
+    yield "written"
+    store.swap(POINTER, pointer, None if there is None else there[1].revision)
+
+
+def publish(store: Any, files: dict[str, bytes], pointer: bytes) -> None:
+    """All steps at once."""
+    for _ in publishing(store, files, pointer):
+        pass
