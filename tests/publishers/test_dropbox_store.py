@@ -182,7 +182,7 @@ def test_the_service_may_say_per_file_that_there_are_too_many_writes(store, drop
 def test_a_wait_the_service_asks_for_is_kept_when_it_fits_and_given_up_when_not(dropbox_server):
     store = store_on(dropbox_server, patience=Patience(answer_s=2, total_s=3, first_wait_s=0.001, longest_wait_s=0.01))
     dropbox_server.faults = FaultPlan([Fault(kind="too_many_requests", path="list_folder", retry_after_s=60)])
-    with pytest.raises(PublishError, match="too_many_requests.*deadline 3 s") as caught:
+    with pytest.raises(PublishError, match=r"too_many_requests.*deadline 3 s") as caught:
         store.files("")
     assert caught.value.code == "PUBLISH_PENDING"
     assert dropbox_server.faults.calls == ["oauth2/token", "files/list_folder"]
@@ -207,7 +207,7 @@ def test_a_full_account_is_named_and_leaves_what_stood(store, dropbox_server, mo
         lambda: store.swap(POINTER, b"longer", revision),
         store.preflight,
     ):
-        with pytest.raises(PublishError, match="full.*insufficient_space"):
+        with pytest.raises(PublishError, match=r"full.*insufficient_space"):
             call()
     assert dropbox_server.files()[f"/HuracanEngine/{POINTER}"] == b"old"
 
@@ -242,7 +242,7 @@ def test_an_expired_access_token_without_refresh_token_says_what_to_set(dropbox_
     store = store_on(dropbox_server, refresh_token=None, app_key=None, app_secret=None, access_token=token)
     store.write_new(FILES.items())
     dropbox_server.tokens.expire()
-    with pytest.raises(PublishError, match="expired.*DROPBOX_REFRESH_TOKEN"):
+    with pytest.raises(PublishError, match=r"expired.*DROPBOX_REFRESH_TOKEN"):
         store.files("")
 
 
@@ -315,7 +315,7 @@ def test_a_configuration_opens_the_store_it_names(dropbox_server):
 
 
 def test_missing_credentials_are_named():
-    with pytest.raises(ConfigError, match="DROPBOX_REFRESH_TOKEN.*DROPBOX_ACCESS_TOKEN"):
+    with pytest.raises(ConfigError, match=r"DROPBOX_REFRESH_TOKEN.*DROPBOX_ACCESS_TOKEN"):
         DropboxAccess()
     with pytest.raises(ConfigError, match="without DROPBOX_APP_KEY"):
         DropboxAccess(refresh_token=SecretStr("x"))

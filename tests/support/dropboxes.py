@@ -1,14 +1,20 @@
 """What tests of publishing to Dropbox share: stores and SDK clients that talk to a server on loopback only."""
 
+import copy
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dropbox
+from nights import FinishedNight
 from pydantic import SecretStr
 
 from huracan.adapters.publishers.dropbox_access import DropboxAccess, DropboxEndpoint, Patience
 from huracan.adapters.publishers.dropbox_calls import _Transport
 from huracan.adapters.publishers.dropbox_store import DropboxStore
+from huracan.adapters.publishers.folder import FolderStore
 from huracan.worlds.dropbox import DropboxServer
 
 IMPATIENT = Patience(answer_s=5.0, total_s=5.0, first_wait_s=0.001, longest_wait_s=0.01)
@@ -53,3 +59,29 @@ def publish(store: Any, files: dict[str, bytes], pointer: bytes) -> None:
     """All steps at once."""
     for _ in publishing(store, files, pointer):
         pass
+
+
+def by_way_of_dropbox(night: FinishedNight, server: DropboxServer, folder: Path) -> FinishedNight:
+    """The night with the store that comes back from Dropbox after its own was uploaded: other clients, other folder."""
+    local = FolderStore(night.store)
+    tree = {path: local.read(path) for path in local.list("")}
+    uploading, downloading = store_on(server), store_on(server)
+    uploading.preflight()
+    publish(uploading, {path: data for path, data in tree.items() if path != POINTER}, tree[POINTER])
+    listed = downloading.files("")
+    assert {path: file.size for path, file in listed.items()} == {path: len(data) for path, data in tree.items()}
+
+    shutil.copytree(night.folder, folder, ignore=shutil.ignore_patterns("store"), dirs_exist_ok=True)
+    copied = replace(night, folder=folder, result=copy.deepcopy(night.result))
+    for path in listed:
+        data, _ = downloading.read(path, 64 << 20)
+        assert data == tree[path], path
+        (copied.store / path).parent.mkdir(parents=True, exist_ok=True)
+        (copied.store / path).write_bytes(data)
+    for row in [*copied.result["champions"].values(), *copied.result["candidates"].values()]:
+        row["path"] = str(folder / Path(row["path"]).relative_to(night.folder))
+    for key in ("summary_path", "report"):
+        copied.result[key] = str(folder / Path(copied.result[key]).relative_to(night.folder))
+    uploading.close()
+    downloading.close()
+    return copied
