@@ -51,7 +51,7 @@ def attempt(server):
     store = store_on(server, patience=HURRIED)
     try:
         publish(store, NEW, NEW_POINTER)
-    except PublishError as error:
+    except (PublishError, FencedError) as error:
         return error
     finally:
         store.close()
@@ -75,6 +75,12 @@ def check(server, *faults):
     seed(server)
     server.faults = FaultPlan(faults)
     error = attempt(server)
+    if isinstance(error, FencedError):
+        # A byte changed unnoticed, and so did the answer that told of it: a name of ours is taken by bytes that are not.
+        # Nobody can tell whose they are, so nothing is published under it.
+        assert {"corrupt"} < {fault.kind for fault in faults}
+        assert tree(server)[POINTER] == OLD[POINTER]
+        return error
     if error is not None:
         assert error.code == "PUBLISH_PENDING"
         assert tree(server)[POINTER] in {OLD[POINTER], NEW_POINTER}
@@ -125,7 +131,8 @@ def test_any_two_faults_are_survived(running_dropbox, calls):
     ]
     for pair in rng.sample(every, min(PAIRS, len(every))):
         error = check(running_dropbox, *pair)
-        assert error is None or any(fault.kind == "insufficient_space" for fault in pair), (pair, error)
+        excused = isinstance(error, FencedError) or any(fault.kind == "insufficient_space" for fault in pair)
+        assert error is None or excused, (pair, error)
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.4], ids=["dropped", "timed out"])

@@ -90,7 +90,10 @@ def append_part(request: Request) -> None:
         taken = min(entry["length"], left)
         part = request.body[start_at : start_at + taken]
         whole = taken == entry["length"] and entry.get("close", False)
-        request.account.sessions.append(entry["cursor"], part, close=whole)
+        try:
+            request.account.sessions.append(entry["cursor"], part, close=whole)
+        except SessionError:
+            return
         start_at, left = start_at + entry["length"], left - taken
         if left == 0:
             return
