@@ -1,11 +1,16 @@
 """Publishing to Dropbox on bad days: every fault at every call, lost answers, and two writers who race.
 
-The promises R15, R16 and R17 of docs/guarantees.md. ``HURACAN_TEST_FAULT_PAIRS`` says how many pairs of faults are tried.
+The promises R15, R16 and R17 of docs/guarantees.md. ``HURACAN_TEST_FAULT_PAIRS`` says how many pairs of faults are tried,
+``HURACAN_TEST_RACES`` how many races of three and of four writers.
 """
 
 import os
 import random
+import signal
+import subprocess
+import sys
 from itertools import combinations, product
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -17,6 +22,7 @@ from huracan.worlds.dropbox.faults import FaultKind
 from huracan.worlds.dropbox.tree import Write
 
 PAIRS = int(os.environ.get("HURACAN_TEST_FAULT_PAIRS", "40"))
+RACES = int(os.environ.get("HURACAN_TEST_RACES", "15"))
 BASE = "/HuracanEngine"
 HURRIED = Patience(answer_s=0.25, total_s=4.0, first_wait_s=0.001, longest_wait_s=0.004)
 OLD = {"models/BTC/1h/v1/manifest.json": b"old", POINTER: b"pointer to the old set"}
@@ -184,12 +190,14 @@ def test_another_may_come_between_a_swap_that_did_not_arrive_and_its_next_try(ru
     assert tree(running_dropbox)[POINTER] == b"pointer to another set"
 
 
-def orders(steps):
-    """All interleavings of two writers who take this many steps each, as strings of A and B."""
-    return [
-        "".join("A" if at in chosen else "B" for at in range(2 * steps))
-        for chosen in combinations(range(2 * steps), steps)
-    ]
+def orders(writers):
+    """An interleaving of writers who take three steps each, at random."""
+    turns = list(writers * 3)
+    random.shuffle(turns)
+    return "".join(turns)
+
+
+ALL_OF_TWO = ["".join("A" if at in chosen else "B" for at in range(6)) for chosen in combinations(range(6), 3)]
 
 
 def files_of(writer, *, shared_names):
@@ -198,13 +206,27 @@ def files_of(writer, *, shared_names):
     return {**names, "models/BTC/1h/v1/manifest.json": b"old"}
 
 
-@pytest.mark.parametrize("shared_names", [True, False], ids=["same names", "own names"])
-@pytest.mark.parametrize("order", orders(3))
-def test_of_two_writers_the_loser_is_fenced_and_changes_nothing_visible(running_dropbox, order, shared_names):
-    seed(running_dropbox)
-    stores = {writer: store_on(running_dropbox, patience=HURRIED) for writer in "AB"}
-    files = {writer: files_of(writer, shared_names=shared_names) for writer in "AB"}
-    steps = {writer: publishing(stores[writer], files[writer], writer.encode()) for writer in "AB"}
+def winners(order, *, shared_names):
+    """Who has to win, by a model of it: whoever reads the pointer, finds its names free, and the pointer as it was."""
+    pointer, owner, known, step, won = 0, None, {}, {}, []
+    for writer in order:
+        step[writer] = step.get(writer, 0) + 1
+        if step[writer] == 1:
+            known[writer] = pointer
+        elif step[writer] == 2:
+            owner = owner or writer
+        elif known[writer] == pointer and (not shared_names or owner == writer):
+            pointer += 1
+            won.append(writer)
+    return won
+
+
+def race(server, order, *, shared_names):
+    """Let writers take turns; who won, and who was fenced."""
+    seed(server)
+    stores = {writer: store_on(server, patience=HURRIED) for writer in sorted(set(order))}
+    files = {writer: files_of(writer, shared_names=shared_names) for writer in stores}
+    steps = {writer: publishing(stores[writer], files[writer], writer.encode()) for writer in stores}
     won, fenced = [], []
     for writer in order:
         if writer in fenced:
@@ -216,16 +238,64 @@ def test_of_two_writers_the_loser_is_fenced_and_changes_nothing_visible(running_
             fenced.append(writer)
     for store in stores.values():
         store.close()
-    one_after_the_other = order in {"AAABBB", "BBBAAA"}
-    if one_after_the_other and not shared_names:
-        assert (len(won), fenced) == (2, [])
-    else:
-        assert len(won) == len(fenced) == 1
-    after = tree(running_dropbox)
+    after = tree(server)
     assert after[POINTER] == won[-1].encode()
     # What the visible pointer stands for is there, by its own writer, and so is what stood before.
     assert {path: after[path] for path in files[won[-1]]} == files[won[-1]]
     assert after["models/BTC/1h/v1/manifest.json"] == b"old"
+    return won, fenced
+
+
+@pytest.mark.parametrize("shared_names", [True, False], ids=["same names", "own names"])
+@pytest.mark.parametrize("order", ALL_OF_TWO)
+def test_of_two_writers_the_loser_is_fenced_and_changes_nothing_visible(running_dropbox, order, shared_names):
+    won, fenced = race(running_dropbox, order, shared_names=shared_names)
+    assert won == winners(order, shared_names=shared_names)
+    assert sorted(won + fenced) == ["A", "B"]
+
+
+@pytest.mark.parametrize("writers", ["ABC", "ABCD"])
+def test_of_more_writers_those_who_come_late_are_fenced(running_dropbox, writers):
+    random.seed(5)
+    for _ in range(RACES):
+        order, shared_names = orders(writers), random.random() < 0.5
+        won, fenced = race(running_dropbox, order, shared_names=shared_names)
+        assert won == winners(order, shared_names=shared_names), order
+        assert sorted(won + fenced) == list(writers)
+
+
+ZOMBIE = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from types import SimpleNamespace
+from pathlib import Path
+from dropboxes import publishing, store_on
+from huracan.errors import FencedError
+from huracan.worlds.dropbox import App
+server = SimpleNamespace(host=sys.argv[1], ca_file=Path(sys.argv[2]), tokens=SimpleNamespace(app=App()))
+steps = publishing(store_on(server), {"sets/zombie.json": b"late"}, b"pointer of a zombie")
+print(next(steps), flush=True)
+sys.stdin.readline()
+try:
+    list(steps)
+except FencedError as error:
+    print(error.code, flush=True)
+"""
+
+
+def test_a_process_that_slept_through_anothers_publication_is_fenced(running_dropbox):
+    seed(running_dropbox)
+    support = str(Path(__file__).parents[1] / "support")
+    command = [sys.executable, "-c", ZOMBIE, running_dropbox.host, str(running_dropbox.ca_file), support]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as zombie:
+        assert zombie.stdout.readline() == "read\n"
+        zombie.send_signal(signal.SIGSTOP)
+        assert attempt(running_dropbox) is None
+        zombie.stdin.write("\n")
+        zombie.send_signal(signal.SIGCONT)
+        told, _ = zombie.communicate(timeout=60)
+    assert told == "FENCED\n"
+    assert {path: data for path, data in tree(running_dropbox).items() if path != "sets/zombie.json"} == AFTER
 
 
 def test_of_four_writers_at_once_one_wins_and_three_are_fenced(running_dropbox, monkeypatch):

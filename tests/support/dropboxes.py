@@ -5,10 +5,9 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dropbox
-from nights import FinishedNight
 from pydantic import SecretStr
 
 from huracan.adapters.publishers.dropbox_access import DropboxAccess, DropboxEndpoint, Patience
@@ -16,6 +15,9 @@ from huracan.adapters.publishers.dropbox_calls import _Transport
 from huracan.adapters.publishers.dropbox_store import DropboxStore
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.worlds.dropbox import DropboxServer
+
+if TYPE_CHECKING:
+    from nights import FinishedNight
 
 IMPATIENT = Patience(answer_s=5.0, total_s=5.0, first_wait_s=0.001, longest_wait_s=0.01)
 POINTER = "metadata/timestamp.json"
@@ -61,7 +63,7 @@ def publish(store: Any, files: dict[str, bytes], pointer: bytes) -> None:
         pass
 
 
-def by_way_of_dropbox(night: FinishedNight, server: DropboxServer, folder: Path) -> FinishedNight:
+def by_way_of_dropbox(night: "FinishedNight", server: DropboxServer, folder: Path) -> "FinishedNight":
     """The night with the store that comes back from Dropbox after its own was uploaded: other clients, other folder."""
     local = FolderStore(night.store)
     tree = {path: local.read(path) for path in local.list("")}
