@@ -99,9 +99,9 @@ def main():
             server.stdin.flush()
             commits, calls, standing = json.loads(server.stdout.readline())
             total = sum(commits.values())
+            rate = f" ({100 * total / sent:.3f} per 100 files)" if sent else ""
             print(
-                f"{name}: {sent} files sent, {calls} calls, {total} commits"
-                f" ({100 * total / max(sent, 1):.3f} per 100 files sent), client {cpu:.1f} s CPU, {wall:.1f} s wall,"
+                f"{name}: {sent} files sent, {calls} calls, {total} commits{rate}, client {cpu:.1f} s CPU, {wall:.1f} s wall,"
                 f" {standing} files stand"
             )
         store.close()

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
 from typing import get_args
@@ -24,7 +25,8 @@ from huracan.worlds.dropbox.tree import Write
 PAIRS = int(os.environ.get("HURACAN_TEST_FAULT_PAIRS", "40"))
 RACES = int(os.environ.get("HURACAN_TEST_RACES", "15"))
 BASE = "/HuracanEngine"
-HURRIED = Patience(answer_s=0.25, total_s=4.0, first_wait_s=0.001, longest_wait_s=0.004)
+HURRIED = Patience(answer_s=0.25, total_s=30.0, first_wait_s=0.001, longest_wait_s=0.004)
+STEADY = replace(HURRIED, answer_s=20.0)
 OLD = {"models/BTC/1h/v1/manifest.json": b"old", POINTER: b"pointer to the old set"}
 NEW_POINTER = b"pointer to the set of this night"
 NEW = {
@@ -52,9 +54,9 @@ def tree(server):
     return {path.removeprefix(f"{BASE}/"): data for path, data in server.files().items()}
 
 
-def attempt(server):
+def attempt(server, patience=STEADY):
     """A publication by a fresh client: None when it is through, else its error."""
-    store = store_on(server, patience=HURRIED)
+    store = store_on(server, patience=patience)
     try:
         publish(store, NEW, NEW_POINTER)
     except (PublishError, FencedError) as error:
@@ -80,7 +82,7 @@ def check(server, *faults):
     """Publish among faults: the pointer never leads to a set that is not whole, and in the end all is as without faults."""
     seed(server)
     server.faults = FaultPlan(faults)
-    error = attempt(server)
+    error = attempt(server, HURRIED if any(fault.delay_s for fault in faults) else STEADY)
     if isinstance(error, FencedError):
         # A byte changed unnoticed, and so did the answer that told of it: a name of ours is taken by bytes that are not.
         # Nobody can tell whose they are, so nothing is published under it.
@@ -152,7 +154,7 @@ def test_a_lost_answer_makes_nothing_twice_and_no_conflicted_copy(running_dropbo
 
 def test_a_lost_answer_to_a_swap_is_settled_by_reading(running_dropbox):
     seed(running_dropbox)
-    store = store_on(running_dropbox, patience=HURRIED)
+    store = store_on(running_dropbox, patience=STEADY)
     before = store.read(POINTER, 100)[1].revision
     running_dropbox.faults = FaultPlan([Fault(kind="lost_reply", path="files/upload ")])
     assert store.swap(POINTER, NEW_POINTER, before) == store.read(POINTER, 100)[1].revision
@@ -161,7 +163,7 @@ def test_a_lost_answer_to_a_swap_is_settled_by_reading(running_dropbox):
 
 def test_a_lost_answer_does_not_turn_anothers_pointer_into_ours(running_dropbox):
     seed(running_dropbox)
-    store, other = (store_on(running_dropbox, patience=HURRIED) for _ in range(2))
+    store, other = (store_on(running_dropbox, patience=STEADY) for _ in range(2))
     before = store.read(POINTER, 100)[1].revision
     other.swap(POINTER, b"pointer to another set", before)
     running_dropbox.faults = FaultPlan([Fault(kind="lost_reply", path="files/upload ")])
@@ -172,7 +174,7 @@ def test_a_lost_answer_does_not_turn_anothers_pointer_into_ours(running_dropbox)
 
 def test_another_may_come_between_a_swap_that_did_not_arrive_and_its_next_try(running_dropbox):
     seed(running_dropbox)
-    store, other = (store_on(running_dropbox, patience=HURRIED) for _ in range(2))
+    store, other = (store_on(running_dropbox, patience=STEADY) for _ in range(2))
     before = store.read(POINTER, 100)[1].revision
     asked = running_dropbox.faults = FaultPlan([Fault(kind="drop", path="files/upload ")])
     at = asked.at
@@ -224,7 +226,7 @@ def winners(order, *, shared_names):
 def race(server, order, *, shared_names):
     """Let writers take turns; who won, and who was fenced."""
     seed(server)
-    stores = {writer: store_on(server, patience=HURRIED) for writer in sorted(set(order))}
+    stores = {writer: store_on(server, patience=STEADY) for writer in sorted(set(order))}
     files = {writer: files_of(writer, shared_names=shared_names) for writer in stores}
     steps = {writer: publishing(stores[writer], files[writer], writer.encode()) for writer in stores}
     won, fenced = [], []

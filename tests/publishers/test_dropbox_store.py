@@ -1,7 +1,9 @@
 """The store in Dropbox: the behaviours of every remote store, and what only Dropbox has."""
 
 import logging
+import re
 import sys
+from dataclasses import replace
 
 import pytest
 from dropboxes import IMPATIENT, POINTER, access, sdk_on, store_on
@@ -9,10 +11,11 @@ from pydantic import SecretStr
 from remote_store_conformance import RemoteStoreConformance
 
 from huracan.adapters.publishers.dropbox_access import DropboxAccess, DropboxEndpoint, Patience
+from huracan.adapters.publishers.dropbox_calls import api_failure
 from huracan.adapters.publishers.dropbox_store import DropboxStore, open_dropbox_store
 from huracan.errors import ConfigError, FencedError, PublishError
 from huracan.settings import load_settings
-from huracan.worlds.dropbox import ALL_SCOPES, App, Fault, FaultPlan
+from huracan.worlds.dropbox import ALL_SCOPES, App, Fault, FaultPlan, uploads
 from huracan.worlds.dropbox.tokens import Tokens
 
 FILES = {f"models/BTC/1h/v1/{name}.json": name.encode() for name in ("metrics", "cost_report", "manifest")}
@@ -129,11 +132,63 @@ def test_files_that_change_between_two_pages_are_listed_as_they_are_now(store, d
     assert len(store.files("")) == 8
 
 
-def test_large_files_go_in_pieces_and_a_piece_cut_short_is_completed(store, dropbox_server):
+@pytest.mark.parametrize("kind", ["partial_upload", "lost_reply"])
+def test_large_files_go_in_pieces_and_a_piece_cut_short_is_completed(store, dropbox_server, kind):
     large = bytes(range(256)) * (72 << 10)
-    dropbox_server.faults = FaultPlan([Fault(kind="partial_upload", path="append_batch", times=2)])
+    dropbox_server.faults = FaultPlan([Fault(kind=kind, path="append_batch", times=2)])
     store.write_new([("a/large", large)])
     assert dropbox_server.files() == {"/HuracanEngine/a/large": large}
+
+
+def test_sessions_the_service_lost_are_opened_anew(store, dropbox_server, monkeypatch):
+    sessions = dropbox_server.account.sessions
+    append, calls = sessions.append, []
+
+    def lose_once(cursor, data, *, close=False):
+        calls.append(cursor)
+        if len(calls) == 2:
+            sessions.forget(cursor)
+        append(cursor, data, close=close)
+
+    monkeypatch.setattr(sessions, "append", lose_once)
+    assert store.write_new(FILES.items()) == 3
+    assert len(dropbox_server.files()) == 3
+    assert len(calls) == 4
+
+
+def test_bytes_that_changed_on_the_way_are_sent_again(store, dropbox_server, monkeypatch):
+    right, wrong = uploads.content_hash, iter(["0" * 64])
+    monkeypatch.setattr(uploads, "content_hash", lambda data: next(wrong, None) or right(data))
+    store.write_new(FILES.items())
+    assert len(dropbox_server.files()) == 3
+    assert next(wrong, None) is None
+
+
+def test_a_download_that_does_not_have_its_hash_is_not_handed_out(dropbox_server):
+    store = store_on(dropbox_server, patience=Patience(answer_s=5, total_s=1, first_wait_s=0.05, longest_wait_s=0.1))
+    store.write_new(FILES.items())
+    entries = dropbox_server.account.tree._entries
+    for lower, entry in entries.items():
+        entries[lower] = replace(entry, digest="0" * 64)
+    with pytest.raises(PublishError, match=r"metrics\.json: the bytes .* content hash"):
+        store.read("models/BTC/1h/v1/metrics.json", 100)
+
+
+def test_deletions_are_waited_for_and_tried_again_when_the_job_fails(store, dropbox_server, monkeypatch):
+    store.write_new(FILES.items())
+    monkeypatch.setattr(dropbox_server.account, "job_asks", 3)
+    job, failed = dropbox_server.account.job, []
+
+    def fail_once(name):
+        if not failed:
+            failed.append(name)
+            return {".tag": "failed", "failed": {".tag": "too_many_write_operations"}}
+        return job(name)
+
+    monkeypatch.setattr(dropbox_server.account, "job", fail_once)
+    store.remove(FILES)
+    assert dropbox_server.files() == {}
+    assert dropbox_server.commits["files/delete_batch"] == 2
 
 
 def test_a_file_that_arrives_damaged_is_taken_back_and_sent_again(store, dropbox_server):
@@ -190,12 +245,27 @@ def test_a_wait_the_service_asks_for_is_kept_when_it_fits_and_given_up_when_not(
 
 @pytest.mark.parametrize("kind", ["too_many_requests", "too_many_write_operations", "server_error", "drop", "html"])
 def test_a_service_that_stays_ill_ends_at_the_deadline(dropbox_server, kind):
-    store = store_on(dropbox_server, patience=Patience(answer_s=1, total_s=0.2, first_wait_s=0.01, longest_wait_s=0.02))
+    store = store_on(dropbox_server, patience=Patience(answer_s=1, total_s=1, first_wait_s=0.01, longest_wait_s=0.02))
     dropbox_server.faults = FaultPlan([Fault(kind=kind, times=None)])
-    with pytest.raises(PublishError, match=r"deadline 0\.2 s.*huracan publish") as caught:
+    with pytest.raises(PublishError, match=r"deadline 1 s.*huracan publish") as caught:
         store.write_new(FILES.items())
     assert caught.value.code == "PUBLISH_PENDING"
-    assert len(dropbox_server.faults.calls) > 2
+    assert len(dropbox_server.faults.calls) >= 2
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (("path", "upload_traffic_limit_reached"), "upload limit of this month"),
+        (("path", "no_write_permission"), r"may not write.*base_path"),
+        (("path", "team_folder_insufficient_space"), "full"),
+        (("path", "operation_suppressed"), "refuses: path/operation_suppressed"),
+    ],
+)
+def test_what_the_service_refuses_is_said_in_words(found, words):
+    failure = api_failure(found)
+    assert isinstance(failure, PublishError)
+    assert re.search(words, str(failure))
 
 
 def test_a_full_account_is_named_and_leaves_what_stood(store, dropbox_server, monkeypatch):

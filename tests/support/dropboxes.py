@@ -19,7 +19,7 @@ from huracan.worlds.dropbox import DropboxServer
 if TYPE_CHECKING:
     from nights import FinishedNight
 
-IMPATIENT = Patience(answer_s=5.0, total_s=5.0, first_wait_s=0.001, longest_wait_s=0.01)
+IMPATIENT = Patience(answer_s=20.0, total_s=40.0, first_wait_s=0.001, longest_wait_s=0.01)
 POINTER = "metadata/timestamp.json"
 
 
