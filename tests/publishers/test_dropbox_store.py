@@ -101,6 +101,14 @@ def test_other_bytes_in_a_listing_that_lags_behind_are_asked_for_by_name(store, 
     assert store.write_new([("sets/2.json", b"new")]) == 0
 
 
+def test_a_name_that_a_late_listing_does_not_show_fences_the_writer_all_the_same(store, dropbox_server):
+    store_on(dropbox_server).write_new([("sets/2.json", b"theirs")])
+    dropbox_server.faults = FaultPlan([Fault(kind="stale_listing", times=None)])
+    with pytest.raises(FencedError, match=r"sets/2\.json"):
+        store.write_new([("sets/2.json", b"ours")])
+    assert list(dropbox_server.files().values()) == [b"theirs"]
+
+
 def test_a_listing_whose_cursor_the_service_forgot_starts_anew(store, dropbox_server, monkeypatch):
     store.write_new((f"sets/{number}.json", b"%d" % number) for number in range(9))
     monkeypatch.setattr(dropbox_server.account, "page", 2)
