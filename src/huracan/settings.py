@@ -95,6 +95,9 @@ class DropboxSettings(Section):
     """Where in Dropbox the tree goes; the token comes from the environment."""
 
     base_path: str = "/HuracanEngine"
+    deadline_s: float = Field(1800.0, gt=0, description="for one operation with all its retries")
+    api_host: str | None = Field(None, description="host:port of a Dropbox-compatible server; None is the real one")
+    ca_file: Path | None = Field(None, description="authority that such a server's certificate is trusted by")
 
 
 class HamiltonSettings(Section):

@@ -1,13 +1,8 @@
 """Where champions are published to: configured URLs, Dropbox by its token, and the store behind each."""
 
-import sys
-from types import ModuleType
-
 import pytest
 from pydantic import SecretStr
-from remotes import MemoryRemote
 
-from huracan.adapters.publishers import remotes as module
 from huracan.adapters.publishers.objectstore import ObjectStore
 from huracan.adapters.publishers.remotes import checked_target, open_remote, publish_targets
 from huracan.app import TrainingPipelineConfig
@@ -60,27 +55,16 @@ def test_an_object_store_is_opened_by_url():
     assert store.identity == "s3://bucket/prefix"
 
 
-class Dropbox(MemoryRemote):
-    """What the module of the extra provides, as far as opening goes."""
-
-    @classmethod
-    def from_settings(cls, settings):
-        return cls(f"dropbox:{settings.dropbox.base_path}")
-
-
-@pytest.fixture
-def extra(monkeypatch):
-    name, attribute = module.DROPBOX_STORE
-    made = ModuleType(name)
-    setattr(made, attribute, Dropbox)
-    monkeypatch.setitem(sys.modules, name, made)
-
-
-def test_dropbox_is_opened_with_the_path_of_its_url(extra):
-    assert open_remote("dropbox:/Team/Huracan", Settings(), {}).identity == "dropbox:/Team/Huracan"
-
-
-def test_a_missing_extra_is_named(monkeypatch):
-    monkeypatch.setattr(module, "DROPBOX_STORE", ("huracan.adapters.publishers.no_such_module", "DropboxStore"))
-    with pytest.raises(ConfigError, match=r"pip install 'huracan-engine\[dropbox\]'"):
-        open_remote("dropbox:/HuracanEngine", Settings(), {})
+def test_dropbox_is_opened_with_the_path_of_its_url_and_the_configured_credentials(dropbox_server):
+    app = dropbox_server.tokens.app
+    secrets = {
+        "DROPBOX_REFRESH_TOKEN": app.refresh_token,
+        "DROPBOX_APP_KEY": app.key,
+        "DROPBOX_APP_SECRET": app.secret,
+        "HURACAN_DROPBOX__API_HOST": dropbox_server.host,
+        "HURACAN_DROPBOX__CA_FILE": str(dropbox_server.ca_file),
+    }
+    store = open_remote("dropbox:/Team/Huracan", configured(**secrets), {})
+    assert store.identity == "dropbox:/Team/Huracan"
+    store.preflight()
+    store.close()

@@ -10,6 +10,7 @@ from itertools import count
 import pytest
 
 from huracan.adapters.publishers.mirror import read_fence, remote_tree
+from huracan.adapters.publishers.naming import inside
 from huracan.adapters.publishers.pull import manifests
 from huracan.domain.bundle import MANIFEST_FILE, MAX_MANIFEST, Manifest
 from huracan.domain.ids import sha256_hex
@@ -41,7 +42,7 @@ class MemoryRemote:
         return {path: self._file(path) for path in sorted(self.data) if not prefix or path.startswith(f"{prefix}/")}
 
     def read(self, path, limit):
-        found = self.data.get(path)
+        found = self.data.get(inside(path))
         if found is None:
             return None
         if len(found[0]) > limit:
@@ -51,6 +52,7 @@ class MemoryRemote:
     def write_new(self, files):
         sent = 0
         for path, data in files:
+            inside(path)
             with self._lock:
                 if path not in self.data:
                     self.data[path] = (data, str(next(self._revisions)))
@@ -61,6 +63,7 @@ class MemoryRemote:
         return sent
 
     def swap(self, path, data, revision):
+        inside(path)
         with self._lock:
             if (self.data[path][1] if path in self.data else None) != revision:
                 raise FencedError(f"{self.identity}: {path} was replaced meanwhile")
@@ -70,7 +73,7 @@ class MemoryRemote:
 
     def remove(self, paths):
         for path in paths:
-            self.data.pop(path, None)
+            self.data.pop(inside(path), None)
 
     def close(self):
         return None

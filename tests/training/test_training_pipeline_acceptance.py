@@ -1,10 +1,14 @@
-"""The owner's six acceptance criteria, for real: a whole night on loopback, its store, and Hamilton reading it."""
+"""The owner's six acceptance criteria, for real: a whole night on loopback, its store, and Hamilton reading it.
+
+Each criterion holds for the folder store as the night left it, and again for what comes back from Dropbox.
+"""
 
 import json
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from dropboxes import by_way_of_dropbox
 from nights import accounted, trust_variables, variables
 
 from huracan.domain.bundle import MANIFEST_FILE, REPORT_FILES, Manifest
@@ -12,6 +16,7 @@ from huracan.domain.ids import result_key, sha256_hex
 from huracan.domain.strict import strict_json
 from huracan.errors import ModelLoadError
 from huracan.hamilton import HamiltonInterface
+from huracan.worlds.dropbox import DropboxServer
 from huracan.worlds.spec import regular_bases
 
 pytestmark = pytest.mark.slow
@@ -19,9 +24,12 @@ pytestmark = pytest.mark.slow
 SIDES = {1: "long", 0: "hold", -1: "short"}
 
 
-@pytest.fixture(scope="module")
-def night(finished_night):
-    return finished_night
+@pytest.fixture(scope="module", params=["folder", "dropbox"])
+def night(request, finished_night, tmp_path_factory):
+    if request.param == "folder":
+        return finished_night
+    with DropboxServer() as server:
+        return by_way_of_dropbox(finished_night, server, tmp_path_factory.mktemp("downloaded"))
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +228,7 @@ def test_the_night_tells_of_no_missing_data_and_of_no_error(night):
 
 
 def test_no_temporary_file_is_left_and_no_key_can_be_read_by_others(night):
-    assert not list((night.store / ".tmp").iterdir())
+    assert not list((night.store / ".tmp").glob("*"))
     for path in (night.folder / "keys").iterdir():
         assert path.stat().st_mode & 0o077 == 0, path.name
 

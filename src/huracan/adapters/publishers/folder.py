@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from huracan.adapters.publishers.naming import inside
 from huracan.errors import ConfigError, DiskFullError, LockedError, PublishError
 
 RESERVE_BYTES: Final = 16 << 20
@@ -146,8 +147,8 @@ class FolderStore:
                 _sync_folder(target.parent)
 
     def _at(self, path: str) -> Path:
-        parts = path.split("/")
-        if any(part in {"", ".", ".."} or "\0" in part for part in parts) or parts[0] in {".tmp", ".lock"}:
+        parts = inside(path).split("/")
+        if parts[0] in {".tmp", ".lock"}:
             raise PublishError(f"{path!r} is not a path inside a store")
         return self.root.joinpath(*parts)
 

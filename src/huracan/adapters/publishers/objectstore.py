@@ -28,6 +28,7 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore, GCSStore, S3Store, from_url
 
+from huracan.adapters.publishers.naming import inside
 from huracan.errors import BundleFormatError, ConfigError, FencedError, PublishError
 from huracan.ports import RemoteFile
 
@@ -107,6 +108,7 @@ class ObjectStore:
 
     def read(self, path: str, limit: int) -> tuple[bytes, RemoteFile] | None:
         """A file's bytes and its revision, None if absent; more than `limit` bytes is a BundleFormatError."""
+        inside(path)
         try:
             return self._call(lambda: self._read(path, limit))
         except FileNotFoundError:
@@ -132,6 +134,7 @@ class ObjectStore:
 
     def swap(self, path: str, data: bytes, revision: str | None) -> str:
         """Replace a file only while it still has this revision (None: only while it is absent); returns the new one."""
+        inside(path)
         mode: PutMode = "create" if revision is None else self._only(revision)
         try:
             result = self._call(lambda: obstore.put(self._store, path, data, mode=mode))
@@ -146,7 +149,7 @@ class ObjectStore:
         """Delete files that no signed set lists; absent ones are no error."""
         for path in paths:
             with suppress(FileNotFoundError):
-                self._call(partial(obstore.delete, self._store, path))
+                self._call(partial(obstore.delete, self._store, inside(path)))
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -158,6 +161,7 @@ class ObjectStore:
         return bytes(result.bytes()), self._file(path, result.meta)
 
     def _write_new(self, path: str, data: bytes) -> bool:
+        inside(path)
         digest = f"md5:{hashlib.md5(data, usedforsecurity=False).hexdigest()}"
         if self._known.get(path) == digest:
             return False

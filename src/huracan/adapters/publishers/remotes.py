@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
+from huracan.adapters.publishers.dropbox_store import open_dropbox_store
 from huracan.adapters.publishers.objectstore import SCHEMES, ObjectStore, checked_url
 from huracan.errors import ConfigError
 from huracan.settings import Settings
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from huracan.ports import RemoteStore
 
 DROPBOX: Final = "dropbox:"
-DROPBOX_STORE: Final = ("huracan.adapters.publishers.dropbox_store", "DropboxStore")
 
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _LOOPBACK = re.compile(r"http://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?(/|$)")
@@ -48,18 +47,11 @@ def checked_target(url: str) -> str:
 
 
 def open_remote(url: str, settings: Settings, environ: Mapping[str, str]) -> "RemoteStore":
-    """The store behind a URL. Credentials come from the environment; raises ConfigError for a bad URL or a missing extra."""
+    """The store behind a URL. Credentials come from the environment; raises ConfigError for a bad URL."""
     target = checked_target(url)
     if not target.startswith(DROPBOX):
         # Plain HTTP anywhere else would send signed requests in the open.
         loopback = any(_LOOPBACK.match(environ.get(name, "")) for name in _ENDPOINTS)
         return ObjectStore(target, deadline_s=settings.publish.operation_s, allow_http=loopback)
-    module, name = DROPBOX_STORE
     place = settings.dropbox.model_copy(update={"base_path": target.removeprefix(DROPBOX)})
-    try:
-        store = getattr(import_module(module), name)
-        return cast("RemoteStore", store.from_settings(settings.model_copy(update={"dropbox": place})))
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{target}: publishing to Dropbox needs the extra: pip install 'huracan-engine[dropbox]' ({error})"
-        ) from error
+    return open_dropbox_store(settings.model_copy(update={"dropbox": place}))
