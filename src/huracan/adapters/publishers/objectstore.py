@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import obstore
@@ -133,12 +134,19 @@ class ObjectStore:
     def swap(self, path: str, data: bytes, revision: str | None) -> str:
         """Replace a file only while it still has this revision (None: only while it is absent); returns the new one."""
         mode: PutMode = "create" if revision is None else self._only(revision)
+        tries = count()
+
+        def put() -> "PutResult":
+            next(tries)
+            return obstore.put(self._store, _checked(path), data, mode=mode)
+
         try:
-            result = self._call(lambda: obstore.put(self._store, path, data, mode=mode))
+            result = self._call(put)
         except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:
-            found = self.read(path, max(len(data), 1 << 20))
-            if found is not None and found[0] == data:
-                return found[1].revision  # our own write, whose answer was lost
+            if next(tries) > 1:  # our own write may have worked, and only its answer was lost
+                found = self.read(path, max(len(data), 1 << 20))
+                if found is not None and found[0] == data:
+                    return found[1].revision
             raise FencedError(f"{self._url}: {path} was replaced meanwhile by another run") from error
         return self._revision(result)
 
@@ -146,13 +154,13 @@ class ObjectStore:
         """Delete files that no signed set lists; absent ones are no error."""
         for path in paths:
             with suppress(FileNotFoundError):
-                self._call(partial(obstore.delete, self._store, path))
+                self._call(partial(obstore.delete, self._store, _checked(path)))
 
     def close(self) -> None:
         """Nothing is held open."""
 
     def _read(self, path: str, limit: int) -> tuple[bytes, RemoteFile]:
-        result = obstore.get(self._store, path)
+        result = obstore.get(self._store, _checked(path))
         if result.meta["size"] > limit:
             raise BundleFormatError(f"{path} in {self._url}: {result.meta['size']} bytes, at most {limit} allowed")
         return bytes(result.bytes()), self._file(path, result.meta)
@@ -178,7 +186,7 @@ class ObjectStore:
 
     def _create(self, path: str, data: bytes) -> None:
         try:
-            self._call(lambda: obstore.put(self._store, path, data, mode="create"))
+            self._call(lambda: obstore.put(self._store, _checked(path), data, mode="create"))
         except FileNotFoundError as error:
             raise self._no_bucket() from error
 
@@ -248,6 +256,12 @@ def checked_url(url: str) -> str:
             " writes."
         )
     return f"{scheme}://{'/'.join(parts)}"
+
+
+def _checked(path: str) -> str:
+    if any(part in {"", ".", ".."} or "\0" in part for part in path.split("/")):
+        raise PublishError(f"{path!r} is not a path inside a store")
+    return path
 
 
 def _opened(url: str, request_s: float, allow_http: bool) -> Cloud:
