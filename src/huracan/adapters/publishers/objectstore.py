@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import obstore
@@ -108,7 +109,6 @@ class ObjectStore:
 
     def read(self, path: str, limit: int) -> tuple[bytes, RemoteFile] | None:
         """A file's bytes and its revision, None if absent; more than `limit` bytes is a BundleFormatError."""
-        inside(path)
         try:
             return self._call(lambda: self._read(path, limit))
         except FileNotFoundError:
@@ -134,14 +134,20 @@ class ObjectStore:
 
     def swap(self, path: str, data: bytes, revision: str | None) -> str:
         """Replace a file only while it still has this revision (None: only while it is absent); returns the new one."""
-        inside(path)
         mode: PutMode = "create" if revision is None else self._only(revision)
+        tries = count()
+
+        def put() -> "PutResult":
+            next(tries)
+            return obstore.put(self._store, inside(path), data, mode=mode)
+
         try:
-            result = self._call(lambda: obstore.put(self._store, path, data, mode=mode))
+            result = self._call(put)
         except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:
-            found = self.read(path, max(len(data), 1 << 20))
-            if found is not None and found[0] == data:
-                return found[1].revision  # our own write, whose answer was lost
+            if next(tries) > 1:  # our own write may have worked, and only its answer was lost
+                found = self.read(path, max(len(data), 1 << 20))
+                if found is not None and found[0] == data:
+                    return found[1].revision
             raise FencedError(f"{self._url}: {path} was replaced meanwhile by another run") from error
         return self._revision(result)
 
@@ -155,13 +161,12 @@ class ObjectStore:
         """Nothing is held open."""
 
     def _read(self, path: str, limit: int) -> tuple[bytes, RemoteFile]:
-        result = obstore.get(self._store, path)
+        result = obstore.get(self._store, inside(path))
         if result.meta["size"] > limit:
             raise BundleFormatError(f"{path} in {self._url}: {result.meta['size']} bytes, at most {limit} allowed")
         return bytes(result.bytes()), self._file(path, result.meta)
 
     def _write_new(self, path: str, data: bytes) -> bool:
-        inside(path)
         digest = f"md5:{hashlib.md5(data, usedforsecurity=False).hexdigest()}"
         if self._known.get(path) == digest:
             return False
@@ -182,7 +187,7 @@ class ObjectStore:
 
     def _create(self, path: str, data: bytes) -> None:
         try:
-            self._call(lambda: obstore.put(self._store, path, data, mode="create"))
+            self._call(lambda: obstore.put(self._store, inside(path), data, mode="create"))
         except FileNotFoundError as error:
             raise self._no_bucket() from error
 
