@@ -1,0 +1,89 @@
+"""What the waves of pair jobs tell: starts, ends, repetitions, lost workers, and jobs that a deadline ended."""
+
+import asyncio
+
+import pytest
+
+import huracan.app.wiring
+from huracan.adapters.telemetry import RecordingTelemetry
+from huracan.app.wiring import OrchestratedWaves, SystemClock
+from huracan.app.worker import SPENT
+from huracan.errors import DataError, WorkerLostError
+from huracan.pipeline.night import PairWork
+from huracan.settings import load_settings
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch):
+    async def told(function, coins, *, deadline_ms=None):
+        monkeypatch.setattr(huracan.app.wiring, "run_pair_job", function)
+        heard = RecordingTelemetry()
+        waves = OrchestratedWaves(
+            settings=load_settings(None, ["training.num_workers=2"], {}),
+            folder=tmp_path,
+            facts={},
+            telemetry=heard,
+            started=lambda _job, _attempt: None,
+            deadline_ms=deadline_ms,
+        )
+        try:
+            outcomes = await waves.run({}, [PairWork(wave="train", coin=coin, facts={}) for coin in coins])
+        finally:
+            await waves.stop()
+        return {outcome.coin: outcome for outcome in outcomes}, heard
+
+    return told
+
+
+async def test_a_job_is_told_from_start_to_end_and_what_it_took_is_no_part_of_its_record(told):
+    def work(job):
+        return {"coin": job.coin, "cached": job.coin == "A", SPENT: {"seconds": 1.5, "peak_memory_bytes": 7}}
+
+    outcomes, heard = await told(work, ["A", "B"])
+    assert outcomes["A"].record == {"coin": "A", "cached": True}
+    assert heard.named("wave_started") == [{"wave": "train", "jobs": 2}]
+    assert [row["backend"] for row in heard.named("backend_started")] == ["asyncio"]
+    assert sorted(row["coin"] for row in heard.named("job_started")) == ["A", "B"]
+    ended = {row["coin"]: row for row in heard.named("job_finished")}
+    assert ended["A"] == {
+        "coin": "A", "wave": "train", "attempt": 1, "seconds": 1.5, "peak_memory_bytes": 7, "cached": True,
+    }  # fmt: skip
+    assert ended["B"]["cached"] is False
+    assert heard.events[-1][0] == "wave_finished"
+
+
+async def test_a_lost_worker_is_told_beside_the_repetition(told):
+    def work(job):
+        if job.coin == "A" and job.attempts == 1:
+            raise WorkerLostError("worker 7 ended")
+        return {"coin": job.coin}
+
+    outcomes, heard = await told(work, ["A"])
+    assert outcomes["A"].record == {"coin": "A"}
+    assert heard.named("worker_lost") == [{"coin": "A", "wave": "train", "attempt": 1}]
+    assert [row["code"] for row in heard.named("job_retried")] == ["WORKER_LOST"]
+    assert heard.named("job_finished")[0]["attempt"] == 2
+    assert heard.named("job_failed") == []
+
+
+async def test_a_failure_is_told_once_with_its_code(told):
+    def work(job):
+        raise DataError("bad bars")
+
+    outcomes, heard = await told(work, ["A"])
+    assert outcomes["A"].code == "DATA"
+    assert [(row["code"], row["error"]) for row in heard.named("job_failed")] == [("DATA", "bad bars")]
+    assert heard.named("job_finished") == heard.named("job_cancelled") == []
+
+
+async def test_jobs_that_the_deadline_ended_are_cancelled_not_failed(told):
+    async def forever(job):
+        await asyncio.Event().wait()
+
+    outcomes, heard = await told(forever, ["A", "B"], deadline_ms=SystemClock().now_ms())
+    assert {outcome.code for outcome in outcomes.values()} == {"DEADLINE"}
+    assert sorted((row["coin"], row["code"]) for row in heard.named("job_cancelled")) == [
+        ("A", "DEADLINE"),
+        ("B", "DEADLINE"),
+    ]
+    assert heard.named("job_failed") == []
