@@ -31,7 +31,7 @@ _ENTERED_BY: Final = {
 """Events that show a stage has begun; the waves say so themselves by their progress."""
 _TOLD: Final = frozenset(
     {"universe_built", "job_retried", "job_failed", "worker_lost", "pool_frozen", "export_failed", "set_published"}
-    | {"keys_created", "root_key_unprotected", "champion_promoted", "champion_demoted", "backend_lost"}
+    | {"keys_created", "root_key_unprotected", "champion_demoted", "backend_lost"}
 )
 """Events worth a line on the page."""
 
