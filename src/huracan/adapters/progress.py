@@ -32,7 +32,7 @@ _ENTERED_BY: Final = {
 _FACTS_IN: Final = {"run_started": ("run_id",), "universe_built": ("members", "pairs")}
 _TOLD: Final = frozenset(
     {"universe_built", "job_retried", "job_failed", "worker_lost", "pool_frozen", "export_failed", "set_published"}
-    | {"keys_created", "root_key_unprotected", "champion_promoted", "champion_demoted", "backend_lost"}
+    | {"keys_created", "root_key_unprotected", "champion_demoted", "backend_lost"}
 )
 """Events worth a line on the page."""
 

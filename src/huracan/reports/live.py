@@ -43,7 +43,6 @@ EVENTS: Final = {
     "set_published": "set published",
     "keys_created": "signing keys made",
     "root_key_unprotected": "root key unprotected",
-    "champion_promoted": "champion promoted",
     "champion_demoted": "champion demoted",
 }
 _UNTOLD: Final = dict.fromkeys(
