@@ -168,7 +168,17 @@ class _OpenNight:
         except BaseException:
             self.store.close()
             raise
+        if isinstance(self.waves, OrchestratedWaves):
+            await self._bring_up(self.waves)
         return self
+
+    async def _bring_up(self, waves: OrchestratedWaves) -> None:
+        """Start the backend before anything is asked of the exchange: a night without workers is refused at once."""
+        try:
+            await waves.start()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
 
     def _wire(self) -> None:
         facts = wiring_facts(self.settings, self.workdir)
@@ -185,7 +195,7 @@ class _OpenNight:
                 folder=self.workdir,
                 facts=facts,
                 telemetry=self.telemetry,
-                started=self.ledger.record_attempt,
+                ledger=self.ledger,
                 deadline_ms=self.deadline_ms,
             )
         )

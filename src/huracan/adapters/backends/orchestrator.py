@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from huracan.adapters.backends.asyncio_pool import AsyncioPool, address_of
+from huracan.adapters.backends.admission import Admission
+from huracan.adapters.backends.asyncio_pool import AsyncioPool
+from huracan.adapters.backends.cluster import ClusterBackend
+from huracan.adapters.backends.messages import address_of
 from huracan.errors import (
     BackendError,
     ConfigError,
@@ -30,7 +33,8 @@ class TrainingOrchestrator:
     in this process (see `AsyncioPool`); sync and async functions are both fine. A result ``{"success": False, "error": ...}``
     is a failure of the job. `on_start(job, attempt)` is called before every start and may store the attempt;
     `on_progress(done, total)` after every job, `on_retry(job, error)` when one will start again, `on_failure(job, error)`
-    when one will not. Exceptions of these callbacks end `train_all`.
+    when one will not, `on_settled(job)` once for each that is completed, failed or cancelled. Exceptions of these callbacks
+    end `train_all`.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class TrainingOrchestrator:
         self.on_progress: Callable[[int, int], None] | None = None
         self.on_retry: Callable[[TrainingJob, HuracanError], None] | None = None
         self.on_failure: Callable[[TrainingJob, HuracanError], None] | None = None
+        self.on_settled: Callable[[TrainingJob], None] | None = None
         self._backend = backend
         self._owned = backend is None
         self._ready = False
@@ -113,11 +118,11 @@ class TrainingOrchestrator:
         await self.initialize()
         pending = [job for job in self._jobs.values() if job.status == "pending"]
         pending.sort(key=lambda job: -job.priority)
-        free = asyncio.Semaphore(self._limit(self._function))
+        admission = self._admission(self._function)
         try:
             async with asyncio.TaskGroup() as group:
                 for job in pending:
-                    self._tasks[job.job_id] = group.create_task(self._see_through(job, self._function, free))
+                    self._tasks[job.job_id] = group.create_task(self._see_through(job, self._function, admission))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -157,16 +162,24 @@ class TrainingOrchestrator:
         """Jobs with an error."""
         return [job for job in self._jobs.values() if job.status == "failed"]
 
-    def _limit(self, function: JobFunction) -> int:
-        """How many jobs run at once; time-outs count from the start of the work, so no job may wait for a worker."""
+    def _admission(self, function: JobFunction) -> Admission:
+        """Who decides when a job starts; time-outs count from the start of the work, so no job may wait for a worker."""
         assert self._backend is not None
         in_process = isinstance(self._backend, AsyncioPool) and address_of(function) is None
-        most = self.config.max_concurrent_jobs
-        return most if in_process else max(1, min(most, self._backend.slots))
+        return Admission(
+            backend=self._backend,
+            most=self.config.max_concurrent_jobs,
+            reserve=self.config.memory_reserve_mb << 20,
+            bounded=not in_process,
+        )
 
-    async def _see_through(self, job: TrainingJob, function: JobFunction, free: asyncio.Semaphore) -> None:
+    async def _see_through(self, job: TrainingJob, function: JobFunction, admission: Admission) -> None:
+        if job.deaths >= self.config.max_attempts:
+            self._fail_for_good(job, WorkerLostError(f"{job.deaths} workers died at this job: it is left out"))
+            self._narrate(job)
+            return
         try:
-            while not await self._attempt(job, function, free):
+            while not await self._attempt(job, function, admission):
                 await self._sleep(self.config.retry_backoff_s * 2 ** (job.attempts - 1))
         except asyncio.CancelledError:
             if job.job_id in self._cancelled:
@@ -175,10 +188,10 @@ class TrainingOrchestrator:
             raise
         self._narrate(job)
 
-    async def _attempt(self, job: TrainingJob, function: JobFunction, free: asyncio.Semaphore) -> bool:
+    async def _attempt(self, job: TrainingJob, function: JobFunction, admission: Admission) -> bool:
         """Start the job once; True when it is settled, for better or worse."""
         assert self._backend is not None
-        async with free:
+        async with admission.slot():
             job.attempts += 1
             if self.on_start is not None:
                 self.on_start(job, job.attempts)
@@ -196,18 +209,24 @@ class TrainingOrchestrator:
         return True
 
     def _after(self, error: HuracanError, job: TrainingJob) -> bool:
-        if job.attempts < self.config.max_attempts and _may_pass(error):
+        job.deaths += isinstance(error, WorkerLostError)
+        if max(job.attempts, job.deaths) < self.config.max_attempts and _may_pass(error):
             job.status = "pending"
             if self.on_retry is not None:
                 self.on_retry(job, error)
             return False
+        self._fail_for_good(job, error)
+        return True
+
+    def _fail_for_good(self, job: TrainingJob, error: HuracanError) -> None:
         _fail(job, error.code, str(error))
         if self.on_failure is not None:
             self.on_failure(job, error)
-        return True
 
     def _narrate(self, job: TrainingJob) -> None:
         self._settled.add(job.job_id)
+        if self.on_settled is not None:
+            self.on_settled(job)
         if self.on_progress is not None:
             self.on_progress(len(self._settled), len(self._jobs))
 
@@ -226,11 +245,12 @@ class TrainingOrchestrator:
 def _backend_for(config: TrainingConfig) -> Backend:
     if config.backend is TrainingBackend.ASYNCIO:
         return AsyncioPool(slots=config.num_workers, recycle_after=config.recycle_after)
-    name = config.backend.value
-    raise BackendError(
-        f"the {name} backend was asked for and is not available: it needs its extra, "
-        f"pip install 'huracan-engine[{name}]', and a release that has it; this release has asyncio only. "
-        "Set training_backend to 'asyncio' to run on this machine"
+    return ClusterBackend(
+        kind="dask" if config.backend is TrainingBackend.DASK else "ray",
+        address=config.dask_address if config.backend is TrainingBackend.DASK else config.ray_address,
+        workers=config.num_workers,
+        recycle_after=config.recycle_after,
+        reserve=config.memory_reserve_mb << 20,
     )
 
 
