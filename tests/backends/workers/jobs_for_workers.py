@@ -138,3 +138,17 @@ def fail_until(job):
     if job.attempts <= job.payload["failures"]:
         raise UpstreamError("not yet")
     return job.attempts
+
+
+def hold_memory(job):
+    return len(bytearray(b"x") * (job.payload["megabytes"] << 20))
+
+
+def overlap(job):
+    """How many jobs of this folder are at work at once, this one included."""
+    mine = Path(job.payload["folder"]) / job.coin
+    mine.touch()
+    time.sleep(0.3)
+    seen = len(list(mine.parent.iterdir()))
+    mine.unlink()
+    return seen

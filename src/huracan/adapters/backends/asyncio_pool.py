@@ -174,6 +174,7 @@ class AsyncioPool:
 
     async def _give_back(self, worker: _Worker) -> None:
         worker.jobs += 1
+        self._largest = max(self._largest, held_and_peak([worker.pid])[1])
         if worker.jobs >= self.recycle_after or not self._started:
             await worker.end(kill=False)
         else:

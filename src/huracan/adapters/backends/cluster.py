@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class ClusterBackend:
     workers: int = 4
     recycle_after: int = 500
     reserve: int = RESERVE_BYTES
+    _folder: "tempfile.TemporaryDirectory[str] | None" = None
     _process: Process | None = None
     _reader: asyncio.Task[None] | None = None
     _waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class ClusterBackend:
             return
         if self.address is not None:
             await self._probe(self.address)
+        self._folder = tempfile.TemporaryDirectory(prefix="huracan-")
         command = [sys.executable, "-P", "-m", "huracan.adapters.backends.gateway", str(os.getpid())]
         environment = {**without_secrets(os.environ), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=environment)
@@ -103,6 +106,8 @@ class ClusterBackend:
             process.kill()
             await process.wait()
         await self._reader
+        if self._folder is not None:
+            self._folder.cleanup()
 
     @property
     def pid(self) -> int | None:
@@ -131,7 +136,13 @@ class ClusterBackend:
 
             code, import_path = compute_code_hash(), ()
         supervisor = {"recycle_after": self.recycle_after, "import_path": list(import_path)}
-        cluster = {"address": self.address, "workers": self.workers, "supervisor": supervisor}
+        assert self._folder is not None
+        cluster = {
+            "address": self.address,
+            "workers": self.workers,
+            "folder": self._folder.name,
+            "supervisor": supervisor,
+        }
         return {"kind": self.kind, "cluster": cluster, "reserve": self.reserve, "code": code}
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class DaskCluster:
     Calls use the out-of-band channel (`Client.run`): tasks would be repeated silently when a worker dies.
     """
 
-    def __init__(self, *, address: str | None, workers: int, supervisor: dict[str, Any]) -> None:
+    def __init__(self, *, address: str | None, workers: int, folder: str, supervisor: dict[str, Any]) -> None:
         try:
             import distributed
         except ImportError as error:
@@ -35,10 +35,12 @@ class DaskCluster:
         self._distributed = distributed
         self._address = address
         self._workers = workers
+        self._folder = folder
         self._supervisor = supervisor
         self._session = secrets.token_hex(8)
         self._local: Any = None
         self._client: Any = None
+        self._security: Any = None
         self._slots: dict[str, int] = {}
 
     async def open(self) -> None:
@@ -50,7 +52,7 @@ class DaskCluster:
         address = checked_dask_address(self._address) if self._address else await self._start()
         try:
             self._client = await self._distributed.Client(  # type: ignore[no-untyped-call]
-                address, asynchronous=True, timeout=CONNECT_S, set_as_default=False
+                address, asynchronous=True, timeout=CONNECT_S, set_as_default=False, security=self._security
             )
         except (OSError, TimeoutError, ValueError, TypeError) as error:
             raise BackendError(
@@ -59,12 +61,16 @@ class DaskCluster:
             ) from error
 
     async def _start(self) -> str:
+        self._security = self._distributed.Security.temporary()  # type: ignore[no-untyped-call]  # loopback keeps strangers out, not other users of it
         self._local = await self._distributed.LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=1,
             threads_per_worker=self._workers,
             host=checked_bind("127.0.0.1"),
-            dashboard_address=None,
-            worker_dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            security=self._security,
+            protocol="tls",
+            local_directory=self._folder,
             memory_limit=0,
             silence_logs=logging.CRITICAL,
             asynchronous=True,

@@ -4,11 +4,9 @@ import asyncio
 import logging
 import os
 import secrets
-import shutil
-import tempfile
 from typing import Any, Final
 
-from huracan.adapters.backends.addresses import checked_bind, checked_ray_address
+from huracan.adapters.backends.addresses import checked_bind, checked_ray_address, host_and_port, is_loopback
 from huracan.adapters.backends.nodes import NodeLostError
 from huracan.adapters.backends.supervisor import Supervisor
 from huracan.errors import BackendError
@@ -18,15 +16,19 @@ OBJECT_STORE_BYTES: Final = 80_000_000
 """About the least Ray takes; messages are small and never lie in its object store."""
 CALLS_AT_ONCE: Final = 10_000
 _QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0"}
+_STAY_ON_LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray takes 127.0.0.1 for this machine's address on the network, and listens there, unless this is off (as on a Mac)."""
 
 
 class RayCluster:
     """The cluster whose head is at an address (with a token outside loopback), or one of our own on loopback."""
 
-    def __init__(self, *, address: str | None, workers: int, supervisor: dict[str, Any]) -> None:
-        os.environ.update(_QUIET)
-        if address is None:  # before the import, which reads them
+    def __init__(self, *, address: str | None, workers: int, folder: str, supervisor: dict[str, Any]) -> None:
+        os.environ.update(_QUIET)  # before the import, which reads them
+        if address is None:
             os.environ.update(_own_token())
+        if address is None or is_loopback(host_and_port(address)[0]):
+            os.environ.update(_STAY_ON_LOOPBACK)
         try:
             import ray
         except ImportError as error:
@@ -37,7 +39,7 @@ class RayCluster:
         self._address = address
         self._workers = workers
         self._supervisor = supervisor
-        self._folder: str | None = None
+        self._folder = folder
         self._actors: dict[str, Any] = {}
         self._slots: dict[str, int] = {}
 
@@ -57,7 +59,6 @@ class RayCluster:
             ) from error
 
     def _own(self) -> dict[str, Any]:
-        self._folder = tempfile.mkdtemp(prefix="huracan-ray-")
         return {
             "num_cpus": self._workers,
             "num_gpus": 0,
@@ -106,12 +107,10 @@ class RayCluster:
         return actor.remote(**{**self._supervisor, "slots": slots})
 
     async def close(self) -> None:
-        """Disconnect; a cluster of our own ends and its folder goes."""
+        """Disconnect; a cluster of our own ends."""
         for actor in self._actors.values():
             self._ray.kill(actor)
         await asyncio.to_thread(self._ray.shutdown)
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _own_token() -> dict[str, str]:
