@@ -48,7 +48,7 @@ def test_an_address_beyond_this_machine_needs_tls_or_a_token(kind, address, envi
 
 def test_a_tls_file_that_is_not_there_is_named(tmp_path):
     environ = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(tmp_path / "nowhere") for name in TLS_FILES}
-    with pytest.raises(BackendError, match="COMM__TLS__CA_FILE, .*CLIENT__CERT, .*CLIENT__KEY"):
+    with pytest.raises(BackendError, match=r"COMM__TLS__CA_FILE, .*CLIENT__CERT, .*CLIENT__KEY"):
         checked_dask_address("tls://10.1.2.3:8786", environ)
 
 

@@ -98,8 +98,9 @@ async def test_a_cancelled_waiter_holds_nobody_up():
     backend = Told()
     backend.__class__.told = (Machine(slots=1),)
     admission = Admission(backend=backend, most=1, reserve=0)
+    slots = [admission.slot() for _ in range(2)]
     async with admission.slot():
-        waiting = [asyncio.create_task(admission.slot().__aenter__()) for _ in range(2)]
+        waiting = [asyncio.create_task(slot.__aenter__()) for slot in slots]
         await asyncio.sleep(0)
         waiting[0].cancel()
     await asyncio.wait_for(waiting[1], 10)
