@@ -168,7 +168,7 @@ def main() -> int:
             cost["cpu_share_of_pair_job"] = own / wanted.work_s
             cost["idle_share_of_pair_job"] = idle / wanted.work_s
             cost["wall_share_of_pair_job"] = (cost["wall_ms_per_job"] - plain["wall_ms_per_job"]) / 1000 / wanted.work_s
-            report[kind] = {**cost, "scaling": asyncio.run(scaling(kind, rounds, 16))}
+            report[kind] = {**cost, "scaling": asyncio.run(scaling(kind, rounds, 8))}
             if cost["cpu_share_of_pair_job"] > LIMIT:
                 failed.append(kind)
     report["above_limit"] = failed
