@@ -15,7 +15,9 @@ CONNECT_S: Final = 15.0
 _CONFIG: Final = {
     "distributed.comm.timeouts.connect": "10s",
     "distributed.comm.timeouts.tcp": "15s",
-    "distributed.admin.log-format": "dask %(levelname)s %(message)s",
+    "distributed.worker.profile.enabled": False,  # its profiler and monitors burn 2 % of a core for nobody
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
 }
 
 

@@ -11,7 +11,7 @@ from huracan.adapters.backends.messages import refusal
 from huracan.errors import BackendError, WorkerLostError
 from huracan.ports import Machine
 
-BEAT_S: Final = 1.0
+BEAT_S: Final = 2.0
 CALL_TIMEOUT_S: Final = 15.0
 NO_NODE_S: Final = 60.0
 """How long a cluster may be without any machine before it counts as lost: a restarted worker needs some seconds."""
