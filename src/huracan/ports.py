@@ -203,6 +203,19 @@ JobFunction = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
 """Takes a TrainingJob, returns a JSON-able result; sync or async."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One machine that runs jobs: how many at once, how many now, and its memory in bytes.
+
+    `memory` is what jobs may use together, with what they hold already (None: unknown); `largest` the most one has held.
+    """
+
+    slots: int
+    running: int = 0
+    memory: int | None = None
+    largest: int = 0
+
+
 class Backend(Protocol):
     """Runs jobs somewhere. A lost worker costs its own job, an exception in a job is that job's result."""
 
@@ -218,9 +231,8 @@ class Backend(Protocol):
         """Shut workers down."""
         ...
 
-    @property
-    def slots(self) -> int:
-        """How many jobs can run at once."""
+    async def machines(self) -> list[Machine]:
+        """Where jobs run now; a cluster's machines come and go. Raises BackendError when there is none any more."""
         ...
 
 

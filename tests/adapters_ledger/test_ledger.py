@@ -209,8 +209,10 @@ def test_runs_jobs_and_cells_are_kept_with_their_attempts(path):
         ledger.record_run("r1", started_ms=5, facts={"config": "abc"})
         ledger.record_attempt(job, 1)
         ledger.record_attempt(job, 2)
-        job.status, job.error, job.error_code = "failed", "killed", "WORKER_LOST"
-        ledger.record_job(job, 2)
+        job.status, job.error, job.error_code, job.attempts = "failed", "killed", "WORKER_LOST", 2
+        ledger.note_end(job, job.error_code, job.error)
+        assert ledger.attempts("r1")[1]["status"] == "pending"
+        ledger.settle_jobs()
         ledger.record_cell("r1", "BTC", "1h", "linear-1", {"sharpe": 1.5})
         ledger.record_cell("r1", "BTC", "1h", "linear-1", {"sharpe": 1.6})
         assert ledger.runs()[0]["status"] == "running"
@@ -231,6 +233,24 @@ def test_runs_jobs_and_cells_are_kept_with_their_attempts(path):
         (2, "failed", "WORKER_LOST"),
     ]
     assert cells == [('{"sharpe":1.6}',)]
+
+
+def test_starts_that_cost_a_worker_or_were_never_heard_of_again_are_remembered_over_runs(path):
+    poison, killed, fine = (TrainingJob(coin=coin, horizon="*") for coin in ("POISON", "KILLED", "FINE"))
+    for number in range(3):
+        with SqliteLedger(path) as ledger:
+            ledger.record_run(f"r{number}", started_ms=number, facts={})
+            for job in (fine, poison, killed):
+                job.status, job.attempts = "pending", 1
+                ledger.record_attempt(job, 1)
+            fine.status = "completed"
+            ledger.note_end(fine, None, None)
+            ledger.note_end(poison, "WORKER_LOST", "gone")
+            ledger.settle_jobs()
+    with SqliteLedger(path) as ledger:
+        assert ledger.past_starts(0) == {poison.job_id: (3, 0), killed.job_id: (0, 3), fine.job_id: (0, 0)}
+        assert ledger.past_starts(2) == {poison.job_id: (1, 0), killed.job_id: (0, 1), fine.job_id: (0, 0)}
+        assert ledger.past_starts(3) == {}
 
 
 def test_a_run_that_never_began_cannot_end(path):

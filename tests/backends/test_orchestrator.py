@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from huracan.adapters.backends import InProcess, TrainingOrchestrator
 from huracan.errors import BackendError, ConfigError, DataError, UpstreamError, WorkerLostError
-from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
+from huracan.training.jobs import TrainingConfig, TrainingJob
 
 
 def jobs(*coins: str, **fields) -> list[TrainingJob]:
@@ -351,17 +351,6 @@ async def test_finished_jobs_are_not_run_again():
     made.add_jobs(jobs("b"))
     assert (await made.train_all())["total_jobs"] == 2
     assert ran == ["a", "b"]
-
-
-@pytest.mark.parametrize("name", ["dask", "ray"])
-async def test_a_backend_that_is_not_there_is_an_error_naming_its_extra(name):
-    made = TrainingOrchestrator(TrainingConfig(backend=TrainingBackend(name)))
-    made.register_training_function(lambda job: 1)
-    made.add_jobs(jobs("a"))
-    for attempt in (made.initialize, made.train_all):
-        with pytest.raises(BackendError, match=rf"pip install 'huracan-engine\[{name}\]'.*asyncio only"):
-            await attempt()
-    await made.shutdown()
 
 
 async def test_worker_processes_see_a_night_through_with_a_killer_and_a_liar_among_the_jobs(tmp_path):

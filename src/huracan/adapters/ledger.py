@@ -62,6 +62,7 @@ class SqliteLedger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._run_id = ""
+        self._ends: list[tuple[Any, ...]] = []
         _create_private(path)
         try:
             self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
@@ -162,16 +163,32 @@ class SqliteLedger:
             self.finish_run(self._run_id, finished_ms=finished_ms, status="refused", summary={"reason": reason})
 
     def record_attempt(self, job: TrainingJob, attempt: int) -> None:
-        """A job starts, for the attempt-th time in this run."""
-        self.record_job(job, attempt)
+        """A job starts, for the attempt-th time in this run; on disk when this returns, with all ends noted before."""
+        self._ends.append(self._job_row(job, attempt, job.error_code, job.error))
+        self.settle_jobs()
 
-    def record_job(self, job: TrainingJob, attempt: int) -> None:
-        """What became of one attempt of a job; the newest word stands."""
-        with self._writing("a job"):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (self._run_id, job.job_id, attempt, job.coin, job.horizon, job.status, job.error_code, job.error),
-            )
+    def note_end(self, job: TrainingJob, code: str | None, error: str | None) -> None:
+        """How the newest attempt of a job ended; on disk with the next start or `settle_jobs`, which saves a sync a job."""
+        self._ends.append(self._job_row(job, job.attempts, code, error))
+
+    def settle_jobs(self) -> None:
+        """Write every end that is noted."""
+        if self._ends:
+            with self._writing("jobs"):
+                self._connection.executemany("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._ends)
+            self._ends.clear()
+
+    def past_starts(self, since_ms: int) -> dict[str, tuple[int, int]]:
+        """By job: how many starts, in runs begun since then, cost a worker, and of how many nobody ever heard the end."""
+        rows = self._connection.execute(
+            "SELECT job_id, total(error_code = 'WORKER_LOST'), total(jobs.status = 'pending' AND error_code IS NULL)"
+            " FROM jobs JOIN runs USING (run_id) WHERE started_ms >= ? GROUP BY job_id",
+            (since_ms,),
+        )
+        return {job_id: (int(lost), int(unheard)) for job_id, lost, unheard in rows}
+
+    def _job_row(self, job: TrainingJob, attempt: int, code: str | None, error: str | None) -> tuple[Any, ...]:
+        return self._run_id, job.job_id, attempt, job.coin, job.horizon, job.status, code, error
 
     def record_cell(self, run_id: str, coin: str, horizon: str, recipe_id: str, facts: Mapping[str, Any]) -> None:
         """Numbers of one (coin, horizon, recipe) of a run; the newest word stands."""

@@ -202,6 +202,8 @@ class _OpenNight:
             self.store.close()
             raise
         try:
+            if isinstance(self.waves, OrchestratedWaves):  # a night without workers is refused before anything is asked
+                await self.waves.start()
             if not self.rules.dry_run:
                 await asyncio.to_thread(self.release.begin)
         except BaseException as error:
@@ -244,7 +246,7 @@ class _OpenNight:
                 folder=self.workdir,
                 facts=facts,
                 telemetry=self.telemetry,
-                started=self.ledger.record_attempt,
+                ledger=self.ledger,
                 deadline_ms=self.deadline_ms,
             )
         )

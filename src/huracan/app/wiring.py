@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,11 +12,13 @@ from huracan.adapters.backends import TrainingOrchestrator
 from huracan.adapters.backends.orchestrator import CANCELLED
 from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.adapters.lake import DeltaLake
+from huracan.adapters.ledger import SqliteLedger
 from huracan.app.worker import PLAN_FILE, SPENT, run_pair_job
 from huracan.domain.addresses import is_loopback
-from huracan.domain.ids import canonical_json, sha256_hex
+from huracan.domain.ids import canonical_json, content_hash, sha256_hex
 from huracan.domain.records import SkipCode
-from huracan.errors import WorkerLostError
+from huracan.domain.time import DAY_MS
+from huracan.errors import BackendError, ConfigError, HuracanError, WorkerLostError
 from huracan.hamilton.state import state_home
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import PairPorts
@@ -26,6 +27,8 @@ from huracan.ports import Telemetry
 from huracan.settings import BinanceSettings, Settings
 from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
 
+UNHEARD_PER_DEATH = 2
+"""Starts whose end the ledger never heard (the run itself was killed) that count as one dead worker: they may be innocent."""
 WEIGHT_SHARE = 0.8
 """Share of the exchange's weight limit that a run may use."""
 
@@ -81,7 +84,7 @@ class OrchestratedWaves:
     folder: Path
     facts: dict[str, Any]
     telemetry: Telemetry
-    started: Callable[[TrainingJob, int], None]
+    ledger: SqliteLedger
     deadline_ms: int | None = None
     _orchestrator: TrainingOrchestrator | None = None
 
@@ -91,17 +94,8 @@ class OrchestratedWaves:
         data = canonical_json({"plan": plan, "wiring": self.facts})
         path.write_bytes(data)
         planned = {"plan": str(path), "plan_sha256": sha256_hex(data)}
-        orchestrator = await self._start()
-        jobs = [
-            TrainingJob(
-                coin=item.coin,
-                horizon="*",
-                engine_type=item.wave,
-                priority=item.priority,
-                payload={**planned, "wave": item.wave, "facts": item.facts},
-            )
-            for item in work
-        ]
+        orchestrator = await self.start()
+        jobs = self._jobs(plan, work, planned)
         orchestrator.clear()
         orchestrator.add_jobs(jobs)
         stage = work[0].wave if work else ""
@@ -112,15 +106,47 @@ class OrchestratedWaves:
         self.telemetry.event("wave_started", wave=stage, jobs=len(jobs))
         try:
             await orchestrator.train_all()
+        except BackendError as error:
+            for job in jobs:
+                if job.attempts and job.status == "pending":
+                    self.ledger.note_end(job, error.code, str(error))
+            raise
         finally:
+            self.ledger.settle_jobs()
             if timer is not None:
                 timer.cancel()
             self.telemetry.event("wave_finished", wave=stage, seconds=round(time.monotonic() - began, 3))
         return [self._outcome(job) for job in jobs]
 
-    async def _start(self) -> TrainingOrchestrator:
+    def _jobs(self, plan: NightPlan, work: list[PairWork], planned: dict[str, str]) -> list[TrainingJob]:
+        """Jobs whose ids do not change when a run of the same night starts again, with the workers they have cost."""
+        same_night = replace(plan, now_ms=plan.cutoff_ms, members=(), quote_per_gbp=())
+        past = self.ledger.past_starts(SystemClock().now_ms() - DAY_MS)
+        jobs = [
+            TrainingJob(
+                coin=item.coin,
+                horizon="*",
+                engine_type=item.wave,
+                priority=item.priority,
+                payload={**planned, "wave": item.wave, "facts": item.facts},
+                job_id=content_hash(same_night, item.wave, item.coin)[:24],
+            )
+            for item in work
+        ]
+        for job in jobs:
+            lost, unheard = past.get(job.job_id, (0, 0))
+            job.deaths = max(lost, unheard // UNHEARD_PER_DEATH)
+        return jobs
+
+    async def start(self) -> TrainingOrchestrator:
+        """Bring the backend up, once; raises BackendError naming the extra or the address."""
         if self._orchestrator is None:
             training = self.settings.training
+            if training.backend_address is not None and training.training_backend == "asyncio":
+                raise ConfigError(
+                    f"training.backend_address is {training.backend_address!r}, and the asyncio backend has no address; "
+                    "choose dask or ray, or leave the address out"
+                )
             self._orchestrator = TrainingOrchestrator(
                 TrainingConfig(
                     backend=TrainingBackend(training.training_backend),
@@ -130,14 +156,19 @@ class OrchestratedWaves:
                     risk_preset=training.risk_preset,
                     dry_run=training.dry_run,
                     num_workers=worker_count(self.settings),
+                    job_timeout_s=training.job_timeout_s,
+                    dask_address=training.backend_address,
+                    ray_address=training.backend_address,
                 )
             )
             self._orchestrator.on_start = self._start_of
-            self._orchestrator.on_retry = lambda job, error: self._tell("job_retried", job, error.code, str(error))
+            self._orchestrator.on_retry = self._retry_of
             self._orchestrator.on_settled = self._end_of
             self._orchestrator.register_training_function(run_pair_job)
             await self._orchestrator.initialize()
-            self.telemetry.event("backend_started", backend=training.training_backend, slots=self._orchestrator.slots)
+            self.telemetry.event(
+                "backend_started", backend=training.training_backend, slots=await self._orchestrator.slots()
+            )
         return self._orchestrator
 
     def _arm_deadline(self, orchestrator: TrainingOrchestrator) -> asyncio.TimerHandle | None:
@@ -148,11 +179,17 @@ class OrchestratedWaves:
         return asyncio.get_running_loop().call_later(left_s, orchestrator.cancel_all, SkipCode.DEADLINE.value)
 
     def _start_of(self, job: TrainingJob, attempt: int) -> None:
-        self.started(job, attempt)
+        self.ledger.record_attempt(job, attempt)
         self.telemetry.event("job_started", coin=job.coin, wave=job.engine_type, attempt=attempt)
 
+    def _retry_of(self, job: TrainingJob, error: HuracanError) -> None:
+        self.ledger.note_end(job, error.code, str(error))
+        self._tell("job_retried", job, error.code, str(error))
+
     def _end_of(self, job: TrainingJob) -> None:
-        """Tell how a job ended, and take what it spent out of its record, which is content."""
+        """Note and tell how a job ended, and take what it spent out of its record, which is content."""
+        if job.attempts:
+            self.ledger.note_end(job, job.error_code, job.error)
         if job.status == "completed":
             record = job.result if isinstance(job.result, dict) else {}
             spent = {"seconds": None, "peak_memory_bytes": None, **record.pop(SPENT, {})}

@@ -36,7 +36,7 @@ class TrainingJob:
 
     Jobs of higher `priority` start first. ``horizon="*"`` means all horizons of the coin. `payload` (JSON-able) holds keys
     and paths, never frames. `created_at` is stamped by the orchestrator that takes the job. `error_code` is the stable code
-    behind `error`; `attempts` counts starts.
+    behind `error`; `attempts` counts starts, `deaths` the workers that died at it, in earlier runs too.
     """
 
     coin: str
@@ -52,6 +52,7 @@ class TrainingJob:
     payload: dict[str, Any] = field(default_factory=dict)
     error_code: str | None = None
     attempts: int = 0
+    deaths: int = 0
 
     def __post_init__(self) -> None:
         if not self.job_id:
@@ -84,8 +85,10 @@ class TrainingConfig:
     """How the orchestrator runs jobs; values out of range raise ConfigError.
 
     At most `max_concurrent_jobs` jobs run at once, and never more than `num_workers` in worker processes. A job may run for
-    `job_timeout_s` seconds and start `max_attempts` times, with waits of `retry_backoff_s`, twice that, and so on. A worker
-    process is replaced after `recycle_after` jobs.
+    `job_timeout_s` seconds and start `max_attempts` times, with waits of `retry_backoff_s`, twice that, and so on; one at
+    which `max_attempts` workers have died is poison and not started any more. A worker
+    process is replaced after `recycle_after` jobs. No job starts while less memory is free than the largest one so far has
+    used and `memory_reserve_mb` (MiB). `ray_address` and `dask_address` name a cluster; None starts one on this machine.
     """
 
     backend: TrainingBackend = TrainingBackend.ASYNCIO
@@ -102,6 +105,7 @@ class TrainingConfig:
     max_attempts: int = 3
     retry_backoff_s: float = 0.5
     recycle_after: int = 500
+    memory_reserve_mb: int = 512
 
     def __post_init__(self) -> None:
         try:
@@ -112,6 +116,7 @@ class TrainingConfig:
         for name in ("max_concurrent_jobs", "lookback_days", "num_workers", "max_attempts", "recycle_after"):
             _at_least(name, getattr(self, name), 1)
         _at_least("gpu_per_worker", self.gpu_per_worker, 0)
+        _at_least("memory_reserve_mb", self.memory_reserve_mb, 0)
         _at_least("retry_backoff_s", self.retry_backoff_s, 0)
         if not self.job_timeout_s > 0:
             raise ConfigError(f"job_timeout_s is {self.job_timeout_s!r}, wanted more than 0 seconds")

@@ -26,6 +26,21 @@ class SmallJob:
         return cls(**value)
 
 
+SECRETS = ("DROPBOX", "PASSPHRASE", "KEYS_DIR", "TOKEN")
+
+
+def secrets_above(driver):
+    """The driver's secrets in the environment of any process between this one and the driver."""
+    found, pid = set(), os.getppid()
+    while pid not in {0, 1, driver}:
+        for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            name = entry.partition(b"=")[0].decode()
+            if name.startswith(("DROPBOX_", "HURACAN_")) and any(word in name for word in SECRETS):
+                found.add(name)
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return sorted(found)
+
+
 def name_the_coin(job):
     return job.coin
 
@@ -40,7 +55,8 @@ def describe(job):
         "threads": {
             name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
         },
-        "secrets": sorted(name for name in os.environ if "DROPBOX" in name or "PASSPHRASE" in name),
+        "secrets": sorted(name for name in os.environ if any(word in name for word in SECRETS)),
+        "secrets_above": secrets_above(job.payload.get("driver")),
         "stdin": sys.stdin.read(),
     }
 
@@ -72,6 +88,11 @@ def behave_as_named(job):
             stream.write(f"{job.coin} {what}\n")
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "segfault":
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif what == "abort":
+        os.abort()
     elif what == "exit":
         sys.exit(3)
     elif what == "raise":
@@ -96,3 +117,49 @@ class Holder:
     @staticmethod
     def static(job):
         return job.coin
+
+
+def meet(job):
+    """Wait until as many jobs as the payload says are here at once."""
+    folder = Path(job.payload["folder"])
+    (folder / job.coin).touch()
+    while len(list(folder.iterdir())) < job.payload["many"]:
+        time.sleep(0.01)
+    return job.coin
+
+
+def note_the_start(job):
+    with Path(job.payload["log"]).open("a") as stream:
+        stream.write(f"{job.coin}\n")
+    return job.coin
+
+
+def fail_until(job):
+    if job.attempts <= job.payload["failures"]:
+        raise UpstreamError("not yet")
+    return job.attempts
+
+
+def hold_memory(job):
+    return len(bytearray(b"x") * (job.payload["megabytes"] << 20))
+
+
+def overlap(job):
+    """How many jobs of this folder are at work at once, this one included."""
+    mine = Path(job.payload["folder"]) / job.coin
+    mine.touch()
+    time.sleep(0.3)
+    seen = len(list(mine.parent.iterdir()))
+    mine.unlink()
+    return seen
+
+
+def bars_and_place(job):
+    """Rows of the lake at a path, after a while; and the network namespace this ran in."""
+    from huracan.adapters.lake import DeltaLake
+    from huracan.domain.ids import Instrument
+
+    time.sleep(job.payload["seconds"])
+    instrument = Instrument(**job.payload["instrument"])
+    bars = DeltaLake(job.payload["lake"]).bars(instrument, 0, 1 << 60)
+    return {"rows": bars.height, "place": str(Path("/proc/self/ns/net").readlink())}

@@ -11,61 +11,21 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import huracan.errors
 from huracan.adapters.backends import worker as worker_module
 from huracan.adapters.backends.in_process import InProcess
-from huracan.adapters.backends.worker import MAX_MESSAGE, plain_number, resolve
-from huracan.errors import BackendError, BannedError, HuracanError, JobFailedError, WorkerLostError
-from huracan.ports import JobFunction
+from huracan.adapters.backends.memory import held_and_peak, memory_for_jobs
+from huracan.adapters.backends.messages import address_of, decode, encode, name_of, worker_environment
+from huracan.adapters.backends.worker import MAX_MESSAGE
+from huracan.errors import BackendError, WorkerLostError
+from huracan.ports import JobFunction, Machine
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 10.0
-SINGLE_THREADED = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "RAYON_NUM_THREADS",
-)
-KEPT_FROM_WORKERS = ("HURACAN_ROOT_PASSPHRASE", "HURACAN_KEYS_DIR")
-
-
-def address_of(function: JobFunction) -> str | None:
-    """``module:qualified.name`` where a worker can import exactly this function, else None.
-
-    None for closures, lambdas, bound methods, partials, and everything in a script (``__main__``) or another module that
-    our import path does not lead to.
-    """
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
-    if not module or not name or module == "__main__" or "<" in name:
-        return None
-    address = f"{module}:{name}"
-    try:
-        return address if _found_on_path(module) and resolve(address) is function else None
-    except (ImportError, AttributeError):
-        return None
-
-
-@cache
-def _found_on_path(module: str) -> bool:
-    """Whether a fresh process with our import path finds the module; being loaded here says nothing about that."""
-    path, name = None, ""
-    for part in module.split("."):
-        name = f"{name}.{part}" if name else part
-        specs = (finder.find_spec(name, path) for finder in sys.meta_path)
-        spec = next((spec for spec in specs if spec is not None), None)
-        if spec is None:
-            return False
-        path = spec.submodule_search_locations
-    return True
 
 
 @dataclass(slots=True, eq=False)
@@ -109,11 +69,13 @@ class AsyncioPool:
 
     Module-level functions run in workers; others run in this process (`InProcess`), where time-outs cannot end a thread.
     In a worker a job must be JSON-able, or of a module-level class with `to_json` and `from_json`. Cancelling `run` ends
-    the worker that was at it. A worker is replaced after `recycle_after` jobs.
+    the worker that was at it. A worker is replaced after `recycle_after` jobs. `import_path` is the workers' (empty: ours).
     """
 
     slots: int = 4
     recycle_after: int = 500
+    import_path: Sequence[str] = ()
+    _largest: int = 0
     _idle: list[_Worker] = field(default_factory=list)
     _busy: set[_Worker] = field(default_factory=set)
     _free: asyncio.Semaphore | None = None
@@ -134,9 +96,13 @@ class AsyncioPool:
             return await InProcess(slots=self.slots).run(function, job)
         if not self._started:
             raise BackendError("the worker pool is not started; await start() first")
-        data = _encode(address, job)
+        data = encode(address, job)
+        return decode(await self.answer(data, name_of(job)))
+
+    async def answer(self, message: bytes, name: str) -> dict[str, Any]:
+        """A worker's reply to an encoded job; raises WorkerLostError, and BackendError when no worker can be started."""
         async with self._slot():
-            return _decode(await self._in_worker(data, job))
+            return await self._in_worker(message, name)
 
     async def stop(self) -> None:
         """Shut workers down; jobs still running are lost."""
@@ -169,7 +135,17 @@ class AsyncioPool:
         """Process ids of the living workers."""
         return tuple(worker.pid for worker in (*self._idle, *self._busy))
 
-    async def _in_worker(self, data: bytes, job: Any) -> dict[str, Any]:
+    async def machines(self) -> list[Machine]:
+        """The machine we are on."""
+        return [self.machine()]
+
+    def machine(self) -> Machine:
+        """The machine we are on, with the memory its workers hold and may have, as of now."""
+        held, peak = held_and_peak(self.pids)
+        self._largest = max(self._largest, peak)
+        return Machine(slots=self.slots, running=len(self._busy), memory=memory_for_jobs(held), largest=self._largest)
+
+    async def _in_worker(self, data: bytes, name: str) -> dict[str, Any]:
         worker = await self._take()
         self._busy.add(worker)
         sound = False
@@ -178,10 +154,8 @@ class AsyncioPool:
             sound = True
         except (EOFError, OSError, ValueError) as error:
             status = await worker.end(kill=True)
-            name = getattr(job, "job_id", None) or "its job"
             raise WorkerLostError(
-                f"worker {worker.pid} ended with status {status} while it worked on {name}"
-                f"{_of_pair(job)}; only this job is affected"
+                f"worker {worker.pid} ended with status {status} while it worked on {name}; only this job is affected"
             ) from error
         finally:
             self._busy.discard(worker)
@@ -200,6 +174,7 @@ class AsyncioPool:
 
     async def _give_back(self, worker: _Worker) -> None:
         worker.jobs += 1
+        self._largest = max(self._largest, held_and_peak([worker.pid])[1])
         if worker.jobs >= self.recycle_after or not self._started:
             await worker.end(kill=False)
         else:
@@ -207,9 +182,9 @@ class AsyncioPool:
 
     async def _spawn(self) -> _Worker:
         script = str(Path(worker_module.__file__))
-        command = [sys.executable, "-P", script, str(os.getpid()), *sys.path]
+        command = [sys.executable, "-P", script, str(os.getpid()), *(self.import_path or sys.path)]
         try:
-            process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=_environment())
+            process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=worker_environment())
         except OSError as error:
             raise BackendError(f"no worker process could be started with {sys.executable}: {error}") from error
         worker = _Worker(process)
@@ -221,48 +196,3 @@ class AsyncioPool:
                 f"a worker process ended with status {status} before its first job; see stderr"
             ) from error
         return worker
-
-
-def _environment() -> dict[str, str]:
-    """The parent's environment without the secrets that only the driver needs, and one thread for every library."""
-    kept = {k: v for k, v in os.environ.items() if k not in KEPT_FROM_WORKERS and not k.startswith("DROPBOX_")}
-    return {**kept, **dict.fromkeys(SINGLE_THREADED, "1")}
-
-
-def _encode(address: str, job: Any) -> bytes:
-    kind = type(job)
-    typed = hasattr(job, "to_json") and hasattr(kind, "from_json")
-    message = {
-        "function": address,
-        "job": job.to_json() if typed else job,
-        "job_type": f"{kind.__module__}:{kind.__qualname__}" if typed else None,
-    }
-    try:
-        return json.dumps(message, default=plain_number).encode()
-    except (TypeError, ValueError) as error:
-        raise JobFailedError(f"a job for worker processes must be JSON-able{_of_pair(job)}: {error}") from error
-
-
-def _decode(reply: dict[str, Any]) -> Any:
-    if reply["ok"]:
-        return reply["result"]
-    ours = {kind.__name__: kind for kind in _family(HuracanError) if kind.__module__ == huracan.errors.__name__}
-    kind = ours.get(reply["type"])
-    if kind is None or kind is JobFailedError:
-        text = f"{reply['type']}: {reply['message']}"
-        raise JobFailedError(text, error_type=reply["type"], traceback=reply["traceback"])
-    extra = {"until_ms": reply["until_ms"]} if kind is BannedError else {}
-    error = kind(reply["message"], **extra)
-    error.add_note(reply["traceback"])
-    raise error
-
-
-def _family(kind: type[HuracanError]) -> Iterator[type[HuracanError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _family(child)
-
-
-def _of_pair(job: Any) -> str:
-    coin, horizon = getattr(job, "coin", None), getattr(job, "horizon", None)
-    return f" ({coin} {horizon})" if coin else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from huracan.errors import JobFailedError
-from huracan.ports import JobFunction
+from huracan.ports import JobFunction, Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,10 @@ class InProcess:
 
     async def stop(self) -> None:
         """Nothing to shut down."""
+
+    async def machines(self) -> list[Machine]:
+        """Our own process, whose threads share all memory there is."""
+        return [Machine(slots=self.slots)]
 
 
 async def _in_thread(function: JobFunction, job: Any) -> Any:

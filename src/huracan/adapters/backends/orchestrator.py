@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from huracan.adapters.backends.asyncio_pool import AsyncioPool, address_of
+from huracan.adapters.backends.admission import Admission
+from huracan.adapters.backends.asyncio_pool import AsyncioPool
+from huracan.adapters.backends.cluster import ClusterBackend
+from huracan.adapters.backends.messages import address_of
 from huracan.errors import (
     BackendError,
     ConfigError,
@@ -73,11 +76,11 @@ class TrainingOrchestrator:
             if self._owned:
                 self._backend = None
 
-    @property
-    def slots(self) -> int:
-        """How many jobs run at once; known once the backend is up and a function is registered."""
-        assert self._function is not None
-        return self._limit(self._function)
+    async def slots(self) -> int:
+        """How many jobs run at once where memory allows; known once the backend is up."""
+        assert self._backend is not None
+        there = sum(machine.slots for machine in await self._backend.machines())
+        return min(self.config.max_concurrent_jobs, there)
 
     def register_training_function(self, fn: JobFunction) -> None:
         """The function that gets every job; sync or async."""
@@ -120,11 +123,11 @@ class TrainingOrchestrator:
         await self.initialize()
         pending = [job for job in self._jobs.values() if job.status == "pending"]
         pending.sort(key=lambda job: -job.priority)
-        free = asyncio.Semaphore(self._limit(self._function))
+        admission = self._admission(self._function)
         try:
             async with asyncio.TaskGroup() as group:
                 for job in pending:
-                    self._tasks[job.job_id] = group.create_task(self._see_through(job, self._function, free))
+                    self._tasks[job.job_id] = group.create_task(self._see_through(job, self._function, admission))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -164,16 +167,24 @@ class TrainingOrchestrator:
         """Jobs with an error."""
         return [job for job in self._jobs.values() if job.status == "failed"]
 
-    def _limit(self, function: JobFunction) -> int:
-        """How many jobs run at once; time-outs count from the start of the work, so no job may wait for a worker."""
+    def _admission(self, function: JobFunction) -> Admission:
+        """Who decides when a job starts; time-outs count from the start of the work, so no job may wait for a worker."""
         assert self._backend is not None
         in_process = isinstance(self._backend, AsyncioPool) and address_of(function) is None
-        most = self.config.max_concurrent_jobs
-        return most if in_process else max(1, min(most, self._backend.slots))
+        return Admission(
+            backend=self._backend,
+            most=self.config.max_concurrent_jobs,
+            reserve=self.config.memory_reserve_mb << 20,
+            bounded=not in_process,
+        )
 
-    async def _see_through(self, job: TrainingJob, function: JobFunction, free: asyncio.Semaphore) -> None:
+    async def _see_through(self, job: TrainingJob, function: JobFunction, admission: Admission) -> None:
+        if job.deaths >= self.config.max_attempts:
+            self._fail_for_good(job, WorkerLostError(f"{job.deaths} workers died at this job: it is left out"))
+            self._narrate(job)
+            return
         try:
-            while not await self._attempt(job, function, free):
+            while not await self._attempt(job, function, admission):
                 await self._sleep(self.config.retry_backoff_s * 2 ** (job.attempts - 1))
         except asyncio.CancelledError:
             if job.job_id in self._cancelled:
@@ -182,10 +193,10 @@ class TrainingOrchestrator:
             raise
         self._narrate(job)
 
-    async def _attempt(self, job: TrainingJob, function: JobFunction, free: asyncio.Semaphore) -> bool:
+    async def _attempt(self, job: TrainingJob, function: JobFunction, admission: Admission) -> bool:
         """Start the job once; True when it is settled, for better or worse."""
         assert self._backend is not None
-        async with free:
+        async with admission.slot():
             job.attempts += 1
             if self.on_start is not None:
                 self.on_start(job, job.attempts)
@@ -203,15 +214,19 @@ class TrainingOrchestrator:
         return True
 
     def _after(self, error: HuracanError, job: TrainingJob) -> bool:
-        if job.attempts < self.config.max_attempts and _may_pass(error):
+        job.deaths += isinstance(error, WorkerLostError)
+        if max(job.attempts, job.deaths) < self.config.max_attempts and _may_pass(error):
             job.status = "pending"
             if self.on_retry is not None:
                 self.on_retry(job, error)
             return False
+        self._fail_for_good(job, error)
+        return True
+
+    def _fail_for_good(self, job: TrainingJob, error: HuracanError) -> None:
         _fail(job, error.code, str(error))
         if self.on_failure is not None:
             self.on_failure(job, error)
-        return True
 
     def _narrate(self, job: TrainingJob) -> None:
         self._settled.add(job.job_id)
@@ -235,11 +250,12 @@ class TrainingOrchestrator:
 def _backend_for(config: TrainingConfig) -> Backend:
     if config.backend is TrainingBackend.ASYNCIO:
         return AsyncioPool(slots=config.num_workers, recycle_after=config.recycle_after)
-    name = config.backend.value
-    raise BackendError(
-        f"the {name} backend was asked for and is not available: it needs its extra, "
-        f"pip install 'huracan-engine[{name}]', and a release that has it; this release has asyncio only. "
-        "Set training_backend to 'asyncio' to run on this machine"
+    return ClusterBackend(
+        kind="dask" if config.backend is TrainingBackend.DASK else "ray",
+        address=config.dask_address if config.backend is TrainingBackend.DASK else config.ray_address,
+        workers=config.num_workers,
+        recycle_after=config.recycle_after,
+        reserve=config.memory_reserve_mb << 20,
     )
 
 

@@ -114,16 +114,22 @@ def _die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def main() -> None:
-    """Entry of a worker process; arguments: the parent's process id, then its import path."""
-    _die_with_parent(int(sys.argv[1]))
-    sys.path[:] = sys.argv[2:]
+def take_pipes(parent: int) -> tuple[BinaryIO, BinaryIO]:
+    """Source and sink of messages, out of reach of whatever prints or reads here; this process ends with its parent."""
+    _die_with_parent(parent)
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return source, sink
+
+
+def main() -> None:
+    """Entry of a worker process; arguments: the parent's process id, then its import path."""
+    source, sink = take_pipes(int(sys.argv[1]))
+    sys.path[:] = sys.argv[2:]
     serve(source, sink)
 
 

@@ -1,0 +1,221 @@
+"""A cluster as the gateway sees it: machines that come and go, a supervisor on each, and jobs placed where there is room."""
+
+import asyncio
+import contextlib
+import sys
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Protocol
+
+from huracan.adapters.backends.memory import room
+from huracan.adapters.backends.messages import refusal
+from huracan.errors import BackendError, WorkerLostError
+from huracan.ports import Machine
+
+BEAT_S: Final = 2.0
+CALL_TIMEOUT_S: Final = 15.0
+NO_NODE_S: Final = 60.0
+"""How long a cluster may be without any machine before it counts as lost: a restarted worker needs some seconds."""
+
+_FACTS: Final = tuple(item.name for item in fields(Machine))
+
+
+class NodeLostError(Exception):
+    """A machine, or our supervisor on it, does not answer any more."""
+
+
+class Cluster(Protocol):
+    """Dask or Ray: which machines there are, and a way to call the supervisor on one."""
+
+    async def open(self) -> None:
+        """Connect, or start a cluster on this machine; raises BackendError."""
+        ...
+
+    async def nodes(self) -> dict[str, int]:
+        """Living machines and their slots, from the head; raises BackendError when that is lost."""
+        ...
+
+    async def call(self, node: str, method: str, *arguments: Any) -> Any:
+        """Call the supervisor there, made by the call "hello"; raises NodeLostError, or BackendError when the head is lost."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect, and end what `open` has started."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Node:
+    name: str
+    machine: Machine
+    gone: bool = False
+    jobs: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
+
+    def free(self, reserve: int) -> int:
+        return room(self.machine, reserve) - len(self.jobs)
+
+
+class Nodes:
+    """Jobs on the machines of a cluster. `code` is what every machine must have installed (None: they share our disk)."""
+
+    def __init__(
+        self, cluster: Cluster, *, reserve: int, code: str | None = None, no_node_s: float = NO_NODE_S
+    ) -> None:
+        self._cluster = cluster
+        self._reserve = reserve
+        self._code = code
+        self._no_node_s = no_node_s
+        self._nodes: dict[str, _Node] = {}
+        self._refused: dict[str, str] = {}
+        self._lost: BackendError | None = None
+        self._changed = asyncio.Condition()
+        self._hurry = asyncio.Event()
+        self._pulse: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect and greet every machine; raises BackendError without a single one that runs our code."""
+        await self._cluster.open()
+        await self._look()
+        if self._refused:
+            raise BackendError("; ".join(self._refused.values()))
+        self._pulse = asyncio.create_task(self._beat())
+        await self._some_node()
+
+    async def stop(self) -> None:
+        """End every job and leave the cluster."""
+        if self._pulse is not None:
+            self._pulse.cancel()
+        farewells = [self._within(node.name, "stop") for node in self._nodes.values()]
+        await asyncio.gather(*farewells, return_exceptions=True)
+        await self._cluster.close()
+
+    async def machines(self) -> list[Machine]:
+        """Every machine as of its last word; raises BackendError when the cluster is lost or empty for too long."""
+        await self._some_node()
+        return [
+            Machine(**{**{name: getattr(node.machine, name) for name in _FACTS}, "running": len(node.jobs)})
+            for node in self._nodes.values()
+        ]
+
+    async def run(self, token: str, message: bytes, name: str) -> dict[str, Any]:
+        """The reply to a job; what happens on the way to it is a reply too."""
+        try:
+            await self._some_node()
+            node = max(self._nodes.values(), key=lambda node: node.free(self._reserve))
+            return await self._on(node, token, message, name)
+        except BackendError as error:
+            return refusal(error)
+
+    async def cancel(self, token: str) -> None:
+        """End a job; back when its slot is free, or its machine given up."""
+        for node in list(self._nodes.values()):
+            if token in node.jobs:
+                try:
+                    await self._within(node.name, "cancel", token)
+                except NodeLostError:
+                    await self._drop(node)
+                except BackendError as error:
+                    await self._give_up(error)
+
+    async def _on(self, node: _Node, token: str, message: bytes, name: str) -> dict[str, Any]:
+        job = node.jobs[token] = asyncio.create_task(self._cluster.call(node.name, "ask", token, message, name))
+        try:
+            answer = await job
+        except (NodeLostError, asyncio.CancelledError) as error:
+            if self._lost is not None:
+                raise self._lost from error
+            if isinstance(error, asyncio.CancelledError) and not node.gone:
+                job.cancel()
+                raise
+            await self._drop(node)
+            raise WorkerLostError(f"machine {node.name} was lost while it worked on {name} ({error})") from error
+        except BackendError as error:
+            await self._give_up(error)
+            raise
+        finally:
+            del node.jobs[token]
+        self._hear(node, answer["machine"])
+        reply: dict[str, Any] = answer["reply"]
+        return reply
+
+    async def _some_node(self) -> None:
+        async with self._changed:
+            try:
+                async with asyncio.timeout(self._no_node_s):
+                    await self._changed.wait_for(lambda: self._nodes or self._lost)
+            except TimeoutError:
+                self._lost = BackendError(
+                    f"the cluster has had no machine for {self._no_node_s:g} s; start its workers and run again"
+                )
+        if self._lost is not None:
+            raise self._lost
+
+    async def _beat(self) -> None:
+        """Ask the head who is there, and everyone how they are, for as long as there is a head."""
+        while self._lost is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_S):
+                    await self._hurry.wait()
+            self._hurry.clear()
+            try:
+                await self._look()
+            except BackendError as error:
+                await self._give_up(error)
+
+    async def _look(self) -> None:
+        listed = await self._cluster.nodes()
+        for node in list(self._nodes.values()):
+            if node.name not in listed:
+                await self._drop(node)
+        greeted = [name for name in listed if name not in self._nodes and name not in self._refused]
+        known = list(self._nodes.values())
+        await asyncio.gather(*(self._greet(name, listed[name]) for name in greeted), *map(self._check, known))
+
+    async def _greet(self, name: str, slots: int) -> None:
+        try:
+            facts = await self._within(name, "hello", self._code is not None)
+        except NodeLostError:
+            return
+        if self._code is not None and facts["code"] != self._code:
+            self._refused[name] = (
+                f"machine {name} ({facts['host']}) runs other sources of Huracan ({facts['code'][:12]}) than this one "
+                f"({self._code[:12]}); install the same release there and run again"
+            )
+            print(self._refused[name], file=sys.stderr)  # noqa: T201 - the gateway's stderr is the driver's
+            return
+        async with self._changed:
+            self._nodes[name] = _Node(name, Machine(slots=slots))
+            self._hear(self._nodes[name], facts)
+            self._changed.notify_all()
+
+    async def _check(self, node: _Node) -> None:
+        try:
+            self._hear(node, await self._within(node.name, "machine"))
+        except NodeLostError:
+            await self._drop(node)
+
+    async def _within(self, name: str, method: str, *arguments: Any) -> Any:
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                return await self._cluster.call(name, method, *arguments)
+        except TimeoutError as error:
+            raise NodeLostError(f"no answer within {CALL_TIMEOUT_S:g} s") from error
+
+    def _hear(self, node: _Node, facts: dict[str, Any]) -> None:
+        node.machine = Machine(**{name: facts[name] for name in _FACTS})
+
+    async def _drop(self, node: _Node) -> None:
+        """Forget a machine; its jobs end as lost, and it is greeted anew should it still be there."""
+        if not node.gone:
+            node.gone = True
+            self._nodes.pop(node.name, None)
+            for job in node.jobs.values():
+                job.cancel()
+            self._hurry.set()
+
+    async def _give_up(self, error: BackendError) -> None:
+        self._lost = self._lost or error
+        for node in self._nodes.values():
+            for job in node.jobs.values():
+                job.cancel()
+        async with self._changed:
+            self._changed.notify_all()

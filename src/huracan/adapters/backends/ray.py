@@ -1,0 +1,123 @@
+"""Ray as a carrier of messages: one actor a machine holds our supervisor; Ray repeats nothing and limits nothing."""
+
+import asyncio
+import logging
+import os
+import secrets
+from typing import Any, Final
+
+from huracan.adapters.backends.addresses import checked_bind, checked_ray_address, host_and_port
+from huracan.adapters.backends.nodes import NodeLostError
+from huracan.adapters.backends.supervisor import Supervisor
+from huracan.domain.addresses import is_loopback
+from huracan.errors import BackendError
+
+HEAD_S: Final = 15.0
+OBJECT_STORE_BYTES: Final = 80_000_000
+"""About the least Ray takes; messages are small and never lie in its object store."""
+CALLS_AT_ONCE: Final = 10_000
+_QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0"}
+_STAY_ON_LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray takes 127.0.0.1 for this machine's address on the network, and listens there, unless this is off (as on a Mac)."""
+
+
+class RayCluster:
+    """The cluster whose head is at an address (with a token outside loopback), or one of our own on loopback."""
+
+    def __init__(self, *, address: str | None, workers: int, folder: str, supervisor: dict[str, Any]) -> None:
+        os.environ.update(_QUIET)  # before the import, which reads them
+        if address is None:
+            os.environ.update(_own_token())
+        if address is None or is_loopback(host_and_port(address)[0]):
+            os.environ.update(_STAY_ON_LOOPBACK)
+        try:
+            import ray
+        except ImportError as error:
+            raise BackendError(
+                f"the ray backend needs its extra: pip install 'huracan-engine[ray]' ({error})"
+            ) from error
+        self._ray = ray
+        self._address = address
+        self._workers = workers
+        self._supervisor = supervisor
+        self._folder = folder
+        self._actors: dict[str, Any] = {}
+        self._slots: dict[str, int] = {}
+
+    async def open(self) -> None:
+        """Connect, or start a local cluster; raises BackendError naming the address."""
+        address = checked_ray_address(self._address) if self._address else "local"
+        own = self._own() if self._address is None else {}
+        try:
+            self._ray.init(
+                address=address, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL, **own
+            )
+        except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
+            where = self._address or "on this machine"
+            raise BackendError(
+                f"no Ray cluster {where}: {type(error).__name__}: {error}; check the address, that its head runs, and that "
+                "this machine is one of its nodes"
+            ) from error
+
+    def _own(self) -> dict[str, Any]:
+        return {
+            "num_cpus": self._workers,
+            "num_gpus": 0,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_node_ip_address": checked_bind("127.0.0.1"),
+            "_temp_dir": self._folder,
+        }
+
+    async def nodes(self) -> dict[str, int]:
+        """Living machines by Ray's id, with their processors as slots."""
+        try:
+            async with asyncio.timeout(HEAD_S):
+                listed = await asyncio.to_thread(self._ray.nodes)
+        except (OSError, TimeoutError, RuntimeError, self._ray.exceptions.RayError) as error:
+            raise BackendError(
+                f"the head of the Ray cluster {self._address or 'of this run'} is lost ({type(error).__name__}: {error}); "
+                "start it and run again: what is finished is kept"
+            ) from error
+        cores = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in listed if node["Alive"]}
+        self._slots = {name: slots for name, slots in cores.items() if slots > 0}
+        return self._slots
+
+    async def call(self, node: str, method: str, *arguments: Any) -> Any:
+        """Call our actor on a machine; "hello" makes a new one."""
+        if method == "hello" and (old := self._actors.pop(node, None)) is not None:
+            self._ray.kill(old)
+        try:
+            if node not in self._actors:
+                self._actors[node] = self._make(node)
+            return await self._actors[node].call.remote(method, *arguments)
+        except self._ray.exceptions.RayError as error:
+            raise NodeLostError(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
+
+    def _make(self, node: str) -> Any:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        slots = self._slots.get(node, 1)
+        actor = self._ray.remote(Supervisor).options(
+            num_cpus=slots,
+            max_concurrency=CALLS_AT_ONCE,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+        )
+        return actor.remote(**{**self._supervisor, "slots": slots})
+
+    async def close(self) -> None:
+        """Disconnect; a cluster of our own ends."""
+        for actor in self._actors.values():
+            self._ray.kill(actor)
+        await asyncio.to_thread(self._ray.shutdown)
+
+
+def _own_token() -> dict[str, str]:
+    """The variables of a cluster of our own: a token that nobody else has, on no disk."""
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_memory_monitor_refresh_ms": "0",  # it would end the supervisor instead of the job that grew
+    }

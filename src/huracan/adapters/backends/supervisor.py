@@ -1,0 +1,107 @@
+"""On a machine of a cluster: the worker processes of one driver, ended when the driver cancels, leaves or falls silent.
+
+Dask and Ray carry messages to it and see none of its jobs: they can neither repeat one silently nor lose a neighbour's.
+"""
+
+import asyncio
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from huracan.adapters.backends.asyncio_pool import AsyncioPool
+from huracan.adapters.backends.messages import refusal
+from huracan.errors import BackendError, WorkerLostError
+
+LEASE_S: Final = 60.0
+"""A driver that has not been heard for so long is gone; whatever its jobs still do, nobody waits for it."""
+
+
+class Supervisor:
+    """`slots` worker processes of one driver; every call renews the driver's lease."""
+
+    def __init__(
+        self, *, slots: int, recycle_after: int, import_path: Sequence[str] = (), lease_s: float = LEASE_S
+    ) -> None:
+        self._pool = AsyncioPool(slots=slots, recycle_after=recycle_after, import_path=import_path)
+        self._jobs: dict[str, asyncio.Task[dict[str, Any]]] = {}
+        self._lease_s = lease_s
+        self._heard = time.monotonic()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        """One of the methods below, by name."""
+        self._heard = time.monotonic()
+        if method == "ask":
+            return await self.ask(*arguments)
+        if method == "cancel":
+            return await self.cancel(*arguments)
+        if method == "stop":
+            return await self.stop()
+        facts = asdict(self._pool.machine())
+        return {**facts, **_identity(*arguments)} if method == "hello" else facts
+
+    async def ask(self, token: str, message: bytes, name: str) -> dict[str, Any]:
+        """Run an encoded job: ``{"reply", "machine"}``; a dead worker is a reply too."""
+        await self._pool.start()
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._end_when_silent())
+        job = self._jobs[token] = asyncio.create_task(self._pool.answer(message, name))
+        try:
+            reply = await job
+        except BackendError as error:
+            reply = refusal(error)
+        except asyncio.CancelledError:
+            if not job.cancelled():
+                job.cancel()
+                raise
+            reply = refusal(WorkerLostError(f"the worker was ended while it worked on {name}: nobody waits for it"))
+        finally:
+            del self._jobs[token]
+        return {"reply": reply, "machine": asdict(self._pool.machine())}
+
+    async def cancel(self, token: str) -> None:
+        """End a job and its worker; back when the slot is free. Nothing for a job that is not here."""
+        if (job := self._jobs.get(token)) is not None:
+            job.cancel()
+            await asyncio.wait([job])
+
+    async def stop(self) -> None:
+        """End everything."""
+        for job in self._jobs.values():
+            job.cancel()
+        if self._jobs:
+            await asyncio.wait(list(self._jobs.values()))
+        await self._pool.stop()
+        if self._watch is not None and self._watch is not asyncio.current_task():
+            self._watch.cancel()
+
+    async def _end_when_silent(self) -> None:
+        while (left_s := self._heard + self._lease_s - time.monotonic()) > 0:  # noqa: ASYNC110 - every call moves it on
+            await asyncio.sleep(left_s)
+        await self.stop()
+
+
+_SESSIONS: Final[dict[str, Supervisor]] = {}
+
+
+async def in_session(session: str, settings: dict[str, Any], method: str, *arguments: Any) -> Any:
+    """Call the supervisor that this process keeps for a session, made when it is first asked for."""
+    if session not in _SESSIONS:
+        _SESSIONS[session] = Supervisor(**settings)
+    try:
+        return await _SESSIONS[session].call(method, *arguments)
+    finally:
+        if method == "stop":
+            _SESSIONS.pop(session, None)
+
+
+def _identity(with_code: bool) -> dict[str, Any]:
+    facts: dict[str, Any] = {"host": platform.node(), "pid": os.getpid(), "code": None}
+    if with_code:
+        from huracan.training.jobs import compute_code_hash
+
+        facts["code"] = compute_code_hash()
+    return facts
