@@ -43,19 +43,21 @@ def test_every_kernel_gives_the_same_compiled_and_plain():
         x, place, rows = drawn
         first, second = np.ascontiguousarray(x[:, 0]), np.ascontiguousarray(x[:, 1])
         a, b = np.abs(first), np.abs(second)
+        columns, shape = np.ascontiguousarray(x.T), (SPANS.size, rows.size)
+        table = windows.sum_table(columns.copy(), SPANS, place, np.empty(columns.shape))
         calls = {
-            windows._fill_sums: (x, SPANS, place, rows, np.empty((4, 2, rows.size))),
-            windows.window_extremes: (first, second, SPANS, place, rows),
-            windows.window_zscores: (first, SPANS, place, rows, 1e-6),
-            windows.decayed_means: (x, np.array([0.5, 0.9]), place, rows),
-            windows._fill_moves: (first, place, rows, SPANS, np.empty((4, rows.size))),
-            price._averages: (first, place, rows, 3, np.full(10, 0.8), np.empty((10, rows.size))),
-            price._move_columns: (first, place),
-            price._volume_columns: (a, second > 0),
-            price._shape_columns: (first, a + b + 1, b + 1, second > 0, place),
-            price._signed_volume: (first, a, second > 0, place),
-            market._market_moves: (first, second, place, rows, SPANS),
-            market._step_products: (first, second, first, place, 3),
+            windows.sum_table: (columns, SPANS, place, np.empty(columns.shape)),
+            windows.read_sums: (table, rows, np.zeros((4, 2, rows.size + 1))),
+            windows._fill_extremes: (first, second, SPANS, place, rows, np.zeros(shape), np.empty(shape)),
+            windows.fill_zscores: (first, SPANS, place, rows, 1e-6, np.empty(shape)),
+            windows.decayed_means: (columns, np.array([0.5, 0.9]), place, rows),
+            windows.fill_moves: (first, place, rows, SPANS, np.empty((4, rows.size))),
+            price._move_columns: (first, place, np.empty((2, place.size))),
+            price._volume_columns: (a, second > 0, np.empty((3, place.size))),
+            price._shape_columns: (first, a + b + 1, b + 1, second > 0, place, np.empty((4, place.size))),
+            price._signed_volume: (first, a, second > 0, place, np.empty((1, place.size))),
+            market._market_moves: (first, second, place, rows, SPANS, np.empty(shape)),
+            market._step_products: (first, second, first, place, 3, np.empty((2, place.size))),
             inputs._path: (a + 1, a + b + 2, a + 0.5, a + 1.5, second > -1, np.cumsum(place == 0)),
             inputs.last_at_or_before: (np.sort(rows * 3), np.arange(40)),
         }
@@ -72,10 +74,11 @@ def test_every_kernel_gives_the_same_compiled_and_plain():
 @given(series())
 def test_windows_equal_slices(drawn):
     x, place, rows = drawn
-    sums = windows.window_sums(x, SPANS, place, rows)
+    sums = windows.window_sums(x.T, SPANS, place, rows)
     first, second = np.ascontiguousarray(x[:, 0]), np.ascontiguousarray(x[:, 1])
     high, low = windows.window_extremes(first, second, SPANS, place, rows)
-    score = windows.window_zscores(first, SPANS, place, rows, 1e-6)
+    score = np.empty((SPANS.size, rows.size))
+    windows.fill_zscores(first, SPANS, place, rows, 1e-6, score)
     scale = np.abs(x).max()
     for index, span in enumerate(SPANS):
         for at, row in enumerate(rows):
@@ -87,9 +90,22 @@ def test_windows_equal_slices(drawn):
             assert score[index, at] == pytest.approx(wanted, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize("chunk", [1, 4, 7, 64])
+def test_sums_read_a_chunk_at_a_time_are_those_read_at_once(chunk):
+    place = places([37, 5, 60])
+    x, rows = np.random.default_rng(1).normal(size=(2, place.size)), np.arange(place.size)
+    spans = np.array([3, 6, 15])
+    whole = windows.window_sums(x, spans, place, rows)
+    table = windows.sum_table(x, spans, place, np.empty(x.shape))
+    for first in range(0, rows.size, chunk):
+        some, out = rows[first : first + chunk], np.full((3, 2, chunk), np.nan)
+        windows.read_sums(table, some, out)
+        np.testing.assert_array_equal(out[..., : some.size], whole[..., some])
+
+
 def test_a_large_value_leaves_no_trace_once_it_has_left_the_window():
-    x = np.full((200, 1), 1e-9)
-    x[20] = 1e9
+    x = np.full((1, 200), 1e-9)
+    x[0, 20] = 1e9
     rows = np.arange(200)
     sums = windows.window_sums(x, np.array([16]), rows, rows)[0, 0]
     assert sums[30] > 1e8
@@ -97,15 +113,15 @@ def test_a_large_value_leaves_no_trace_once_it_has_left_the_window():
 
 
 def test_a_missing_value_lives_as_long_as_its_window():
-    x = np.ones((60, 1))
-    x[20] = np.nan
+    x = np.ones((1, 60))
+    x[0, 20] = np.nan
     rows = np.arange(60)
     missing = np.isnan(windows.window_sums(x, np.array([7]), rows, rows)[0, 0])
     assert np.flatnonzero(missing).tolist() == list(range(20, 27))
 
 
 def test_decayed_means_skip_missing_values():
-    x = np.array([[np.nan], [2.0], [np.nan], [4.0]])
+    x = np.array([[np.nan, 2.0, np.nan, 4.0]])
     rows = np.arange(4)
     mean = windows.decayed_means(x, np.array([0.5]), rows, rows)[0]
     np.testing.assert_allclose(mean, [np.nan, 2.0, 2.0, (0.5 * 2 + 4) / 1.5])

@@ -39,7 +39,7 @@ def test_windows_equal_sums_over_the_rows_of_each_window():
     rng = np.random.default_rng(0)
     by_day = rng.normal(size=(12, 4, 3, 3))
     upto = np.array([3, 7, 12])
-    got = windows(by_day, upto, 5)
+    got = windows(by_day, np.arange(by_day.shape[-1]), upto, 5)
     for position, end in enumerate(upto):
         np.testing.assert_allclose(got[position], by_day[max(end - 5, 0) : end].sum(axis=0), atol=1e-12)
 

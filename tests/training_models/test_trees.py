@@ -34,6 +34,13 @@ def grown(parameters, x, y, rounds=25):
         {"objective": "regression", "boosting": "rf", "bagging_fraction": 0.5, "bagging_freq": 1},
         {"objective": "regression", "boosting": "dart", "num_leaves": 4},
         {"objective": "regression", "min_data_in_leaf": 10_000},
+        {
+            "objective": "regression",
+            "boosting": "rf",
+            "bagging_fraction": 0.5,
+            "bagging_freq": 1,
+            "min_data_in_leaf": 9_999,
+        },
     ],
 )
 def test_arrays_forecast_what_the_booster_predicts(parameters):

@@ -22,7 +22,8 @@ from huracan.features.inputs import (
 )
 from huracan.features.market import market_features
 from huracan.features.names import RECIPE_ID, REGIME_RULES, RULES, SPECS, FeatureSpec
-from huracan.features.price import PriceFeatures, clip, price_features
+from huracan.features.price import PriceFeatures, price_features
+from huracan.features.price_rows import clip
 from huracan.features.windows import bars_in, decayed_means, window_sums, windows_in
 from huracan.regimes.classify import RegimeInputs, classify_hours
 from huracan.stats.kernel import kernel
@@ -160,7 +161,7 @@ def _taker_features(frame: pl.DataFrame, path: PricePath, rows: I64, bar_minutes
     """Imbalance of taker buys; 0 where nothing was traded."""
     taker, volume = frame["taker_base"].to_numpy(), frame["volume"].to_numpy()
     known = real_bars(frame) & ~np.isnan(taker)
-    columns = np.column_stack([np.where(known, taker, 0.0), np.where(known, volume, 0.0)])
+    columns = np.where(known, np.stack([taker, volume]), 0.0)
     sums = window_sums(columns, windows_in(TAKER_MINUTES, bar_minutes), path.place, rows)
     keep = 0.5 ** (1.0 / max(1.0, RULES.taker_half_life / bar_minutes))
     bought, traded = decayed_means(columns, np.array([keep, keep]), path.place, rows)
@@ -246,7 +247,7 @@ def _volume_day(frame: pl.DataFrame, times: I64) -> F64:
     if frame.is_empty():
         return out
     open_time = frame["open_time"].to_numpy()
-    days, volume = _daily_sums(open_time // DAY_MS, np.where(real_bars(frame), quote_volume(frame), 0.0))
+    days, volume = _daily_sums(open_time, quote_volume(frame), real_bars(frame))
     first = 1 if open_time[0] % DAY_MS else 0
     over = np.append(np.searchsorted(times, (days + 1) * DAY_MS), times.size)  # the first decision after each day
     for day in range(first, days.size):
@@ -255,13 +256,16 @@ def _volume_day(frame: pl.DataFrame, times: I64) -> F64:
 
 
 @kernel
-def _daily_sums(day: I64, quote: F64) -> tuple[I64, F64]:
+def _daily_sums(open_time: I64, quote: F64, real: NDArray[np.bool_]) -> tuple[I64, F64]:
     """Days that have bars, and their sums in the order of the bars (a parallel sum would differ in its last digits)."""
-    days, sums = np.empty(day.shape[0], np.int64), np.zeros(day.shape[0])
-    count = 0
-    for bar in range(day.shape[0]):
-        if bar == 0 or day[bar] != day[bar - 1]:
-            days[count] = day[bar]
+    most = (open_time[-1] - open_time[0]) // DAY_MS + 2
+    days, sums = np.empty(most, np.int64), np.zeros(most)
+    count, end = 0, open_time[0]
+    for bar in range(open_time.shape[0]):
+        if open_time[bar] >= end:
+            days[count] = open_time[bar] // DAY_MS
+            end = (days[count] + 1) * DAY_MS
             count += 1
-        sums[count - 1] += quote[bar]
+        if real[bar]:
+            sums[count - 1] += quote[bar]
     return days[:count], sums[:count]

@@ -44,9 +44,9 @@ def _rank(values: F64, start: int, hour: int, least: int) -> float:
     if count < least:
         return 0.0
     below = 0
-    for index in range(start, hour):
-        if values[index] < values[hour]:
-            below += 1
+    here = values[hour]
+    for value in values[start:hour]:
+        below += value < here
     return below / count
 
 
@@ -67,14 +67,15 @@ def _classify(levels: F64, drawdown: F64, fresh: NDArray[np.bool_], sizes: I64, 
             continue
         start = max(begin, hour - sizes[0])
         dry = _rank(levels[0], start, hour, sizes[1])
-        wild = _rank(levels[1], start, hour, sizes[1])
         straight = max(_rank(levels[2], start, hour, sizes[1]), _rank(levels[3], start, hour, sizes[1]))
         wanted = RANGE
         if straight > (limits[7] if state == TREND else limits[6]):
             wanted = TREND
         inside = state == PANIC
-        if wild > (limits[3] if inside else limits[2]) and drawdown[hour] < (limits[5] if inside else limits[4]):
-            wanted = PANIC
+        if drawdown[hour] < (limits[5] if inside else limits[4]):  # which is rare, and a rank is not cheap
+            wild = _rank(levels[1], start, hour, sizes[1])
+            if wild > (limits[3] if inside else limits[2]):
+                wanted = PANIC
         if dry > (limits[1] if state == ILLIQUID else limits[0]):
             wanted = ILLIQUID
         age += 1

@@ -16,7 +16,7 @@ from huracan.stats.kernel import kernel
 REGIME_FEATURE: Final = "regime"
 SIGMA_FEATURE: Final = "sigma_day_bps"
 
-Context = tuple[F64, F64, F64, F64, I64, F64, F64, I64, I64, F64, I64, I64, F64, I64, I64, F64, int]
+Context = tuple[F64, F64, F64, I64, F64, I64, I64, F64, F64, I64, I64, F64, int]
 """Arrays of a champion in the order `decide_rows` takes them."""
 
 
@@ -74,11 +74,9 @@ def compile_model(model: ChampionModel) -> CompiledModel:
     context: Context = (
         _floats(model.coef)[np.newaxis],
         _floats(model.intercept)[np.newaxis],
-        _floats(model.clip_low)[np.newaxis],
-        _floats(model.clip_high)[np.newaxis],
+        _floats(np.stack([model.clip_low, model.clip_high])[:, np.newaxis]),
         _integers(model.enabled),
-        _floats(model.slope),
-        _floats(model.weight),
+        _floats(np.stack([model.slope, model.weight])),
         _integers(model.tree_of),
         *_joined_forests(model),
         scalars,
@@ -131,32 +129,33 @@ def decide_rows(
     regime: I64,
     coef: F64,
     intercept: F64,
-    clip_low: F64,
-    clip_high: F64,
+    clips: F64,
     enabled: I64,
-    slope: F64,
-    weight: F64,
+    scales: F64,
     tree_of: I64,
-    feature: I64,
+    nodes: I64,
     threshold: F64,
-    left: I64,
-    right: I64,
     leaf_value: F64,
     roots: I64,
     forest_start: I64,
     scalars: F64,
     sigma_column: int,
 ) -> tuple[F64, F64, F64, F64, F64, I64, F64]:
-    """Raw forecasts, edges, score, edge, confidence, side, signed position; see `Decisions` and `compile_model`."""
+    """Raw forecasts, edges, score, edge, confidence, side, signed position; see `Decisions` and `compile_model`.
+
+    clips (2, 1, p): low and high. scales (2, E): slopes and weights. nodes (3, N): feature, left and right child. Few arrays,
+    because the cost of a call from Python grows with their number.
+    """
+    slope, weight = scales[0], scales[1]
     n, n_engines = x.shape[0], slope.shape[0]
     fold = np.zeros(n, dtype=np.int64)
-    raw = linear_forecasts(x, fold, regime, coef, intercept, clip_low, clip_high)
+    raw = linear_forecasts(x, fold, regime, coef, intercept, clips[0], clips[1])
     edges = np.empty((n, n_engines))
     for engine in range(n_engines):
         forest = tree_of[engine]
         if forest >= 0:
             trees = roots[forest_start[forest] : forest_start[forest + 1]]
-            sums = forest_forecasts(x, feature, threshold, left, right, leaf_value, trees)
+            sums = forest_forecasts(x, nodes[0], threshold, nodes[1], nodes[2], leaf_value, trees)
             for row in range(n):
                 raw[row, engine] = sums[row] if regime[row] >= 0 else np.nan
         for row in range(n):
@@ -188,27 +187,7 @@ def decide_rows(
 
 
 @kernel
-def decide_row(
-    x: F64,
-    regime_column: int,
-    coef: F64,
-    intercept: F64,
-    clip_low: F64,
-    clip_high: F64,
-    enabled: I64,
-    slope: F64,
-    weight: F64,
-    tree_of: I64,
-    feature: I64,
-    threshold: F64,
-    left: I64,
-    right: I64,
-    leaf_value: F64,
-    roots: I64,
-    forest_start: I64,
-    scalars: F64,
-    sigma_column: int,
-) -> tuple[int, int, float, float, float, int, float, F64]:
+def decide_row(x: F64, regime_column: int, *context: *Context) -> tuple[int, int, float, float, float, int, float, F64]:
     """One row, x (1, p), for serving: regime, silent engines, score, edge, confidence, side, signed position, edges (E,).
 
     The regime is -1 when a feature is not finite and -2 when the regime is not one of the four; then nothing
@@ -224,27 +203,7 @@ def decide_row(
         if code < 0 or code > 3 or float(code) != value:
             return -2, 0, 0.0, 0.0, 0.0, 0, 0.0, np.empty(0)
     regime = np.full(1, code, dtype=np.int64)
-    _, edges, score, edge, confidence, side, fraction = decide_rows(
-        x,
-        regime,
-        coef,
-        intercept,
-        clip_low,
-        clip_high,
-        enabled,
-        slope,
-        weight,
-        tree_of,
-        feature,
-        threshold,
-        left,
-        right,
-        leaf_value,
-        roots,
-        forest_start,
-        scalars,
-        sigma_column,
-    )
+    _, edges, score, edge, confidence, side, fraction = decide_rows(x, regime, *context)
     silent = 0
     for engine in range(edges.shape[1]):
         if np.isnan(edges[0, engine]):
@@ -252,7 +211,7 @@ def decide_row(
     return code, silent, score[0], edge[0], confidence[0], side[0], fraction[0], edges[0]
 
 
-def _joined_forests(model: ChampionModel) -> tuple[I64, F64, I64, I64, F64, I64, I64]:
+def _joined_forests(model: ChampionModel) -> tuple[I64, F64, F64, I64, I64]:
     node_start = np.cumsum([0, *(forest.feature.size for forest in model.forests)])
     leaf_start = np.cumsum([0, *(forest.leaf_value.size for forest in model.forests)])
     root_start = np.cumsum([0, *(forest.roots.size for forest in model.forests)])
@@ -269,10 +228,8 @@ def _joined_forests(model: ChampionModel) -> tuple[I64, F64, I64, I64, F64, I64,
         return np.concatenate([np.empty(0, dtype), *(getattr(forest, name) for forest in model.forests)])
 
     return (
-        _integers(joined("feature", np.int64)),
+        _integers(np.stack([joined("feature", np.int64), moved("left"), moved("right")])),
         _floats(joined("threshold", np.float64)),
-        moved("left"),
-        moved("right"),
         _floats(joined("leaf_value", np.float64)),
         moved("roots"),
         _integers(root_start),

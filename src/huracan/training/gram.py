@@ -13,6 +13,7 @@ from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
 from huracan.domain.model import F64, I64
 from huracan.domain.recipe import Recipe
 from huracan.errors import SchemaError
+from huracan.stats.kernel import kernel
 from huracan.stats.ridge import grouped_grams
 from huracan.training.design import Design, Labels, align, prepare
 from huracan.training.engines import all_engines
@@ -89,10 +90,22 @@ def with_pooled(grams: F64) -> F64:
     return np.concatenate((grams, grams.sum(axis=-3, keepdims=True)), axis=-3)
 
 
-def windows(by_day: F64, upto: I64, days: int) -> F64:
-    """Sums over the `days` days that end before each position `upto` of a daily stack (D, 4, k, k): (s, 4, k, k)."""
-    cumulative = np.concatenate((np.zeros_like(by_day[:1]), np.cumsum(by_day, axis=0)))
-    window: F64 = cumulative[upto] - cumulative[np.maximum(upto - days, 0)]
+@kernel
+def windows(by_day: F64, columns: I64, upto: I64, days: int) -> F64:
+    """Sums over the `days` days that end before each position `upto` of a daily stack (D, 4, q, q), of these k rows and columns:
+    (s, 4, k, k).
+    """
+    n_days, n_regimes, k = by_day.shape[0], by_day.shape[1], columns.shape[0]
+    cumulative = np.zeros((n_days + 1, n_regimes, k, k))
+    window = np.empty((upto.shape[0], n_regimes, k, k))
+    for day in range(n_days):
+        for regime in range(n_regimes):
+            for i in range(k):
+                for j in range(k):
+                    added = by_day[day, regime, columns[i], columns[j]]
+                    cumulative[day + 1, regime, i, j] = cumulative[day, regime, i, j] + added if day else added
+    for position in range(upto.shape[0]):
+        window[position] = cumulative[upto[position]] - cumulative[max(upto[position] - days, 0)]
     return window
 
 

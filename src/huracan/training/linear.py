@@ -90,11 +90,10 @@ class _Sums:
         self.days = np.concatenate((np.array([fold.week * WEEK_DAYS for fold in inner], dtype=np.int64), starts))
 
     def of(self, columns: I64) -> F64:
-        """Grams (s, 5, k + 2, k + 2) of these columns; cut out before they are summed up, since most engines use few."""
+        """Grams (s, 5, k + 2, k + 2) of these columns."""
         picked = np.array([0, *(columns + 1), self._daily.shape[-1] - 1])
-        part = (..., picked[:, None], picked)
-        walked = windows(self._daily[part], self._starts - self._first + 1, self._lookback)
-        return with_pooled(np.concatenate((self._inner_grams[part], walked)))
+        walked = windows(self._daily, picked, self._starts - self._first + 1, self._lookback)
+        return with_pooled(np.concatenate((self._inner_grams[..., picked[:, None], picked], walked)))
 
     def priors(self, prior: PoolPrior | None, engine: str, columns: tuple[str, ...]) -> F64:
         """What the pool knew for each model (s, 5, k), zero without a pool."""

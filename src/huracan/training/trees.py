@@ -127,8 +127,9 @@ class _Grower:
             return NO_TREES
         weight, y = self._labels.weight[rows], self._labels.y[rows]
         part = self._data.subset(np.searchsorted(self._rows, rows).tolist(), params=self._base).construct()
-        part.set_label(y - np.average(y, weights=weight))
-        part.set_weight(weight)
+        part.set_field("label", y - np.average(y, weights=weight))
+        if np.any(weight != 1.0):
+            part.set_field("weight", weight)
         booster = self._booster({**self._base, "min_data_in_leaf": int(leaf)}, part)
         for _ in range(int(self._parameters["trees"])):
             if booster.update():
