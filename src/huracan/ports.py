@@ -92,6 +92,10 @@ class ArtefactStore(Protocol):
         """Forget keys (retention)."""
         ...
 
+    def sweep(self) -> None:
+        """Remove what killed runs left half-written; for the one run that holds the workdir."""
+        ...
+
 
 class Publisher(Protocol):
     """Where champions go: a tree of files with one pointer that is replaced last."""

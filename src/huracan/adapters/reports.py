@@ -130,7 +130,7 @@ def write_summary(folder: Path, summary: Mapping[str, Any], moment: datetime) ->
             except FileExistsError:
                 number += 1
                 continue
-        _sync(folder)
+        _finish(target)
         return target
 
 
@@ -151,13 +151,19 @@ def write_atomically(target: Path, data: bytes) -> Path:
     """Replace a file durably: readers see the old bytes or the new ones. Raises DiskFullError."""
     with _temporary(target, data) as temporary:
         temporary.replace(target)
-    _sync(target.parent)
+    _finish(target)
     return target
+
+
+def sweep_reports(workdir: Path) -> None:
+    """Remove what killed runs left of reports and summaries; for the one run that holds the workdir."""
+    for left in (*workdir.glob("summaries/.*.tmp"), *workdir.glob("reports/*/.*.tmp")):
+        left.unlink(missing_ok=True)
 
 
 @contextmanager
 def _temporary(target: Path, data: bytes) -> Iterator[Path]:
-    """A synced file with the data beside the target, gone afterwards; until it is whole only the owner can read it."""
+    """A synced file with the data beside the target, gone afterwards, that only its owner can read."""
     with _errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
@@ -166,7 +172,6 @@ def _temporary(target: Path, data: bytes) -> Iterator[Path]:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
                 stream.flush()
-                os.fchmod(stream.fileno(), READABLE)
                 os.fsync(stream.fileno())
             yield temporary
         finally:
@@ -185,12 +190,15 @@ def _errors(target: Path) -> Iterator[None]:
         raise
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _finish(target: Path) -> None:
+    """Open the file to readers, now that no temporary name is left of it, and make its name last."""
+    with _errors(target):
+        target.chmod(READABLE)
+        handle = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _place_plotly(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
+from huracan.adapters.reports import sweep_reports
 from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.app.accounts import write_accounts
 from huracan.app.config import TrainingPipelineConfig
@@ -25,6 +26,9 @@ from huracan.pipeline.story import NightPipeline
 from huracan.ports import Telemetry
 
 MAX_SKEW_MS = 5_000
+FOLDERS = {"lake": 0o700, "artefacts": 0o700, "reports": 0o777, "summaries": 0o777}
+"""Below the workdir, with the mode each is made with: forecasts, and what kills leave of writes, are nobody else's."""
+
 _LOOPBACK = ("127.", "localhost", "[::1]")
 
 
@@ -159,12 +163,15 @@ class _OpenNight:
         self.store_path = self.workdir / "store"
 
     async def __aenter__(self) -> Self:
-        for name in ("lake", "artefacts", "reports", "summaries"):
-            (self.workdir / name).mkdir(parents=True, exist_ok=True)
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        for name, mode in FOLDERS.items():
+            (self.workdir / name).mkdir(mode=mode, exist_ok=True)
         self.store = FolderStore(self.store_path)
         self.store.acquire()
         try:
+            sweep_reports(self.workdir)
             self._wire()
+            self.pair_ports.artefacts.sweep()
         except BaseException:
             self.store.close()
             raise
