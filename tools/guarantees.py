@@ -1,8 +1,8 @@
 """Run the tests that prove guarantees and write docs/guarantees.md from what they did.
 
-    python tools/guarantees.py            # default sizes, every row
-    python tools/guarantees.py --full --rows H4,H5
-    python tools/guarantees.py --page     # the page alone, from docs/guarantees.json
+python tools/guarantees.py            # default sizes, every row
+python tools/guarantees.py --full --rows H4,H5
+python tools/guarantees.py --page     # the page alone, from docs/guarantees.json
 """
 
 import argparse

@@ -35,4 +35,4 @@ def nights(server, room) -> Iterator[Nights]:
     """Three coins, 42 days of hourly bars, one horizon, ridge alone: the smallest night that does every step."""
     world = small_world(name="null", coins=3, days=42, interval_minutes=60)
     with ReplayExchange(world, stress_file=room / "stress.json") as exchange:
-        yield Nights(server, room, exchange.urls, training__max_coins=3)
+        yield Nights(server, room, exchange, training__max_coins=3)

@@ -12,8 +12,8 @@ from huracan.hamilton.source import FolderSource
 
 pytestmark = [pytest.mark.slow, needs_gate]
 
-POINTS = 12
-SEQUENCES = size(5, 500)
+POINTS = 8
+SEQUENCES = size(3, 500)
 
 
 @pytest.fixture(scope="module")

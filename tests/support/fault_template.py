@@ -40,7 +40,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return int(getattr(fault_work, request["work"])(**request["given"]) or 0)
 
     watched = syscall_gate.watch(work, decide, syscall_gate.real(Path(request["folder"])))
-    operations = [{**op, "data": base64.b64encode(op["data"]).decode()} for op in recorder.operations] if recorder else []
+    operations = (
+        [{**op, "data": base64.b64encode(op["data"]).decode()} for op in recorder.operations] if recorder else []
+    )
     return {"status": watched.status, "calls": watched.calls, "names": watched.names, "operations": operations}
 
 

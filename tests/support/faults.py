@@ -13,6 +13,8 @@ import pytest
 import syscall_gate
 from nights import night_overrides, trust_variables
 
+from huracan.worlds.exchange import ReplayExchange
+
 NOTHING: dict[str, Any] = {"kind": "count"}
 
 
@@ -69,7 +71,7 @@ class FaultServer:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def run(self, work: str, folder: Path, gate: dict[str, Any] = NOTHING, **given: Any) -> Outcome:
+    def run(self, work: str, folder: Path, gate: dict[str, Any] = NOTHING, /, **given: Any) -> Outcome:
         """One case to its end."""
         folder.mkdir(parents=True, exist_ok=True)
         out = folder.with_name(f"{folder.name}.out")
@@ -90,8 +92,8 @@ class FaultServer:
 class Nights:
     """Nights of `huracan run` against one exchange, each case in its own folder."""
 
-    def __init__(self, server: FaultServer, folder: Path, urls: Any, **changes: Any) -> None:
-        self.server, self.folder = server, folder
+    def __init__(self, server: FaultServer, folder: Path, exchange: ReplayExchange, **changes: Any) -> None:
+        self.server, self.folder, self.exchange = server, folder, exchange
         knobs: dict[str, Any] = {
             "training__base_interval": "1h",
             "training__lookback_days": 34,
@@ -99,10 +101,13 @@ class Nights:
             "training__quote_assets": "USDT",
             "training__max_concurrent_jobs": 1,
         }
-        self.sets = [part for text in night_overrides(urls, **{**knobs, **changes}) for part in ("--set", text)]
+        self.sets = [
+            part for text in night_overrides(exchange.urls, **{**knobs, **changes}) for part in ("--set", text)
+        ]
 
     def run(self, name: str, gate: dict[str, Any] = NOTHING, *more: str, **environment: str) -> Outcome:
         """Start, or start again, the night of a case."""
+        self.exchange.weights._minute = -1  # a new minute: many nights a minute would rightly wait for the next one
         case = self.folder / name
         arguments = ["--workdir", str(case / "workdir"), *self.sets, *more]
         variables = {**trust_variables(case), **environment}

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from huracan.adapters.disk import is_disk_full
+from huracan.adapters.disk import is_disk_full, sync_folder
 from huracan.domain.ids import path_segment
 from huracan.errors import DiskFullError
 from huracan.reports import (
@@ -194,11 +194,7 @@ def _finish(target: Path) -> None:
     """Open the file to readers, now that no temporary name is left of it, and make its name last."""
     with _errors(target):
         target.chmod(READABLE)
-        handle = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_folder(target.parent)
 
 
 def _place_plotly(folder: Path) -> None:
