@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import factory
+sys.path.insert(0, str(Path(__file__).parents[1] / "hamilton"))
+import factory  # noqa: E402
 
 ACKNOWLEDGED = "acknowledged"
 """A folder's file that says which publication was the last to return; written outside the watched folder."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from huracan.adapters.disk import make_folders
+from huracan.adapters.disk import disk_errors, make_folders
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.reports import sweep_reports
@@ -164,9 +164,10 @@ class _OpenNight:
         self.store_path = self.workdir / "store"
 
     async def __aenter__(self) -> Self:
-        make_folders(self.workdir)
-        for name, mode in FOLDERS.items():
-            make_folders(self.workdir / name, mode)
+        with disk_errors(self.workdir):
+            make_folders(self.workdir)
+            for name, mode in FOLDERS.items():
+                make_folders(self.workdir / name, mode)
         self.store = FolderStore(self.store_path)
         self.store.acquire()
         try:

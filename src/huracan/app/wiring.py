@@ -11,6 +11,7 @@ from huracan.adapters.artefacts import LocalArtefacts
 from huracan.adapters.backends import TrainingOrchestrator
 from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.adapters.lake import DeltaLake
+from huracan.adapters.reports import write_atomically
 from huracan.app.worker import PLAN_FILE, run_pair_job
 from huracan.domain.ids import canonical_json, sha256_hex
 from huracan.domain.records import SkipCode
@@ -24,6 +25,7 @@ from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
 
 WEIGHT_SHARE = 0.8
 """Share of the exchange's weight limit that a run may use."""
+PRIVATE = 0o600  # the plan names the exchange's URLs, which may hold a password
 
 
 class SystemClock:
@@ -81,7 +83,7 @@ class OrchestratedWaves:
         """All outcomes in the order given; a failed job is an outcome."""
         path = self.folder / PLAN_FILE
         data = canonical_json({"plan": plan, "wiring": self.facts})
-        path.write_bytes(data)
+        write_atomically(path, data, mode=PRIVATE)
         planned = {"plan": str(path), "plan_sha256": sha256_hex(data)}
         orchestrator = await self._start()
         jobs = [
