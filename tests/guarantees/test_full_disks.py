@@ -86,7 +86,9 @@ def test_a_publication_whose_disk_fails_at_any_call_leaves_the_old_set_and_can_b
 ):
     base = room / f"base-{name}-{once}"
     note = str(room / "note")
-    assert server.run("publish", base, NOTHING, folder=str(base), publications=[{"BTC": 1}], acknowledged=note).status == 0
+    assert (
+        server.run("publish", base, NOTHING, folder=str(base), publications=[{"BTC": 1}], acknowledged=note).status == 0
+    )
     root = (base / "trust" / "root.json").read_bytes()
     old = served(FolderSource(base / "store"), root)
     second = {"publications": [{"BTC": 2, "ETH": 1}], "acknowledged": note}
@@ -138,7 +140,9 @@ def factory():
 
 
 @pytest.mark.guarantee("R5")
-def test_a_disk_of_one_megabyte_is_refused_beforehand_and_when_it_is_really_full(small_disk, factory, monkeypatch, counted):
+def test_a_disk_of_one_megabyte_is_refused_beforehand_and_when_it_is_really_full(
+    small_disk, factory, monkeypatch, counted
+):
     world = factory.World(small_disk)
     with pytest.raises(DiskFullError, match="bytes free"):
         world.publish(factory.bundle(seed=0))

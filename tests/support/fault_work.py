@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "hamilton"))
-import factory  # noqa: E402
+import factory
 
 ACKNOWLEDGED = "acknowledged"
 """A folder's file that says which publication was the last to return; written outside the watched folder."""
