@@ -14,9 +14,9 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "hamilton")]
 
-import fault_work
-import syscall_gate
-from power_cut import Recorder
+import fault_work  # noqa: E402
+import syscall_gate  # noqa: E402
+from power_cut import Recorder  # noqa: E402
 
 
 def main() -> None:

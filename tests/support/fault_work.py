@@ -1,6 +1,7 @@
 """What runs behind the gate: a whole night by the command, or publications alone."""
 
 import importlib
+import logging
 import os
 import pkgutil
 import sys
@@ -46,6 +47,8 @@ def night(arguments: list[str], environment: dict[str, str]) -> int:
 
     asyncio_pool.address_of = lambda _function: None
     _environment(environment)
+    if environment.get("LOG_EVERYTHING"):
+        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, force=True)
     try:
         main(["run", "--json", *arguments])
     except SystemExit as left:

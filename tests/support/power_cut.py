@@ -7,7 +7,7 @@ folder, and whatever is unsynced may be lost in any combination and order. Names
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from syscall_gate import Call
@@ -40,7 +40,7 @@ def _writev(call: Call) -> tuple[str, dict[str, Any]]:
 
 
 def _position(call: Call) -> int:
-    with open(f"/proc/{call.thread}/fdinfo/{call.arguments[0]}") as facts:
+    with Path(f"/proc/{call.thread}/fdinfo/{call.arguments[0]}").open() as facts:
         return int(facts.readline().split()[1])
 
 

@@ -5,6 +5,7 @@ thread and child at one place, in one order. Each call waits until the superviso
 exact. Linux on x86-64 only; `available` says whether it works here.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -52,7 +53,7 @@ class Call:
 
     def memory(self, address: int, length: int) -> bytes:
         """Bytes of the caller's memory."""
-        with open(f"/proc/{self.thread}/mem", "rb", buffering=0) as memory:
+        with Path(f"/proc/{self.thread}/mem").open("rb", buffering=0) as memory:
             memory.seek(address)
             return memory.read(length)
 
@@ -83,7 +84,7 @@ def available() -> bool:
     if platform.machine() != "x86_64" or platform.system() != "Linux":
         return False
     try:
-        return watch(lambda: os.mkdir("/proc/no"), lambda _call: Fail(errno.ENOSPC), "/proc").status == 28
+        return watch(lambda: Path("/proc/no").mkdir(), lambda _call: Fail(errno.ENOSPC), "/proc").status == 28
     except OSError:
         return False
 
@@ -207,7 +208,7 @@ def _call(thread: int, number: int, arguments: tuple[int, ...], folder: str) -> 
     try:
         if number in _BY_DESCRIPTOR or number in _OUT_DESCRIPTOR:
             descriptor = arguments[_OUT_DESCRIPTOR.get(number, 0)]
-            paths = [os.readlink(f"/proc/{thread}/fd/{descriptor}")]
+            paths = [str(Path(f"/proc/{thread}/fd/{descriptor}").readlink())]
         else:
             paths = [_path(thread, arguments, place) for place in _PATHS[number]]
     except OSError:
@@ -219,7 +220,7 @@ def _call(thread: int, number: int, arguments: tuple[int, ...], folder: str) -> 
 
 
 def _path(thread: int, arguments: tuple[int, ...], place: int) -> str:
-    with open(f"/proc/{thread}/mem", "rb", buffering=0) as memory:
+    with Path(f"/proc/{thread}/mem").open("rb", buffering=0) as memory:
         memory.seek(arguments[place])
         text = b""
         while b"\0" not in text and len(text) < 4096:
@@ -229,7 +230,7 @@ def _path(thread: int, arguments: tuple[int, ...], place: int) -> str:
     if name.startswith("/"):
         return os.path.normpath(name)
     descriptor = ctypes.c_int(arguments[place - 1] & 0xFFFFFFFF).value if place else -100
-    base = os.readlink(f"/proc/{thread}/cwd" if descriptor == -100 else f"/proc/{thread}/fd/{descriptor}")
+    base = Path(f"/proc/{thread}/cwd" if descriptor == -100 else f"/proc/{thread}/fd/{descriptor}").readlink()
     return os.path.normpath(f"{base}/{name}")
 
 
@@ -252,10 +253,8 @@ def _cut(child: int, call: Call, share: float) -> int:
 
 
 def _end(child: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def kill_before(number: int) -> Callable[[Call], Answer]:
