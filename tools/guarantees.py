@@ -1,3 +1,4 @@
+# ruff: noqa: INP001
 """Run the tests that prove guarantees and write docs/guarantees.md from what they did.
 
 python tools/guarantees.py            # default sizes, every row

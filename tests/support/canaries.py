@@ -45,7 +45,9 @@ SLOTS: Final = {name: secret for name, secret in CANARIES.items() if name not in
 
 def add_options(parser: pytest.Parser) -> None:
     """Options of this plugin."""
-    parser.getgroup("guarantees").addoption("--canary", action="store_true", help="Search all output for planted secrets.")
+    parser.getgroup("guarantees").addoption(
+        "--canary", action="store_true", help="Search all output for planted secrets."
+    )
 
 
 class CanaryPlugin:

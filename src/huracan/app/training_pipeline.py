@@ -3,8 +3,10 @@
 import os
 import time
 from contextlib import suppress
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from huracan.adapters.disk import disk_errors, make_folders
 from huracan.adapters.ledger import SqliteLedger
@@ -30,7 +32,6 @@ MAX_SKEW_MS = 5_000
 FOLDERS = {"lake": 0o700, "artefacts": 0o700, "reports": 0o777, "summaries": 0o777}
 """Below the workdir, with the mode each is made with: forecasts, and what kills leave of writes, are nobody else's."""
 
-_LOOPBACK = ("127.", "localhost", "[::1]")
 
 
 class TrainingPipeline:
@@ -213,9 +214,8 @@ class _OpenNight:
         )
 
     def _check_clock(self, server_ms: int) -> None:
-        host = self.settings.binance.rest_url.partition("://")[2]
         skew = abs(server_ms - self.clock.now_ms())
-        if not host.startswith(_LOOPBACK) and skew > MAX_SKEW_MS:
+        if skew > MAX_SKEW_MS and not _is_loopback(self.settings.binance.rest_url):
             raise ClockSkewError(
                 f"exchange and system clock differ by {skew / 1000:.1f} s, at most 5 s allowed; "
                 "synchronise this machine's clock (NTP), then run again"
@@ -234,3 +234,12 @@ class _OpenNight:
         finally:
             self.ledger.close()
             self.store.close()
+
+
+def _is_loopback(url: str) -> bool:
+    """Whether a URL names this machine by address; a name that only begins like one (127.example) does not."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
