@@ -72,6 +72,10 @@ class Lake(Protocol):
         """Stored settlements (FUNDING_SCHEMA), ascending."""
         ...
 
+    def set_aside(self, instrument: Instrument) -> list[str]:
+        """Move tables that cannot be read out of the way, to be fetched again; returns where they lie now."""
+        ...
+
 
 class ArtefactStore(Protocol):
     """Immutable derived files under content keys; `put` is atomic and create-if-absent."""

@@ -125,7 +125,9 @@ class BinanceSettings(Section):
     @classmethod
     def _without_credentials(cls, value: str) -> str:
         if "@" in value.partition("://")[2]:
-            raise ValueError("holds a user name or password; public market data need none, and URLs reach logs and files")
+            raise ValueError(
+                "holds a user name or password; public market data need none, and URLs reach logs and files"
+            )
         return value
 
 

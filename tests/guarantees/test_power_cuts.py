@@ -9,7 +9,7 @@ import sys
 import pytest
 import syscall_gate
 from faults import needs_gate
-from invariants import served
+from invariants import Case, check_agreement, check_same_end, served
 from power_cut import Disk, moments
 from sizes import size
 
@@ -200,6 +200,35 @@ def test_no_artefact_is_ever_seen_torn_after_a_power_cut(server, room, counted, 
                 if not path.startswith("artefacts/.staging/"):
                     assert data == final[path.removeprefix("artefacts/")]
             counted()
+
+
+@pytest.mark.slow
+@pytest.mark.guarantee("R6")
+def test_tables_of_the_lake_that_a_power_cut_tore_are_set_aside_and_fetched_again(nights, counted):
+    """Commits of the lake are not synced: what was written last may be empty or torn; the archive still has it all."""
+    assert nights.run("before-cut").status == 0
+    unbroken = Case(nights.folder / "before-cut")
+    rng = random.Random(9)
+    for kind in ("json", "parquet", "both"):
+        case = Case(nights.copy("before-cut", f"torn-{kind}"))
+        torn = [
+            path
+            for path in sorted((case.workdir / "lake").rglob("*"))
+            if path.is_file() and (kind == "both" or path.suffix == f".{kind}")
+        ]
+        assert torn
+        for path in torn:
+            data = path.read_bytes()
+            path.write_bytes(data[: rng.choice((0, len(data) // 2))])
+        outcome = nights.run(f"torn-{kind}")
+        assert outcome.status == 0, outcome.told()[-2000:]
+        assert "lake_table_set_aside" in outcome.told()
+        assert outcome.result()["summary"]["coins_processed"] > 0
+        assert list((case.workdir / "lake").glob("*/damaged/*"))
+        check_same_end(case, unbroken)
+        check_agreement(case)
+        nights.forget(f"torn-{kind}")
+        counted()
 
 
 def test_the_model_of_a_disk_loses_what_is_not_synced_and_keeps_what_is():

@@ -33,7 +33,6 @@ FOLDERS = {"lake": 0o700, "artefacts": 0o700, "reports": 0o777, "summaries": 0o7
 """Below the workdir, with the mode each is made with: forecasts, and what kills leave of writes, are nobody else's."""
 
 
-
 class TrainingPipeline:
     """Trains every eligible pair and exports what is proven.
 

@@ -87,6 +87,9 @@ class NightPipeline:
     async def step2_ingest_and_validate_data(self, night: Night) -> Night:
         """The lake brought up to date, bars validated; the market context for the next step."""
         night = await ingest_wave(self.ports.waves, night, self.rules.max_stale_share)
+        for coin, facts in night.facts.items():
+            if "set_aside" in facts:
+                self.ports.telemetry.event("lake_table_set_aside", coin=coin, folders=facts["set_aside"])
         return write_context(self.ports.pair, night)
 
     async def step3_generate_features(self, night: Night) -> Night:
