@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: install demo test unit lint bench lock clean
+.PHONY: install demo test unit lint bench lock clean guarantees crash
 
 install: $(STAMP)
 
@@ -47,3 +47,11 @@ lock:
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Guarantees: default sizes, or every number of the table with FULL=1; ROWS=R1,H3 runs those alone.
+guarantees: install
+	$(BIN)/python tools/guarantees.py --rows "$(ROWS)" $(if $(FULL),--full) --workers $(if $(FULL),0,$(WORKERS))
+
+# kill -9, failing disks and power cuts at the durable system calls of a night; FULL=1 at every one of them.
+crash: install
+	HURACAN_TEST_FULL=$(if $(FULL),1,0) $(BIN)/python -m pytest tests/guarantees -q --timeout=0 --guarantees R1,R2,R5,R6

@@ -9,8 +9,26 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+import canaries
+import guarantee_plugin
+from guarantee_plugin import counted
+
 if TYPE_CHECKING:
     from nights import FinishedNight
+
+__all__ = ["counted"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options for the table of guarantees."""
+    guarantee_plugin.add_options(parser)
+    canaries.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker `guarantee`."""
+    guarantee_plugin.configure(config)
+    canaries.configure(config)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@
     │   ├── StaleDataError                too old
     │   ├── ClockSkewError                exchange and system clock disagree
     │   ├── SchemaError                   not the columns, units or values we were promised
+    │   │   └── DamagedTableError         a table of the lake cannot be read, as after a power cut
     │   ├── ChecksumError                 bytes differ from the published checksum
     │   ├── UpstreamError                 the exchange does not answer, or answers nonsense
     │   ├── LedgerError                   a past day, an edit or a reused slot: the evidence stays as it was
@@ -67,6 +68,10 @@ class SchemaError(DataError):
     """Columns, time unit or values are not what the source promises."""
 
     code = "SCHEMA"
+
+
+class DamagedTableError(SchemaError):
+    """A table of the lake cannot be read any more; its rows can be fetched again."""
 
 
 class ChecksumError(DataError):

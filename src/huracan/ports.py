@@ -88,6 +88,10 @@ class Lake(Protocol):
         """Stored settlements (FUNDING_SCHEMA), ascending."""
         ...
 
+    def set_aside(self, instrument: Instrument) -> list[str]:
+        """Move tables that cannot be read out of the way, to be fetched again; returns where they lie now."""
+        ...
+
 
 class ArtefactStore(Protocol):
     """Immutable derived files under content keys; `put` is atomic and create-if-absent."""
@@ -106,6 +110,10 @@ class ArtefactStore(Protocol):
 
     def delete(self, keys: Iterable[str]) -> None:
         """Forget keys (retention)."""
+        ...
+
+    def sweep(self) -> None:
+        """Remove what killed runs left half-written; for the one run that holds the workdir."""
         ...
 
 

@@ -120,6 +120,15 @@ class BinanceSettings(Section):
     total_timeout_s: float = Field(120.0, gt=0)
     max_connections: int = Field(8, ge=1, le=64)
 
+    @field_validator("rest_url", "futures_url", "archive_url")
+    @classmethod
+    def _without_credentials(cls, value: str) -> str:
+        if "@" in value.partition("://")[2]:
+            raise ValueError(
+                "holds a user name or password; public market data need none, and URLs reach logs and files"
+            )
+        return value
+
 
 class CostSettings(Section):
     """Costs the owner knows better than we: fees in bps per side, capital per coin."""
@@ -269,8 +278,14 @@ def _problems(error: ValidationError, given: Mapping[str, _Given]) -> Iterator[s
             yield f"{path}: {problem['msg']}"
             continue
         where = f" ({given[path].where})" if path in given else ""
-        shown = _USER_IN_URL.sub("//[redacted]@", repr(problem["input"]))
-        yield f"{path} is {shown}{where}: {problem['msg'].removeprefix('Value error, ')}"
+        yield f"{path}{_shown(problem)}{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _shown(problem: Mapping[str, Any]) -> str:
+    """A refused value in words: nothing of a misspelt name's, which may be a secret, and no user of a URL."""
+    if problem["type"] == "extra_forbidden":
+        return ""
+    return f" is {_USER_IN_URL.sub('//[redacted]@', repr(problem['input']))}"
 
 
 def _from_file(file: Path | None) -> dict[str, _Given]:

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from nights import ledger_rows, night_overrides, small_world, tree_hashes, trust_variables, variables
+from sizes import size
 
 from huracan.hamilton import HamiltonInterface
 from huracan.training.jobs import compute_code_hash
@@ -15,7 +16,7 @@ from huracan.worlds.exchange import ReplayExchange
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("HURACAN_TEST_KILLS", "2"))
+KILLS = int(os.environ.get("HURACAN_TEST_KILLS", size(2, 100)))
 
 
 class Runs:
@@ -81,6 +82,7 @@ def unbroken(runs, sources):
     return time.monotonic() - started
 
 
+@pytest.mark.guarantee("R1")
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_a_killed_run_started_again_leaves_what_an_unbroken_one_leaves(runs, unbroken, sources, seed):
     name, chance = f"killed-{seed}", random.Random(seed)

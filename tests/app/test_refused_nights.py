@@ -104,6 +104,7 @@ def refused(yesterday, finished_night, result, code):
 # Stale data
 
 
+@pytest.mark.guarantee("R8")
 def test_a_coin_whose_bars_stop_is_stale_and_keeps_yesterdays_champion(next_night, yesterday, finished_night, world):
     tomorrow = later(world, 1)
     with in_this_process():
@@ -120,6 +121,7 @@ def test_a_coin_whose_bars_stop_is_stale_and_keeps_yesterdays_champion(next_nigh
     assert telemetry.at_level("error") == []
 
 
+@pytest.mark.guarantee("R8")
 def test_too_many_stale_coins_refuse_the_night(next_night, yesterday, finished_night, world):
     tomorrow = later(world, 1)
     with in_this_process():
@@ -164,6 +166,7 @@ def dying_job(job):
     return huracan.app.worker.run_pair_job(job)
 
 
+@pytest.mark.guarantee("R3")
 def test_a_killed_worker_costs_its_own_pair_and_keeps_its_champion(next_night, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setattr(huracan.app.wiring, "run_pair_job", sent_to_workers(dying_job, monkeypatch))
@@ -205,6 +208,7 @@ def test_a_job_that_raises_costs_its_own_pair(next_night, monkeypatch):
 # Two at once
 
 
+@pytest.mark.guarantee("R17")
 def test_a_second_run_at_once_is_locked_out_and_changes_nothing(next_night, yesterday, finished_night):
     with FolderStore(yesterday / "workdir" / "store"), in_this_process():
         result, _ = next_night()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import random
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from huracan.domain.bundle import check_model, model_from_bytes, model_to_bytes
 from huracan.domain.model import TreeArrays
@@ -17,7 +17,7 @@ from huracan.domain.tensors import read_tensors, write_tensors
 from huracan.errors import BundleFormatError
 from huracan.stats.evaluate import evaluate, regime_codes
 
-ROUNDS = int(os.environ.get("HURACAN_FUZZ_ROUNDS", "2000"))
+ROUNDS = size(2_000, 100_000)
 
 
 def container(header, body=b""):
@@ -58,6 +58,7 @@ def test_every_truncation_is_refused(factory):
         refused(data[:length])
 
 
+@pytest.mark.guarantee("H4", cases=ROUNDS)
 def test_flipped_bits_give_a_well_formed_model_or_the_declared_error(factory):
     data = model_to_bytes(factory.model())
     rng = random.Random(7)

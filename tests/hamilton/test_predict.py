@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sizes import size
 
 from huracan.domain.bundle import DoNotTrade
 from huracan.domain.frames import REGIMES
@@ -17,7 +17,7 @@ from huracan.hamilton import PredictionResult
 from huracan.hamilton.verify import REGIME_NAMES
 from huracan.stats.evaluate import evaluate, regime_codes
 
-POISON = int(os.environ.get("HURACAN_POISON_ROWS", "300"))
+POISON = size(300, 5_000)
 
 
 def test_regimes_are_named_as_everywhere_else():
@@ -134,6 +134,7 @@ def test_features_out_of_order_are_named(world, factory, change, message):
     assert "BTC 1h v1" in str(caught.value)
 
 
+@pytest.mark.guarantee("H5", cases=11)
 def test_missing_and_renamed_features_are_named(world, factory):
     world.publish(factory.bundle())
     hamilton = world.hamilton()
@@ -148,6 +149,7 @@ def test_missing_and_renamed_features_are_named(world, factory):
         hamilton.predict("BTC", "1h", {})
 
 
+@pytest.mark.guarantee("H5", cases=POISON)
 @settings(max_examples=POISON, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_poisoned_rows_are_refused_and_never_filled_in(served, factory, data):
@@ -236,6 +238,7 @@ def test_what_is_absent_is_said_with_its_reason(world, factory):
         hamilton.predict("BTC", "soon", {})
 
 
+@pytest.mark.guarantee("H2", cases=10)
 def test_old_sets_are_flagged_then_closed_for_entries_while_exits_are_answered(world, factory):
     world.publish(factory.bundle())
     hamilton = world.hamilton()

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import huracan
 
 HOME = Path(huracan.__file__).parent
@@ -52,6 +54,7 @@ def reachable(start):
     return found
 
 
+@pytest.mark.guarantee("H3")
 def test_no_foreign_code_can_be_loaded_from_what_hamilton_reaches():
     modules = reachable("huracan.hamilton")
     modules.pop("huracan")

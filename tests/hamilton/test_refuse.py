@@ -7,6 +7,8 @@ import random
 import shutil
 
 import pytest
+from hostile import Tree, mutants, tree_of
+from sizes import size
 
 from huracan.adapters.keys import init_keys
 from huracan.domain.bundle import ChampionSet, Manifest
@@ -16,38 +18,14 @@ from huracan.export import golden_rows
 from huracan.export.plan import numbered
 from huracan.export.trust import Seen, verify_tree
 
-FULL = os.environ.get("HURACAN_FULL_BITS") == "1"
-ROUNDS = int(os.environ.get("HURACAN_FUZZ_ROUNDS", "2000"))
-
-
-class Tree:
-    """A source in memory; `asked` are the files that were read."""
-
-    identity = "tree"
-
-    def __init__(self, files):
-        self.files, self.asked = dict(files), set()
-
-    def read(self, path, limit):
-        data = self.files.get(path)
-        if data is not None:
-            self.asked.add(path)
-            if len(data) > limit:
-                raise BundleFormatError(f"{path} is too long")
-        return data
-
-    def version(self):
-        return self.files.get("metadata/timestamp.json")
-
-
-def tree_of(world):
-    return Tree({path: world.store.read(path) for path in world.store.list("")})
+ROUNDS = size(2_000, 100_000)
 
 
 def load(world, tree, coin="BTC", horizon="1h", state="state"):
     return world.hamilton(source=tree, state_dir=world.folder / state).load_model(coin, horizon)
 
 
+@pytest.mark.guarantee("H1", cases=500)
 def test_a_flipped_bit_anywhere_in_what_is_read_is_refused(world, factory):
     world.publish(factory.bundle(engines=1, trees=1))
     tree = tree_of(world)
@@ -55,7 +33,7 @@ def test_a_flipped_bit_anywhere_in_what_is_read_is_refused(world, factory):
     bits = [(path, bit) for path in sorted(tree.asked) for bit in range(8 * len(tree.files[path]))]
     assert len(tree.asked) == 13
     pointer = [bit for bit in bits if bit[0] == "metadata/timestamp.json"]
-    chosen = bits if FULL else random.Random(3).sample(bits, 350) + random.Random(4).sample(pointer, 150)
+    chosen = random.Random(3).sample(bits, 350) + random.Random(4).sample(pointer, 150)
     for path, bit in chosen:
         data = bytearray(tree.files[path])
         data[bit // 8] ^= 1 << bit % 8
@@ -86,6 +64,7 @@ def history(world, factory, count):
     return trees
 
 
+@pytest.mark.guarantee("H2", cases=49)
 def test_no_older_set_is_accepted_after_a_newer_one_also_after_a_restart(world, factory):
     trees = history(world, factory, 7)
     for seen, newer in enumerate(trees):
@@ -99,6 +78,7 @@ def test_no_older_set_is_accepted_after_a_newer_one_also_after_a_restart(world, 
                 assert load(world, older, state=state)[1].version == offered + 1
 
 
+@pytest.mark.guarantee("H2", cases=36)
 def test_parts_of_different_sets_do_not_combine(world, factory):
     """Every file of one set, under its name in another."""
     trees = history(world, factory, 4)
@@ -138,6 +118,7 @@ def test_a_signed_bundle_that_contradicts_its_place_is_refused(world, factory):
         load(world, tree_of(world))
 
 
+@pytest.mark.guarantee("H6")
 def test_golden_rows_of_other_code_are_skew_and_nothing_is_served(world, factory):
     bundle, other = factory.bundle(seed=1), factory.model(seed=2)
     files = {**bundle.files, "golden.json": golden_rows(other, factory.rows())}
@@ -148,6 +129,7 @@ def test_golden_rows_of_other_code_are_skew_and_nothing_is_served(world, factory
         world.hamilton().predict("BTC", "1h", factory.features())
 
 
+@pytest.mark.guarantee("H2", cases=7)
 def test_the_root_must_exist_and_must_not_come_from_the_store(world, factory, monkeypatch):
     world.publish(factory.bundle())
     inside = world.root / "metadata" / "1.root.json"
@@ -193,6 +175,7 @@ def test_a_chain_of_roots_cut_short_is_a_rollback(world, factory):
         verify_tree(tree.read, world.keys.roots[0], Seen(root=2))
 
 
+@pytest.mark.guarantee("H3")
 @pytest.mark.parametrize(
     "where", ["metadata", "metadata/timestamp.json", "models/BTC", "models/BTC/1h/v1/model.safetensors"]
 )
@@ -206,6 +189,7 @@ def test_links_below_the_root_are_not_followed(world, factory, where):
         world.hamilton().load_model("BTC", "1h")
 
 
+@pytest.mark.guarantee("H3", cases=3)
 def test_pipes_folders_and_huge_files_in_place_of_a_file_are_refused(world, factory):
     world.publish(factory.bundle())
     path = world.root / "models/BTC/1h/v1/golden.json"
@@ -227,6 +211,7 @@ def test_pipes_folders_and_huge_files_in_place_of_a_file_are_refused(world, fact
     assert world.hamilton().load_model("BTC", "1h")
 
 
+@pytest.mark.guarantee("H3")
 @pytest.mark.parametrize("path", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/\0", "a\\b", ".", "x" * 5000])
 def test_paths_that_leave_the_root_are_refused(world, path):
     from huracan.hamilton import FolderSource
@@ -236,6 +221,7 @@ def test_paths_that_leave_the_root_are_refused(world, path):
         FolderSource(world.root).read(path, 10)
 
 
+@pytest.mark.guarantee("H3")
 @pytest.mark.parametrize("coin", ["../../etc", "币安人生", "a/b", "..", "\u202egpj", "x\0y", "p" * 150])
 def test_hostile_coin_names_are_only_names(world, factory, coin):
     world.publish(factory.bundle(coin, seed=2))
@@ -258,40 +244,6 @@ def test_a_missing_store_is_no_error_before_the_first_load(world, factory):
     assert hamilton.predict("BTC", "1h", factory.features()).blocked_reason == "OWNER: not yet"
 
 
-def mutants(data, rounds, seed):
-    """Damaged copies of a JSON text: bytes changed, pieces repeated, values replaced by hostile ones."""
-    rng = random.Random(seed)
-    hostile = [
-        b"null",
-        b"-1",
-        b"1e999",
-        b"NaN",
-        b"{}",
-        b"[]",
-        b'"\\u0000"',
-        b"99999999999999999999",
-        b'"../x"',
-        b"true",
-    ]
-    for _ in range(rounds):
-        text = bytearray(data)
-        for _ in range(rng.randint(1, 3)):
-            start = rng.randrange(len(text))
-            end = min(len(text), start + rng.randint(1, 12))
-            choice = rng.randrange(4)
-            if choice == 0:
-                text[start] = rng.randrange(256)
-            elif choice == 1:
-                text[start:end] = b""
-            elif choice == 2:
-                text[start:start] = text[start:end]
-            else:
-                text[start:end] = rng.choice(hostile)
-            if not text:
-                break
-        yield bytes(text)
-
-
 def test_fuzzed_manifests_and_sets_raise_only_the_declared_error(world, factory):
     manifest = numbered(factory.bundle().manifest, 1).to_bytes()
     world.publish(factory.bundle())
@@ -306,6 +258,7 @@ def test_fuzzed_manifests_and_sets_raise_only_the_declared_error(world, factory)
     assert refused > ROUNDS // 2
 
 
+@pytest.mark.guarantee("H1", cases=ROUNDS // 3)
 def test_fuzzed_metadata_are_never_accepted(world, factory):
     world.publish(factory.bundle())
     tree = tree_of(world)

@@ -1,6 +1,5 @@
 """Following the pointer: new sets are picked up, broken ones are not, and every call sees exactly one set."""
 
-import os
 import threading
 import time
 
@@ -12,7 +11,7 @@ from huracan.errors import BundleSignatureError, ModelLoadError
 from huracan.hamilton.loader import HamiltonModelLoader
 from huracan.hamilton.state import StoreState
 
-RELOADS = int(os.environ.get("HURACAN_RELOADS", "40"))
+RELOADS = 40
 
 
 def test_a_new_version_is_picked_up_by_the_next_call(world, factory):
@@ -42,6 +41,7 @@ def test_a_demoted_coin_is_no_longer_served(world, factory):
         hamilton.predict("BTC", "1h", factory.features())
 
 
+@pytest.mark.guarantee("H1")
 @pytest.mark.parametrize("victim", ["metadata/2.targets.json", "sets/2.json", "models/BTC/1h/v2/model.safetensors"])
 def test_a_set_that_does_not_verify_leaves_the_last_good_one_serving(world, factory, victim, caplog):
     world.publish(factory.bundle(seed=1))

@@ -44,6 +44,7 @@ def test_paths_outside_the_store_are_refused(tmp_path, path):
         store.write_new(path, b"x")
 
 
+@pytest.mark.guarantee("R17")
 def test_a_second_run_is_locked_out_until_the_first_ends(tmp_path):
     first, second = FolderStore(tmp_path), FolderStore(tmp_path)
     first.write_new("a", b"1")
@@ -56,6 +57,7 @@ def test_a_second_run_is_locked_out_until_the_first_ends(tmp_path):
     second.close()
 
 
+@pytest.mark.guarantee("R17")
 def test_the_lock_ends_with_the_process_that_holds_it(tmp_path):
     code = (
         "import sys\nfrom huracan.adapters.publishers.folder import FolderStore\n"

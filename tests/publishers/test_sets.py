@@ -159,6 +159,7 @@ def test_two_bundles_of_one_key_are_refused(world, factory):
         world.publish(factory.bundle(seed=1), factory.bundle(seed=2))
 
 
+@pytest.mark.guarantee("R1")
 def test_a_crash_at_any_step_leaves_the_old_or_the_new_set(world, factory):
     """Also when the step took effect but its answer was lost; and the next run completes."""
     base = Memory()
@@ -204,6 +205,7 @@ def test_a_full_disk_leaves_the_old_set(world, factory, monkeypatch):
     assert world.store.list("models/BTC/1h/v2") == []
 
 
+@pytest.mark.guarantee("R17")
 def test_of_two_writers_one_is_locked_out_and_publishes_nothing(world, factory):
     world.publish(factory.bundle(seed=1))
     other = FolderStore(world.root)
@@ -235,6 +237,7 @@ def test_a_champion_that_left_the_set_keeps_counting_when_it_returns(world, fact
     assert world.publish(factory.bundle("BTC", seed=2)).members["BTC_1h"].version == 2
 
 
+@pytest.mark.guarantee("R21", cases=4)
 def test_rollback_signs_the_set_before_as_a_new_one(world, factory):
     world.publish(factory.bundle("BTC", seed=1))
     world.publish(factory.bundle("BTC", seed=2), do_not_trade=[DoNotTrade(coin="X", code="STALE", reason="old")])

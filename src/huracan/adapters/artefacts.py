@@ -64,6 +64,11 @@ class LocalArtefacts:
         for key in keys:
             (self._folder / _checked(key)).unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        """Remove what killed runs left half-written; for the one run that holds the workdir."""
+        for left in (self._folder / _STAGING).glob("*"):
+            left.unlink(missing_ok=True)
+
 
 def _checked(key: str) -> str:
     parts = key.split("/")

@@ -1,10 +1,51 @@
-"""Which failures of a native library mean that the disk is full."""
+"""What the disk promises, and which failures, also of a native library, mean that it is full or gives out."""
 
+import errno
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-_FULL = re.compile(r"os error (?:28|122)\b|No space left on device|[Dd]isk quota exceeded")
+from huracan.errors import DiskFullError
+
+_FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+_WORDS = re.compile(r"os error (?:5|28|122)\b|No space left on device|[Dd]isk quota exceeded|Input/output error")
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """True for ENOSPC and EDQUOT, also where a native library only left the words."""
-    return getattr(error, "errno", None) in {28, 122} or _FULL.search(str(error)) is not None
+    """True for ENOSPC, EDQUOT and EIO, also where a native library only left the words."""
+    return getattr(error, "errno", None) in _FAILED or _WORDS.search(str(error)) is not None
+
+
+@contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """A full disk, an exhausted quota or a failing device as DiskFullError, naming the target; others as they are."""
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise DiskFullError(
+                f"{target} could not be written: {error.strerror}; free some space, then run again"
+            ) from error
+        raise
+
+
+def make_folders(folder: Path, mode: int = 0o777) -> None:
+    """Create a folder and what is missing above it, so that the names outlive a power cut; `mode` for each new one."""
+    missing: list[Path] = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(mode=mode, exist_ok=True)
+        sync_folder(new.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

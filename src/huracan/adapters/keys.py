@@ -25,6 +25,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root
 from tuf.api.serialization.json import JSONSerializer
 
+from huracan.adapters.disk import make_folders, sync_folder
 from huracan.errors import ConfigError
 from huracan.export.trust import MAX_ROLE, root_version
 
@@ -64,7 +65,7 @@ def init_keys(folder: Path, passphrase: SecretStr | None, *, wall_clock_ms: int)
     """Make a root key and an online key; raises ConfigError when the folder already holds keys."""
     if _root_files(folder):
         raise ConfigError(f"keys exist already in {folder}; `huracan keys rotate` replaces them")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folders(folder, 0o700)
     folder.chmod(0o700)
     root, online = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     metadata = _root_metadata(1, CryptoSigner(root), CryptoSigner(online), wall_clock_ms)
@@ -128,7 +129,7 @@ def install_trusted_root(keys: KeySet, file: Path) -> bool:
     try:
         existing = file.read_bytes()
     except FileNotFoundError:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(file.parent, 0o700)
         _write_private(file, keys.roots[0])
         return True
     if existing not in keys.roots:
@@ -206,8 +207,4 @@ def _write_private(file: Path, data: bytes) -> None:
         os.link(beside, file)
     finally:
         beside.unlink(missing_ok=True)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(file.parent)

@@ -20,7 +20,7 @@ from huracan.adapters.disk import is_disk_full
 from huracan.adapters.packing import PACKED_SCHEMA, pack_bars, unpack_bars
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, check_schema, empty
 from huracan.domain.ids import Instrument, from_path_segment
-from huracan.errors import ConfigError, DiskFullError, SchemaError
+from huracan.errors import ConfigError, DamagedTableError, DiskFullError, SchemaError
 from huracan.ports import FetchedFile, FetchedRows
 
 _FILES_KEY: Final = "huracan_files"
@@ -67,9 +67,7 @@ class DeltaLake:
         """Archive files whose rows are stored, by name."""
         found: dict[str, FetchedFile] = {}
         for kind in _KINDS.values():
-            table = self._open(kind, instrument)
-            if table is not None:
-                found |= _files_of(table)
+            found |= self._known_files(kind, instrument)
         return found
 
     def append(self, instrument: Instrument, batches: Sequence[FetchedRows], vendor: str) -> int:
@@ -99,6 +97,27 @@ class DeltaLake:
         folder = Path(self._root) / kind
         names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
         return sorted(from_path_segment(name.replace(_ESCAPE, "%")) for name in names)
+
+    def set_aside(self, instrument: Instrument) -> list[str]:
+        """Move tables that cannot be read to ``damaged/`` beside the others; returns where they lie now. Local lakes only.
+
+        A commit is not synced to the disk, so a power cut can leave a torn log or empty files. Nothing is lost by that: all
+        rows come from an archive that still has them.
+        """
+        moved = []
+        for kind in _KINDS.values() if self._local else ():
+            try:
+                self._read(kind, instrument, 0, 1 << 62)
+                self._known_files(kind, instrument)
+            except DamagedTableError:
+                folder = Path(self._uri(kind, instrument))
+                number = 1
+                while (target := Path(self._root) / "damaged" / f"{kind.name}-{folder.name}-{number}").exists():
+                    number += 1
+                target.parent.mkdir(exist_ok=True)
+                folder.rename(target)
+                moved.append(str(target))
+        return moved
 
     def compact(self, instrument: Instrument, *, vacuum: bool = False) -> None:
         """Merge the small files of every night into few; `vacuum` also deletes files no version of a week needs."""
@@ -150,6 +169,13 @@ class DeltaLake:
         except (DeltaError, OSError) as error:
             raise _unreadable(uri, error) from error
 
+    def _known_files(self, kind: _Kind, instrument: Instrument) -> dict[str, FetchedFile]:
+        table = self._open(kind, instrument)
+        try:
+            return {} if table is None else _files_of(table)
+        except (DeltaError, OSError, ValueError) as error:
+            raise _unreadable(self._uri(kind, instrument), error) from error
+
     def _read(self, kind: _Kind, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
         table = self._open(kind, instrument)
         if table is None:
@@ -168,7 +194,11 @@ class DeltaLake:
         known = {} if table is None else _files_of(table)
         fresh, merged = incoming, None
         if table is not None and incoming.height:
-            fresh, merged = _against_stored(kind, _scan(table, self._uri(kind, instrument)), incoming)
+            uri = self._uri(kind, instrument)
+            try:
+                fresh, merged = _against_stored(kind, _scan(table, uri), incoming)
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise _unreadable(uri, error) from error
         if fresh.is_empty() and (not files.keys() - known.keys()) and all(known[n] == f for n, f in files.items()):
             return 0
         self._commit(kind, instrument, fresh if merged is None else merged, known | files, replace=merged is not None)
@@ -294,6 +324,6 @@ def _files_of(table: DeltaTable) -> dict[str, FetchedFile]:
     return {}
 
 
-def _unreadable(uri: str, error: BaseException) -> SchemaError:
+def _unreadable(uri: str, error: BaseException) -> DamagedTableError:
     words = str(error).strip().partition("\n")[0]
-    return SchemaError(f"lake table {uri}: {words}; move the folder away and the next run fetches it again")
+    return DamagedTableError(f"lake table {uri}: {words}; move the folder away and the next run fetches it again")

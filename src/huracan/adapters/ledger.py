@@ -68,6 +68,8 @@ class SqliteLedger:
             self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
             self._prepare()
         except sqlite3.DatabaseError as error:
+            if _disk_failed(error):
+                raise DiskFullError(f"{path} cannot be opened ({error}); free some space, then run again") from error
             raise LedgerError(f"{path} cannot be read as a ledger ({error}); restore it from a backup") from error
 
     def close(self) -> None:
@@ -281,8 +283,9 @@ class SqliteLedger:
         except sqlite3.IntegrityError as error:
             raise LedgerError(f"{self.path} refuses {what}: {error}; recorded evidence stays as it is") from error
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                raise DiskFullError(f"no space left to write {what} to {self.path}; free some and run again") from error
+            if _disk_failed(error):
+                message = f"no space left to write {what} to {self.path} ({error}); free some and run again"
+                raise DiskFullError(message) from error
             raise LedgerError(f"{self.path} could not take {what}: {error}") from error
 
     def _insert_lineage(self, lineage: Lineage) -> None:
@@ -393,6 +396,12 @@ def _triggers() -> list[str]:
         for table in _APPEND_ONLY
         for verb in ("UPDATE", "DELETE")
     ]
+
+
+def _disk_failed(error: sqlite3.DatabaseError) -> bool:
+    """Whether the disk is full or gave out: the file is as sound as before, and no backup is wanted."""
+    primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    return primary in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 def _night_hash(before: str, day: int, text: str) -> str:

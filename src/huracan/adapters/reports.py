@@ -1,6 +1,5 @@
 """Reports on disk: written whole or not at all, and a summary never over another."""
 
-import errno
 import io
 import os
 import tempfile
@@ -13,9 +12,8 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from huracan.adapters.disk import is_disk_full
+from huracan.adapters.disk import disk_errors, sync_folder
 from huracan.domain.ids import path_segment
-from huracan.errors import DiskFullError
 from huracan.reports import (
     CostReport,
     DataIntegrityReport,
@@ -130,7 +128,7 @@ def write_summary(folder: Path, summary: Mapping[str, Any], moment: datetime) ->
             except FileExistsError:
                 number += 1
                 continue
-        _sync(folder)
+        _finish(target, READABLE)
         return target
 
 
@@ -147,18 +145,24 @@ def write_events(folder: Path, frame: pl.DataFrame) -> Path:
     return write_atomically(folder / "decision_events.parquet", buffer.getvalue())
 
 
-def write_atomically(target: Path, data: bytes) -> Path:
+def write_atomically(target: Path, data: bytes, *, mode: int = READABLE) -> Path:
     """Replace a file durably: readers see the old bytes or the new ones. Raises DiskFullError."""
     with _temporary(target, data) as temporary:
         temporary.replace(target)
-    _sync(target.parent)
+    _finish(target, mode)
     return target
+
+
+def sweep_reports(workdir: Path) -> None:
+    """Remove what killed runs left of reports and summaries; for the one run that holds the workdir."""
+    for left in (*workdir.glob("summaries/.*.tmp"), *workdir.glob("reports/*/.*.tmp")):
+        left.unlink(missing_ok=True)
 
 
 @contextmanager
 def _temporary(target: Path, data: bytes) -> Iterator[Path]:
-    """A synced file with the data beside the target, gone afterwards; until it is whole only the owner can read it."""
-    with _errors(target):
+    """A synced file with the data beside the target, gone afterwards, that only its owner can read."""
+    with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
         temporary = Path(name)
@@ -166,31 +170,17 @@ def _temporary(target: Path, data: bytes) -> Iterator[Path]:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
                 stream.flush()
-                os.fchmod(stream.fileno(), READABLE)
                 os.fsync(stream.fileno())
             yield temporary
         finally:
             temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def _errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if is_disk_full(error) or error.errno == errno.EIO:
-            raise DiskFullError(
-                f"{target} could not be written: {error.strerror}; free some space, then run again"
-            ) from error
-        raise
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _finish(target: Path, mode: int) -> None:
+    """Open the file to readers, now that no temporary name is left of it, and make its name last."""
+    with disk_errors(target):
+        target.chmod(mode)
+        sync_folder(target.parent)
 
 
 def _place_plotly(folder: Path) -> None:

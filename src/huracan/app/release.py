@@ -109,6 +109,8 @@ class FolderRelease:
                     raise
                 return None
             keys = self._make_keys(folder)
+        if create:
+            self._trust(keys)
         if create and keys.root_protected is False:
             self._telemetry.event("root_key_unprotected", folder=str(folder))
         return keys
@@ -116,10 +118,14 @@ class FolderRelease:
     def _make_keys(self, folder: Path) -> KeySet:
         passphrase = self._environ.get("HURACAN_ROOT_PASSPHRASE")
         keys = init_keys(folder, SecretStr(passphrase) if passphrase else None, wall_clock_ms=self._clock.now_ms())
-        trusted = trusted_root_file(self._environ)
-        install_trusted_root(keys, trusted)
-        self._telemetry.event("keys_created", folder=str(folder), trusted_root=str(trusted))
+        self._telemetry.event("keys_created", folder=str(folder), trusted_root=str(trusted_root_file(self._environ)))
         return keys
+
+    def _trust(self, keys: KeySet) -> None:
+        """Install the trusted root where there is none: a run killed right after it made keys never came to that."""
+        trusted = trusted_root_file(self._environ)
+        if not trusted.exists():
+            install_trusted_root(keys, trusted)
 
 
 def live_extras(night: Night) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from huracan.adapters.disk import disk_errors, make_folders
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.progress import PROGRESS_FILE, ProgressFile
 from huracan.adapters.publishers.folder import FolderStore
+from huracan.adapters.reports import sweep_reports
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.app.accounts import write_accounts
@@ -29,6 +31,9 @@ from huracan.pipeline.publication import Exported
 from huracan.pipeline.rules import NightPorts
 from huracan.pipeline.story import NightPipeline
 from huracan.ports import Telemetry
+
+FOLDERS = {"lake": 0o700, "artefacts": 0o700, "reports": 0o777, "summaries": 0o777}
+"""Below the workdir, with the mode each is made with: forecasts, and what kills leave of writes, are nobody else's."""
 
 
 class TrainingPipeline:
@@ -190,13 +195,17 @@ class _OpenNight:
         self.store_path = self.workdir / "store"
 
     async def __aenter__(self) -> Self:
-        for name in ("lake", "artefacts", "reports", "summaries"):
-            (self.workdir / name).mkdir(parents=True, exist_ok=True)
+        with disk_errors(self.workdir):
+            make_folders(self.workdir)
+            for name, mode in FOLDERS.items():
+                make_folders(self.workdir / name, mode)
         self.store = FolderStore(self.store_path)
         self.store.acquire()
         self.telemetry = self.progress = self._progress()
         try:
+            sweep_reports(self.workdir)
             self._wire()
+            self.pair_ports.artefacts.sweep()
         except BaseException as error:
             self._end_progress(error)
             self.store.close()

@@ -13,6 +13,7 @@ from huracan.adapters.backends.orchestrator import CANCELLED
 from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.adapters.lake import DeltaLake
 from huracan.adapters.ledger import SqliteLedger
+from huracan.adapters.reports import write_atomically
 from huracan.app.worker import PLAN_FILE, SPENT, run_pair_job
 from huracan.domain.addresses import is_loopback
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
@@ -31,6 +32,7 @@ UNHEARD_PER_DEATH = 2
 """Starts whose end the ledger never heard (the run itself was killed) that count as one dead worker: they may be innocent."""
 WEIGHT_SHARE = 0.8
 """Share of the exchange's weight limit that a run may use."""
+PRIVATE = 0o600  # the plan names the exchange's URLs, which may hold a password
 
 
 _CANCELLED = frozenset({CANCELLED, SkipCode.DEADLINE.value})
@@ -92,7 +94,7 @@ class OrchestratedWaves:
         """All outcomes in the order given; a failed job is an outcome."""
         path = self.folder / PLAN_FILE
         data = canonical_json({"plan": plan, "wiring": self.facts})
-        path.write_bytes(data)
+        write_atomically(path, data, mode=PRIVATE)
         planned = {"plan": str(path), "plan_sha256": sha256_hex(data)}
         orchestrator = await self.start()
         jobs = self._jobs(plan, work, planned)

@@ -12,7 +12,7 @@ import polars as pl
 from huracan.domain.frames import Bars, FeatureFrame, LabelledSet, MarketContext
 from huracan.domain.records import Candidate, IntegrityReport, Skip, SkipCode
 from huracan.domain.time import DAY_MS, Horizon
-from huracan.errors import DataError
+from huracan.errors import DamagedTableError, DataError
 from huracan.features import build_features, leak_canary
 from huracan.ingest import (
     IngestRules,
@@ -54,8 +54,17 @@ def load_bars(lake: Lake, plan: NightPlan, member: Candidate) -> tuple[Bars, Int
 
 async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
     """Step 2 for one pair: bring the lake up to date, validate, and say what the bars are worth."""
-    member = plan.member(coin)
-    instrument = member.instrument
+    try:
+        return await _ingest(ports, plan, coin)
+    except DamagedTableError:
+        moved = ports.lake.set_aside(plan.member(coin).instrument)
+        if not moved:
+            raise
+        return {**await _ingest(ports, plan, coin), "set_aside": moved}
+
+
+async def _ingest(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
+    instrument = plan.member(coin).instrument
     known = ports.lake.files(instrument)
     batches = [batch async for batch in ports.market.fetch(instrument, plan.start_ms, plan.cutoff_ms, known)]
     ports.lake.append(instrument, batches, "binance")

@@ -175,6 +175,8 @@ class NightPipeline:
             self.ports.telemetry.event("pair_ingested", coin=coin, age_minutes=facts["age_minutes"], **counts)
             if report["repaired"]:
                 self.ports.telemetry.event("bars_repaired", coin=coin, bars=report["repaired"])
+            if "set_aside" in facts:
+                self.ports.telemetry.event("lake_table_set_aside", coin=coin, folders=facts["set_aside"])
             if facts["age_minutes"] is not None:
                 ages.append(facts["age_minutes"])
         if ages:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from huracan.adapters.disk import make_folders, sync_folder
 from huracan.adapters.publishers.naming import inside
 from huracan.errors import ConfigError, DiskFullError, LockedError, PublishError
 
@@ -56,7 +57,7 @@ class FolderStore:
             return
         refuse_shared_folder(self.root)
         with _disk_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folders(self.root)
             lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,14 +103,14 @@ class FolderStore:
         with _disk_errors(self.root):
             temporary = self._temporary(data)
             try:
-                self._make_folders(target.parent)
+                make_folders(target.parent)
                 os.link(temporary, target)
             except FileExistsError:
                 if target.is_symlink() or target.read_bytes() != data:
                     raise PublishError(f"{path} in {self.root} already holds other bytes; it is immutable") from None
             finally:
                 temporary.unlink(missing_ok=True)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
     def replace(self, path: str, data: bytes) -> None:
         """Atomically replace a mutable file (metadata, pointer), durably."""
@@ -117,11 +118,11 @@ class FolderStore:
         with _disk_errors(self.root):
             temporary = self._temporary(data)
             try:
-                self._make_folders(target.parent)
+                make_folders(target.parent)
                 temporary.replace(target)
             finally:
                 temporary.unlink(missing_ok=True)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
     def list(self, prefix: str) -> list[str]:
         """File paths below a prefix (a folder), sorted; what is private is not part of the tree."""
@@ -144,7 +145,7 @@ class FolderStore:
             else:
                 target.unlink(missing_ok=True)
             if target.parent.exists():
-                _sync_folder(target.parent)
+                sync_folder(target.parent)
 
     def _at(self, path: str) -> Path:
         parts = inside(path).split("/")
@@ -167,15 +168,6 @@ class FolderStore:
             temporary.unlink(missing_ok=True)
             raise
         return temporary
-
-    def _make_folders(self, folder: Path) -> None:
-        missing: list[Path] = []
-        while not folder.exists():
-            missing.append(folder)
-            folder = folder.parent
-        for new in reversed(missing):
-            new.mkdir(exist_ok=True)
-            _sync_folder(new.parent)
 
 
 def refuse_shared_folder(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
@@ -221,11 +213,3 @@ def _disk_errors(root: Path) -> Iterator[None]:
                 " `huracan publish`."
             ) from error
         raise PublishError(f"writing to {root}: {error.strerror or error}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

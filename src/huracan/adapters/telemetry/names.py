@@ -30,6 +30,7 @@ EVENTS: Final[dict[str, Level]] = {
     "job_retried": "info",
     "job_started": "debug",
     "keys_created": "info",
+    "lake_table_set_aside": "warning",
     "lineage_admitted": "info",
     "lineage_expired": "info",
     "metrics_served": "info",
