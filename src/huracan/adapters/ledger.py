@@ -6,15 +6,14 @@ nothing can be changed, left out or slipped in between. One writer; readers may 
 """
 
 import json
-import os
 import sqlite3
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
+from huracan.adapters.ledger_file import APPLICATION_ID, VERSION, create_private, statements
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
 from huracan.errors import DiskFullError, LedgerError
 from huracan.shadow.lineage import (
@@ -31,30 +30,6 @@ from huracan.shadow.night import Verdict
 from huracan.shadow.state import ChampionEvent, LedgerState, Trial, Unfreeze
 from huracan.training.jobs import TrainingJob
 
-_APPLICATION_ID: Final = 0x48555243
-_VERSION: Final = 1
-
-_APPEND_ONLY: Final = ("lineages", "lineage_rows", "champions", "unfreezes", "nights", "trials")
-_SCHEMA: Final = """
-CREATE TABLE runs (run_id TEXT PRIMARY KEY, started_ms INTEGER NOT NULL, finished_ms INTEGER, status TEXT NOT NULL,
-    facts TEXT NOT NULL, summary TEXT);
-CREATE TABLE jobs (run_id TEXT NOT NULL, job_id TEXT NOT NULL, attempt INTEGER NOT NULL, coin TEXT NOT NULL,
-    horizon TEXT NOT NULL, status TEXT NOT NULL, error_code TEXT, error TEXT, PRIMARY KEY (run_id, job_id, attempt));
-CREATE TABLE cells (run_id TEXT NOT NULL, coin TEXT NOT NULL, horizon TEXT NOT NULL, recipe_id TEXT NOT NULL,
-    facts TEXT NOT NULL, PRIMARY KEY (run_id, coin, horizon, recipe_id));
-CREATE TABLE trials (recipe_id TEXT NOT NULL, pool TEXT NOT NULL, horizon TEXT NOT NULL,
-    PRIMARY KEY (recipe_id, pool, horizon));
-CREATE TABLE lineages (lineage_id TEXT PRIMARY KEY, cohort INTEGER NOT NULL, slot TEXT NOT NULL, body TEXT NOT NULL,
-    UNIQUE (cohort, slot));
-CREATE TABLE lineage_rows (lineage_id TEXT NOT NULL REFERENCES lineages, day INTEGER NOT NULL, body TEXT NOT NULL,
-    previous_hash TEXT NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (lineage_id, day)) WITHOUT ROWID;
-CREATE TABLE champions (pool TEXT NOT NULL, horizon TEXT NOT NULL, number INTEGER NOT NULL, body TEXT NOT NULL,
-    PRIMARY KEY (pool, horizon, number));
-CREATE TABLE unfreezes (number INTEGER PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE nights (number INTEGER PRIMARY KEY, day INTEGER NOT NULL, entries TEXT NOT NULL,
-    previous_hash TEXT NOT NULL, hash TEXT NOT NULL);
-"""
-
 
 class SqliteLedger:
     """Opens the file, creating it for this user alone (0600); raises LedgerError when it is not a sound ledger."""
@@ -63,7 +38,7 @@ class SqliteLedger:
         self.path = path
         self._run_id = ""
         self._ends: list[tuple[Any, ...]] = []
-        _create_private(path)
+        create_private(path)
         try:
             self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
             self._prepare()
@@ -249,13 +224,13 @@ class SqliteLedger:
         tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables == 0:
             with self._writing("the tables"):
-                for statement in (*_SCHEMA.split(";\n"), *_triggers()):
+                for statement in statements():
                     run(statement)
-                run(f"PRAGMA application_id = {_APPLICATION_ID}")
-                run(f"PRAGMA user_version = {_VERSION}")
-        elif (identity, version) != (_APPLICATION_ID, _VERSION):
+                run(f"PRAGMA application_id = {APPLICATION_ID}")
+                run(f"PRAGMA user_version = {VERSION}")
+        elif (identity, version) != (APPLICATION_ID, VERSION):
             raise LedgerError(
-                f"{self.path} is no ledger of version {_VERSION} (application {identity:#x}, version {version})"
+                f"{self.path} is no ledger of version {VERSION} (application {identity:#x}, version {version})"
             )
         verdict = run("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
@@ -389,15 +364,6 @@ class SqliteLedger:
         return [(r, p, h) for r, p, h in self._connection.execute("SELECT recipe_id, pool, horizon FROM trials")]
 
 
-def _triggers() -> list[str]:
-    return [
-        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        for table in _APPEND_ONLY
-        for verb in ("UPDATE", "DELETE")
-    ]
-
-
 def _disk_failed(error: sqlite3.DatabaseError) -> bool:
     """Whether the disk is full or gave out: the file is as sound as before, and no backup is wanted."""
     primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
@@ -406,19 +372,3 @@ def _disk_failed(error: sqlite3.DatabaseError) -> bool:
 
 def _night_hash(before: str, day: int, text: str) -> str:
     return sha256_hex(f"{before}{day}{text}".encode())
-
-
-def _create_private(path: Path) -> None:
-    """Make the file for this user alone; refuse a link, or a file that others can write."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise LedgerError(f"{path} cannot be opened as a ledger ({error}); wanted a file of this user") from error
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode) or mode & 0o022:
-            raise LedgerError(
-                f"{path} can be written by others (mode {stat.S_IMODE(mode):o}); chmod 600 it if it is yours"
-            )
-    finally:
-        os.close(descriptor)

@@ -53,8 +53,6 @@ def validate_bars(
         vendor=vendor,
         data_hash=values_hash(frame, settlements),
     )
-    marks = {"halt": HALT, "panic": PANIC, "outlier": OUTLIER}
-    marked = {name: _marked(frame, bit) for name, bit in marks.items()}
     report = IntegrityReport(
         instrument_id=instrument.id,
         vendor=vendor,
@@ -72,8 +70,7 @@ def validate_bars(
             "gaps": filled.gaps,
             "holes": filled.holes,
             "hole_bars": filled.hole_bars,
-            "silent": int(((frame["volume"] == 0) & (frame["flags"] & 1 == 0)).sum()),
-            **marked,
+            **_marks(frame),
             **{issue.kind: issue.bars for issue in verdict.issues},
             "settlements": settlements.height,
         },
@@ -98,6 +95,13 @@ def _quality(frame: pl.DataFrame, repaired: int, rules: IngestRules, end_ms: int
         return 0.0
     expected = max(1, (end_ms - int(frame["open_time"][0])) // rules.interval_ms)
     return min(1.0, (frame.height - repaired) / expected)
+
+
+def _marks(frame: pl.DataFrame) -> dict[str, int]:
+    """How many bars are silent, and how many carry each mark."""
+    marks = {"halt": HALT, "panic": PANIC, "outlier": OUTLIER}
+    silent = int(((frame["volume"] == 0) & (frame["flags"] & 1 == 0)).sum())
+    return {"silent": silent, **{name: _marked(frame, bit) for name, bit in marks.items()}}
 
 
 def _marked(frame: pl.DataFrame, bit: int) -> int:
