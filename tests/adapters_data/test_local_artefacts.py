@@ -126,7 +126,12 @@ def test_bytes_are_on_the_disk_before_the_name_is(store, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "kind"), [("No space left on device (os error 28)", DiskFullError), ("os error 5", PublishError)]
+    ("words", "kind"),
+    [
+        ("No space left on device (os error 28)", DiskFullError),
+        ("Input/output error (os error 5)", DiskFullError),
+        ("os error 13", PublishError),
+    ],
 )
 def test_a_full_disk_is_disk_full_and_other_failures_are_not(store, monkeypatch, words, kind):
     def fail(*args, **kwargs):
@@ -144,10 +149,11 @@ def test_a_full_disk_is_disk_full_and_other_failures_are_not(store, monkeypatch,
     [
         (OSError(28, "x"), True),
         (OSError(122, "x"), True),
-        (OSError(5, "x"), False),
+        (OSError(5, "x"), True),
+        (OSError(13, "x"), False),
         (ValueError("Disk quota exceeded"), True),
         (ValueError("os error 280"), False),
     ],
 )
-def test_a_full_disk_is_known_by_number_or_words(error, full):
+def test_a_disk_that_is_full_or_fails_is_known_by_number_or_words(error, full):
     assert is_disk_full(error) is full

@@ -16,7 +16,7 @@ from huracan.hamilton.source import FolderSource
 pytestmark = [pytest.mark.slow, needs_gate]
 
 FAULTS = {"ENOSPC": errno.ENOSPC, "EDQUOT": errno.EDQUOT, "EIO": errno.EIO}
-POINTS = size(6, 10**9)
+POINTS = size(4, 10**9)
 YESTERDAY = ("--as-of", "2026-02-11T00:00:00Z")
 
 
@@ -92,7 +92,7 @@ def test_a_publication_whose_disk_fails_at_any_call_leaves_the_old_set_and_can_b
     root = (base / "trust" / "root.json").read_bytes()
     old = served(FolderSource(base / "store"), root)
     second = {"publications": [{"BTC": 2, "ETH": 1}], "acknowledged": note}
-    step = 1 if FULL else 9
+    step = 1 if FULL else 17
     ends = set()
     for at in range(1, 10**6, step):
         case = room / f"case-{name}-{once}"

@@ -12,8 +12,8 @@ from huracan.hamilton.source import FolderSource
 
 pytestmark = [pytest.mark.slow, needs_gate]
 
-POINTS = 8
-SEQUENCES = size(3, 500)
+POINTS = 6
+SEQUENCES = size(2, 500)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ except fault_work.HURACAN_ERRORS as error:
     print(error.code, flush=True)
 sys.stdin.readline()
 """
-ROUNDS = size(2, 40)
+ROUNDS = size(1, 40)
 
 
 def writer(folder, seed):
