@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from listening import family
 from nights import night_overrides, small_world, tree_hashes, trust_variables
+from sizes import size
 
 from huracan.training.jobs import compute_code_hash
 from huracan.worlds.exchange import ReplayExchange
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("HURACAN_TEST_KILLS", "2"))
+KILLS = int(os.environ.get("HURACAN_TEST_KILLS", size(2, 60)))
 ORDER = (("dask", "head"), ("ray", "node"), ("dask", "node"), ("ray", "head"), ("dask", "worker"), ("ray", "worker"))
 POINTS = [(*ORDER[number % len(ORDER)], number) for number in range(KILLS)]
 VICTIMS = {
@@ -98,6 +99,7 @@ def find(process, words):
     return None
 
 
+@pytest.mark.guarantee("R18")
 @pytest.mark.parametrize(("kind", "victim", "seed"), POINTS)
 def test_a_night_that_loses_part_of_its_cluster_ends_as_if_nothing_had_happened(
     runs, unbroken, sources, kind, victim, seed

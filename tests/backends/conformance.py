@@ -108,6 +108,7 @@ class BackendConformance:
         assert theirs.value.error_type == "ValueError"
         assert "behave_as_named" in theirs.value.traceback
 
+    @pytest.mark.guarantee("R3", cases=6)
     async def test_a_worker_that_dies_in_any_job_costs_exactly_that_job(self, backend):
         for k in range(6):
             what = DEATHS[k % len(DEATHS)]

@@ -32,6 +32,7 @@ TABLE = [
 ]
 
 
+@pytest.mark.guarantee("R19")
 @pytest.mark.parametrize(("kind", "address", "environ", "refused"), TABLE)
 def test_an_address_beyond_this_machine_needs_tls_or_a_token(kind, address, environ, refused, tmp_path):
     file = tmp_path / "file"
@@ -83,6 +84,7 @@ def test_loopback_may_be_listened_on(host):
     assert checked_bind(host) == host
 
 
+@pytest.mark.guarantee("R19")
 @pytest.mark.parametrize("kind", ["dask", "ray"])
 async def test_a_cluster_of_our_own_listens_on_loopback_only(kind):
     backend = make_backend(kind, slots=1)

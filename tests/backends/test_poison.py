@@ -6,6 +6,7 @@ import os
 import jobs_for_workers as work
 import pytest
 from conformance import LightJob
+from sizes import size
 
 from huracan.adapters.backends import AsyncioPool, InProcess, TrainingOrchestrator
 from huracan.adapters.ledger import SqliteLedger
@@ -19,10 +20,11 @@ from huracan.pipeline.plan import NightPlan
 from huracan.settings import load_settings
 from huracan.training.jobs import TrainingConfig, TrainingJob
 
-JOBS = int(os.environ.get("HURACAN_TEST_POISON_JOBS", "200"))
+JOBS = int(os.environ.get("HURACAN_TEST_POISON_JOBS", size(200, 1000)))
 POISON = JOBS // 50
 
 
+@pytest.mark.guarantee("R4", cases=JOBS)
 async def test_two_poison_jobs_of_a_hundred_cost_three_starts_each_and_nothing_else(tmp_path):
     pool = AsyncioPool(slots=2)
     with SqliteLedger(tmp_path / "ledger.sqlite") as ledger:

@@ -22,6 +22,7 @@ def tls(tmp_path_factory):
     return {"tls_cert": folder / "cert.pem", "tls_key": folder / "key.pem"}
 
 
+@pytest.mark.guarantee("R19")
 @pytest.mark.parametrize(
     ("host", "token", "secured", "names", "allowed"),
     [

@@ -16,13 +16,14 @@ from typing import get_args
 
 import pytest
 from dropboxes import POINTER, Patience, publish, publishing, store_on
+from sizes import size
 
 from huracan.errors import FencedError, PublishError
 from huracan.worlds.dropbox import Fault, FaultPlan
 from huracan.worlds.dropbox.faults import FaultKind
 from huracan.worlds.dropbox.tree import Write
 
-PAIRS = int(os.environ.get("HURACAN_TEST_FAULT_PAIRS", "40"))
+PAIRS = int(os.environ.get("HURACAN_TEST_FAULT_PAIRS", size(40, 2000)))
 RACES = int(os.environ.get("HURACAN_TEST_RACES", "15"))
 BASE = "/HuracanEngine"
 HURRIED = Patience(answer_s=0.25, total_s=30.0, first_wait_s=0.001, longest_wait_s=0.004)
@@ -112,8 +113,10 @@ def test_a_publication_takes_few_calls_and_two_commits(dropbox_server):
     assert sum(dropbox_server.commits.values()) == 2
 
 
+@pytest.mark.guarantee("R15")
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_single_fault_at_any_call_is_survived(running_dropbox, calls, kind):
+def test_any_single_fault_at_any_call_is_survived(running_dropbox, calls, kind, counted):
+    counted(len(calls))
     given_up = [
         number
         for number in range(1, len(calls) + 1)
@@ -128,6 +131,7 @@ def test_any_single_fault_at_any_call_is_survived(running_dropbox, calls, kind):
     assert given_up == (full if kind == "insufficient_space" else [])
 
 
+@pytest.mark.guarantee("R15", cases=PAIRS)
 def test_any_two_faults_are_survived(running_dropbox, calls):
     rng = random.Random(17)
     quick = [kind for kind in KINDS if kind not in SLOW]
@@ -143,8 +147,10 @@ def test_any_two_faults_are_survived(running_dropbox, calls):
         assert error is None or excused, (pair, error)
 
 
+@pytest.mark.guarantee("R16")
 @pytest.mark.parametrize("delay_s", [0.0, 0.4], ids=["dropped", "timed out"])
-def test_a_lost_answer_makes_nothing_twice_and_no_conflicted_copy(running_dropbox, calls, delay_s):
+def test_a_lost_answer_makes_nothing_twice_and_no_conflicted_copy(running_dropbox, calls, delay_s, counted):
+    counted(len(calls))
     for number in range(1, len(calls) + 1):
         assert check(running_dropbox, Fault(kind="lost_reply", call=number, delay_s=delay_s)) is None
         paths = list(running_dropbox.files())
@@ -248,6 +254,7 @@ def race(server, order, *, shared_names):
     return won, fenced
 
 
+@pytest.mark.guarantee("R17")
 @pytest.mark.parametrize("shared_names", [True, False], ids=["same names", "own names"])
 @pytest.mark.parametrize("order", ALL_OF_TWO)
 def test_of_two_writers_the_loser_is_fenced_and_changes_nothing_visible(running_dropbox, order, shared_names):
@@ -256,6 +263,7 @@ def test_of_two_writers_the_loser_is_fenced_and_changes_nothing_visible(running_
     assert sorted(won + fenced) == ["A", "B"]
 
 
+@pytest.mark.guarantee("R17")
 @pytest.mark.parametrize("writers", ["ABC", "ABCD"])
 def test_of_more_writers_those_who_come_late_are_fenced(running_dropbox, writers):
     random.seed(5)
@@ -285,6 +293,7 @@ except FencedError as error:
 """
 
 
+@pytest.mark.guarantee("R17")
 def test_a_process_that_slept_through_anothers_publication_is_fenced(running_dropbox):
     seed(running_dropbox)
     support = str(Path(__file__).parents[1] / "support")

@@ -113,6 +113,7 @@ BEFORE_THE_CLAIM = 3
 WHOLE_RUN = 16
 
 
+@pytest.mark.guarantee("R17", cases=969)
 @pytest.mark.parametrize("first", [0, 1])
 def test_all_interleavings_of_two_runs(race, first):
     """A loser makes three calls at most, so their places among the other's calls are all the orders there are."""
@@ -131,6 +132,7 @@ def test_a_second_run_anywhere_in_the_first(race):
         race([0] * pause + [1] * 60, 2)
 
 
+@pytest.mark.guarantee("R17", cases=EXAMPLES)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_two_to_four_runs_in_any_order(race, data):
@@ -166,6 +168,7 @@ except FencedError as error:
 """
 
 
+@pytest.mark.guarantee("R17")
 def test_a_run_that_slept_just_before_its_swap_wakes_up_fenced(world, factory, bucket, tmp_path):
     """A real process, stopped by the kernel; meanwhile another run publishes, and readers never see the zombie's set."""
     remote = ObjectStore(bucket, allow_http=True)
