@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -166,3 +167,18 @@ def test_only_the_two_files_of_a_report_are_given_out(workdir, tmp_path):
     assert newest_report(workdir) == folder / "index.html"
     assert newest_report(workdir, "run-2") is None
     assert newest_report(tmp_path) is None
+
+
+def test_a_copy_that_waits_is_told_until_it_has_the_set(finished_night, tmp_path):
+    workdir = shutil.copytree(finished_night.store.parent, tmp_path / "workdir")
+    root = finished_night.folder / "trust" / "root.json"
+    signed = WorkdirReader(workdir, trusted_root=root).view().store.signed_ms
+    reader = WorkdirReader(workdir, trusted_root=root, now_ms=lambda: signed + 1000)
+    assert (reader.view().store.copies, "copies behind" in live_page(reader.view())) == ((), False)
+    record = workdir / "store" / ".mirrors.json"
+    for state, told in (("PUBLISH_PENDING", True), ("PUBLISHED", False)):
+        record.write_text(json.dumps({"s3://a/b": {"state": state, "pointer": None}}))
+        assert reader.view().store.copies == (("s3://a/b", state),)
+        assert ("s3://a/b is PUBLISH_PENDING" in live_page(reader.view())) is told
+    record.write_text("[not what we write")
+    assert reader.view().store.copies == ()

@@ -3,6 +3,7 @@
 import pytest
 from nights import trust_variables
 
+from huracan.adapters.publishers.remotes import open_remote
 from huracan.app.doctor import Circumstances
 from huracan.settings import load_settings
 
@@ -13,13 +14,13 @@ NOW_MS = 1_780_000_000_000
 def here(tmp_path):
     """Builds circumstances from ``section.key=value`` texts."""
 
-    def build(*overrides, now_ms=NOW_MS, workdir=None, remotes=(), **variables):
+    def build(*overrides, now_ms=NOW_MS, workdir=None, open_remote=open_remote, **variables):
         return Circumstances(
             settings=load_settings(None, overrides, {}),
             workdir=workdir or tmp_path / "work",
             environ={**trust_variables(tmp_path), **variables},
             now_ms=now_ms,
-            remotes=remotes,
+            open_remote=open_remote,
         )
 
     return build

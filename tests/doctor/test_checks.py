@@ -249,8 +249,11 @@ def test_a_dashboard_open_to_the_network_is_wrong(here):
 class Remote:
     """A store that answers its preflight as told."""
 
-    def __init__(self, identity, error=None):
-        self.identity, self.error = identity, error
+    def __init__(self, error=None):
+        self.error, self.closed = error, False
+
+    def close(self):
+        self.closed = True
 
     def preflight(self):
         if self.error is not None:
@@ -258,10 +261,21 @@ class Remote:
 
 
 def test_remote_stores_are_asked_one_by_one(here):
-    remotes = (Remote("s3://a"), Remote("dropbox:/b", PublishError("the scope files.content.write is missing")))
-    found = run(places.remote_stores, here(remotes=remotes))
-    assert states(found) == {"s3://a": "right", "dropbox:/b": "wrong"}
-    assert found["dropbox:/b"].code == "PUBLISH_PENDING"
+    problem = PublishError("the scope files.content.write is missing")
+    remotes = {"s3://a/b": Remote(), "dropbox:/c": Remote(problem)}
+    found = run(
+        places.remote_stores,
+        here("publish.urls=s3://a/b,dropbox:/c", open_remote=lambda url, settings, environ: remotes[url]),
+    )
+    assert states(found) == {"s3://a/b": "right", "dropbox:/c": "wrong"}
+    assert found["dropbox:/c"].code == "PUBLISH_PENDING"
+    assert all(remote.closed for remote in remotes.values())
+
+
+def test_a_remote_store_that_cannot_be_opened_is_wrong(here):
+    found = run(places.remote_stores, here("publish.urls=dropbox:/c"))
+    assert (found["dropbox:/c"].state, found["dropbox:/c"].code) == ("wrong", "CONFIG")
+    assert "DROPBOX_REFRESH_TOKEN" in found["dropbox:/c"].seen
 
 
 @pytest.fixture(scope="module")

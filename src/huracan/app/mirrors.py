@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from huracan.adapters.keys import KeySet
 from huracan.adapters.publishers.folder import FolderStore
@@ -19,6 +19,7 @@ from huracan.adapters.publishers.mirror import (
     remote_tree,
     taken_names,
 )
+from huracan.adapters.publishers.naming import MIRRORS_FILE
 from huracan.adapters.publishers.pull import incomplete, manifests, pull_bundles
 from huracan.adapters.publishers.remotes import open_remote, publish_targets
 from huracan.adapters.publishers.renumber import renumber_set
@@ -31,7 +32,6 @@ from huracan.ports import Clock, RemoteStore, Telemetry
 from huracan.settings import Settings
 
 State = Literal["PUBLISHED", "PUBLISH_PENDING", "FENCED", "DRY_RUN"]
-RECORD: Final = ".mirrors.json"
 
 _STATUS: dict[str, int] = {"PUBLISHED": 0, "DRY_RUN": 0, "PUBLISH_PENDING": 5, "FENCED": 6}
 
@@ -208,7 +208,7 @@ class Mirrors:
             self.telemetry.event("push_failed", **facts, code=error.code, error=str(error))
 
     def _records(self) -> dict[str, dict[str, Any]]:
-        data = self.store.read(RECORD)
+        data = self.store.read(MIRRORS_FILE)
         records: dict[str, dict[str, Any]] = {} if data is None else json.loads(data)
         return records
 
@@ -218,7 +218,7 @@ class Mirrors:
     def _record(self, name: str, facts: Mapping[str, Any]) -> None:
         records = self._records()
         records[name] = {**records.get(name, {}), "code": None, "error": None, **facts}
-        self.store.replace(RECORD, canonical_json(records))
+        self.store.replace(MIRRORS_FILE, canonical_json(records))
 
 
 def publish_exit(states: Mapping[str, Mapping[str, Any]]) -> int:

@@ -64,6 +64,7 @@ class StoreState:
     champions: int = 0
     candidates: int = 0
     do_not_trade: int = 0
+    copies: tuple[tuple[str, str], ...] = ()  # remote stores, each with its publish state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +306,13 @@ def _publication(view: LiveView) -> dict[str, Any]:
             "word": "behind",
             "style": "bad",
             "text": f"The newest finished night is {newest['run_id']}; it is not in the store.",
+        }
+    waiting = [f"{name} is {state}" for name, state in store.copies if state != "PUBLISHED"]
+    if waiting:
+        return {
+            "word": "copies behind",
+            "style": "bad",
+            "text": f"{'; '.join(waiting)}: `huracan publish` finishes it.",
         }
     if view.now_ms > store.signed_ms + 26 * HOUR_MS:
         return {"word": "stale", "style": "bad", "text": "Signed more than 26 hours ago; Hamilton flags it as stale."}

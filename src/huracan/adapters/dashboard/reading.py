@@ -11,11 +11,13 @@ from typing import Any, Final
 from huracan.adapters.keys import trusted_root_file
 from huracan.adapters.locks import lock_holder
 from huracan.adapters.progress import PROGRESS_FILE, PROGRESS_FORMAT
+from huracan.adapters.publishers.naming import MIRRORS_FILE
 from huracan.errors import HuracanError
 from huracan.export.trust import MAX_ROLE, TIMESTAMP_PATH, verify_tree
 from huracan.reports.live import LiveView, StoreState
 
 NIGHTS: Final = 14
+LARGEST_RECORD: Final = 1 << 20
 LARGEST_SUMMARY: Final = 256 << 20
 REPORT_FILES: Final = ("index.html", "plotly.min.js")
 
@@ -113,7 +115,9 @@ class WorkdirReader:
 
     def store_state(self) -> StoreState:
         """What the store serves, verified from the trusted root; why not, where it does not verify."""
-        token = (_token(self.store / TIMESTAMP_PATH), _token(self._trusted_root))
+        token = tuple(
+            _token(file) for file in (self.store / TIMESTAMP_PATH, self._trusted_root, self.store / MIRRORS_FILE)
+        )
         state: StoreState = self._unless_known("store", token, self._verified)
         return state
 
@@ -141,7 +145,16 @@ class WorkdirReader:
             champions=members.count("champion"),
             candidates=members.count("candidate"),
             do_not_trade=len({block.coin for block in current.do_not_trade}),
+            copies=self._copies(),
         )
+
+    def _copies(self) -> tuple[tuple[str, str], ...]:
+        """Remote stores and their publish states, as the last push noted them."""
+        try:
+            records = json.loads(self._read(MIRRORS_FILE, LARGEST_RECORD) or b"{}")
+            return tuple((str(name), str(record["state"])) for name, record in sorted(records.items()))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return ()
 
     def _read(self, path: str, limit: int) -> bytes | None:
         try:

@@ -11,6 +11,9 @@ from huracan.export.trust import TrustedTree
 KEEP_VERSIONS: Final = 14
 """Versions of each champion, and sets, that stay listed: any of them can be rolled back to."""
 
+MIRRORS_FILE: Final = ".mirrors.json"
+"""In the folder store: by remote store, its publish state and the last pointer both had in common."""
+
 MANIFEST_PATH: Final = re.compile(r"(models/[^/]+/[^/]+)/v([1-9][0-9]*)/manifest\.json")
 SET_PATH: Final = re.compile(r"sets/([1-9][0-9]*)\.json")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from huracan.adapters.publishers.remotes import open_remote
 from huracan.errors import ConfigError, HuracanError
 from huracan.ports import RemoteStore
 from huracan.settings import Settings
@@ -27,13 +28,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What all checks share. `now_ms` is the system clock; `remotes` are the remote stores that a run would publish to."""
+    """What all checks share. `now_ms` is the system clock; `open_remote` opens a store that a run would publish to."""
 
     settings: Settings
     workdir: Path
     environ: Mapping[str, str]
     now_ms: int
-    remotes: tuple[RemoteStore, ...] = ()
+    open_remote: Callable[[str, Settings, Mapping[str, str]], RemoteStore] = open_remote
 
     @property
     def store(self) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from huracan.app.doctor.finding import Circumstances, Finding, doubtful, right, wrong
-from huracan.app.wiring import wiring_facts
+from huracan.app.wiring import worker_count
 from huracan.errors import BackendError
 
 AREA: Final = "machine"
@@ -31,7 +31,7 @@ async def interpreter(here: Circumstances) -> list[Finding]:
 async def cores(here: Circumstances) -> list[Finding]:
     """Worker processes against the cores this process may use."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = wiring_facts(here.settings, here.workdir)["workers"]
+    workers = worker_count(here.settings)
     seen = f"{workers} workers on {allowed} cores"
     if workers > allowed and here.settings.training.training_backend == "asyncio":
         return [
@@ -47,11 +47,7 @@ async def memory(
     free = available_bytes(proc, cgroup)
     if free is None:
         return [doubtful(AREA, "memory", "this system does not tell", "make sure that a gigabyte a worker is free")]
-    processes = 1 + (
-        wiring_facts(here.settings, here.workdir)["workers"]
-        if here.settings.training.training_backend == "asyncio"
-        else 0
-    )
+    processes = 1 + (worker_count(here.settings) if here.settings.training.training_backend == "asyncio" else 0)
     seen = f"{free / 2**30:.1f} GB free, {processes} process{'' if processes == 1 else 'es'}"
     if free < processes * WORKER_BYTES:
         return [doubtful(AREA, "memory", seen, "a process may take 1 GB: lower training.num_workers, or add memory")]

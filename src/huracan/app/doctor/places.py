@@ -13,6 +13,7 @@ from huracan.adapters.dashboard.access import TOKEN_VARIABLE
 from huracan.adapters.keys import trusted_root_file
 from huracan.adapters.locks import lock_holder
 from huracan.adapters.publishers.folder import refuse_shared_folder
+from huracan.adapters.publishers.remotes import publish_targets
 from huracan.app.doctor.finding import Circumstances, Finding, doubtful, right, wrong
 from huracan.domain.time import HOUR_MS
 from huracan.errors import ConfigError, LedgerError, PublishError
@@ -134,13 +135,14 @@ async def dashboard(here: Circumstances) -> list[Finding]:
 
 
 async def remote_stores(here: Circumstances) -> list[Finding]:
-    """Write, read and remove a test file in every remote store."""
+    """Write, read and remove a test file in every remote store that a run would publish to."""
     found = []
-    for store in here.remotes:
+    for url in publish_targets(here.settings):
         try:
-            store.preflight()
-        except PublishError as error:
-            found.append(wrong("network", store.identity, error))
+            with closing(here.open_remote(url, here.settings, here.environ)) as store:
+                store.preflight()
+        except (PublishError, ConfigError) as error:
+            found.append(wrong("network", url, error))
         else:
-            found.append(right("network", store.identity, "a test file was written, read and removed"))
+            found.append(right("network", url, "a test file was written, read and removed"))
     return found
