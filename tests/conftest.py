@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 import canaries
 import guarantee_plugin
 from guarantee_plugin import counted
+
+from huracan.domain.addresses import is_loopback
 
 if TYPE_CHECKING:
     from nights import FinishedNight
@@ -25,8 +27,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     canaries.add_options(parser)
 
 
+def _stay_at_home(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse to leave this machine: no test may reach a real exchange, store or cloud, whatever it forgot to configure."""
+    if event == "socket.connect" and isinstance(arguments[1], tuple) and not is_loopback(str(arguments[1][0])):
+        raise PermissionError(f"a test tried to connect to {arguments[1][0]}")
+    if event == "socket.getaddrinfo" and arguments[0] and not is_loopback(_text(arguments[0])):
+        raise PermissionError(f"a test asked for the address of {_text(arguments[0])}")
+
+
+def _text(host: str | bytes) -> str:
+    return host.decode() if isinstance(host, bytes) else host
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker `guarantee`."""
+    """The marker `guarantee`; and a process of tests talks to this machine alone."""
+    sys.addaudithook(_stay_at_home)
     guarantee_plugin.configure(config)
     canaries.configure(config)
 

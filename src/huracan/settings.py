@@ -4,7 +4,6 @@ Read once at the top (`load_settings`), then passed down. Secrets come from the 
 """
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,7 +224,6 @@ SECRETS: Final = {
 }
 """Environment variables that hold secrets, and the fields they fill."""
 
-_USER_IN_URL: Final = re.compile(r"//[^/@\s]*@")
 
 SECTIONS: Final[dict[str, type[Section]]] = {
     name: field.annotation
@@ -282,10 +280,12 @@ def _problems(error: ValidationError, given: Mapping[str, _Given]) -> Iterator[s
 
 
 def _shown(problem: Mapping[str, Any]) -> str:
-    """A refused value in words: nothing of a misspelt name's, which may be a secret, and no user of a URL."""
+    """A refused value in words: nothing of a misspelt name's, which may be a secret, nor of a URL that holds one."""
+    value = problem["input"]
     if problem["type"] == "extra_forbidden":
         return ""
-    return f" is {_USER_IN_URL.sub('//[redacted]@', repr(problem['input']))}"
+    with_user = isinstance(value, str) and "://" in value and "@" in value
+    return " is [redacted]" if with_user else f" is {value!r}"
 
 
 def _from_file(file: Path | None) -> dict[str, _Given]:

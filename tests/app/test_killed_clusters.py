@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from listening import family
 from nights import night_overrides, small_world, tree_hashes, trust_variables
 from sizes import size
+from sockets import family
 
 from huracan.training.jobs import compute_code_hash
 from huracan.worlds.exchange import ReplayExchange

@@ -2,7 +2,7 @@
 
 import pytest
 from conformance import make_backend
-from listening import family, listeners
+from sockets import family, listeners
 
 from huracan.adapters.backends.addresses import (
     TLS_FILES,

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import trustme
-from listening import family
+from sockets import family
 
 from huracan.adapters.lake import DeltaLake
 from huracan.domain.frames import BAR_SCHEMA

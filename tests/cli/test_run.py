@@ -65,7 +65,9 @@ def test_a_dry_run_prints_tables_and_leaves_no_store_behind(huracan, settings_fi
     assert not (tmp_path / "keys").exists()
 
 
-def test_a_missing_backend_is_named_with_its_extra(huracan, settings_file, tmp_path):
+def test_a_missing_backend_is_named_with_its_extra(huracan, settings_file, tmp_path, monkeypatch):
+    (tmp_path / "distributed.py").write_text("raise ModuleNotFoundError(name='distributed')")
+    monkeypatch.syspath_prepend(tmp_path)
     answer = huracan("run", "--config", settings_file, "--workdir", tmp_path / "work", "--backend", "dask", "--json")
     assert (answer.status, answer.json["code"]) == (4, "BACKEND_LOST")
     assert "huracan-engine[dask]" in answer.json["error"]
@@ -93,7 +95,7 @@ def test_coins_that_are_all_stale_refuse_the_night(huracan, settings_file, tmp_p
         "--workdir",
         tmp_path / "work",
         "--as-of",
-        "2026-02-10T00:20:00Z",
+        "2026-02-09T23:50:00Z",
         limit,
         "--json",
     )

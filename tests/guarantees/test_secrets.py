@@ -10,6 +10,8 @@ from canaries import CANARIES, SLOTS
 from faults import NOTHING, needs_gate
 from invariants import everything_written, forms, secrets_found
 
+from huracan.worlds.dropbox import App, DropboxServer
+
 pytestmark = [pytest.mark.slow, needs_gate]
 
 
@@ -29,8 +31,19 @@ def test_every_form_of_a_secret_is_found_where_it_is_planted():
 
 @pytest.fixture(scope="module")
 def slots():
-    """The environment of a user who has a secret everywhere where one can be, and logs everything."""
-    return {**SLOTS, "LOG_EVERYTHING": "1"}
+    """The environment of a user who has a secret everywhere where one can be, publishes with it, and logs everything."""
+    app = App(
+        key=CANARIES["DROPBOX_APP_KEY"],
+        secret=CANARIES["DROPBOX_APP_SECRET"],
+        refresh_token=CANARIES["DROPBOX_REFRESH_TOKEN"],
+    )
+    with DropboxServer(app=app) as dropbox:
+        yield {
+            **SLOTS,
+            "LOG_EVERYTHING": "1",
+            "HURACAN_DROPBOX__API_HOST": dropbox.host,
+            "HURACAN_DROPBOX__CA_FILE": str(dropbox.ca_file),
+        }
 
 
 def leaks(nights, name, outcome):
@@ -93,4 +106,4 @@ def test_a_secret_under_a_misspelt_name_is_not_repeated(nights, counted):
 
 def test_the_environment_of_the_suite_holds_canaries_where_it_was_asked_for(request):
     if request.config.getoption("--canary"):
-        assert os.environ["DROPBOX_ACCESS_TOKEN"] == CANARIES["DROPBOX_ACCESS_TOKEN"]
+        assert os.environ["AWS_SESSION_TOKEN"] == CANARIES["AWS_SESSION_TOKEN"]

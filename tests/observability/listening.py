@@ -73,6 +73,9 @@ def prometheus(folder: Path, targets: dict[str, int], *, every: str = "250ms") -
     with running(command, folder / "prometheus.log"):
         url = f"http://127.0.0.1:{port}"
         eventually(lambda: fetched(f"{url}/-/ready"), "Prometheus ready")
+        # It looks for targets some seconds after it is ready: a short night would be over by then.
+        seen = f"{url}/api/v1/query?query=count(up)%3D%3D{len(targets)}"
+        eventually(lambda: json.loads(fetched(seen))["data"]["result"], "Prometheus scraping")
         yield url
 
 

@@ -5,12 +5,19 @@ import asyncio
 import pytest
 
 import huracan.app.wiring
+from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app.wiring import OrchestratedWaves, SystemClock
 from huracan.app.worker import SPENT
 from huracan.errors import DataError, WorkerLostError
 from huracan.pipeline.night import PairWork
+from huracan.pipeline.plan import NightPlan
 from huracan.settings import load_settings
+
+PLAN = NightPlan(
+    now_ms=5, cutoff_ms=5, history_days=1, min_history_days=1, interval_ms=1, horizons=("1h",), recipes=(), members=(),
+    max_spread_bps=1.0, stale_after_minutes=1.0, quote_per_gbp=(), leak_exempt=(), gate=(), seed=0, code_hash="c",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -18,18 +25,20 @@ def told(tmp_path, monkeypatch):
     async def told(function, coins, *, deadline_ms=None):
         monkeypatch.setattr(huracan.app.wiring, "run_pair_job", function)
         heard = RecordingTelemetry()
+        ledger = SqliteLedger(tmp_path / "ledger.sqlite")
         waves = OrchestratedWaves(
             settings=load_settings(None, ["training.num_workers=2"], {}),
             folder=tmp_path,
             facts={},
             telemetry=heard,
-            started=lambda _job, _attempt: None,
+            ledger=ledger,
             deadline_ms=deadline_ms,
         )
         try:
-            outcomes = await waves.run({}, [PairWork(wave="train", coin=coin, facts={}) for coin in coins])
+            outcomes = await waves.run(PLAN, [PairWork(wave="train", coin=coin, facts={}) for coin in coins])
         finally:
             await waves.stop()
+            ledger.close()
         return {outcome.coin: outcome for outcome in outcomes}, heard
 
     return told

@@ -15,7 +15,7 @@ from huracan.errors import StaleDataError
 from huracan.pipeline.night import Night, PairOutcome
 from huracan.pipeline.pair import _unfit
 from huracan.pipeline.plan import NightPlan
-from huracan.pipeline.waves import ingest_wave
+from huracan.pipeline.waves import ingest_wave, refuse_stale
 
 NOW = 20_000 * DAY_MS
 LIMITS_MINUTES = (60.0, 180.0, 1440.0)
@@ -94,9 +94,10 @@ async def test_a_night_is_refused_exactly_above_a_fifth_of_stale_coins(counted):
     for stale in range(COINS + 1):
         if stale / COINS > SHARE:
             with pytest.raises(StaleDataError, match=f"{stale} of {COINS} coins are stale"):
-                await ingest_wave(Runner(stale), night, SHARE)
+                refuse_stale(await ingest_wave(Runner(stale), night), SHARE)
         else:
-            after = await ingest_wave(Runner(stale), replace(night), SHARE)
+            after = await ingest_wave(Runner(stale), replace(night))
+            refuse_stale(after, SHARE)
             assert [skip.code for skip in after.skips] == [SkipCode.STALE] * stale
             assert len(after.facts) == COINS
         counted()

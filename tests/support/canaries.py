@@ -42,6 +42,9 @@ _OURS: Final = {"HURACAN_DASHBOARD_TOKEN"}  # set by its own tests: an unknown H
 SLOTS: Final = {name: secret for name, secret in CANARIES.items() if name not in _IN_URLS | _OURS}
 """What goes into the environment as it is."""
 
+EVERYWHERE: Final = {name: secret for name, secret in SLOTS.items() if not name.startswith("DROPBOX_")}
+"""Of these, what a whole session may hold: with a Dropbox token every run would publish to Dropbox."""
+
 
 def add_options(parser: pytest.Parser) -> None:
     """Options of this plugin."""
@@ -56,8 +59,8 @@ class CanaryPlugin:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.hits: list[str] = []
-        self.before = {name: os.environ.get(name) for name in SLOTS}
-        os.environ.update(SLOTS)
+        self.before = {name: os.environ.get(name) for name in EVERYWHERE}
+        os.environ.update(EVERYWHERE)
         logging.getLogger().setLevel(logging.DEBUG)
 
     @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,12 @@ _WORDS = re.compile(r"os error (?:5|28|122)\b|No space left on device|[Dd]isk qu
 def is_disk_full(error: BaseException) -> bool:
     """True for ENOSPC, EDQUOT and EIO, also where a native library only left the words."""
     return getattr(error, "errno", None) in _FAILED or _WORDS.search(str(error)) is not None
+
+
+def sqlite_disk_failed(error: sqlite3.Error) -> bool:
+    """True when the disk is full or gave out under a database: its file is as sound as before, and no backup is wanted."""
+    primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    return primary in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 @contextmanager

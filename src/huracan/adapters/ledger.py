@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
+from huracan.adapters.disk import sqlite_disk_failed
 from huracan.adapters.ledger_file import APPLICATION_ID, VERSION, create_private, statements
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
 from huracan.errors import DiskFullError, LedgerError
@@ -43,7 +44,7 @@ class SqliteLedger:
             self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
             self._prepare()
         except sqlite3.DatabaseError as error:
-            if _disk_failed(error):
+            if sqlite_disk_failed(error):
                 raise DiskFullError(f"{path} cannot be opened ({error}); free some space, then run again") from error
             raise LedgerError(f"{path} cannot be read as a ledger ({error}); restore it from a backup") from error
 
@@ -258,7 +259,7 @@ class SqliteLedger:
         except sqlite3.IntegrityError as error:
             raise LedgerError(f"{self.path} refuses {what}: {error}; recorded evidence stays as it is") from error
         except sqlite3.DatabaseError as error:
-            if _disk_failed(error):
+            if sqlite_disk_failed(error):
                 message = f"no space left to write {what} to {self.path} ({error}); free some and run again"
                 raise DiskFullError(message) from error
             raise LedgerError(f"{self.path} could not take {what}: {error}") from error
@@ -362,12 +363,6 @@ class SqliteLedger:
 
     def _trials(self) -> list[Trial]:
         return [(r, p, h) for r, p, h in self._connection.execute("SELECT recipe_id, pool, horizon FROM trials")]
-
-
-def _disk_failed(error: sqlite3.DatabaseError) -> bool:
-    """Whether the disk is full or gave out: the file is as sound as before, and no backup is wanted."""
-    primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    return primary in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 def _night_hash(before: str, day: int, text: str) -> str:

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from huracan.adapters.disk import is_disk_full, sqlite_disk_failed
 from huracan.domain.time import iso
-from huracan.errors import BannedError, ConfigError
+from huracan.errors import BannedError, ConfigError, DiskFullError, HuracanError
 
 SPOT, UM, UM_FUNDING, ARCHIVE = "spot", "um", "um-funding", "archive"
 
@@ -162,9 +163,14 @@ def _open(file: Path | None) -> sqlite3.Connection:
     return table
 
 
-def _unusable(file: Path | None, error: Exception) -> ConfigError:
+def _unusable(file: Path | None, error: Exception) -> HuracanError:
+    if is_disk_full(error) or (isinstance(error, sqlite3.Error) and sqlite_disk_failed(error)):
+        return DiskFullError(
+            f"the request budget {file} could not be written ({error}); free some space, then run again"
+        )
     return ConfigError(
-        f"the request budget {file} cannot be used ({error}); it is shared by all runs on this machine: remove it while none runs"
+        f"the request budget {file} cannot be used ({error}); it is shared by all runs on this machine: remove it while"
+        " none runs"
     )
 
 
