@@ -28,12 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     canaries.add_options(parser)
 
 
+AT_HOME = {"", socket.gethostname()}
+
+
 def _stay_at_home(event: str, arguments: tuple[Any, ...]) -> None:
     """Refuse to leave this machine: no test may reach a real exchange, store or cloud, whatever it forgot to configure."""
     if event == "socket.connect" and isinstance(arguments[1], tuple) and not is_loopback(str(arguments[1][0])):
         raise PermissionError(f"a test tried to connect to {arguments[1][0]}")
-    at_home = {"", socket.gethostname()}
-    if event == "socket.getaddrinfo" and not ((host := _text(arguments[0] or "")) in at_home or is_loopback(host)):
+    if event == "socket.getaddrinfo" and not ((host := _text(arguments[0] or "")) in AT_HOME or is_loopback(host)):
         raise PermissionError(f"a test asked for the address of {host}")
 
 
