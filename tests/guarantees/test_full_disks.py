@@ -43,9 +43,12 @@ def points(count):
 @pytest.mark.guarantee("R5")
 def test_a_disk_that_is_full_from_any_call_on_leaves_the_old_set_or_the_whole_new_one(nights, two_nights, counted):
     whole, old, new, names = two_nights
-    calls = sum(name not in {"unlink", "unlinkat", "rmdir", "ftruncate", "truncate"} for name in names)
+    writing = [name for name in names if name not in {"unlink", "unlinkat", "rmdir", "ftruncate", "truncate"}]
+    # The last three calls before the ledger closes write the progress file; that and the closing may fail without harm,
+    # since the ledger's rows are in its log.
+    calls = len(writing) - writing[::-1].index("rename") - 3
     published = 0
-    for at in points(calls - 3):  # closing the ledger may fail without harm: everything is in its log
+    for at in points(calls):
         nights.copy("yesterday", "full")
         case = Case(nights.folder / "full")
         outcome = nights.run("full", {"kind": "fail", "at": at, "code": errno.ENOSPC})
