@@ -1,5 +1,6 @@
 """The SQLite ledger: what was appended comes back, nothing can be changed, and a damaged file is refused."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -317,3 +318,12 @@ def test_damaged_pages_are_noticed_on_opening_or_loading(filled):
             file.write(b"\xff" * 600)
     with pytest.raises(LedgerError, match=r"damaged|cannot be read|edited"):
         load(filled)
+
+
+def test_a_full_disk_is_no_damage_to_the_ledger(tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(DiskFullError, match="free some space"):
+        SqliteLedger(tmp_path / "ledger.sqlite")

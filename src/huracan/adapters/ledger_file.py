@@ -5,7 +5,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from huracan.errors import LedgerError
+from huracan.adapters.disk import is_disk_full
+from huracan.errors import DiskFullError, LedgerError
 
 APPLICATION_ID: Final = 0x48555243
 VERSION: Final = 1
@@ -51,6 +52,8 @@ def create_private(path: Path) -> None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        if is_disk_full(error):
+            raise DiskFullError(f"{path} cannot be opened ({error}); free some space, then run again") from error
         raise LedgerError(f"{path} cannot be opened as a ledger ({error}); wanted a file of this user") from error
     try:
         mode = os.fstat(descriptor).st_mode
