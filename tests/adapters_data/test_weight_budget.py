@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huracan.adapters.binance.budget import LIMITS, WeightBudget
-from huracan.errors import BannedError, ConfigError
+from huracan.errors import BannedError, ConfigError, DiskFullError
 
 
 async def test_a_window_never_holds_more_than_its_share(make_budget):
@@ -158,3 +158,26 @@ async def test_two_tasks_that_wait_for_one_budget_take_turns(make_budget):
     budget = make_budget(limits={"um": (10, 60.0)}, share=1.0)
     await asyncio.gather(*(budget.spend("um", 10) for _ in range(3)))
     assert budget.elapsed[0] >= 120.0
+
+
+async def test_a_disk_that_fills_up_is_told_as_such_and_the_budget_goes_on_afterwards(tmp_path):
+    budget = WeightBudget({"um": (10**9, 3600.0)}, file=tmp_path / "budget.sqlite")
+    pages = budget._table.execute("PRAGMA page_count").fetchone()[0]
+    budget._table.execute(f"PRAGMA max_page_count = {pages + 1}")
+
+    async def spend_all():
+        for _ in range(2000):
+            await budget.spend("um", 1)
+
+    with pytest.raises(DiskFullError, match="free some space"):
+        await spend_all()
+    budget._table.execute("PRAGMA max_page_count = 100000")
+    await budget.spend("um", 1)
+    budget.close()
+
+
+def test_a_journal_that_cannot_be_made_in_a_folder_of_ours_is_a_full_disk(tmp_path):
+    file = tmp_path / "budget.sqlite"
+    (tmp_path / "budget.sqlite-journal").mkdir()
+    with pytest.raises(DiskFullError, match="unable to open"):
+        WeightBudget(file=file)

@@ -144,7 +144,8 @@ class WeightBudget:
             try:
                 yield self._clock()
             finally:
-                self._table.execute("COMMIT")
+                if self._table.in_transaction:  # a full disk has rolled back already
+                    self._table.execute("COMMIT")
         except sqlite3.Error as error:
             raise _unusable(self._file, error) from error
 
@@ -157,6 +158,7 @@ def _open(file: Path | None) -> sqlite3.Connection:
         table = sqlite3.connect(file or ":memory:", timeout=_LOCK_PATIENCE_S, isolation_level=None)
         # A count of the last minutes need not survive a power cut, and a lost ban is answered by another 418.
         table.execute("PRAGMA synchronous = OFF")
+        table.execute("PRAGMA journal_mode = PERSIST")  # or every request would create a file and remove it
         table.executescript(_SCHEMA)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(file, error) from error
@@ -164,7 +166,7 @@ def _open(file: Path | None) -> sqlite3.Connection:
 
 
 def _unusable(file: Path | None, error: Exception) -> HuracanError:
-    if is_disk_full(error) or (isinstance(error, sqlite3.Error) and sqlite_disk_failed(error)):
+    if is_disk_full(error) or (isinstance(error, sqlite3.Error) and _no_space(file, error)):
         return DiskFullError(
             f"the request budget {file} could not be written ({error}); free some space, then run again"
         )
@@ -172,6 +174,13 @@ def _unusable(file: Path | None, error: Exception) -> HuracanError:
         f"the request budget {file} cannot be used ({error}); it is shared by all runs on this machine: remove it while"
         " none runs"
     )
+
+
+def _no_space(file: Path | None, error: sqlite3.Error) -> bool:
+    """A disk that is full; it also shows where the journal beside the file cannot be made although the folder is ours."""
+    no_journal = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CANTOPEN
+    ours = file is not None and os.access(file.parent, os.W_OK)
+    return sqlite_disk_failed(error) or (no_journal and ours)
 
 
 def _banned(until: float) -> BannedError:
