@@ -327,3 +327,11 @@ def test_a_full_disk_is_no_damage_to_the_ledger(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "open", full)
     with pytest.raises(DiskFullError, match="free some space"):
         SqliteLedger(tmp_path / "ledger.sqlite")
+
+
+def test_a_log_that_cannot_be_made_beside_the_ledger_is_a_full_disk(tmp_path):
+    SqliteLedger(tmp_path / "ledger.sqlite").close()
+    for name in ("-wal", "-shm"):
+        (tmp_path / f"ledger.sqlite{name}").mkdir()
+    with pytest.raises(DiskFullError, match="cannot be opened"):
+        SqliteLedger(tmp_path / "ledger.sqlite")

@@ -19,10 +19,14 @@ def is_disk_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in _FAILED or _WORDS.search(str(error)) is not None
 
 
-def sqlite_disk_failed(error: sqlite3.Error) -> bool:
-    """True when the disk is full or gave out under a database: its file is as sound as before, and no backup is wanted."""
+def sqlite_disk_failed(error: sqlite3.Error, file: Path | None = None) -> bool:
+    """True when the disk is full or gave out under a database: its file is as sound as before, and no backup is wanted.
+
+    It also shows where the journal beside `file` cannot be made although the folder is ours.
+    """
     primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    return primary in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+    no_journal = primary == sqlite3.SQLITE_CANTOPEN and file is not None and os.access(file.parent, os.W_OK)
+    return no_journal or primary in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class SqliteLedger:
             self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
             self._prepare()
         except sqlite3.DatabaseError as error:
-            if sqlite_disk_failed(error):
+            if sqlite_disk_failed(error, path):
                 raise DiskFullError(f"{path} cannot be opened ({error}); free some space, then run again") from error
             raise LedgerError(f"{path} cannot be read as a ledger ({error}); restore it from a backup") from error
 

@@ -166,7 +166,7 @@ def _open(file: Path | None) -> sqlite3.Connection:
 
 
 def _unusable(file: Path | None, error: Exception) -> HuracanError:
-    if is_disk_full(error) or (isinstance(error, sqlite3.Error) and _no_space(file, error)):
+    if is_disk_full(error) or (isinstance(error, sqlite3.Error) and sqlite_disk_failed(error, file)):
         return DiskFullError(
             f"the request budget {file} could not be written ({error}); free some space, then run again"
         )
@@ -174,13 +174,6 @@ def _unusable(file: Path | None, error: Exception) -> HuracanError:
         f"the request budget {file} cannot be used ({error}); it is shared by all runs on this machine: remove it while"
         " none runs"
     )
-
-
-def _no_space(file: Path | None, error: sqlite3.Error) -> bool:
-    """A disk that is full; it also shows where the journal beside the file cannot be made although the folder is ours."""
-    no_journal = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CANTOPEN
-    ours = file is not None and os.access(file.parent, os.W_OK)
-    return sqlite_disk_failed(error) or (no_journal and ours)
 
 
 def _banned(until: float) -> BannedError:
