@@ -8,6 +8,8 @@ from huracan.adapters.backends import ClusterBackend, TrainingOrchestrator
 from huracan.errors import BackendError
 from huracan.training.jobs import TrainingConfig
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("asyncio", "dask", "ray")
 
 

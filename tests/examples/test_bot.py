@@ -12,6 +12,8 @@ import polars as pl
 import pytest
 from nights import small_world, trust_variables, variables
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 

@@ -15,6 +15,8 @@ from huracan.adapters.publishers.sets import rollback_set
 from huracan.errors import LockedError
 from huracan.hamilton.source import FolderSource
 
+pytestmark = pytest.mark.slow
+
 WRITER = """
 import sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]

@@ -11,6 +11,8 @@ from huracan.adapters.backends import AsyncioPool, TrainingOrchestrator
 from huracan.errors import WorkerLostError
 from huracan.training.jobs import TrainingConfig, TrainingJob
 
+pytestmark = pytest.mark.slow
+
 WORKERS = Path(__file__).parents[1] / "backends" / "workers"
 JOBS = size(4, 24)
 

@@ -20,6 +20,8 @@ from huracan.export.plan import numbered
 from huracan.export.trust import Seen, verify_tree
 from huracan.hamilton.verify import read_champion
 
+pytestmark = pytest.mark.slow
+
 BITS, EDITS = size(3_000, 10**9), size(1_000, 100_000)
 VERSIONS = size(8, 50)
 COINS = size(4, 30)

@@ -23,6 +23,8 @@ from huracan.worlds.dropbox import Fault, FaultPlan
 from huracan.worlds.dropbox.faults import FaultKind
 from huracan.worlds.dropbox.tree import Write
 
+pytestmark = pytest.mark.slow
+
 PAIRS = int(os.environ.get("HURACAN_TEST_FAULT_PAIRS", size(40, 2000)))
 RACES = int(os.environ.get("HURACAN_TEST_RACES", "15"))
 BASE = "/HuracanEngine"

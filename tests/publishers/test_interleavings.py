@@ -19,6 +19,8 @@ from huracan.adapters.publishers.objectstore import ObjectStore
 from huracan.errors import FencedError
 from huracan.export.trust import TIMESTAMP_PATH
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("HURACAN_TEST_INTERLEAVINGS", "60"))
 
 
