@@ -154,8 +154,9 @@ def write_atomically(target: Path, data: bytes, *, mode: int = READABLE) -> Path
 
 
 def sweep_reports(workdir: Path) -> None:
-    """Remove what killed runs left of reports and summaries; for the one run that holds the workdir."""
-    for left in (*workdir.glob("summaries/.*.tmp"), *workdir.glob("reports/*/.*.tmp")):
+    """Remove what killed runs left of reports, summaries and snapshots; for the one run that holds the workdir."""
+    places = ("summaries/.*.tmp", "reports/*/.*.tmp", "snapshots/.*.tmp")
+    for left in (file for place in places for file in workdir.glob(place)):
         left.unlink(missing_ok=True)
 
 

@@ -2,21 +2,18 @@
 
 import io
 import json
-import os
 import re
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import polars as pl
 
-from huracan.adapters.disk import is_disk_full
+from huracan.adapters.reports import write_atomically
 from huracan.domain.ids import Instrument, canonical_json
 from huracan.domain.records import Quote, Snapshot
 from huracan.domain.time import DAY_MS, iso
-from huracan.errors import DiskFullError, PublishError, SchemaError
+from huracan.errors import PublishError, SchemaError
 
 _SCHEMA: Final[dict[str, Any]] = {
     "market": pl.String,
@@ -32,6 +29,7 @@ _SCHEMA: Final[dict[str, Any]] = {
     "ask": pl.Float64,
 }
 _FACTS: Final = "huracan_snapshot"
+PRIVATE: Final = 0o600
 _NAME: Final = re.compile(r"(\d{13})\.parquet")
 
 
@@ -46,19 +44,10 @@ class SnapshotArchive:
         target = self._folder / f"{snapshot.now_ms:013d}.parquet"
         if target.exists():
             return
-        beside = self._folder / f".{uuid4().hex}"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with beside.open("xb") as stream:
-                stream.write(_to_bytes(snapshot))
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.replace(target)
+            write_atomically(target, _to_bytes(snapshot), mode=PRIVATE)
         except OSError as error:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
-            kind = DiskFullError if is_disk_full(error) else PublishError
-            raise kind(
+            raise PublishError(
                 f"the snapshot of {iso(snapshot.now_ms)} could not be stored in {self._folder}: {error}"
             ) from error
 

@@ -32,7 +32,7 @@ from huracan.pipeline.rules import NightPorts
 from huracan.pipeline.story import NightPipeline
 from huracan.ports import Telemetry
 
-FOLDERS = {"lake": 0o700, "artefacts": 0o700, "reports": 0o777, "summaries": 0o777}
+FOLDERS = {"lake": 0o700, "artefacts": 0o700, "snapshots": 0o700, "reports": 0o777, "summaries": 0o777}
 """Below the workdir, with the mode each is made with: forecasts, and what kills leave of writes, are nobody else's."""
 
 
