@@ -145,6 +145,26 @@ async def test_cancelling_a_job_ends_its_worker(pool, pipe):
     assert await pool.run(work.name_the_coin, job("B")) == "B"
 
 
+async def test_cancelling_while_a_worker_comes_up_leaves_no_process_behind(monkeypatch):
+    pool, spawned = AsyncioPool(slots=1), []
+    receive = asyncio_pool._Worker.receive
+
+    async def seen(worker):
+        spawned.append(worker.pid)
+        return await receive(worker)
+
+    monkeypatch.setattr(asyncio_pool._Worker, "receive", seen)
+    await pool.start()
+    task = asyncio.create_task(pool.run(work.name_the_coin, job()))
+    while not spawned:  # noqa: ASYNC110 - the pool has no event for it
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(ended, spawned[0])
+    await pool.stop()
+
+
 async def test_stopping_ends_busy_workers_too(pipe):
     pool = AsyncioPool(slots=1)
     await pool.start()

@@ -8,6 +8,7 @@ import pytest
 from conformance import ended, job
 
 from huracan.adapters.backends import nodes as nodes_module
+from huracan.adapters.backends import supervisor as supervisor_module
 from huracan.adapters.backends.messages import address_of, encode
 from huracan.adapters.backends.nodes import NodeLostError, Nodes
 from huracan.adapters.backends.supervisor import Supervisor, in_session
@@ -162,13 +163,15 @@ async def test_a_machine_with_other_sources_refuses_the_run_and_one_that_joins_l
     await made.stop()
 
 
-async def test_a_supervisor_ends_the_work_of_a_driver_that_is_silent(tmp_path):
+async def test_a_supervisor_ends_the_work_of_a_driver_that_is_silent(tmp_path, monkeypatch):
     pipe = tmp_path / "pid"
     os.mkfifo(pipe)
-    supervisor = Supervisor(slots=1, recycle_after=9, lease_s=0.5)
+    monkeypatch.setattr(supervisor_module, "LOOK_S", 0.05)
+    supervisor = Supervisor(slots=1, recycle_after=9)
     message = encode(address_of(work.tell_pid_and_hang), job(file=str(pipe)))
     task = asyncio.create_task(supervisor.call("ask", "1", message, "its job"))
     pid = int(await asyncio.to_thread(pipe.read_text))
+    supervisor._lease_s = 0.1
     reply = (await asyncio.wait_for(task, 20))["reply"]
     assert reply["type"] == "WorkerLostError"
     assert await asyncio.to_thread(ended, pid)

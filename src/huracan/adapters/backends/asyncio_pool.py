@@ -195,4 +195,7 @@ class AsyncioPool:
             raise BackendError(
                 f"a worker process ended with status {status} before its first job; see stderr"
             ) from error
+        except asyncio.CancelledError:
+            await asyncio.shield(worker.end(kill=True))
+            raise
         return worker

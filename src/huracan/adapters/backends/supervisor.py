@@ -18,6 +18,8 @@ from huracan.errors import BackendError, WorkerLostError
 LEASE_S: Final = 60.0
 """A driver that has not been heard for so long is gone; whatever its jobs still do, nobody waits for it."""
 
+LOOK_S: Final = 5.0
+
 
 class Supervisor:
     """`slots` worker processes of one driver; every call renews the driver's lease."""
@@ -80,7 +82,7 @@ class Supervisor:
 
     async def _end_when_silent(self) -> None:
         while (left_s := self._heard + self._lease_s - time.monotonic()) > 0:  # noqa: ASYNC110 - every call moves it on
-            await asyncio.sleep(left_s)
+            await asyncio.sleep(min(left_s, LOOK_S))
         await self.stop()
 
 
