@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from huracan.reports import charts, tables
 from huracan.reports.night import NightReport, verdict_sentence
+from huracan.reports.templating import template_environment
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -38,16 +39,7 @@ def night_page(night: NightReport) -> str:
 
 @cache
 def _template() -> "Template":
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("huracan.reports", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("night.html")
+    return template_environment().get_template("night.html")
 
 
 def _tiles(night: NightReport) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, iso
 from huracan.reports import tables
 from huracan.reports.night import NightReport
+from huracan.reports.templating import template_environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -119,15 +120,7 @@ def style_sheets() -> str:
 
 @cache
 def _environment() -> "Environment":
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("huracan.reports", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters |= {"clock": _clock, "moment": _moment, "span": span}
     return environment
 
