@@ -5,7 +5,6 @@ import io
 import json
 import math
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from types import ModuleType
 
 import jobs_for_workers as work
 import pytest
+from conformance import ended, job
 
 from huracan.adapters.backends import AsyncioPool, InProcess, asyncio_pool, worker
 from huracan.adapters.backends.asyncio_pool import address_of
@@ -28,22 +28,6 @@ async def pool():
     await made.start()
     yield made
     await made.stop()
-
-
-def job(coin: str = "BTC", **payload) -> work.SmallJob:
-    return work.SmallJob(coin, payload=payload)
-
-
-def ended(pid: int) -> bool:
-    """Whether a process (of anybody) ends within twenty seconds."""
-    try:
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([process], [], [], 20)[0])
-    finally:
-        os.close(process)
 
 
 @pytest.fixture
