@@ -2,70 +2,35 @@
 
 import os
 import random
-import subprocess
-import sys
+import shutil
 import time
 
 import pytest
-from nights import ledger_rows, night_overrides, small_world, tree_hashes, trust_variables, variables
+from commands import Commands
+from invariants import Case, check_agreement, check_private, check_same_end, check_visible, served
+from nights import small_world
 from sizes import size
 
-from huracan.hamilton import HamiltonInterface
+from huracan.hamilton.source import FolderSource
 from huracan.training.jobs import compute_code_hash
 from huracan.worlds.exchange import ReplayExchange
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("HURACAN_TEST_KILLS", size(2, 100)))
-
-
-class Runs:
-    """Starts the command in a folder, against one exchange."""
-
-    def __init__(self, folder, urls):
-        self.folder = folder
-        sizes = {"training__base_interval": "1h", "training__lookback_days": 34, "training__num_workers": 1}
-        self.sets = [part for text in night_overrides(urls, **sizes) for part in ("--set", text)]
-
-    def start(self, name):
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("HURACAN_")}
-        command = [sys.executable, "-m", "huracan.cli.main", "run", "--json", "--workdir", str(folder / "workdir")]
-        with (folder / "out.json").open("w") as out, (folder / "err.txt").open("a") as err:
-            return subprocess.Popen(
-                [*command, *self.sets], stdout=out, stderr=err, env={**kept, **trust_variables(folder)}
-            )
-
-    def finish(self, name):
-        status = self.start(name).wait(timeout=200)
-        assert status == 0, (self.folder / name / "err.txt").read_text()[-2000:]
-
-    def models(self, name):
-        return tree_hashes(self.folder / name / "workdir" / "store" / "models")
-
-    def ledger(self, name):
-        return ledger_rows(self.folder / name / "workdir" / "ledger.sqlite")
-
-    def served(self, name):
-        """What Hamilton serves: a whole set that verifies, or None where nothing is published yet."""
-        store = self.folder / name / "workdir" / "store"
-        if not (store / "metadata" / "timestamp.json").exists():
-            return None
-        with variables(trust_variables(self.folder / name)):
-            hamilton = HamiltonInterface(model_base_path=store, allow_candidates=True)
-            members = hamilton.get_members()
-            for member in members:
-                hamilton.load_model(member.coin, member.horizon)
-        return {(member.coin, member.horizon): member.version for member in members}
+COINS = size(3, 20)
+KILLS = {
+    kind: int(os.environ.get("HURACAN_TEST_KILLS", size(few, 100)))
+    for kind, few in (("asyncio", 2), ("dask", 1), ("ray", 1))
+}
+MOMENTS = [(kind, seed) for seed in range(max(KILLS.values())) for kind, most in KILLS.items() if seed < most]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kills")
-    world = small_world(name="null", coins=3, days=45, interval_minutes=60)
+    world = small_world(name="null", coins=COINS, days=45, interval_minutes=60)
     with ReplayExchange(world, stress_file=folder / "stress.json") as exchange:
-        yield Runs(folder, exchange.urls)
+        yield Commands(folder=folder, urls=exchange.urls, workers=size(1, 2), max_coins=COINS)
 
 
 @pytest.fixture(scope="module")
@@ -76,28 +41,43 @@ def sources():
 
 @pytest.fixture(scope="module")
 def unbroken(runs, sources):
-    """Seconds that a run takes which nobody disturbs."""
-    started = time.monotonic()
+    """The case that nobody disturbs, whole on worker processes of this machine."""
     runs.finish("unbroken")
-    return time.monotonic() - started
+    return Case(runs.folder / "unbroken")
+
+
+@pytest.fixture(scope="module")
+def seconds(runs):
+    """Seconds that an undisturbed night of a backend takes, measured once each."""
+    known = {}
+
+    def of(kind):
+        if kind not in known:
+            started = time.monotonic()
+            runs.finish(f"timed-{kind}", kind)
+            known[kind] = time.monotonic() - started
+        return known[kind]
+
+    return of
 
 
 @pytest.mark.guarantee("R1")
-@pytest.mark.parametrize("seed", range(KILLS))
-def test_a_killed_run_started_again_leaves_what_an_unbroken_one_leaves(runs, unbroken, sources, seed):
-    name, chance = f"killed-{seed}", random.Random(seed)
+@pytest.mark.parametrize(("kind", "seed"), MOMENTS)
+def test_a_killed_run_started_again_leaves_what_an_unbroken_one_leaves(runs, unbroken, seconds, sources, kind, seed):
+    name, chance = f"killed-{kind}-{seed}", random.Random(f"{kind}-{seed}")
+    case = Case(runs.folder / name)
     # Spread over the run: the first kill falls into its first part, the last one into its end.
-    process = runs.start(name)
-    time.sleep(unbroken * (seed + chance.random()) / KILLS)
+    moment = seconds(kind) * (seed + chance.random()) / KILLS[kind]
+    process = runs.start(name, kind)
+    time.sleep(moment)
     process.kill()
     process.wait()
-    left = runs.served(name)
-    assert left in (None, runs.served("unbroken"))
-    runs.finish(name)
+    check_visible(case, [None, served(FolderSource(unbroken.store), unbroken.root)])
+    runs.finish(name, kind)
     if compute_code_hash.__wrapped__() != sources:
         pytest.skip("somebody edits src/ while this runs: another code hash in every manifest")
-    assert runs.models(name) == runs.models("unbroken") != {}
-    assert runs.served(name) == runs.served("unbroken")
-    assert runs.ledger(name) == runs.ledger("unbroken")
-    temporary = runs.folder / name / "workdir" / "store" / ".tmp"
-    assert list(temporary.iterdir()) == []
+    check_same_end(case, unbroken)
+    check_agreement(case)
+    check_private(case.folder)
+    assert list((case.store / ".tmp").iterdir()) == []
+    shutil.rmtree(case.folder)

@@ -1,16 +1,14 @@
 """A worker, a machine or the head of a Dask or Ray cluster is killed in the middle of a night; the bytes are the same."""
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from nights import night_overrides, small_world, tree_hashes, trust_variables
+from commands import Commands
+from nights import small_world
 from sizes import size
 from sockets import family
 
@@ -32,43 +30,12 @@ VICTIMS = {
 }
 
 
-class Runs:
-    """Starts `huracan run` in a folder, against one exchange."""
-
-    def __init__(self, folder, urls):
-        self.folder = folder
-        sizes = {"training__base_interval": "1h", "training__lookback_days": 34, "training__num_workers": 2}
-        self.sets = [part for text in night_overrides(urls, **sizes) for part in ("--set", text)]
-
-    def start(self, name, kind):
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("HURACAN_")}
-        command = [sys.executable, "-m", "huracan.cli.main", "run", "--json", "--backend", kind]
-        with (folder / "out.json").open("w") as out, (folder / "err.txt").open("a") as err:
-            return subprocess.Popen(
-                [*command, "--workdir", str(folder / "workdir"), *self.sets],
-                stdout=out,
-                stderr=err,
-                env={**kept, **trust_variables(folder)},
-            )
-
-    def finish(self, name, kind):
-        assert self.start(name, kind).wait(timeout=300) == 0, self.told(name)
-
-    def told(self, name):
-        return (self.folder / name / "err.txt").read_text()[-3000:]
-
-    def models(self, name):
-        return tree_hashes(self.folder / name / "workdir" / "store" / "models")
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clusters")
     world = small_world(name="null", coins=3, days=45, interval_minutes=60)
     with ReplayExchange(world, stress_file=folder / "stress.json") as exchange:
-        yield Runs(folder, exchange.urls)
+        yield Commands(folder=folder, urls=exchange.urls, workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +46,7 @@ def sources():
 @pytest.fixture(scope="module")
 def unbroken(runs, sources):
     """Seconds from the first worker of an undisturbed night on worker processes to its end."""
-    process = runs.start("unbroken", "asyncio")
+    process = runs.start("unbroken")
     find(process, "backends/worker.py")
     started = time.monotonic()
     assert process.wait(timeout=300) == 0, runs.told("unbroken")
@@ -113,8 +80,7 @@ def test_a_night_that_loses_part_of_its_cluster_ends_as_if_nothing_had_happened(
         os.kill(pid, signal.SIGKILL)
     status = process.wait(timeout=300)
     if victim == "head":
-        answer = json.loads((runs.folder / name / "out.json").read_text())
-        assert (status, answer.get("code")) in {(4, "BACKEND_LOST"), (0, None)}, runs.told(name)
+        assert (status, runs.answer(name).get("code")) in {(4, "BACKEND_LOST"), (0, None)}, runs.told(name)
         runs.finish(name, kind)
     else:
         assert status == 0, runs.told(name)

@@ -3,11 +3,13 @@
 import random
 
 import pytest
-from nights import in_this_process, night_settings, run_pipeline, small_world
+from nights import in_this_process, later, night_settings, run_pipeline, small_world, tree_hashes
 from sizes import size
 
+from huracan.adapters.lake import DeltaLake
 from huracan.app.config import TrainingPipelineConfig
 from huracan.app.training_pipeline import _OpenNight
+from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.errors import ClockSkewError
 from huracan.pipeline.injected import Injected
@@ -16,6 +18,7 @@ from huracan.settings import load_settings
 from huracan.worlds.exchange import ReplayExchange
 
 SCHEDULES = size(300, 1_000)
+JUMPING_NIGHTS = size(3, 40)
 NOW = 1_790_000_000_000
 
 
@@ -75,8 +78,6 @@ def test_the_cutoff_is_a_decision_time_that_has_passed_and_the_scored_day_is_ove
 @pytest.mark.guarantee("R7")
 def test_a_system_clock_that_jumps_changes_no_bar_no_day_and_no_bundle(tmp_path, monkeypatch, counted):
     """Data and days come from the exchange's time alone; the wall clock only signs."""
-    from nights import tree_hashes
-
     from huracan.app import training_pipeline
     from huracan.app.wiring import SystemClock
 
@@ -101,3 +102,69 @@ def test_a_system_clock_that_jumps_changes_no_bar_no_day_and_no_bundle(tmp_path,
             counted()
     assert models[0] == models[1] == models[2]
     assert models[0][1]
+
+
+class JumpingMarket:
+    """A market whose exchange shows another moment from some request on."""
+
+    def __init__(self, world):
+        self.honest, self.shown, self.seen = world, world, 0
+
+    def __getattr__(self, name):
+        return getattr(self.shown, name)
+
+    def jump(self, after, by_ms):
+        self.shown, self.seen, self._after, self._by_ms = self.honest, 0, after, by_ms
+
+    def hear(self, _request):
+        self.seen += 1
+        if self.seen == self._after:
+            self.shown = self.honest.at(self.honest.now_ms + self._by_ms)
+
+
+@pytest.mark.slow
+@pytest.mark.guarantee("R7")
+def test_an_exchange_whose_clock_jumps_in_mid_run_shows_no_bar_of_the_future(tmp_path, counted):
+    rng = random.Random(9)
+    market = JumpingMarket(later(small_world(name="null", coins=2, days=46, interval_minutes=60), -3))
+    smallest = {"training__base_interval": "1h", "training__lookback_days": 34, "training__min_history_days": 38}
+    with (
+        ReplayExchange(market, faults=market.hear, stress_file=tmp_path / "stress.json") as exchange,
+        in_this_process(),
+    ):
+        settings = night_settings(exchange.urls, **smallest)
+
+        def night(name):
+            result, _ = run_pipeline(tmp_path / name, settings)
+            lake = DeltaLake(str(tmp_path / name / "workdir" / "lake" / "1h"))
+            return result, tree_hashes(tmp_path / name / "workdir/store/models"), newest_bar(lake)
+
+        market.jump(0, 0)
+        unbroken, models, newest = night("unbroken")
+        requests, cutoff_ms = market.seen, newest + HOUR_MS
+        assert unbroken["success"]
+        assert models
+        for number in range(JUMPING_NIGHTS):
+            by_ms = rng.choice((HOUR_MS, 25 * HOUR_MS, 3 * DAY_MS, -HOUR_MS, -25 * HOUR_MS))
+            market.jump(rng.randrange(2, requests), by_ms)
+            result, seen, newest = night(f"jump-{number}")
+            assert newest < cutoff_ms
+            if by_ms > 0:  # what was closed stays closed: the same night to the byte
+                assert result["success"], result.get("error")
+                assert seen == models
+            if result["success"]:
+                assert result["summary"]["data_cutoff"] == unbroken["summary"]["data_cutoff"]
+            else:
+                assert result["code"] in {"STALE", "UPSTREAM"}, result
+            counted()
+
+
+def newest_bar(lake):
+    """Open time of the newest bar of any instrument."""
+    held = [found for name in lake.instruments() for found in lake.coverage(instrument(name)) if found.kind == "bars"]
+    return max(found.last_ms for found in held)
+
+
+def instrument(identity):
+    symbol, _, market = identity.rpartition("-")
+    return Instrument(market=market, symbol=symbol, base="", quote="")
