@@ -20,7 +20,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.records import Quote, Snapshot
 from huracan.domain.time import Horizon, iso
 from huracan.ports import FetchedFile, FetchedRows
-from huracan.settings import BinanceSettings
+from huracan.sections import BinanceSettings
 
 RECHECKED: Final = 2
 """Newest known files whose checksum is compared again; older ones are trusted."""

@@ -16,7 +16,7 @@ import stamina
 
 from huracan.adapters.binance.budget import ARCHIVE, WeightBudget
 from huracan.errors import UpstreamError
-from huracan.settings import BinanceSettings
+from huracan.sections import BinanceSettings
 
 ATTEMPTS: Final = 6
 DEFAULT_PAUSE_S: Final = 30.0  # um promises no Retry-After
