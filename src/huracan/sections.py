@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
 
 from huracan.domain.addresses import is_loopback
 from huracan.domain.recipe import RiskPreset
@@ -138,6 +138,9 @@ class CostSettings(Section):
     capital_quote: float = Field(10_000.0, gt=0, description="capital of one coin, in quote currency")
     quote_per_gbp: float = Field(
         1.30, gt=0, description="used where the exchange lists no GBP pair; stated in the summary"
+    )
+    tier_spread_bps: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = Field(
+        None, description="full spread of tiers A, B, C on bars over a minute where no book is known; None: skipped"
     )
 
 

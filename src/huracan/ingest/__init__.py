@@ -1,6 +1,6 @@
 """Step 2: raw rows to bars that later steps may trust, with a report of everything found on the way."""
 
-from huracan.ingest.freshness import liquidity_tier, median_daily_quote, staleness_minutes
+from huracan.ingest.freshness import median_daily_quote, staleness_minutes
 from huracan.ingest.funding import funding_intervals
 from huracan.ingest.hashing import values_hash
 from huracan.ingest.rules import IngestRules
@@ -11,7 +11,6 @@ __all__ = [
     "IngestRules",
     "edge_spread_bps",
     "funding_intervals",
-    "liquidity_tier",
     "median_daily_quote",
     "staleness_minutes",
     "validate_bars",
