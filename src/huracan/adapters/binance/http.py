@@ -143,8 +143,8 @@ class HttpClient:
             raise _TransientError(message)
         words = (await _read(ask, response, 1 << 16))[:200]
         message = f"{ask.url}: status {status}, body starts {words!r}"
-        if status == 400 and _NO_SUCH_SYMBOL.search(words):
-            raise DelistedError(message)
+        if status == 400 and ask.params and _NO_SUCH_SYMBOL.search(words):
+            raise DelistedError(f"{ask.params.get('symbol')} is refused by the exchange: {message}")
         raise UpstreamError(message)
 
 
