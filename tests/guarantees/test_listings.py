@@ -121,7 +121,7 @@ def it_was_so_before_the_night(event, found):
     assert new is None or new in found.result["coin_universe"]
     assert not found.telemetry.named("member_delisted")
     if event == "reused ticker":
-        assert found.codes[COIN, "1h"] == "NO_DATA"
+        assert found.codes[COIN, "1h"] == "ILLIQUID"  # nothing has been traded under it yet
     elif event in {"delisting", "status change"}:
         assert found.codes[VICTIM, "1h"] == "NOT_TRADING"  # and the coin's name is spot's
         assert found.blocked[VICTIM] == "NOT_TRADING"
