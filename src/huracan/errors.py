@@ -11,6 +11,7 @@
     │   │   └── DamagedTableError         a table of the lake cannot be read, as after a power cut
     │   ├── ChecksumError                 bytes differ from the published checksum
     │   ├── UpstreamError                 the exchange does not answer, or answers nonsense
+    │   │   └── DelistedError             the exchange answers, and knows the symbol no longer
     │   ├── LedgerError                   a past day, an edit or a reused slot: the evidence stays as it was
     │   └── BannedError                   the exchange told us to stay away until a time
     ├── BackendError             exit 4   a compute backend is missing or lost
@@ -84,6 +85,12 @@ class UpstreamError(DataError):
     """The exchange did not answer in time, or answered with something unusable."""
 
     code = "UPSTREAM"
+
+
+class DelistedError(UpstreamError):
+    """The exchange refuses a symbol that it listed before: delisted, renamed or being settled."""
+
+    code = "DELISTED"
 
 
 class LedgerError(DataError):

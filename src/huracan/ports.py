@@ -40,6 +40,10 @@ class MarketData(Protocol):
         """Everything listed, with quotes."""
         ...
 
+    async def listed(self) -> tuple[Instrument, ...]:
+        """Everything listed now with its status, without quotes: cheap."""
+        ...
+
     async def snapshot_as_of(self, then_ms: int, quote_assets: Sequence[str]) -> Snapshot:
         """What can be told afterwards of a past moment, from its own bars: who traded, and how much; no books."""
         ...

@@ -7,167 +7,28 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from huracan.domain.recipe import RiskPreset
-from huracan.domain.time import Horizon
 from huracan.errors import ConfigError
-from huracan.sections import MetricsSettings, Section, TelemetrySettings
-
-
-class TrainingSettings(Section):
-    """What to train, on what, and how wide."""
-
-    lookback_days: int = Field(150, ge=34, le=2000, description="rolling training window, days")
-    history_days: int = Field(1095, ge=34, le=4000, description="days of evidence to walk forward over at admission")
-    min_history_days: int = Field(40, ge=34, description="days of bars an instrument needs")
-    horizons: tuple[str, ...] = Field(("1h", "4h", "1d"), min_length=1)
-    risk_preset: RiskPreset = "balanced"
-    dry_run: bool = False
-    min_liquidity_gbp: float = Field(10_000_000.0, ge=0, description="24 h quote volume, GBP")
-    max_spread_bps: float = Field(8.0, gt=0, description="full quoted spread, bps")
-    min_edge_after_cost_bps: float = Field(5.0, description="bps of notional per round trip")
-    training_backend: Literal["asyncio", "dask", "ray"] = "asyncio"
-    backend_address: str | None = None
-    max_concurrent_jobs: int = Field(10, ge=1, le=10_000)
-    num_workers: int = Field(0, ge=0, description="worker processes; 0 = one per core")
-    job_timeout_s: float = Field(1800.0, gt=0)
-    max_coins: int | None = Field(None, ge=1, description="None: compute is the only limit")
-    market: Literal["auto", "um", "spot"] = Field("auto", description="preferred market of a coin")
-    quote_assets: tuple[str, ...] = ("USDT", "USDC", "FDUSD")
-    recipes: tuple[str, ...] = ("linear", "boosted")
-    decision_interval_minutes: int = Field(60, description="60 or 15")
-    execution_latency_s: int = Field(30, ge=0, le=600)
-    base_interval: Literal["1m", "15m", "1h"] = "1m"
-    seed: int = 0
-    leak_exempt: tuple[str, ...] = Field(
-        (), description="features a simulated world plants its edge in; never set on a real market"
-    )
-    stale_after_minutes: float = Field(180.0, gt=0, description="age of the last bar that makes a coin stale")
-    max_stale_share: float = Field(0.2, gt=0, le=1, description="share of stale coins that refuses the run")
-
-    @field_validator("horizons")
-    @classmethod
-    def _horizons_are_real(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            try:
-                horizon = Horizon.parse(text)
-            except ConfigError as error:
-                raise ValueError(str(error)) from error
-            if horizon.minutes < 60:
-                raise ValueError(f"horizon {text!r} is shorter than the decision interval of 60 minutes")
-        if len(set(value)) != len(value):
-            raise ValueError(f"horizons {value} name one twice")
-        return value
-
-    @field_validator("decision_interval_minutes")
-    @classmethod
-    def _interval_fits_the_hour(cls, value: int) -> int:
-        if value not in {15, 60}:
-            raise ValueError(f"decision_interval_minutes is {value}, wanted 15 or 60")
-        return value
-
-
-class ConsensusSettings(Section):
-    """How votes become a score."""
-
-    adaptive_threshold: bool = True
-    min_consensus_score: float = Field(0.5, ge=0, le=1)
-    correlation_penalty_weight: float = Field(0.3, ge=0, le=1)
-
-
-class RegimeGateSettings(Section):
-    """When an engine may vote in a regime."""
-
-    use_limits: bool = Field(False, description="apply the three documented limits on top of the net-edge gate")
-    min_win_rate: float = Field(0.55, ge=0, le=1)
-    min_sharpe: float = 1.0
-    min_sample_size: int = Field(50, ge=1)
-    enable_all_by_default: bool = True
-
-
-class DropboxSettings(Section):
-    """Where in Dropbox the tree goes; the token comes from the environment."""
-
-    base_path: str = "/HuracanEngine"
-    deadline_s: float = Field(1800.0, gt=0, description="for one operation with all its retries")
-    api_host: str | None = Field(None, description="host:port of a Dropbox-compatible server; None is the real one")
-    ca_file: Path | None = Field(None, description="authority that such a server's certificate is trusted by")
-
-
-class HamiltonSettings(Section):
-    """What Hamilton serves."""
-
-    model_base_path: str = "/models"
-    ranking_coins: tuple[str, ...] | None = None
-    ranking_horizons: tuple[str, ...] | None = None
-    ranking_regimes: tuple[str, ...] | None = None
-
-
-class BinanceSettings(Section):
-    """Base URLs of the exchange and its public archive, and how patient to be."""
-
-    rest_url: str = "https://api.binance.com"
-    futures_url: str = "https://fapi.binance.com"
-    archive_url: str = "https://data.binance.vision"
-    connect_timeout_s: float = Field(5.0, gt=0)
-    read_timeout_s: float = Field(20.0, gt=0)
-    total_timeout_s: float = Field(120.0, gt=0)
-    max_connections: int = Field(8, ge=1, le=64)
-
-    @field_validator("rest_url", "futures_url", "archive_url")
-    @classmethod
-    def _without_credentials(cls, value: str) -> str:
-        if "@" in value.partition("://")[2]:
-            raise ValueError(
-                "holds a user name or password; public market data need none, and URLs reach logs and files"
-            )
-        return value
-
-
-class CostSettings(Section):
-    """Costs the owner knows better than we: fees in bps per side, capital per coin."""
-
-    spot_maker_bps: float = Field(10.0, ge=0)
-    spot_taker_bps: float = Field(10.0, ge=0)
-    um_maker_bps: float = Field(2.0, ge=0)
-    um_taker_bps: float = Field(5.0, ge=0)
-    capital_quote: float = Field(10_000.0, gt=0, description="capital of one coin, in quote currency")
-    quote_per_gbp: float = Field(
-        1.30, gt=0, description="used where the exchange lists no GBP pair; stated in the summary"
-    )
-
-
-class PromotionSettings(Section):
-    """Rules of promotion; see docs. The stress table bounds a day's loss; a simulated world brings its own."""
-
-    stress_table: Path | None = None
-    injected_seen_until: str | None = Field(
-        None, description="your declaration: nobody looked at days after this date when the injected code was chosen"
-    )
-    panel_size: int = Field(60, ge=8, le=1000)
-
-
-class DashboardSettings(Section):
-    """Where the live page is served; beyond loopback only with TLS, a token from the environment and named hosts."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(8787, ge=0, le=65535, description="0: any free one")
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    allowed_hosts: tuple[str, ...] = Field((), description="names by which browsers may call it, besides `host`")
-
-
-class PublishSettings(Section):
-    """Where champions go beside the local folder store: s3://, gs://, az:// and dropbox: URLs, without credentials."""
-
-    urls: tuple[str, ...] = ()
-    deadline_s: float = Field(1800.0, gt=0, description="for one store; what is missing then is pending")
-    operation_s: float = Field(120.0, gt=0, description="for one operation of a store, with all its repetitions")
+from huracan.sections import (
+    BinanceSettings,
+    ConsensusSettings,
+    CostSettings,
+    DashboardSettings,
+    DropboxSettings,
+    HamiltonSettings,
+    MetricsSettings,
+    PromotionSettings,
+    PublishSettings,
+    RegimeGateSettings,
+    Section,
+    TelemetrySettings,
+    TrainingSettings,
+)
 
 
 class Settings(BaseSettings):

@@ -10,7 +10,7 @@ import pytest
 import stamina
 
 from huracan.adapters.binance import BinanceMarketData, WeightBudget
-from huracan.settings import BinanceSettings
+from huracan.sections import BinanceSettings
 
 
 class Reply:

@@ -13,7 +13,7 @@ from huracan.adapters.binance.http import Ask, HttpClient
 from huracan.adapters.binance.rest import Rest
 from huracan.domain.ids import Instrument
 from huracan.errors import BannedError, UpstreamError
-from huracan.settings import BinanceSettings
+from huracan.sections import BinanceSettings
 
 TIME = "api/v3/time"
 OK = json.dumps({"serverTime": 1_700_000_000_000}).encode()

@@ -8,7 +8,7 @@ from huracan.adapters.lake import DeltaLake
 from huracan.domain.frames import BAR_SCHEMA
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.ingest import IngestRules, validate_bars
-from huracan.settings import BinanceSettings
+from huracan.sections import BinanceSettings
 from huracan.universe import UniverseRules, build_universe
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.simulated import simulate

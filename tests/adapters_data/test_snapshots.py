@@ -10,7 +10,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.records import Quote, Snapshot
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.errors import PublishError, SchemaError
-from huracan.settings import BinanceSettings
+from huracan.sections import BinanceSettings
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.simulated import simulate
 from huracan.worlds.spec import START_MS, WorldSpec

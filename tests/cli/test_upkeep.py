@@ -31,6 +31,23 @@ def test_coverage_names_every_table_and_counts_what_is_missing(huracan, reader):
     assert "2 tables of 15m bars and settlements" in spoken
 
 
+def test_coverage_by_month_names_the_months_that_lack_bars_and_no_others(huracan, workdir):
+    lake = DeltaLake(str(workdir / "lake" / "15m"))
+    coin = Instrument(market="um", symbol="HOLEUSDT", base="HOLE", quote="USDT")
+    first = 1_767_139_200_000  # the last day of 2025
+    times = [first + step * 900_000 for step in range(192) if step not in {5, 6, 100}]
+    rows = pl.DataFrame({"open_time": times, **dict.fromkeys(list(BAR_SCHEMA)[1:], 1.0)}, schema=BAR_SCHEMA)
+    lake.append(coin, [FetchedRows(kind="bars", rows=rows, source="archive")], "binance")
+    told = huracan("lake", "coverage", "--months", "--workdir", workdir, "--json").json
+    assert [row for row in told["months"] if row["instrument"] == "HOLEUSDT-um"] == [
+        {"instrument": "HOLEUSDT-um", "month": "2025-12", "expected": 96, "held": 94, "missing": 2},
+        {"instrument": "HOLEUSDT-um", "month": "2026-01", "expected": 96, "held": 95, "missing": 1},
+    ]
+    assert not [row for row in told["months"] if row["instrument"] == "BTCUSDT-um"]
+    spoken = huracan("lake", "coverage", "--months", "--workdir", workdir, "--instrument", "HOLEUSDT-um").out
+    assert "1 of 1 instruments lack 15m bars" in spoken
+
+
 def test_compacting_and_vacuuming_change_no_row(huracan, workdir):
     lake = DeltaLake(str(workdir / "lake" / "15m"))
     coin = Instrument(market="um", symbol="BTCUSDT", base="BTC", quote="USDT")

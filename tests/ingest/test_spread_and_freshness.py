@@ -9,7 +9,7 @@ import pytest
 from huracan.domain.frames import CLEAN_SCHEMA, REPAIRED, Bars
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
-from huracan.ingest import edge_spread_bps, liquidity_tier, median_daily_quote, staleness_minutes
+from huracan.ingest import edge_spread_bps, median_daily_quote, staleness_minutes
 
 START = 20_000 * DAY_MS
 
@@ -107,10 +107,3 @@ def test_no_whole_day_gives_no_volume():
     assert median_daily_quote(bars) is None
     empty = Bars(instrument=bars.instrument, interval_ms=MINUTE_MS, frame=bars.frame.clear())
     assert median_daily_quote(empty) is None
-
-
-@pytest.mark.parametrize(
-    ("volume", "tier"), [(1e8, "A"), (99_999_999.0, "B"), (1e7, "B"), (9_999_999.0, "C"), (0.0, "C")]
-)
-def test_tiers_begin_at_a_hundred_and_at_ten_million_pounds(volume, tier):
-    assert liquidity_tier(volume) == tier

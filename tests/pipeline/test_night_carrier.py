@@ -5,45 +5,14 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import HORIZONS, make_plan
 
-from huracan.domain.ids import Instrument
-from huracan.domain.recipe import EngineUse, Recipe
-from huracan.domain.records import Candidate, Skip, SkipCode, Universe
+from huracan.domain.records import Skip, SkipCode, Universe
 from huracan.pipeline.night import Night, PairOutcome
 from huracan.pipeline.plan import NightPlan, cutoff, prepare_key, train_key
 
-HORIZONS = ("1h", "4h", "1d")
 COINS = ("BTC", "ETH", "测试币", "ALFAUSDT-spot")
 FAULTS = {"JOB_FAILED", "WORKER_LOST", "TIMED_OUT"}
-
-
-def make_plan(**changes):
-    member = Candidate(
-        instrument=Instrument(
-            coin="BTC", symbol="BTCUSDT", base="BTC", quote="USDT", market="um", contract_type="PERPETUAL"
-        ),
-        volume_24h_gbp=2.5e8,
-        spread_bps=None,
-    )
-    engine = EngineUse(name="trend", parameters=(("depth", 3.0),))
-    facts = {
-        "now_ms": 1_775_000_000_000,
-        "cutoff_ms": 1_774_998_000_000,
-        "history_days": 100,
-        "min_history_days": 40,
-        "interval_ms": 900_000,
-        "horizons": HORIZONS,
-        "recipes": (Recipe(name="linear", engines=(engine,), feature_recipe="f1"),),
-        "members": (member,),
-        "max_spread_bps": 8.0,
-        "stale_after_minutes": 180.0,
-        "quote_per_gbp": (("USDT", 1.3),),
-        "leak_exempt": ("a", "b"),
-        "gate": (("use_limits", 0.0),),
-        "seed": 7,
-        "code_hash": "c",
-    }
-    return NightPlan(**{**facts, **changes})
 
 
 def make_night():
@@ -128,16 +97,25 @@ def test_a_plan_knows_its_members_its_first_bar_and_its_last_whole_day():
     [{"code_hash": "d"}, {"horizons": ("1h",)}, {"leak_exempt": ()}, {"cutoff_ms": 1_774_994_400_000}],
 )
 def test_what_changes_features_or_labels_changes_the_key_of_their_artefacts(change):
-    keys = {prepare_key(plan, "BTCUSDT-um", "data", "context", 2.0) for plan in (make_plan(), make_plan(**change))}
+    keys = {
+        prepare_key(plan, "BTCUSDT-um", "data", "context", 2.0, "book") for plan in (make_plan(), make_plan(**change))
+    }
     assert len(keys) == 2
 
 
 def test_data_context_spread_prior_and_seed_are_part_of_the_keys():
     plan = make_plan()
-    arguments = ("BTCUSDT-um", "data", "context", 2.0)
-    other = [("ETHUSDT-um", *arguments[1:]), ("BTCUSDT-um", "new", "context", 2.0), (*arguments[:2], "", 2.0)]
-    keys = {prepare_key(plan, *given) for given in (arguments, *other, (*arguments[:3], None))}
-    assert len(keys) == 5
+    arguments = ("BTCUSDT-um", "data", "context", 2.0, "book")
+    other = [
+        ("ETHUSDT-um", *arguments[1:]),
+        ("BTCUSDT-um", "new", "context", 2.0, "book"),
+        (*arguments[:2], "", 2.0, "book"),
+    ]
+    keys = {
+        prepare_key(plan, *given)
+        for given in (arguments, *other, (*arguments[:3], None, "book"), (*arguments[:4], "tier"))
+    }
+    assert len(keys) == 6
     trained = {train_key(plan, "k", "p"), train_key(plan, "k", "q"), train_key(make_plan(seed=8), "k", "p")}
     assert len(trained) == 3
     assert prepare_key(make_plan(seed=8), *arguments) in keys

@@ -398,3 +398,20 @@ def test_simulate_returns_the_scorecard_of_simulate_decisions_with_metrics_and_c
     assert costs["fees"] == pytest.approx(10.0, rel=0.2)
     assert costs["p10"] <= costs["p50"] <= costs["p90"]
     assert any("next bar" in note for note in card.notes)
+
+
+def test_a_position_in_a_contract_that_died_is_charged_no_settlement_after_its_last_bar(case):
+    cards = []
+    for ghosts in (0.0, 0.5):
+        world = steady(case, days=4, stop=1.0)
+        died = START_DAY * DAY_MS + 2 * DAY_MS + 5 * HOUR_MS
+        late, fill = pl.col("funding_time") > died, pl.col("fill_time")
+        bars, labels = world.bars.frame, world.labels.frame
+        settled = world.bars.funding.with_columns(rate=pl.when(late).then(pl.lit(ghosts)).otherwise("rate"))
+        object.__setattr__(world.bars, "frame", bars.filter(pl.col("open_time") < died))
+        object.__setattr__(world.bars, "funding", settled)
+        object.__setattr__(world.labels, "frame", labels.with_columns(fill_time=pl.when(fill < died).then(fill)))
+        cards.append(run(world, end=4).card)
+    assert cards[0].daily["funding_bps"].abs().sum() > 0
+    assert cards[0].daily.equals(cards[1].daily)
+    assert cards[0].panel.equals(cards[1].panel)

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from huracan.domain.tiers import tier_of
 from huracan.errors import ConfigError
-from huracan.shadow.bounds import Exposure, bound_bps, shipped_stress_table, stress_bps, tier_of
+from huracan.shadow.bounds import Exposure, bound_bps, shipped_stress_table, stress_bps
 
 SHIPPED = shipped_stress_table()
 WORLD = {"kind": "world", "factor_bps": 800.0, "idio_bps": 1200.0, "one_pair_bps": 2500.0, "note": "made up"}

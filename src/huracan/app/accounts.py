@@ -63,7 +63,7 @@ def night_report(summary: dict[str, Any], promoted: Promoted, exported: Exported
         skips=tuple(summary["skipped"]),
         integrity=tuple(_integrity(coin, facts["report"]) for coin, facts in sorted(night.facts.items())),
         errors=tuple(night.errors),
-        notes=promoted.verdict.notes,
+        notes=tuple(summary["notes"]),
     )
 
 

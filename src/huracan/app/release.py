@@ -146,6 +146,8 @@ def _row(manifest: Manifest, folder: str) -> dict[str, Any]:
     return {
         "coin": manifest.coin,
         "horizon": manifest.horizon,
+        "instrument": manifest.instrument,
+        "data_cutoff_ms": manifest.data_cutoff_ms,
         "regime": manifest.regime,
         "edge_bps": None,
         "edge_after_cost_bps": manifest.metrics.get("net_edge_bps"),

@@ -5,6 +5,7 @@ from typing import Any
 from huracan.app.config import TrainingPipelineConfig
 from huracan.domain.time import iso
 from huracan.errors import HuracanError
+from huracan.pipeline.delistings import survivor_notes
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
@@ -41,7 +42,7 @@ def night_summary(
             "cache": {"hits": night.cache[0], "total": night.cache[1]},
             "gbp_source": night.gbp_source,
             "universe_source": night.universe_source,
-            "notes": promoted.verdict.notes,
+            "notes": (*promoted.verdict.notes, *survivor_notes(night)),
             "verdict": verdict_sentence(
                 NightReport(
                     run_id=night.run_id,

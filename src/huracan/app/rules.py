@@ -7,6 +7,7 @@ from typing import Any
 
 from huracan.domain.ids import content_hash
 from huracan.domain.recipe import PRESETS, ConsensusRules, CostRules, Recipe, SizingRules, TrainingRules
+from huracan.domain.tiers import TIERS
 from huracan.domain.time import HOUR_MS, MINUTE_MS
 from huracan.errors import ConfigError
 from huracan.features import RECIPE_ID
@@ -56,6 +57,7 @@ def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) ->
         dry_run=training.dry_run,
         as_of_ms=as_of_ms,
         panel_size=settings.promotion.panel_size,
+        declared_spreads=tuple(zip(TIERS, settings.costs.tier_spread_bps or (), strict=False)),
     )
 
 

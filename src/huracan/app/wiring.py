@@ -25,7 +25,8 @@ from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import PairPorts
 from huracan.pipeline.plan import NightPlan
 from huracan.ports import Telemetry
-from huracan.settings import BinanceSettings, Settings
+from huracan.sections import BinanceSettings
+from huracan.settings import Settings
 from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
 
 UNHEARD_PER_DEATH = 2

@@ -276,11 +276,18 @@ Only = Annotated[str | None, typer.Option("--instrument", help="One instrument a
 
 
 @lake_app.command("coverage")
-def lake_coverage(workdir: Workdir = None, interval: Interval = None, only: Only = None, json_: Json = False) -> None:
+def lake_coverage(
+    workdir: Workdir = None,
+    interval: Interval = None,
+    only: Only = None,
+    months: Annotated[bool, typer.Option("--months", help="Name the months in which bars are missing.")] = False,
+    json_: Json = False,
+) -> None:
     """What is stored of each instrument, and what is missing inside its span."""
-    from huracan.cli.upkeep import show_coverage
+    from huracan.cli.upkeep import show_coverage, show_missing
 
-    _finish(show_coverage(workdir, interval, only, as_json=json_))
+    show = show_missing if months else show_coverage
+    _finish(show(workdir, interval, only, as_json=json_))
 
 
 @lake_app.command("compact")

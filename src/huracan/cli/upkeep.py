@@ -14,11 +14,11 @@ DEFAULT_WORKDIR: Final = Path("huracan-work")
 
 def show_coverage(workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
     """What the lake holds of each instrument: rows, span, bars missing inside it, restated rows, bytes a row."""
-    from huracan.domain.time import Horizon, iso
+    from huracan.domain.time import iso
 
     folder = lake_folder(workdir, interval)
     lake, instruments = _open_lake(folder, only)
-    step = Horizon.parse(folder.name.removesuffix("-injected")).ms
+    step = _bar_ms(folder)
     rows = []
     for instrument in instruments:
         for held in lake.coverage(instrument):
@@ -60,6 +60,36 @@ def show_coverage(workdir: Path | None, interval: str | None, only: str | None, 
         ],
     )
     return 0
+
+
+def show_missing(workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
+    """The months in which an instrument's bars are missing, between its first and its last."""
+    from huracan.ingest import IngestRules, missing_by_month
+
+    folder = lake_folder(workdir, interval)
+    lake, instruments = _open_lake(folder, only)
+    rules = IngestRules(interval_ms=_bar_ms(folder))
+    rows = []
+    for instrument in instruments:
+        times = lake.bars(instrument, 0, 1 << 62)["open_time"]
+        rows += [{"instrument": instrument.id, **row} for row in missing_by_month(times, rules).iter_rows(named=True)]
+    if as_json:
+        print_json({"lake": str(folder), "instruments": len(instruments), "months": rows})
+        return 0
+    from huracan.cli.tables import show, terminal
+
+    columns = ["instrument", "month", "expected", "held", "missing"]
+    cells = [[row["instrument"], row["month"], *(f"{row[name]:,}" for name in columns[2:])] for row in rows]
+    lacking = len({row["instrument"] for row in rows})
+    title = f"{lacking} of {len(instruments)} instruments lack {folder.name} bars between their first and last"
+    show(terminal(), title, columns, cells)
+    return 0
+
+
+def _bar_ms(folder: Path) -> int:
+    from huracan.domain.time import Horizon
+
+    return Horizon.parse(folder.name.removesuffix("-injected")).ms
 
 
 def tidy_lake(workdir: Path | None, interval: str | None, only: str | None, *, vacuum: bool, as_json: bool) -> int:

@@ -4,10 +4,12 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote, unquote
 
 Market = Literal["spot", "um"]
+DELISTED: Final = "DELISTED"
+"""Our own status of an instrument that the exchange refuses to speak of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

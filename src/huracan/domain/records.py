@@ -11,6 +11,7 @@ class SkipCode(StrEnum):
     """Why a (coin, horizon) has no champion tonight; stable, in reports and metrics."""
 
     NOT_TRADING = "NOT_TRADING"
+    DELISTED = "DELISTED"
     CONTRACT_TYPE = "CONTRACT_TYPE"
     QUOTE_ASSET = "QUOTE_ASSET"
     PEGGED = "PEGGED"
@@ -94,16 +95,20 @@ class Candidate:
 
     instrument: Instrument
     volume_24h_gbp: float
-    spread_bps: float | None  # None: to be estimated from bars (EDGE) in step 2
+    spread_bps: float | None  # None: not quoted, step 2 decides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Universe:
-    """Step 1's answer: who may be trained today, and a Skip per horizon for everyone else."""
+    """Step 1's answer: who may be trained today, and a Skip per horizon for everyone else.
+
+    `tier_spreads` are (market and liquidity tier, median quoted spread in bps) where enough pairs are quoted.
+    """
 
     now_ms: int
     members: tuple[Candidate, ...]
     skips: tuple[Skip, ...]
+    tier_spreads: tuple[tuple[str, float], ...] = ()
 
 
 IssueKind = Literal[

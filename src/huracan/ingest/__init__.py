@@ -1,6 +1,7 @@
 """Step 2: raw rows to bars that later steps may trust, with a report of everything found on the way."""
 
-from huracan.ingest.freshness import liquidity_tier, median_daily_quote, staleness_minutes
+from huracan.ingest.coverage import missing_by_month
+from huracan.ingest.freshness import median_daily_quote, staleness_minutes
 from huracan.ingest.funding import funding_intervals
 from huracan.ingest.hashing import values_hash
 from huracan.ingest.rules import IngestRules
@@ -11,8 +12,8 @@ __all__ = [
     "IngestRules",
     "edge_spread_bps",
     "funding_intervals",
-    "liquidity_tier",
     "median_daily_quote",
+    "missing_by_month",
     "staleness_minutes",
     "validate_bars",
     "values_hash",

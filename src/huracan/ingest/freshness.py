@@ -1,7 +1,6 @@
 """How old and how liquid the bars are."""
 
 import math
-from typing import Literal
 
 import polars as pl
 
@@ -35,14 +34,3 @@ def median_daily_quote(bars: Bars, days: int = 30) -> float | None:
         .item()
     )
     return None if daily is None else float(daily)
-
-
-def liquidity_tier(median_daily_quote_gbp: float) -> Literal["A", "B", "C"]:
-    """Tier of a pool by 30-day median daily quote volume in GBP: A from 100 M, B from 10 M, else C.
-
-    >>> liquidity_tier(2.5e8), liquidity_tier(1e7), liquidity_tier(9.9e6)
-    ('A', 'B', 'C')
-    """
-    if median_daily_quote_gbp >= 100e6:
-        return "A"
-    return "B" if median_daily_quote_gbp >= 10e6 else "C"

@@ -41,8 +41,6 @@ def validate_bars(
     current, earlier = newest_epoch(ordered.frame, rules)
     filled = fill_gaps(current, rules)
     frame = mark_bars(filled.frame, rules).select(list(CLEAN_SCHEMA))
-    if earlier:
-        funding = funding.filter(pl.col("funding_time") >= int(current["open_time"][0]))
     settlements, known = _settlements(instrument, frame, funding, rules, end_ms)
     bars = Bars(
         instrument=instrument,
@@ -73,6 +71,7 @@ def validate_bars(
             **_marks(frame),
             **{issue.kind: issue.bars for issue in verdict.issues},
             "settlements": settlements.height,
+            "settlements_cut": funding.height - settlements.height,
         },
     )
     return bars, report
@@ -81,13 +80,17 @@ def validate_bars(
 def _settlements(
     instrument: Instrument, frame: pl.DataFrame, funding: pl.DataFrame, rules: IngestRules, end_ms: int
 ) -> tuple[pl.DataFrame, bool]:
-    settlements = funding_intervals(funding, rules).filter(pl.col("funding_time") < end_ms)
-    if instrument.market == "spot":
-        return settlements.clear(), True
-    if frame.is_empty():
-        return settlements, False
+    """Settlements within the life of the bars, and whether they cover it: the archive goes on for months after a contract
+    has died, and a ticker given to another asset brings the old one's along.
+    """
+    if instrument.market == "spot" or frame.is_empty():
+        return funding_intervals(funding.clear(), rules), instrument.market == "spot"
     times = frame["open_time"]
-    return settlements, funding_covers(settlements, int(times[0]), int(times[-1]), rules)
+    first, last = int(times[0]), int(times[-1])
+    time = pl.col("funding_time")
+    settled = funding_intervals(funding, rules)
+    alive = settled.filter(time.is_between(first, last + rules.interval_ms) & (time < end_ms))
+    return alive, funding_covers(alive, first, last, rules)
 
 
 def _quality(frame: pl.DataFrame, repaired: int, rules: IngestRules, end_ms: int) -> float:

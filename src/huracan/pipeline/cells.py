@@ -18,6 +18,7 @@ from huracan.domain.time import Horizon
 from huracan.pipeline.artefacts import get_json, put_frame, put_json
 from huracan.pipeline.pair import PairPorts, load_bars, load_prepared, load_prior
 from huracan.pipeline.plan import NightPlan, train_key
+from huracan.pipeline.spreads import BOOK, spread_notes
 from huracan.regimes.gate import RegimeGateConfig, gate_path
 from huracan.scoring import Simulation, row_costs, score_cells, simulate_decisions
 from huracan.stats.evaluate import evaluate, regime_codes
@@ -30,7 +31,7 @@ COST_ROWS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One (coin, horizon, recipe) on its way through steps 5 to 7."""
+    """One (coin, horizon, recipe) on its way through steps 5 to 7; `spread_source` as `pipeline.spreads` names it."""
 
     coin: str
     horizon: Horizon
@@ -38,6 +39,7 @@ class Cell:
     features: FeatureFrame
     labels: LabelledSet
     bars: Bars
+    spread_source: str = BOOK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,13 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, An
             continue
         for recipe in plan.recipes:
             cell = Cell(
-                coin=coin, horizon=Horizon.parse(horizon), recipe=recipe, features=features, labels=labels, bars=bars
+                coin=coin,
+                horizon=Horizon.parse(horizon),
+                recipe=recipe,
+                features=features,
+                labels=labels,
+                bars=bars,
+                spread_source=prepared["spread_source"],
             )
             prior = load_prior(store, priors.get(f"{recipe.id}/{horizon}"))
             try:
@@ -278,8 +286,8 @@ def _store_cell(ports: PairPorts, root: str, judged: Judged) -> dict[str, Any]:
         "root": root,
         "metrics": card.metrics,
         "gate": judged.gate,
-        "costs": card.costs,
-        "notes": [*trained.notes, *card.notes],
+        "costs": {**card.costs, "spread_source": cell.spread_source},
+        "notes": [*trained.notes, *card.notes, *spread_notes(cell.spread_source)],
         "engines": list(trained.engines),
         "reliability": path.reliability,
         "threshold": path.threshold,

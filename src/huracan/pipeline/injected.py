@@ -184,6 +184,7 @@ class InjectedWaves:
             "names": list(features.names),
             "absent": [],
             "rows": int(features.frame["valid"].sum()),
+            "spread_source": item.facts["spread_source"],
             "horizons": label_horizons(self.ports.artefacts, key, plan, bars, features, grams=False),
             "cached": False,
         }
@@ -209,6 +210,7 @@ class InjectedWaves:
                 features=features,
                 labels=labels,
                 bars=bars,
+                spread_source=prepared["spread_source"],
             )
             try:
                 trained = await fit_injected(

@@ -11,13 +11,12 @@ import polars as pl
 
 from huracan.domain.frames import Bars, FeatureFrame, LabelledSet, MarketContext
 from huracan.domain.records import Candidate, IntegrityReport, Skip, SkipCode
+from huracan.domain.tiers import tier_of
 from huracan.domain.time import DAY_MS, Horizon
 from huracan.errors import DamagedTableError, DataError
 from huracan.features import build_features, leak_canary
 from huracan.ingest import (
     IngestRules,
-    edge_spread_bps,
-    liquidity_tier,
     median_daily_quote,
     staleness_minutes,
     validate_bars,
@@ -25,6 +24,7 @@ from huracan.ingest import (
 from huracan.labels import label_forward_returns
 from huracan.pipeline.artefacts import get_bytes, get_frame, get_json, put_frame, put_json
 from huracan.pipeline.plan import NightPlan, prepare_key
+from huracan.pipeline.spreads import known_spread
 from huracan.ports import ArtefactStore, Lake, MarketData
 from huracan.training import PairGrams, PoolPrior, pair_grams
 
@@ -82,26 +82,22 @@ def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
         "report": asdict(report),
         "data_hash": bars.data_hash,
         "age_minutes": age,
+        "relisted_ms": int(bars.frame["open_time"][0]) if report.counts["earlier_listings"] else None,
         "skip": None,
     }
     refused = _unfit(plan, member, bars)
     if refused is not None:
         return {**record, "skip": asdict(refused)}
-    spread = member.spread_bps if member.spread_bps is not None else edge_spread_bps(bars)
-    if spread is None or spread > plan.max_spread_bps:
-        code = SkipCode.SPREAD_UNKNOWN if spread is None else SkipCode.SPREAD_TOO_WIDE
-        reason = "no two-sided book and no estimate from bars" if spread is None else "spread above the limit"
-        skip = Skip(
-            coin=coin, horizon="*", step=2, code=code, reason=reason, measured=spread, wanted=plan.max_spread_bps
-        )
-        return {**record, "skip": asdict(skip)}
     gbp = (median_daily_quote(bars) or 0.0) / dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
+    known = known_spread(plan, member, bars, gbp)
+    if isinstance(known, Skip):
+        return {**record, "skip": asdict(known)}
     return {
         **record,
-        "spread_bps": spread,
-        "spread_source": "book" if member.spread_bps is not None else "edge",
+        "spread_bps": known.bps,
+        "spread_source": known.source,
         "volume_day_gbp": gbp,
-        "tier": liquidity_tier(gbp),
+        "tier": tier_of(gbp),
         "funding_known": bars.funding_known,
     }
 
@@ -155,7 +151,8 @@ def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, 
     """Steps 3 and 4 for one pair: features, labels per horizon, and the Gram matrices of its pool prior."""
     store, member = ports.artefacts, plan.member(coin)
     context_hash = facts["context_hash"] or ""
-    root = prepare_key(plan, member.instrument.id, facts["data_hash"], context_hash, facts["spread_bps"])
+    spread = facts["spread_bps"], facts["spread_source"]
+    root = prepare_key(plan, member.instrument.id, facts["data_hash"], context_hash, *spread)
     done = get_json(store, f"{root}/result.json")
     if done is not None:
         return {**done, "cached": True}
@@ -170,6 +167,7 @@ def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, 
         "names": list(features.names),
         "absent": list(features.absent),
         "rows": int(features.frame["valid"].sum()),
+        "spread_source": facts["spread_source"],
         "horizons": horizons,
     }
     put_json(store, f"{root}/result.json", result)

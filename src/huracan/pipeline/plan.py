@@ -14,7 +14,8 @@ class NightPlan:
     """One night, decided before the first job starts; content only, so equal plans give equal results.
 
     `now_ms` is the exchange's clock; `cutoff_ms` the last decision time at or before it. `history_days` of bars are
-    ingested; evidence is scored from them. `code_hash` enters every artefact key.
+    ingested; evidence is scored from them. `tier_spreads` are medians of tonight's books by market and tier,
+    `declared_spreads` the owner's by tier, both in bps. `code_hash` enters every artefact key.
     """
 
     now_ms: int
@@ -32,6 +33,8 @@ class NightPlan:
     gate: tuple[tuple[str, float], ...]
     seed: int
     code_hash: str
+    tier_spreads: tuple[tuple[str, float], ...] = ()
+    declared_spreads: tuple[tuple[str, float], ...] = ()
 
     @property
     def start_ms(self) -> int:
@@ -58,10 +61,13 @@ class NightPlan:
     def from_json(cls, raw: dict[str, Any]) -> "NightPlan":
         """The plan a dict of `to_json` describes."""
         tuples = {key: tuple(raw[key]) for key in ("horizons", "leak_exempt")}
-        pairs = {key: tuple((name, value) for name, value in raw[key]) for key in ("quote_per_gbp", "gate")}
+        pairs = {key: tuple((name, value) for name, value in raw[key]) for key in _PAIRS}
         members = tuple(Candidate(**{**row, "instrument": Instrument(**row["instrument"])}) for row in raw["members"])
         recipes = tuple(_recipe(row) for row in raw["recipes"])
         return cls(**{**raw, **tuples, **pairs, "members": members, "recipes": recipes})
+
+
+_PAIRS = ("quote_per_gbp", "gate", "tier_spreads", "declared_spreads")
 
 
 def _recipe(raw: dict[str, Any]) -> Recipe:
@@ -95,7 +101,7 @@ def cutoff(now_ms: int, interval_minutes: int) -> int:
 
 
 def prepare_key(
-    plan: NightPlan, instrument_id: str, data_hash: str, context_hash: str, spread_bps: float | None
+    plan: NightPlan, instrument_id: str, data_hash: str, context_hash: str, spread_bps: float | None, spread_source: str
 ) -> str:
     """Content key of steps 3 and 4 of a pair: same data, context, recipe of features and code, same answer."""
     shared = plan.recipes[0]
@@ -104,6 +110,7 @@ def prepare_key(
         data_hash,
         context_hash,
         spread_bps,
+        spread_source,
         plan.cutoff_ms,
         plan.horizons,
         shared.feature_recipe,

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from huracan.domain.ids import sha256_hex
 from huracan.domain.recipe import Recipe
 from huracan.domain.records import Skip, SkipCode
+from huracan.domain.tiers import TIERS, tier_of
 from huracan.domain.time import DAY_MS, Horizon
 from huracan.pipeline.artefacts import get_frame
 from huracan.pipeline.night import Night
 from huracan.pipeline.rules import NightPorts, NightRules
 from huracan.ports import ArtefactStore, Telemetry
 from huracan.scoring import pool_result
-from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, coin_filter, judge_night, tier_of
+from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, coin_filter, judge_night
 
 NOTHING = "none"
-TIERS = ("A", "B", "C")
 
 I64 = NDArray[np.int64]
 

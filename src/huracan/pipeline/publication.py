@@ -6,11 +6,12 @@ from typing import Any
 from huracan.domain.bundle import DoNotTrade
 from huracan.domain.frames import REGIMES
 from huracan.domain.ids import result_key
-from huracan.domain.records import SkipCode
+from huracan.domain.records import Skip, SkipCode
 from huracan.errors import BundleFormatError, DataError
 from huracan.export import BundleFiles
 from huracan.pipeline.artefacts import get_bytes, get_frame
 from huracan.pipeline.bundles import assemble, confidence, net_edge_bps
+from huracan.pipeline.delistings import retire_strangers, vanished
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Assignment, Promoted
 from huracan.pipeline.retention import prune
@@ -118,22 +119,30 @@ def _status(row: dict[str, Any], member: dict[str, Any], promoted: Promoted) -> 
 
 
 def _keep_yesterday(ports: NightPorts, night: Night) -> tuple[Night, list[dict[str, Any]]]:
-    """Champions of the current set whose coin failed tonight for reasons that say nothing about its edge."""
-    excused = {(s.coin, s.horizon): s for s in night.skips if s.code in KEEP_CODES}
+    """Champions of the current set whose coin failed tonight for reasons that say nothing about its edge, and is still the
+    instrument and listing they were trained on.
+    """
+    champions = ports.release.current_champions()
+    night = retire_strangers(night, [row for row in champions if (row["coin"], row["horizon"]) in _excused(night)])
+    excused = _excused(night)
     kept = [
         {**row, "champion": True, "status": "kept", "reason": excused[row["coin"], row["horizon"]].reason}
-        for row in ports.release.current_champions()
+        for row in champions
         if (row["coin"], row["horizon"]) in excused
     ]
     names = {(row["coin"], row["horizon"]) for row in kept}
     return replace(night, skips=tuple(s for s in night.skips if (s.coin, s.horizon) not in names)), kept
 
 
+def _excused(night: Night) -> dict[tuple[str, str], Skip]:
+    return {(skip.coin, skip.horizon): skip for skip in night.skips if skip.code in KEEP_CODES}
+
+
 def _do_not_trade(promoted: Promoted, night: Night, rows: dict[str, dict[str, Any]]) -> list[DoNotTrade]:
-    """Every coin of the universe without any champion tonight, with its first reason."""
+    """Every coin of the universe without any champion tonight, with its first reason, and those that left the listing."""
     trading = {row["coin"] for row in rows.values() if row["champion"]}
     suspended = {(pool, horizon) for pool, horizon in promoted.verdict.suspended}
-    reasons: dict[str, DoNotTrade] = {}
+    reasons: dict[str, DoNotTrade] = {gone.coin: gone for gone in vanished(night)}
     for skip in night.skips:
         if skip.coin not in trading and skip.coin not in reasons:
             reasons[skip.coin] = DoNotTrade(coin=skip.coin, code=skip.code.value, reason=skip.reason)

@@ -36,13 +36,16 @@ class NightRules:
     dry_run: bool
     as_of_ms: int | None
     panel_size: int = 60
+    declared_spreads: tuple[tuple[str, float], ...] = ()
 
 
 class Release(Protocol):
     """The signed store: what it serves now, and how a new set gets there."""
 
     def current_champions(self) -> list[dict[str, Any]]:
-        """Champions of the set readers see now, as result rows (coin, horizon, version, path, metrics)."""
+        """Champions of the set readers see now, as result rows (coin, horizon, version, path, metrics), with the instrument
+        and the data_cutoff_ms of their training.
+        """
         ...
 
     def publish(

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 from statistics import median
-from typing import Any
 
 from huracan.domain.frames import REGIMES
-from huracan.domain.records import Snapshot
+from huracan.domain.records import Snapshot, Universe
 from huracan.domain.time import HOUR_MS, iso
-from huracan.errors import ConfigError
+from huracan.errors import ConfigError, DataError
+from huracan.pipeline.delistings import without_delisted
 from huracan.pipeline.night import Night
 from huracan.pipeline.plan import NightPlan, cutoff
 from huracan.pipeline.promotion import Promoted, judge
@@ -15,7 +15,7 @@ from huracan.pipeline.publication import Exported, publish
 from huracan.pipeline.rules import NightPorts, NightRules
 from huracan.pipeline.stages import Stage
 from huracan.pipeline.waves import ingest_wave, prepare_wave, refuse_stale, train_wave, write_context, write_priors
-from huracan.universe import build_universe
+from huracan.universe import build_universe, delisted_members
 
 
 class NightPipeline:
@@ -53,7 +53,7 @@ class NightPipeline:
         now_ms = rules.as_of_ms if rules.as_of_ms is not None else server_ms
         snapshot = await self._snapshot(now_ms, server_ms)
         universe = build_universe(snapshot, rules.universe, rules.horizons)
-        plan = self._plan(now_ms, snapshot, universe.members)
+        plan = self._plan(now_ms, snapshot, universe)
         rejected = {skip.coin for skip in universe.skips}
         pairs = tuple(sorted({member.instrument.coin for member in universe.members} | rejected))
         run_id = f"{iso(plan.cutoff_ms)[:16].replace('-', '').replace(':', '')}-{self.ports.clock.now_ms():x}"
@@ -93,7 +93,7 @@ class NightPipeline:
             return replace(stored, now_ms=now_ms, source=f"stored at {iso(stored.now_ms)}")
         return await market.snapshot_as_of(now_ms, self.rules.universe.quote_assets)
 
-    def _plan(self, now_ms: int, snapshot: Snapshot, members: tuple[Any, ...]) -> NightPlan:
+    def _plan(self, now_ms: int, snapshot: Snapshot, universe: Universe) -> NightPlan:
         rules = self.rules
         return NightPlan(
             now_ms=now_ms,
@@ -103,10 +103,12 @@ class NightPipeline:
             interval_ms=rules.interval_ms,
             horizons=rules.horizons,
             recipes=rules.recipes,
-            members=members,
+            members=universe.members,
             max_spread_bps=rules.max_spread_bps,
             stale_after_minutes=rules.stale_after_minutes,
             quote_per_gbp=tuple(sorted(snapshot.quote_per_gbp.items())),
+            tier_spreads=universe.tier_spreads,
+            declared_spreads=rules.declared_spreads,
             leak_exempt=rules.leak_exempt,
             gate=rules.gate,
             seed=rules.seed,
@@ -161,7 +163,21 @@ class NightPipeline:
     async def step9_export_champions(self, promoted: Promoted) -> Exported:
         """Bundles, signatures and the pointer; nothing is written in a dry run."""
         with self._stage(9):
-            return publish(self.ports, self.rules, promoted)
+            gone = await self._delisted(promoted.night)
+            return publish(self.ports, self.rules, without_delisted(promoted, gone))
+
+    async def _delisted(self, night: Night) -> dict[str, str]:
+        """Members that the exchange dropped since step 1, with the reason; an as-of night cannot know any."""
+        if self.rules.as_of_ms is not None:
+            return {}
+        try:
+            gone = delisted_members(night.plan.members, await self.ports.pair.market.listed())
+        except DataError as error:
+            self.ports.telemetry.event("listing_unknown", code=error.code, error=str(error))
+            return {}
+        for coin, reason in gone.items():
+            self.ports.telemetry.event("member_delisted", coin=coin, reason=reason)
+        return gone
 
     def _stage(self, number: int) -> Stage:
         return Stage(self.ports.telemetry, number)

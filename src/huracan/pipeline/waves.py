@@ -90,6 +90,7 @@ async def prepare_wave(runner: WaveRunner, night: Night) -> Night:
             facts={
                 "data_hash": night.facts[coin]["data_hash"],
                 "spread_bps": night.facts[coin]["spread_bps"],
+                "spread_source": night.facts[coin]["spread_source"],
                 "context_key": night.context_key,
                 "context_hash": night.context_hash,
             },

@@ -100,6 +100,7 @@ def cost_report(coin: str, horizon: str, costs: Mapping[str, Any], timestamp: st
         p90_bps=plain(costs.get("p90")),
         break_even_cost_bps=plain(costs.get("break_even")),
         round_trips=costs.get("round_trips"),
+        spread_source=costs.get("spread_source"),
     )
 
 

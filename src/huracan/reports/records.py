@@ -47,7 +47,10 @@ class MetricsReport:
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """What a round trip costs, on average and at its quantiles, and what it leaves."""
+    """What a round trip costs, on average and at its quantiles, and what it leaves.
+
+    `spread_source` says whose spread was charged: the pair's own book, EDGE of its bars, its tier's median, or the owner's.
+    """
 
     coin: str
     horizon: str
@@ -65,6 +68,7 @@ class CostReport:
     p90_bps: float | None = None
     break_even_cost_bps: float | None = None
     round_trips: int | None = None
+    spread_source: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as JSON types."""

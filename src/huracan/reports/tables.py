@@ -121,6 +121,7 @@ def cost_table(night: NightReport) -> Table:
         _text("Recipe", "recipe"),
         _number("Fees", "fees", 2),
         _number("Spread", "spread", 2),
+        _text("Spread from", "spread_source"),
         _number("Slippage", "slippage", 2),
         _number("Funding", "funding", 2),
         _number("Gross", "gross", 2),

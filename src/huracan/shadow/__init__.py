@@ -1,7 +1,7 @@
 """Step 8: lineages, e-processes, the ledger's rules, promotion and demotion."""
 
 from huracan.shadow.book import NightContext, Waiting
-from huracan.shadow.bounds import Exposure, bound_bps, shipped_stress_table, stress_bps, tier_of
+from huracan.shadow.bounds import Exposure, bound_bps, shipped_stress_table, stress_bps
 from huracan.shadow.coins import CoinEdge, coin_filter
 from huracan.shadow.lineage import NOTHING, Lineage, LineageRecord, LineageRow, Observation, advance, verify
 from huracan.shadow.night import Verdict, judge_night
@@ -33,6 +33,5 @@ __all__ = [
     "judge_night",
     "shipped_stress_table",
     "stress_bps",
-    "tier_of",
     "verify",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from huracan.errors import ConfigError
 
 F64 = NDArray[np.float64]
-Tier = Literal["A", "B", "C"]
 
-TIER_FLOORS_GBP: Final[tuple[tuple[Tier, float], ...]] = (("A", 100e6), ("B", 10e6))
 SMALLEST_LAW_POOL: Final = 27
 """From this many members on, the law for pools holds; below, it is interpolated to the single pair."""
 EARLIER_DAYS: Final = 180
@@ -42,18 +40,6 @@ class Exposure:
                 f"{self.n_members} members with net cap {self.net_cap} and gross cap {self.gross_cap}; "
                 "wanted at least one member and 0 <= net <= gross, gross above 0"
             )
-
-
-def tier_of(median_volume_gbp: float) -> Tier:
-    """Tier by the median quote volume of the last 30 days, GBP a day.
-
-    >>> tier_of(2e8), tier_of(1e7), tier_of(5e5)
-    ('A', 'B', 'C')
-    """
-    for tier, floor in TIER_FLOORS_GBP:
-        if median_volume_gbp >= floor:
-            return tier
-    return "C"
 
 
 @cache

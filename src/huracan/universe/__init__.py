@@ -1,6 +1,8 @@
 """Step 1: who is liquid and tight enough today; a Skip per horizon for everyone else."""
 
 from huracan.universe.build import UniverseRules, build_universe
+from huracan.universe.changes import delisted_members
 from huracan.universe.names import coin_keys, resolve_coin
+from huracan.universe.spreads import tier_key
 
-__all__ = ["UniverseRules", "build_universe", "coin_keys", "resolve_coin"]
+__all__ = ["UniverseRules", "build_universe", "coin_keys", "delisted_members", "resolve_coin", "tier_key"]

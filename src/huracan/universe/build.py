@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from huracan.domain.ids import Instrument
+from huracan.domain.ids import DELISTED, Instrument
 from huracan.domain.records import Candidate, Quote, Skip, SkipCode, Snapshot, Universe
 from huracan.universe.names import PERPETUAL, coin_keys
 from huracan.universe.pegged import PEGGED
+from huracan.universe.spreads import tier_key, tier_medians
 
 STEP = 1
 NO_QUOTE = Quote(volume_24h_quote=None, bid=None, ask=None)
@@ -44,7 +45,8 @@ def build_universe(snapshot: Snapshot, rules: UniverseRules, horizons: Sequence[
     """Members by falling 24 h volume, and one Skip per horizon for every other pair of the quote assets.
 
     Instruments of other quote assets are no pairs of ours and leave no trace. A spread that is not quoted passes
-    (measured in step 2). `max_coins` keeps the most liquid. |members| + |skips| / |horizons| = listed pairs.
+    (measured in step 2; `tier_spreads` are the medians of those that are quoted, wide ones included). `max_coins` keeps
+    the most liquid. |members| + |skips| / |horizons| = listed pairs.
     """
     pairs = _look(snapshot, rules)
     accepted: list[_Seen] = []
@@ -67,7 +69,19 @@ def build_universe(snapshot: Snapshot, rules: UniverseRules, horizons: Sequence[
         for seen in kept
     )
     skips = tuple(_skip(instrument, horizon, refusal) for instrument, refusal in refused for horizon in horizons)
-    return Universe(now_ms=snapshot.now_ms, members=members, skips=skips)
+    return Universe(
+        now_ms=snapshot.now_ms, members=members, skips=skips, tier_spreads=tuple(_tier_spreads(pairs, rules).items())
+    )
+
+
+def _tier_spreads(pairs: Sequence[_Seen], rules: UniverseRules) -> dict[str, float]:
+    """Median spread by tier of all pairs that could be members but for their volume or spread."""
+    return tier_medians(
+        (tier_key(seen.instrument.market, seen.volume_gbp), seen.quote.spread_bps)
+        for seen in pairs
+        if seen.volume_gbp is not None and seen.quote.spread_bps is not None
+        if not any(check(seen, rules) for check in _KIND_CHECKS)
+    )
 
 
 def _look(snapshot: Snapshot, rules: UniverseRules) -> list[_Seen]:
@@ -96,6 +110,9 @@ def _status(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
     status = seen.instrument.status
     if status == "TRADING":
         return None
+    if status == DELISTED:
+        reason = "the exchange refuses the symbol by now"
+        return _Refusal(code=SkipCode.DELISTED, reason=reason, measured=status, wanted="TRADING")
     return _Refusal(code=SkipCode.NOT_TRADING, reason=f"status {status}", measured=status, wanted="TRADING")
 
 
@@ -134,13 +151,9 @@ def _spread(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
     return _Refusal(code=SkipCode.SPREAD_TOO_WIDE, reason="quoted spread too wide", measured=spread, wanted=wanted)
 
 
-_CHECKS: tuple[Callable[[_Seen, UniverseRules], _Refusal | None], ...] = (
-    _status,
-    _contract_type,
-    _pegged,
-    _liquidity,
-    _spread,
-)
+_Check = Callable[[_Seen, UniverseRules], _Refusal | None]
+_KIND_CHECKS: tuple[_Check, ...] = (_status, _contract_type, _pegged)
+_CHECKS: tuple[_Check, ...] = (*_KIND_CHECKS, _liquidity, _spread)
 
 
 def _skip(instrument: Instrument, horizon: str, refusal: _Refusal) -> Skip:

@@ -16,11 +16,12 @@ from huracan.adapters.binance.listing import GBP_PAIR, rates_per_gbp
 from huracan.adapters.binance.plan import ArchiveFile, MonthPlan, Span, newest, plan_funding, plan_klines, uncovered
 from huracan.adapters.binance.rest import Rest
 from huracan.adapters.binance.tables import funding_csv, klines_csv
-from huracan.domain.ids import Instrument
+from huracan.domain.ids import DELISTED, Instrument
 from huracan.domain.records import Quote, Snapshot
 from huracan.domain.time import Horizon, iso
+from huracan.errors import DelistedError
 from huracan.ports import FetchedFile, FetchedRows
-from huracan.settings import BinanceSettings
+from huracan.sections import BinanceSettings
 
 RECHECKED: Final = 2
 """Newest known files whose checksum is compared again; older ones are trusted."""
@@ -66,25 +67,25 @@ class BinanceMarketData:
         """Who traded in the 24 hours before a past moment, and how much: from those hours' own bars.
 
         Instruments of other quote assets are left out. One that was not listed yet is left out where the exchange knows its
-        listing date; one without a trade is BREAK. No books are known, so spreads are for step 2 to estimate.
+        listing date; one without a trade is BREAK, one whose bars the exchange refuses by now is DELISTED. No books are known,
+        so spreads are for step 2 to estimate.
         """
-        listings = await asyncio.gather(self._rest.listed("spot"), self._rest.listed("um"))
         asked = [
             one
-            for one in (*listings[0], *listings[1])
+            for one in await self.listed()
             if (one.quote in quote_assets and (one.listed_ms or 0) < then_ms) or one.id == GBP_PAIR
         ]
-        days = await asyncio.gather(*(self._rest.day_before(one, then_ms) for one in asked))
+        days = await asyncio.gather(*(self._day_before(one, then_ms) for one in asked))
         quotes = {
             one.id: Quote(volume_24h_quote=day[0] if day else None, bid=None, ask=None)
-            for one, day in zip(asked, days, strict=True)
+            for one, (_, day) in zip(asked, days, strict=True)
         }
-        prices = {one.id: day[1] for one, day in zip(asked, days, strict=True) if day}
+        prices = {one.id: day[1] for one, (_, day) in zip(asked, days, strict=True) if day}
         seen = {key: Quote(volume_24h_quote=None, bid=price, ask=price) for key, price in prices.items()}
         rates, gbp = rates_per_gbp(seen, self._quote_per_gbp)
         traded = tuple(
-            replace(one, status="TRADING" if one.id in prices else "BREAK")
-            for one in asked
+            replace(one, status=status)
+            for one, (status, _) in zip(asked, days, strict=True)
             if one.quote in quote_assets
         )
         gbp = gbp.replace("mid on the exchange", "close of that day")
@@ -92,6 +93,11 @@ class BinanceMarketData:
         return Snapshot(
             now_ms=then_ms, instruments=traded, quotes=quotes, quote_per_gbp=rates, gbp_source=gbp, source=source
         )
+
+    async def listed(self) -> tuple[Instrument, ...]:
+        """Everything both markets list or remember now, with its status; a host that does not answer is an UpstreamError."""
+        spot, um = await asyncio.gather(self._rest.listed("spot"), self._rest.listed("um"))
+        return (*spot, *um)
 
     async def fetch(
         self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
@@ -118,6 +124,14 @@ class BinanceMarketData:
         """Release connections."""
         await self._http.aclose()
         self._budget.close()
+
+    async def _day_before(self, instrument: Instrument, then_ms: int) -> tuple[str, tuple[float, float] | None]:
+        """Status of an instrument at a past moment, and its quote volume and last price of the 24 h before."""
+        try:
+            day = await self._rest.day_before(instrument, then_ms)
+        except DelistedError:
+            return DELISTED, None
+        return ("TRADING" if day else "BREAK"), day
 
     async def _bars(
         self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]

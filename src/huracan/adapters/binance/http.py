@@ -15,13 +15,15 @@ import httpx2
 import stamina
 
 from huracan.adapters.binance.budget import ARCHIVE, WeightBudget
-from huracan.errors import UpstreamError
-from huracan.settings import BinanceSettings
+from huracan.errors import DelistedError, UpstreamError
+from huracan.sections import BinanceSettings
 
 ATTEMPTS: Final = 6
 DEFAULT_PAUSE_S: Final = 30.0  # um promises no Retry-After
 DEFAULT_BAN_S: Final = 180.0  # bans start at two minutes
 _WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
+_NO_SUCH_SYMBOL: Final = re.compile(rb'"code": ?-(?:1121|1122|4108)\b')
+"""Invalid symbol, invalid symbol status, and a contract that is being delivered, settled or closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,10 @@ class HttpClient:
         )
 
     async def get(self, ask: Ask) -> bytes | None:
-        """The body of a 200, None for a 404. Raises UpstreamError within the deadline, BannedError after a 418."""
+        """The body of a 200, None for a 404. Raises UpstreamError within the deadline, BannedError after a 418.
+
+        A symbol that the exchange refuses by name is a DelistedError.
+        """
         async with self._gates[ask.pool]:
             await self._budget.spend(ask.pool, ask.weight)
             try:
@@ -138,6 +143,8 @@ class HttpClient:
             raise _TransientError(message)
         words = (await _read(ask, response, 1 << 16))[:200]
         message = f"{ask.url}: status {status}, body starts {words!r}"
+        if status == 400 and ask.params and _NO_SUCH_SYMBOL.search(words):
+            raise DelistedError(f"{ask.params.get('symbol')} is refused by the exchange: {message}")
         raise UpstreamError(message)
 
 

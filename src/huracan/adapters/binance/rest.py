@@ -16,7 +16,7 @@ from huracan.domain.ids import Instrument, Market
 from huracan.domain.records import Quote
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.errors import SchemaError, UpstreamError
-from huracan.settings import BinanceSettings
+from huracan.sections import BinanceSettings
 
 FUNDING_PAGE: Final = 1000
 _BIG: Final = 64 << 20

@@ -33,6 +33,8 @@ EVENTS: Final[dict[str, Level]] = {
     "lake_table_set_aside": "warning",
     "lineage_admitted": "info",
     "lineage_expired": "info",
+    "listing_unknown": "warning",
+    "member_delisted": "warning",
     "metrics_served": "info",
     "pair_failed": "error",
     "pair_ingested": "info",
