@@ -180,7 +180,8 @@ def test_the_halt_of_nineteen_silent_minutes_is_marked_from_its_tenth_and_is_not
     clean, report = validate(flat(bars(60), 20, 19))
     assert np.flatnonzero(clean.frame["flags"].to_numpy() == HALT).tolist() == list(range(29, 39))
     assert (report.counts["silent"], report.counts["halt"], report.repaired) == (19, 10, 0)
-    assert ("halt", "flagged", 10) in kinds(report)
+    assert ("halt", "flagged", 19) in kinds(report)
+    assert report.halts == ((START + 20 * MINUTE_MS, 19),)
 
 
 def test_nine_silent_minutes_are_no_halt():

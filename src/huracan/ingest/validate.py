@@ -4,18 +4,19 @@ from collections.abc import Iterable
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, HALT, OUTLIER, PANIC, Bars, check_schema
 from huracan.domain.ids import Instrument
 from huracan.domain.records import IntegrityIssue, IntegrityReport, IssueKind
 from huracan.ingest.epochs import newest_epoch
-from huracan.ingest.flags import mark_bars
+from huracan.ingest.flags import SilentRuns, fictitious, mark_bars, silent_runs
 from huracan.ingest.funding import funding_covers, funding_intervals
 from huracan.ingest.grid import fill_gaps
 from huracan.ingest.hashing import values_hash
 from huracan.ingest.order import order_rows
 from huracan.ingest.rows import judge_rows
-from huracan.ingest.rules import ISSUES_KEPT, IngestRules
+from huracan.ingest.rules import ISSUES_KEPT, RUNS_KEPT, IngestRules
 
 
 def validate_bars(
@@ -40,7 +41,9 @@ def validate_bars(
     ordered = order_rows(verdict.good, "open_time")
     current, earlier = newest_epoch(ordered.frame, rules)
     filled = fill_gaps(current, rules)
-    frame = mark_bars(filled.frame, rules).select(list(CLEAN_SCHEMA))
+    listed_ms = _listed(current, start_ms)
+    frame = mark_bars(filled.frame, rules, listed_ms).select(list(CLEAN_SCHEMA))
+    halts, strange = silent_runs(frame, rules, rules.halt_bars), fictitious(frame, rules, listed_ms)
     if earlier:
         funding = funding.filter(pl.col("funding_time") >= int(current["open_time"][0]))
     settlements, known = _settlements(instrument, frame, funding, rules, end_ms)
@@ -60,7 +63,9 @@ def validate_bars(
         rows_out=frame.height,
         repaired=filled.repaired,
         cut=verdict.cut + ordered.frame.height - current.height,
-        issues=_longest((*verdict.issues, *ordered.issues, *earlier, *filled.issues, *_mark_issues(frame, rules))),
+        issues=_longest(
+            (*verdict.issues, *ordered.issues, *earlier, *filled.issues, *_mark_issues(frame, rules, halts, strange))
+        ),
         quality=_quality(frame, filled.repaired, rules, end_ms),
         counts={
             "duplicates": ordered.duplicates,
@@ -70,12 +75,29 @@ def validate_bars(
             "gaps": filled.gaps,
             "holes": filled.holes,
             "hole_bars": filled.hole_bars,
+            "jumps": filled.jumps,
+            "listing": int(strange.sum()),
             **_marks(frame),
             **{issue.kind: issue.bars for issue in verdict.issues},
             "settlements": settlements.height,
         },
+        first_ms=None if frame.is_empty() else int(frame["open_time"][0]),
+        last_ms=None if frame.is_empty() else int(frame["open_time"][-1]),
+        gaps=_kept(filled.missing),
+        halts=_kept(zip(frame["open_time"].gather(halts.first).to_list(), halts.bars.tolist(), strict=True)),
     )
     return bars, report
+
+
+def _kept(runs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted(sorted(runs, key=lambda run: -run[1])[:RUNS_KEPT]))
+
+
+def _listed(frame: pl.DataFrame, start_ms: int) -> int | None:
+    """Time of the first bar where it is later than the window's start: the listing begins there."""
+    if frame.is_empty() or int(frame["open_time"][0]) <= start_ms:
+        return None
+    return int(frame["open_time"][0])
 
 
 def _settlements(
@@ -108,16 +130,29 @@ def _marked(frame: pl.DataFrame, bit: int) -> int:
     return int((frame["flags"].to_numpy() & bit != 0).sum())
 
 
-def _mark_issues(frame: pl.DataFrame, rules: IngestRules) -> list[IntegrityIssue]:
-    kinds: tuple[tuple[IssueKind, int, str], ...] = (
-        ("halt", HALT, "flat bars without a trade"),
-        ("outlier", PANIC, "panic: extreme on full volume"),
-        ("outlier", OUTLIER, "extreme on little volume"),
-    )
+def _mark_issues(
+    frame: pl.DataFrame, rules: IngestRules, halts: SilentRuns, strange: NDArray[np.bool_]
+) -> list[IntegrityIssue]:
+    """Issues of marked bars. A halt is listed whole, although its first bars carry no mark."""
     times, flags = frame["open_time"].to_numpy(), frame["flags"].to_numpy()
-    issues = []
-    for kind, bit, detail in kinds:
-        at = np.flatnonzero(flags & bit)
+    kinds: tuple[tuple[IssueKind, NDArray[np.bool_], str], ...] = (
+        ("outlier", flags & PANIC != 0, "panic: extreme on full volume"),
+        ("outlier", (flags & OUTLIER != 0) & ~strange, "extreme on little volume"),
+        ("listing", strange, "first day of a listing: high a multiple of low"),
+    )
+    longest = np.argsort(-halts.bars, kind="stable")[:ISSUES_KEPT]
+    issues = [
+        IntegrityIssue(
+            kind="halt",
+            action="flagged",
+            start_ms=int(times[halts.first[run]]),
+            bars=int(halts.bars[run]),
+            detail="flat bars without a trade",
+        )
+        for run in longest
+    ]
+    for kind, marked, detail in kinds:
+        at = np.flatnonzero(marked)
         runs = np.split(at, np.flatnonzero(np.diff(times[at]) != rules.interval_ms) + 1) if at.size else []
         issues += [
             IntegrityIssue(kind=kind, action="flagged", start_ms=int(times[run[0]]), bars=run.size, detail=detail)
