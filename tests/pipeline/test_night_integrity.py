@@ -11,7 +11,7 @@ import pytest
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Skip, SkipCode, Universe
-from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
+from huracan.domain.time import DAY_MS, MINUTE_MS
 from huracan.ingest import IngestRules, validate_bars
 from huracan.pipeline.integrity import LISTED_ISSUES, RULES, night_integrity
 from huracan.pipeline.night import Night

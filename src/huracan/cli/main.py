@@ -283,6 +283,22 @@ def lake_coverage(workdir: Workdir = None, interval: Interval = None, only: Only
     _finish(show_coverage(workdir, interval, only, as_json=json_))
 
 
+@lake_app.command("audit")
+def lake_audit(
+    workdir: Workdir = None,
+    candles: Annotated[
+        Path | None, typer.Option("--candles", help="A folder <spot|um>[-name]/<SYMBOL>/<interval>.parquet instead.")
+    ] = None,
+    interval: Interval = None,
+    only: Only = None,
+    json_: Json = False,
+) -> None:
+    """Every gap and halt with its cause, swaps, reused tickers, delistings, duplicates, restated bars."""
+    from huracan.cli.audit import show_audit
+
+    _finish(show_audit(workdir, candles, interval, only, as_json=json_))
+
+
 @lake_app.command("compact")
 def lake_compact(workdir: Workdir = None, interval: Interval = None, only: Only = None, json_: Json = False) -> None:
     """Merge the small files of every night into few."""

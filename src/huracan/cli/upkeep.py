@@ -17,7 +17,7 @@ def show_coverage(workdir: Path | None, interval: str | None, only: str | None, 
     from huracan.domain.time import Horizon, iso
 
     folder = lake_folder(workdir, interval)
-    lake, instruments = _open_lake(folder, only)
+    lake, instruments = open_lake(folder, only)
     step = Horizon.parse(folder.name.removesuffix("-injected")).ms
     rows = []
     for instrument in instruments:
@@ -65,7 +65,7 @@ def show_coverage(workdir: Path | None, interval: str | None, only: str | None, 
 def tidy_lake(workdir: Path | None, interval: str | None, only: str | None, *, vacuum: bool, as_json: bool) -> int:
     """Merge small files, and with `vacuum` delete what no version of the last week needs; no run may be under way."""
     folder = lake_folder(workdir, interval)
-    lake, instruments = _open_lake(folder, only)
+    lake, instruments = open_lake(folder, only)
     before = _bytes_below(folder)
     with _alone(workdir):
         from rich.console import Console
@@ -174,7 +174,8 @@ def lake_folder(workdir: Path | None, interval: str | None) -> Path:
     return root / interval
 
 
-def _open_lake(folder: Path, only: str | None) -> tuple[Any, list[Any]]:
+def open_lake(folder: Path, only: str | None) -> tuple[Any, list[Any]]:
+    """The lake, and the instruments it holds (or the one that is wanted); ConfigError where it does not hold that one."""
     from huracan.adapters.lake import DeltaLake
     from huracan.domain.ids import Instrument
 
