@@ -11,7 +11,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.records import IntegrityIssue, IntegrityReport, IssueKind
 from huracan.ingest.epochs import newest_epoch
 from huracan.ingest.flags import SilentRuns, fictitious, mark_bars, silent_runs
-from huracan.ingest.funding import funding_covers, funding_intervals
+from huracan.ingest.funding import Settlements, clean_settlements, funding_covers
 from huracan.ingest.grid import fill_gaps
 from huracan.ingest.hashing import values_hash
 from huracan.ingest.order import order_rows
@@ -46,7 +46,8 @@ def validate_bars(
     halts, strange = silent_runs(frame, rules, rules.halt_bars), fictitious(frame, rules, listed_ms)
     if earlier:
         funding = funding.filter(pl.col("funding_time") >= int(current["open_time"][0]))
-    settlements, known = _settlements(instrument, frame, funding, rules, end_ms)
+    settled = clean_settlements(funding, rules)
+    settlements, known = _settlements(instrument, frame, settled, rules, end_ms)
     bars = Bars(
         instrument=instrument,
         interval_ms=rules.interval_ms,
@@ -80,6 +81,9 @@ def validate_bars(
             **_marks(frame),
             **{issue.kind: issue.bars for issue in verdict.issues},
             "settlements": settlements.height,
+            "settlements_cut": settled.cut,
+            "settlements_doubled": settled.duplicates,
+            "settlements_missing": int(instrument.market == "um" and not known),
         },
         first_ms=None if frame.is_empty() else int(frame["open_time"][0]),
         last_ms=None if frame.is_empty() else int(frame["open_time"][-1]),
@@ -101,9 +105,9 @@ def _listed(frame: pl.DataFrame, start_ms: int) -> int | None:
 
 
 def _settlements(
-    instrument: Instrument, frame: pl.DataFrame, funding: pl.DataFrame, rules: IngestRules, end_ms: int
+    instrument: Instrument, frame: pl.DataFrame, settled: Settlements, rules: IngestRules, end_ms: int
 ) -> tuple[pl.DataFrame, bool]:
-    settlements = funding_intervals(funding, rules).filter(pl.col("funding_time") < end_ms)
+    settlements = settled.frame.filter(pl.col("funding_time") < end_ms)
     if instrument.market == "spot":
         return settlements.clear(), True
     if frame.is_empty():
