@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ from huracan.pipeline.integrity import LISTED_ISSUES, RULES, night_integrity
 from huracan.pipeline.night import Night
 from huracan.pipeline.plan import NightPlan
 
+KLINES = Path(__file__).parents[3] / "shared" / "market" / "klines"
 RULE = IngestRules(interval_ms=MINUTE_MS)
 COINS = ("AAA", "BBB", "CCC", "DDD")
 START = 20_000 * DAY_MS
@@ -183,3 +185,32 @@ def test_a_pair_without_a_bar_is_listed_and_judges_nobody(field):
     assert night.facts["AAA"]["report"][field] is None
     assert [row["coin"] for row in body["instruments"]] == ["AAA", "BBB"]
     assert body["gaps"]["unknown"]["bars"] == 90
+
+
+@pytest.mark.market
+@pytest.mark.skipif(not KLINES.is_dir(), reason="the recorded candles are not here")
+def test_the_recorded_candles_have_the_halt_of_august_2025_and_their_panics_are_kept():
+    facts, members = {}, []
+    files = sorted(KLINES.glob("*/*/1m.parquet"))
+    spans = [pl.read_parquet(file, columns=["open_time"])["open_time"] for file in files]
+    start, end = min(times.min() for times in spans), max(times.max() for times in spans) + MINUTE_MS
+    for file in files:
+        market, symbol = file.parts[-3:-1]
+        one = Instrument(market=market, symbol=symbol, base=symbol, quote="", coin=f"{symbol}-{market}")
+        raw = pl.read_parquet(file)
+        empty_columns = [pl.lit(None, pl.Float64).alias(name) for name in BAR_SCHEMA if name not in raw.columns]
+        raw = raw.with_columns(empty_columns).select(list(BAR_SCHEMA))
+        _, report = validate_bars(one, raw, empty(FUNDING_SCHEMA), RULE, start, end, "binance")
+        facts[one.coin] = {"report": asdict(report)}
+        members.append(Candidate(instrument=one, volume_24h_gbp=1.0, spread_bps=1.0))
+    plan = dataclasses.replace(night_of({}).plan, members=tuple(members), cutoff_ms=end, history_days=160)
+    universe = Universe(now_ms=0, members=plan.members, skips=())
+    body = night_integrity(Night(run_id="r", plan=plan, universe=universe, pairs=tuple(facts), facts=facts))
+    (halt,) = body["outages"]
+    assert (halt["kind"], halt["market"], halt["start"], halt["end"], halt["instruments"]) == (
+        "silent bars", "um", "2025-08-29T06:18:00Z", "2025-08-29T06:37:00Z", 2,
+    )  # fmt: skip
+    assert body["halts"]["exchange"] == {"runs": 2, "bars": 38, "instruments": 2}
+    assert body["gaps"] == {}
+    assert body["rows"]["cut"] == total(body, "filled")[0] == 0
+    assert total(body, "panic")[1] > 10
