@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from huracan.adapters.artefacts import LocalArtefacts
+from huracan.adapters.lake import DeltaLake
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Skip, SkipCode, Universe
@@ -16,7 +18,9 @@ from huracan.domain.time import DAY_MS, MINUTE_MS
 from huracan.ingest import IngestRules, validate_bars
 from huracan.pipeline.integrity import LISTED_ISSUES, RULES, night_integrity
 from huracan.pipeline.night import Night
+from huracan.pipeline.pair import PairPorts, ingest_pair
 from huracan.pipeline.plan import NightPlan
+from huracan.ports import FetchedFile, FetchedRows
 
 KLINES = Path(__file__).parents[3] / "shared" / "market" / "klines"
 RULE = IngestRules(interval_ms=MINUTE_MS)
@@ -214,3 +218,29 @@ def test_the_recorded_candles_have_the_halt_of_august_2025_and_their_panics_are_
     assert body["gaps"] == {}
     assert body["rows"]["cut"] == total(body, "filled")[0] == 0
     assert total(body, "panic")[1] > 10
+
+
+class OneBatch:
+    """A market that gives one batch of bars and, for a day it has lost, a file without bytes."""
+
+    def __init__(self, raw, lost):
+        self.raw, self.lost = raw, lost
+
+    async def fetch(self, instrument, start_ms, end_ms, known):
+        yield FetchedRows(kind="bars", rows=self.raw, source="rest")
+        if self.lost not in known:
+            file = FetchedFile(name=self.lost, sha256="", rows=0)
+            yield FetchedRows(kind="bars", rows=self.raw.clear(), source="archive", file=file)
+
+
+async def test_the_record_of_wave_one_names_lost_files_tonight_and_every_night_after(tmp_path):
+    plan = night_of({}).plan
+    lost = "AAAUSDT-1m-2024-10-05.zip"
+    market = OneBatch(without(raw_bars(), (1440, 1440)), lost)
+    artefacts = LocalArtefacts(tmp_path / "artefacts")
+    ports = PairPorts(lake=DeltaLake(str(tmp_path / "lake")), artefacts=artefacts, market=market)
+    for _ in range(2):
+        record = json.loads(json.dumps(await ingest_pair(ports, plan, "AAA")))
+        assert record["lost"] == [lost]
+    night = dataclasses.replace(night_of({}), facts={"AAA": record})
+    assert night_integrity(night)["gaps"] == {"lost_file": {"runs": 1, "bars": 1440, "instruments": 1}}

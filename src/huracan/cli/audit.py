@@ -117,7 +117,7 @@ def _audit(
             for one in found.breaks
         ],
         "endings": [
-            {"market": end.market, "symbol": end.symbol, "last": iso(end.last_ms), "kind": end.kind, "missed_by": end.missed_by}
+            {"market": end.market, "symbol": end.symbol, "last": iso(end.last_ms), "kind": end.kind, "absent_from": end.absent_from}
             for end in endings(told, rules)
         ],
         "listing_outliers": [

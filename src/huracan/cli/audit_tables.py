@@ -39,7 +39,7 @@ def show_body(body: dict[str, Any]) -> None:
             ("table", "kind", "stopped", "back", "ratio"),
         )
         over = [row for row in audit["endings"] if row["kind"] in {"delisted", "gone"}]
-        _show(console, f"{name}: symbols whose bars end", over, ("market", "symbol", "kind", "last", "missed_by"))
+        _show(console, f"{name}: symbols whose bars end", over, ("market", "symbol", "kind", "last", "absent_from"))
         _show(
             console,
             f"{name}: first days at prices of no market",

@@ -92,7 +92,7 @@ class Ending:
     symbol: str
     last_ms: int
     kind: EndKind
-    missed_by: str = ""
+    absent_from: str = ""
 
 
 def examine(
@@ -171,8 +171,8 @@ def endings(findings: Sequence[Findings], rules: IngestRules) -> tuple[Ending, .
 
 
 def _ending(last: Findings, tables: Sequence[Findings], newest_ms: int, rules: IngestRules) -> Ending:
-    def told(kind: EndKind, missed_by: str = "") -> Ending:
-        return Ending(market=last.market, symbol=last.symbol, last_ms=last.last_ms, kind=kind, missed_by=missed_by)
+    def told(kind: EndKind, absent_from: str = "") -> Ending:
+        return Ending(market=last.market, symbol=last.symbol, last_ms=last.last_ms, kind=kind, absent_from=absent_from)
 
     if newest_ms - last.last_ms < rules.relisting_ms:
         return told("alive")
