@@ -306,7 +306,7 @@ def test_settlements_that_are_unusable_or_doubled_are_counted():
     bad = good.slice(1, 2).with_columns(rate=pl.Series([math.nan, math.inf]))
     again = good.slice(3, 1).with_columns(pl.col("funding_time") + 16, rate=pl.lit(2e-4))
     clean, report = validate(bars(48 * 60), funding=pl.concat([good, bad, again]), instrument=PERP)
-    counted = [report.counts[f"settlements{name}"] for name in ("", "_cut", "_doubled", "_missing")]
+    counted = [report.counts[f"settlements{name}"] for name in ("", "_unusable", "_doubled", "_missing")]
     assert counted == [6, 2, 1, 0]
     assert clean.funding["rate"].to_list() == [1e-4, 1e-4, 1e-4, 2e-4, 1e-4, 1e-4]
     assert validate(bars(600), instrument=PERP)[1].counts["settlements_missing"] == 1

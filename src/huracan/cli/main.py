@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from huracan import __version__
+from huracan.cli.lake import lake_app
+from huracan.cli.options import ConfigFile, Folder, Interval, Json, Only, Overrides, Store, Workdir
 from huracan.errors import ConfigError, HuracanError
 
 USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
@@ -27,25 +29,12 @@ keys_app = typer.Typer(help="Signing keys.", no_args_is_help=True)
 app.add_typer(exchange_app, name="exchange")
 app.add_typer(champions_app, name="champions")
 app.add_typer(keys_app, name="keys")
-lake_app = typer.Typer(help="Raw market data on disk.", no_args_is_help=True)
 ledger_app = typer.Typer(help="The evidence of promotion.", no_args_is_help=True)
 app.add_typer(lake_app, name="lake")
 app.add_typer(ledger_app, name="ledger")
 
 DEFAULT_SEED: Final = 1
 """The demo's world: any but 0, on which its strength and bounds were chosen."""
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, logs on stderr.")]
-Store = Annotated[
-    str | None,
-    typer.Option(
-        "--store", help="The store's root, the folder with models/ and metadata/; or s3://, gs://, az://, dropbox:."
-    ),
-]
-Folder = Annotated[str | None, typer.Option("--store", help="The folder store's root; default: that of the workdir.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file, as config/base.yaml.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over file and environment.")]
-Workdir = Annotated[Path | None, typer.Option("--workdir", help="Lake, artefacts, ledger, store and reports.")]
 
 
 def _version(wanted: bool) -> None:
@@ -269,69 +258,12 @@ def keys_init(json_: Json = False) -> None:
     _finish(init_signing_keys(as_json=json_))
 
 
-Interval = Annotated[
-    str | None, typer.Option("--interval", help="Bars of 1m, 15m or 1h; needed where there are several lakes.")
-]
-Only = Annotated[str | None, typer.Option("--instrument", help="One instrument alone, such as SOLUSDT-um.")]
-
-
 @lake_app.command("coverage")
 def lake_coverage(workdir: Workdir = None, interval: Interval = None, only: Only = None, json_: Json = False) -> None:
     """What is stored of each instrument, and what is missing inside its span."""
     from huracan.cli.upkeep import show_coverage
 
     _finish(show_coverage(workdir, interval, only, as_json=json_))
-
-
-@lake_app.command("audit")
-def lake_audit(
-    workdir: Workdir = None,
-    candles: Annotated[
-        Path | None, typer.Option("--candles", help="A folder <spot|um>[-name]/<SYMBOL>/<interval>.parquet instead.")
-    ] = None,
-    interval: Interval = None,
-    only: Only = None,
-    json_: Json = False,
-) -> None:
-    """Every gap and halt with its cause, swaps, reused tickers, delistings, duplicates, restated bars."""
-    from huracan.cli.audit import show_audit
-
-    _finish(show_audit(workdir, candles, interval, only, as_json=json_))
-
-
-@lake_app.command("check")
-def lake_check(
-    workdir: Workdir = None,
-    interval: Interval = None,
-    only: Only = None,
-    venue: Annotated[
-        str | None, typer.Option("--venue", help="Another exchange as ccxt names it, such as bybit; costs requests.")
-    ] = None,
-    venue_options: Annotated[
-        Path | None, typer.Option("--venue-options", help="JSON object that ccxt's class is built with.")
-    ] = None,
-    tolerance_bps: Annotated[
-        float, typer.Option("--tolerance-bps", min=0, help="How far two venues' moves may differ.")
-    ] = 50.0,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
-    json_: Json = False,
-) -> None:
-    """One archived day of every instrument against REST, and against another venue if one is named."""
-    from huracan.cli.check import run_check
-
-    status = run_check(
-        workdir=workdir,
-        interval=interval,
-        only=only,
-        venue=venue,
-        venue_options=venue_options,
-        tolerance_bps=tolerance_bps,
-        config=config,
-        overrides=list(overrides or []),
-        as_json=json_,
-    )
-    _finish(status)
 
 
 @lake_app.command("compact")

@@ -7,7 +7,6 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from huracan.domain.frames import OUTLIER, PANIC
 from huracan.domain.ids import Market
 from huracan.domain.time import DAY_MS, MINUTE_MS
 from huracan.ingest.epochs import ListingEpoch, listing_epochs
@@ -114,7 +113,7 @@ def examine(
     times = frame["open_time"].to_numpy()
     epochs = listing_epochs(frame, rules)
     filled = fill_gaps(frame, rules)
-    flags = mark_bars(frame.with_columns(flags=pl.lit(0, dtype=pl.Int32)), rules)["flags"].to_numpy()
+    marked = mark_bars(frame.with_columns(flags=pl.lit(0, dtype=pl.Int32)), rules)
     runs = silent_runs(frame, rules, max(1, SILENT_MS // rules.interval_ms))
     return Findings(
         source=source,
@@ -127,14 +126,14 @@ def examine(
         duplicates=ordered.duplicates,
         conflicts=ordered.conflicts,
         disorder=ordered.disorder,
-        silent_bars=int((frame["volume"] == 0).sum()),
+        silent_bars=marked.counts["silent"],
         gaps=missing_runs(times, rules.interval_ms),
         silences=tuple(zip(times[runs.first].tolist(), runs.bars.tolist(), strict=True)),
         breaks=tuple(_break(epoch, rules) for epoch in epochs[1:]),
         listing=_first_days(frame, epochs, rules),
         jumps=filled.jumps,
-        panic=int((flags & PANIC != 0).sum()),
-        outlier=int((flags & OUTLIER != 0).sum()),
+        panic=marked.counts["panic"],
+        outlier=marked.counts["outlier"],
         restated=tuple(restated),
         lost=lost,
     )

@@ -1,15 +1,17 @@
 """Marks on bars that stay: silent runs, panics, outliers. Every mark is known when its bar closes."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from huracan.domain.frames import HALT, OUTLIER, PANIC
+from huracan.domain.frames import HALT, OUTLIER, PANIC, REPAIRED
 from huracan.domain.model import F64, I64
+from huracan.domain.records import IntegrityIssue, IssueKind
 from huracan.domain.time import MINUTE_MS
-from huracan.ingest.rules import IngestRules
+from huracan.ingest.rules import ISSUES_KEPT, IngestRules
 
 Mask = NDArray[np.bool_]
 
@@ -21,28 +23,72 @@ class SilentRuns(NamedTuple):
     bars: I64
 
 
-def mark_bars(frame: pl.DataFrame, rules: IngestRules, listed_ms: int | None = None) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """Bars with their marks, all long silent runs as (open time of the first bar, bars), and what to tell of it."""
+
+    frame: pl.DataFrame
+    halts: tuple[tuple[int, int], ...]
+    counts: dict[str, int]
+    issues: tuple[IntegrityIssue, ...]
+
+
+def mark_bars(frame: pl.DataFrame, rules: IngestRules, listed_ms: int | None = None) -> Marked:
     """The frame with HALT, PANIC and OUTLIER added to `flags` (see IngestRules for the definitions).
 
     A run of silent bars is a HALT from its tenth bar on: marking the first nine would be hindsight, and features
     read this mark. PANIC and OUTLIER use the bar itself and earlier ones only. `listed_ms` is the time of the first bar
     where the listing is known to begin with it.
     """
-    if frame.is_empty():
-        return frame
+    times, runs = frame["open_time"].to_numpy(), silent_runs(frame, rules, rules.halt_bars)
+    halts = tuple(zip(times[runs.first].tolist(), runs.bars.tolist(), strict=True))
     halted = np.zeros(frame.height, dtype=bool)
-    for first, bars in zip(*silent_runs(frame, rules, rules.halt_bars), strict=True):
+    for first, bars in zip(*runs, strict=True):
         halted[first + rules.halt_bars - 1 : first + bars] = True
     extreme, busy = _extremes(frame, rules)
-    panic = extreme & busy
-    outlier = (extreme | fictitious(frame, rules, listed_ms)) & ~panic
-    flags = frame["flags"].to_numpy() + HALT * halted + PANIC * panic + OUTLIER * outlier
-    return frame.with_columns(pl.Series("flags", flags, dtype=pl.Int32))
+    strange, panic = fictitious(frame, rules, listed_ms), extreme & busy
+    outlier = (extreme | strange) & ~panic
+    before = frame["flags"].to_numpy()
+    flags = before + HALT * halted + PANIC * panic + OUTLIER * outlier
+    silent = (frame["volume"].to_numpy() == 0) & (before & REPAIRED == 0)
+    marks = {"silent": silent, "halt": halted, "panic": panic, "outlier": outlier, "listing": strange}
+    return Marked(
+        frame=frame.with_columns(pl.Series("flags", flags, dtype=pl.Int32)),
+        halts=halts,
+        counts={name: int(mark.sum()) for name, mark in marks.items()},
+        issues=(
+            *_halt_issues(halts),
+            *_issues("outlier", panic, "panic: extreme on full volume", times, rules),
+            *_issues("outlier", outlier & ~strange, "extreme on little volume", times, rules),
+            *_issues("listing", strange, "first day of a listing: high a multiple of low", times, rules),
+        ),
+    )
+
+
+def _halt_issues(halts: tuple[tuple[int, int], ...]) -> list[IntegrityIssue]:
+    """A halt is listed whole, although its first bars carry no mark."""
+    detail = "flat bars without a trade"
+    return [
+        IntegrityIssue(kind="halt", action="flagged", start_ms=start, bars=bars, detail=detail)
+        for start, bars in sorted(halts, key=lambda run: -run[1])[:ISSUES_KEPT]
+    ]
+
+
+def _issues(kind: IssueKind, marked: Mask, detail: str, times: I64, rules: IngestRules) -> list[IntegrityIssue]:
+    """One issue for each run of marked bars on consecutive times, the longest runs."""
+    at = np.flatnonzero(marked)
+    runs = np.split(at, np.flatnonzero(np.diff(times[at]) != rules.interval_ms) + 1) if at.size else []
+    return [
+        IntegrityIssue(kind=kind, action="flagged", start_ms=int(times[run[0]]), bars=run.size, detail=detail)
+        for run in sorted(runs, key=len, reverse=True)[:ISSUES_KEPT]
+    ]
 
 
 def silent_runs(frame: pl.DataFrame, rules: IngestRules, at_least: int) -> SilentRuns:
     """Every run of `at_least` or more flat bars without volume: a halt, where the exchange fills it, or a quiet coin."""
     close = frame["close"].to_numpy()
+    if not close.size:
+        return SilentRuns(first=np.zeros(0, dtype=np.int64), bars=np.zeros(0, dtype=np.int64))
     silent = (frame["volume"].to_numpy() == 0) & (frame["open"].to_numpy() == close)
     silent &= (frame["high"].to_numpy() == close) & (frame["low"].to_numpy() == close)
     breaks = np.ones(silent.size, dtype=bool)

@@ -13,10 +13,10 @@ from huracan.ingest.rules import IngestRules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlements:
-    """Settlements as `funding_intervals` gives them, and how many rows were cut as unusable, doubled, out of order."""
+    """Settlements as `funding_intervals` gives them, and how many rows were unusable, doubled, out of order."""
 
     frame: pl.DataFrame
-    cut: int
+    unusable: int
     duplicates: int
     conflicts: int
     disorder: int
@@ -33,7 +33,7 @@ def funding_intervals(funding: pl.DataFrame, rules: IngestRules) -> pl.DataFrame
 
 
 def clean_settlements(funding: pl.DataFrame, rules: IngestRules) -> Settlements:
-    """The same, with counts: rows in = cut + duplicates + rows out; of two rows of one minute the later stays."""
+    """The same, with counts: rows in = unusable + duplicates + rows out; of two rows of one minute the later stays."""
     check_schema(funding, FUNDING_SCHEMA, "settlements")
     known = funding.filter(pl.col("funding_time").is_not_null() & pl.col("rate").is_finite())
     minute = ((pl.col("funding_time") + MINUTE_MS // 2) // MINUTE_MS) * MINUTE_MS
@@ -47,7 +47,7 @@ def clean_settlements(funding: pl.DataFrame, rules: IngestRules) -> Settlements:
     )
     return Settlements(
         frame=frame,
-        cut=funding.height - known.height,
+        unusable=funding.height - known.height,
         duplicates=ordered.duplicates,
         conflicts=ordered.conflicts,
         disorder=ordered.disorder,

@@ -2,19 +2,17 @@
 
 from collections.abc import Iterable
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, HALT, OUTLIER, PANIC, Bars, check_schema
+from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, Bars, check_schema
 from huracan.domain.ids import Instrument
-from huracan.domain.records import IntegrityIssue, IntegrityReport, IssueKind
+from huracan.domain.records import IntegrityIssue, IntegrityReport
 from huracan.ingest.epochs import newest_epoch
-from huracan.ingest.flags import SilentRuns, fictitious, mark_bars, silent_runs
+from huracan.ingest.flags import mark_bars
 from huracan.ingest.funding import Settlements, clean_settlements, funding_covers
-from huracan.ingest.grid import fill_gaps
+from huracan.ingest.grid import Filled, fill_gaps
 from huracan.ingest.hashing import values_hash
-from huracan.ingest.order import order_rows
+from huracan.ingest.order import Ordered, order_rows
 from huracan.ingest.rows import judge_rows
 from huracan.ingest.rules import ISSUES_KEPT, RUNS_KEPT, IngestRules
 
@@ -41,9 +39,8 @@ def validate_bars(
     ordered = order_rows(verdict.good, "open_time")
     current, earlier = newest_epoch(ordered.frame, rules)
     filled = fill_gaps(current, rules)
-    listed_ms = _listed(current, start_ms)
-    frame = mark_bars(filled.frame, rules, listed_ms).select(list(CLEAN_SCHEMA))
-    halts, strange = silent_runs(frame, rules, rules.halt_bars), fictitious(frame, rules, listed_ms)
+    marked = mark_bars(filled.frame, rules, _listed(current, start_ms))
+    frame = marked.frame.select(list(CLEAN_SCHEMA))
     if earlier:
         funding = funding.filter(pl.col("funding_time") >= int(current["open_time"][0]))
     settled = clean_settlements(funding, rules)
@@ -64,33 +61,42 @@ def validate_bars(
         rows_out=frame.height,
         repaired=filled.repaired,
         cut=verdict.cut + ordered.frame.height - current.height,
-        issues=_longest(
-            (*verdict.issues, *ordered.issues, *earlier, *filled.issues, *_mark_issues(frame, rules, halts, strange))
-        ),
+        issues=_longest((*verdict.issues, *ordered.issues, *earlier, *filled.issues, *marked.issues)),
         quality=_quality(frame, filled.repaired, rules, end_ms),
         counts={
-            "duplicates": ordered.duplicates,
-            "conflicts": ordered.conflicts,
-            "disorder": ordered.disorder,
+            **_counts(ordered, filled),
             "earlier_listings": len(earlier),
-            "gaps": filled.gaps,
-            "holes": filled.holes,
-            "hole_bars": filled.hole_bars,
-            "jumps": filled.jumps,
-            "listing": int(strange.sum()),
-            **_marks(frame),
+            **marked.counts,
             **{issue.kind: issue.bars for issue in verdict.issues},
-            "settlements": settlements.height,
-            "settlements_cut": settled.cut,
-            "settlements_doubled": settled.duplicates,
-            "settlements_missing": int(instrument.market == "um" and not known),
+            **_settlement_counts(bars, settled),
         },
         first_ms=None if frame.is_empty() else int(frame["open_time"][0]),
         last_ms=None if frame.is_empty() else int(frame["open_time"][-1]),
         gaps=_kept(filled.missing),
-        halts=_kept(zip(frame["open_time"].gather(halts.first).to_list(), halts.bars.tolist(), strict=True)),
+        halts=_kept(marked.halts),
     )
     return bars, report
+
+
+def _counts(ordered: Ordered, filled: Filled) -> dict[str, int]:
+    return {
+        "duplicates": ordered.duplicates,
+        "conflicts": ordered.conflicts,
+        "disorder": ordered.disorder,
+        "gaps": filled.gaps,
+        "holes": filled.holes,
+        "hole_bars": filled.hole_bars,
+        "jumps": filled.jumps,
+    }
+
+
+def _settlement_counts(bars: Bars, settled: Settlements) -> dict[str, int]:
+    return {
+        "settlements": bars.funding.height,
+        "settlements_unusable": settled.unusable,
+        "settlements_doubled": settled.duplicates,
+        "settlements_missing": int(bars.instrument.market == "um" and not bars.funding_known),
+    }
 
 
 def _kept(runs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -121,48 +127,6 @@ def _quality(frame: pl.DataFrame, repaired: int, rules: IngestRules, end_ms: int
         return 0.0
     expected = max(1, (end_ms - int(frame["open_time"][0])) // rules.interval_ms)
     return min(1.0, (frame.height - repaired) / expected)
-
-
-def _marks(frame: pl.DataFrame) -> dict[str, int]:
-    """How many bars are silent, and how many carry each mark."""
-    marks = {"halt": HALT, "panic": PANIC, "outlier": OUTLIER}
-    silent = int(((frame["volume"] == 0) & (frame["flags"] & 1 == 0)).sum())
-    return {"silent": silent, **{name: _marked(frame, bit) for name, bit in marks.items()}}
-
-
-def _marked(frame: pl.DataFrame, bit: int) -> int:
-    return int((frame["flags"].to_numpy() & bit != 0).sum())
-
-
-def _mark_issues(
-    frame: pl.DataFrame, rules: IngestRules, halts: SilentRuns, strange: NDArray[np.bool_]
-) -> list[IntegrityIssue]:
-    """Issues of marked bars. A halt is listed whole, although its first bars carry no mark."""
-    times, flags = frame["open_time"].to_numpy(), frame["flags"].to_numpy()
-    kinds: tuple[tuple[IssueKind, NDArray[np.bool_], str], ...] = (
-        ("outlier", flags & PANIC != 0, "panic: extreme on full volume"),
-        ("outlier", (flags & OUTLIER != 0) & ~strange, "extreme on little volume"),
-        ("listing", strange, "first day of a listing: high a multiple of low"),
-    )
-    longest = np.argsort(-halts.bars, kind="stable")[:ISSUES_KEPT]
-    issues = [
-        IntegrityIssue(
-            kind="halt",
-            action="flagged",
-            start_ms=int(times[halts.first[run]]),
-            bars=int(halts.bars[run]),
-            detail="flat bars without a trade",
-        )
-        for run in longest
-    ]
-    for kind, marked, detail in kinds:
-        at = np.flatnonzero(marked)
-        runs = np.split(at, np.flatnonzero(np.diff(times[at]) != rules.interval_ms) + 1) if at.size else []
-        issues += [
-            IntegrityIssue(kind=kind, action="flagged", start_ms=int(times[run[0]]), bars=run.size, detail=detail)
-            for run in sorted(runs, key=len, reverse=True)[:ISSUES_KEPT]
-        ]
-    return issues
 
 
 def _longest(issues: Iterable[IntegrityIssue]) -> tuple[IntegrityIssue, ...]:

@@ -29,7 +29,7 @@ RULES: Final = (
     ("panic", "flagged", "extreme on full volume; kept"),
     ("outlier", "flagged", "extreme on little volume; kept"),
     ("listing", "flagged", "first day of a listing: high a multiple of low; kept"),
-    ("settlements_cut", "cut", "settlement without a time or a finite rate"),
+    ("settlements_unusable", "cut", "settlement without a time or a finite rate"),
     ("settlements_doubled", "cut", "second settlement of one minute; the later stays"),
     ("settlements_missing", "flagged", "perpetuals with a stretch without settlements: their funding is unknown"),
 )
