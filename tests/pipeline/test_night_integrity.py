@@ -92,7 +92,7 @@ def total(body, rule):
 def test_a_clean_night_has_nothing_to_tell():
     body = night_integrity(night_of(dict.fromkeys(COINS, raw_bars())))
     assert body["gaps"] == body["halts"] == {}
-    assert not body["outages"] + body["not_listed"] + body["lost_files"] + body["refused"]
+    assert not body["outages"] + body["begins_late"] + body["lost_files"] + body["refused"]
     assert {row["found"] for row in body["rules"]} == {0}
     assert len(body["rules"]) == len(RULES)
     assert body["rows"] == {"rows_in": 4 * BARS, "rows_out": 4 * BARS, "cut": 0}
@@ -148,9 +148,14 @@ def test_a_halt_filled_with_silent_bars_is_the_exchanges_and_a_quiet_pair_is_not
 
 
 def test_a_pair_listed_inside_the_window_misses_nothing_before():
-    body = night_integrity(night_of({"AAA": raw_bars().tail(2880), "BBB": raw_bars()}))
+    frames = {"AAA": raw_bars().tail(2880), "BBB": raw_bars(), "CCC": raw_bars().tail(2880)}
+    body = night_integrity(night_of(frames, CCC=["CCCUSDT-1m-2024-10-04.zip"]))
     assert body["gaps"] == {}
-    assert body["not_listed"] == [{"coin": "AAA", "until": "2024-10-06T00:00:00Z", "bars": 2880}]
+    late = {"until": "2024-10-06T00:00:00Z", "bars": 2880}
+    assert body["begins_late"] == [
+        {"coin": "AAA", **late, "cause": "not_listed"},
+        {"coin": "CCC", **late, "cause": "lost_file"},
+    ]
 
 
 def test_refused_pairs_and_mismatches_of_the_last_check_are_carried():

@@ -169,9 +169,8 @@ class _Crowd:
         length = bars * rules.interval_ms
         low, high = np.searchsorted(self.borders, (start, start + length))
         common = int(self.common_ms[high] - self.common_ms[low])
-        lost = sum(_overlap(start, start + length, file) for file in member.lost)
         cause: GapCause
-        if 2 * lost >= length:
+        if mostly_lost(start, start + length, member.lost):
             cause = "lost_file"
         elif 2 * common >= length:
             cause = "exchange"
@@ -204,5 +203,7 @@ def _before(values: F64) -> F64:
     return np.asarray(np.cumsum(values) - values)
 
 
-def _overlap(start_ms: int, end_ms: int, file: LostFile) -> int:
-    return max(0, min(end_ms, file.end_ms) - max(start_ms, file.start_ms))
+def mostly_lost(start_ms: int, end_ms: int, lost: Iterable[LostFile]) -> bool:
+    """Whether lost files would have covered half or more of a stretch."""
+    covered = sum(max(0, min(end_ms, file.end_ms) - max(start_ms, file.start_ms)) for file in lost)
+    return 2 * covered >= end_ms - start_ms

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from huracan.domain.time import iso
-from huracan.ingest.gaps import JudgedRun, LostFile, Presence, judge_runs, lost_files, outages
+from huracan.ingest.gaps import JudgedRun, LostFile, Presence, judge_runs, lost_files, mostly_lost, outages
 from huracan.ingest.rules import IngestRules
 from huracan.pipeline.night import Night
 
@@ -59,7 +59,7 @@ def night_integrity(night: Night, checked: Mapping[str, Any] | None = None) -> d
             for kind, judged in (("missing bars", gaps), ("silent bars", halts))
             for found in outages(judged, rules.interval_ms)
         ],
-        "not_listed": _not_listed(night, reports),
+        "begins_late": _begins_late(night, reports, lost),
         "lost_files": [
             {"coin": coin, "file": one.name, "start": iso(one.start_ms), "end": iso(one.end_ms)}
             for coin, files in sorted(lost.items())
@@ -132,11 +132,18 @@ def _by_cause(judged: Sequence[JudgedRun]) -> dict[str, dict[str, int]]:
     }
 
 
-def _not_listed(night: Night, reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Instruments whose first bar is later than the window's start: nothing is missing before it."""
+def _begins_late(
+    night: Night, reports: Mapping[str, Mapping[str, Any]], lost: Mapping[str, tuple[LostFile, ...]]
+) -> list[dict[str, Any]]:
+    """Instruments whose first bar is later than the window's start: not listed until then, or their first files are lost."""
     start = night.plan.start_ms
     return [
-        {"coin": coin, "until": iso(report["first_ms"]), "bars": (report["first_ms"] - start) // night.plan.interval_ms}
+        {
+            "coin": coin,
+            "until": iso(report["first_ms"]),
+            "bars": (report["first_ms"] - start) // night.plan.interval_ms,
+            "cause": "lost_file" if mostly_lost(start, report["first_ms"], lost[coin]) else "not_listed",
+        }
         for coin, report in reports.items()
         if report["first_ms"] is not None and report["first_ms"] > start
     ]
