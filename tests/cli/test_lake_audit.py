@@ -163,6 +163,10 @@ def test_what_two_trees_hold_of_the_same_bars_agrees_and_the_restated_hours_are_
     # No coin is stored twice over these hours, so no table can say which version it holds.
     held = {row["hour"]: row["tables"] for row in audit["known_restatements"]}
     assert held == {"2020-12-21T13:00": 43, "2021-01-11T08:00": 45, "2021-04-23T01:00": 52}
+    # The first of them has left a trace: what follows it is silent in the older downloads and missing in the newer ones.
+    (trace,) = audit["disagreements"]
+    assert (trace["start"], trace["end"]) == ("2020-12-21T14:00:00Z", "2020-12-21T15:00:00Z")
+    assert (trace["silent"], trace["missing"]) == (32, 11)
 
 
 @pytest.mark.market

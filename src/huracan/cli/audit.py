@@ -10,7 +10,7 @@ from huracan.cli.output import print_json
 from huracan.domain.time import HOUR_MS, Horizon, iso, parse_iso
 from huracan.errors import ConfigError
 from huracan.ingest.audit import Findings, endings, examine, judged_gaps, judged_halts, restatements
-from huracan.ingest.gaps import JudgedRun, lost_files, outages
+from huracan.ingest.gaps import JudgedRun, disagreements, lost_files, outages
 from huracan.ingest.rules import IngestRules
 from huracan.ingest.venues import KNOWN_RESTATEMENTS, compare_bars
 
@@ -133,6 +133,10 @@ def _audit(
         "overlaps": [{**row, "differing": [iso(time) for time in row["differing"][:1000]], "differ": len(row["differing"])}
                      for row in overlaps],
         "known_restatements": _known(told),
+        "disagreements": [
+            {"market": one.market, "start": iso(one.start_ms), "end": iso(one.end_ms), "silent": one.silent, "missing": one.missing}
+            for one in disagreements(gaps, halts, rules.interval_ms)
+        ],
         "lost_files": [{"table": found.name, **asdict(file)} for found in told for file in found.lost],
     }  # fmt: skip
 

@@ -57,6 +57,8 @@ def show_body(body: dict[str, Any]) -> None:
             audit["known_restatements"],
             ("hour", "tables"),
         )
+        columns = ("market", "start", "end", "silent", "missing")
+        _show(console, f"{name}: silent in some tables, missing in others", audit["disagreements"], columns)
         _show(console, f"{name}: files that never came", audit["lost_files"], ("table", "name"))
 
 

@@ -115,6 +115,42 @@ def outages(judged: Iterable[JudgedRun], interval_ms: int) -> tuple[Outage, ...]
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """A stretch for which some tables hold silent bars and others none: downloads of different ages, one of them restated."""
+
+    market: Market
+    start_ms: int
+    end_ms: int
+    silent: int
+    missing: int
+
+
+def disagreements(gaps: Sequence[JudgedRun], halts: Sequence[JudgedRun], interval_ms: int) -> tuple[Disagreement, ...]:
+    """Where the exchange's silence in some tables is the exchange's gap in others."""
+
+    def inside(runs: Iterable[JudgedRun], market: Market, start_ms: int, end_ms: int) -> int:
+        return len(
+            {
+                run.name
+                for run in runs
+                if run.market == market and run.start_ms < end_ms and run.start_ms + run.bars * interval_ms > start_ms
+            }
+        )
+
+    found = []
+    missed = outages(gaps, interval_ms)
+    for quiet in outages(halts, interval_ms):
+        for out in missed:
+            start, end = max(quiet.start_ms, out.start_ms), min(quiet.end_ms, out.end_ms)
+            if quiet.market == out.market and start < end:
+                silent, missing = inside(halts, out.market, start, end), inside(gaps, out.market, start, end)
+                found.append(
+                    Disagreement(market=out.market, start_ms=start, end_ms=end, silent=silent, missing=missing)
+                )
+    return tuple(found)
+
+
 def lost_files(names: Iterable[str]) -> tuple[LostFile, ...]:
     """Archive files by the months and days in their names, ascending; names without one are left out.
 
