@@ -14,6 +14,7 @@ from huracan.ingest import IngestRules, validate_bars, values_hash
 
 START = 20_000 * DAY_MS
 RULES = IngestRules(interval_ms=MINUTE_MS)
+GOLDEN = "f4fd5f35ef3b988996c7bf3eb4185d4e544d53696314048839011b2474a91cef"
 SPOT = Instrument(market="spot", symbol="SOLUSDT", base="SOL", quote="USDT", coin="SOL")
 
 
@@ -180,7 +181,8 @@ def test_the_halt_of_nineteen_silent_minutes_is_marked_from_its_tenth_and_is_not
     clean, report = validate(flat(bars(60), 20, 19))
     assert np.flatnonzero(clean.frame["flags"].to_numpy() == HALT).tolist() == list(range(29, 39))
     assert (report.counts["silent"], report.counts["halt"], report.repaired) == (19, 10, 0)
-    assert ("halt", "flagged", 10) in kinds(report)
+    assert ("halt", "flagged", 19) in kinds(report)
+    assert report.halts == ((START + 20 * MINUTE_MS, 19),)
 
 
 def test_nine_silent_minutes_are_no_halt():
@@ -297,3 +299,52 @@ def test_spot_needs_no_funding():
 def test_settlements_after_the_cut_off_are_not_taken():
     clean, _ = validate(bars(60), funding=settlements(24), instrument=PERP)
     assert clean.funding["funding_time"].to_list() == [START]
+
+
+def test_settlements_that_are_unusable_or_doubled_are_counted():
+    good = settlements(48)
+    bad = good.slice(1, 2).with_columns(rate=pl.Series([math.nan, math.inf]))
+    again = good.slice(3, 1).with_columns(pl.col("funding_time") + 16, rate=pl.lit(2e-4))
+    clean, report = validate(bars(48 * 60), funding=pl.concat([good, bad, again]), instrument=PERP)
+    counted = [report.counts[f"settlements{name}"] for name in ("", "_unusable", "_doubled", "_missing")]
+    assert counted == [6, 2, 1, 0]
+    assert clean.funding["rate"].to_list() == [1e-4, 1e-4, 1e-4, 2e-4, 1e-4, 1e-4]
+    assert validate(bars(600), instrument=PERP)[1].counts["settlements_missing"] == 1
+    assert validate(bars(600))[1].counts["settlements_missing"] == 0
+
+
+def first_day(ratio, at=0, volume=5.0):
+    """Minutes of a listing that begins inside the window; the bar `at` opens at a price of no market."""
+    here = pl.int_range(pl.len()) == at
+    return bars(600, start=START + 60 * MINUTE_MS).with_columns(
+        open=pl.when(here).then(pl.col("close") / ratio).otherwise(pl.col("open")),
+        low=pl.when(here).then(pl.col("close") / ratio).otherwise(pl.col("low")),
+        volume=pl.when(here).then(volume).otherwise(pl.col("volume")),
+    )
+
+
+def test_the_fictitious_open_of_a_listing_is_an_outlier_kept_and_listed():
+    clean, report = validate(first_day(98.0), end=START + 700 * MINUTE_MS)
+    assert clean.frame["flags"].to_list() == [OUTLIER] + [0] * 599
+    assert clean.frame["open"][0] == pytest.approx(100 / 98)
+    assert (report.counts["listing"], report.cut) == (1, 0)
+    assert ("listing", "flagged", 1) in kinds(report)
+    assert ("outlier", "flagged", 1) not in kinds(report)
+
+
+def test_a_window_that_begins_in_mid_life_has_no_first_day():
+    raw = first_day(98.0).with_columns(pl.col("open_time") - 60 * MINUTE_MS)
+    clean, report = validate(raw)
+    assert clean.frame["flags"].sum() == report.counts["listing"] == 0
+
+
+def test_a_crash_on_a_listings_first_day_stays_a_panic():
+    clean, report = validate(first_day(4.0, at=500, volume=500.0), end=START + 700 * MINUTE_MS)
+    assert clean.frame["flags"][500] == PANIC
+    assert report.counts["listing"] == 1
+
+
+def test_the_hash_of_a_window_stays_what_it_was_in_earlier_versions():
+    raw = flat(bars(600), 200, 19).filter(~pl.Series(range(600)).is_in([40, 41, 42, *range(300, 340)]))
+    clean, _ = validate(raw, end=START + 600 * MINUTE_MS)
+    assert clean.data_hash == GOLDEN

@@ -128,6 +128,11 @@ def sample_night(*, proven: bool = True, coins: int = 16) -> NightReport:
             {"coin": f"COIN{n:02d}", "vendor": "binance", "rows_in": 172_800 - n, "rows_out": 172_800, "repaired": n, "cut": 0, "gaps": n % 3, "outliers": 1, "quality": 1 - n / 1000}
             for n in range(coins)
         ),
+        integrity_rules=(
+            {"rule": "ohlc", "action": "cut", "meaning": "open or close outside low and high", "found": 3, "instruments": 1},
+        ),
+        outages=({"kind": "missing bars", "market": "spot", "start": "2026-04-02T01:00:00Z", "end": "2026-04-02T03:00:00Z", "instruments": 16, "share": 1.0},),
+        lost_files=({"coin": HOSTILE, "file": "X-1m-2026-03.zip", "start": "2026-03-01", "end": "2026-04-01"},),
         errors=({"code": "WORKER_LOST", "coin": HOSTILE, "step": "5", "error": "worker 4711 ended with status -9"},),
         notes=("The root key is unprotected: set a passphrase.", HOSTILE),
     )  # fmt: skip

@@ -110,7 +110,7 @@ def check_agreement(case: Case) -> None:
     for run_id, run in runs.items():
         if run["status"] == "finished":
             assert summaries[run_id] == 1
-            for name in ("index.html", "decision_events.parquet"):
+            for name in ("index.html", "decision_events.parquet", "integrity.json"):
                 assert (case.workdir / "reports" / run_id / name).stat().st_size > 0
 
 

@@ -92,6 +92,17 @@ class DeltaLake:
         """Stored settlements (FUNDING_SCHEMA), ascending, start_ms <= funding_time < end_ms."""
         return self._read(_FUNDING, instrument, start_ms, end_ms)
 
+    def provenance(self, instrument: Instrument) -> pl.DataFrame:
+        """Of every stored bar its open_time, vendor, source (archive or rest) and whether the exchange restated it."""
+        table = self._open(_BARS, instrument)
+        if table is None:
+            return empty({"open_time": pl.Int64, **_PROVENANCE})
+        uri = self._uri(_BARS, instrument)
+        try:
+            return _scan(table, uri).select("open_time", *_PROVENANCE).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _unreadable(uri, error) from error
+
     def instruments(self, kind: str = "bars") -> list[str]:
         """Instrument ids with a table of the kind, sorted. Local lakes only."""
         folder = Path(self._root) / kind

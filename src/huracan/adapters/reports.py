@@ -138,6 +138,11 @@ def write_night_page(folder: Path, night: NightReport) -> Path:
     return write_atomically(folder / "index.html", night_page(night).encode())
 
 
+def write_integrity(folder: Path, report: Mapping[str, Any]) -> Path:
+    """Write ``integrity.json``: what validation found, over all pairs."""
+    return write_atomically(folder / "integrity.json", json_text(report).encode())
+
+
 def write_events(folder: Path, frame: pl.DataFrame) -> Path:
     """Write ``decision_events.parquet``, ascending in time."""
     buffer = io.BytesIO()

@@ -6,9 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from huracan.adapters.reports import write_events, write_night_page, write_summary
+from huracan.adapters.checks import last_check
+from huracan.adapters.reports import write_events, write_integrity, write_night_page, write_summary
 from huracan.app.release import FolderRelease
 from huracan.pipeline.artefacts import get_frame
+from huracan.pipeline.integrity import night_integrity
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
 from huracan.ports import ArtefactStore, Clock, Telemetry
@@ -28,7 +30,10 @@ def write_accounts(
     """Write all reports of a night; returns where workdir, store, report page and summary lie."""
     moment = datetime.fromtimestamp(clock.now_ms() / 1000, tz=UTC)
     folder = workdir / "reports" / summary["run_id"]
-    page = write_night_page(folder, night_report(summary, promoted, exported, moment.isoformat(timespec="seconds")))
+    integrity = night_integrity(exported.night, last_check(workdir))
+    write_integrity(folder, integrity)
+    created = moment.isoformat(timespec="seconds")
+    page = write_night_page(folder, night_report(summary, promoted, exported, created, integrity))
     decisions = _decisions(artefacts, exported)
     write_events(folder, decisions)
     for decision in decisions.iter_rows(named=True):
@@ -45,7 +50,9 @@ def write_accounts(
     }
 
 
-def night_report(summary: dict[str, Any], promoted: Promoted, exported: Exported, created: str) -> NightReport:
+def night_report(
+    summary: dict[str, Any], promoted: Promoted, exported: Exported, created: str, integrity: dict[str, Any]
+) -> NightReport:
     """The page's record, from what the night found."""
     night = exported.night
     return NightReport(
@@ -61,7 +68,10 @@ def night_report(summary: dict[str, Any], promoted: Promoted, exported: Exported
         candidates=tuple(summary["candidates"]),
         curves=tuple(_curves(promoted)),
         skips=tuple(summary["skipped"]),
-        integrity=tuple(_integrity(coin, facts["report"]) for coin, facts in sorted(night.facts.items())),
+        integrity=tuple(_integrity(row) for row in integrity["instruments"]),
+        integrity_rules=tuple(integrity["rules"]),
+        outages=tuple(integrity["outages"]),
+        lost_files=tuple(integrity["lost_files"]),
         errors=tuple(night.errors),
         notes=tuple(summary["notes"]),
     )
@@ -83,10 +93,19 @@ def _is_row(row: dict[str, Any], pool: str, horizon: str, recipe_id: str) -> boo
     return (row["pool"], row["horizon"], row["recipe_id"]) == (pool, horizon, recipe_id)
 
 
-def _integrity(coin: str, report: dict[str, Any]) -> dict[str, Any]:
-    kinds = [issue["kind"] for issue in report["issues"]]
-    numbers = {name: report[name] for name in ("vendor", "rows_in", "rows_out", "repaired", "cut", "quality")}
-    return {"coin": coin, **numbers, "gaps": kinds.count("gap"), "outliers": kinds.count("outlier")}
+def _integrity(row: dict[str, Any]) -> dict[str, Any]:
+    """A pair's row of the page's table."""
+    counts, missing = row["counts"], row["missing_bars"]
+    numbers = {name: row[name] for name in ("coin", "vendor", "rows_in", "rows_out", "repaired", "cut", "quality")}
+    return {
+        **numbers,
+        "gaps": counts["gaps"] + counts["holes"],
+        "exchange_bars": missing.get("exchange", 0),
+        "own_bars": sum(missing.values()) - missing.get("exchange", 0),
+        "halt": counts["halt"],
+        "outliers": counts["panic"] + counts["outlier"],
+        "mismatches": len(row["mismatches"]),
+    }
 
 
 def _decisions(artefacts: ArtefactStore, exported: Exported) -> pl.DataFrame:

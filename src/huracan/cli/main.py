@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from huracan import __version__
+from huracan.cli.lake import lake_app
+from huracan.cli.options import ConfigFile, Folder, Interval, Json, Only, Overrides, Store, Workdir
 from huracan.errors import ConfigError, HuracanError
 
 USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
@@ -27,25 +29,12 @@ keys_app = typer.Typer(help="Signing keys.", no_args_is_help=True)
 app.add_typer(exchange_app, name="exchange")
 app.add_typer(champions_app, name="champions")
 app.add_typer(keys_app, name="keys")
-lake_app = typer.Typer(help="Raw market data on disk.", no_args_is_help=True)
 ledger_app = typer.Typer(help="The evidence of promotion.", no_args_is_help=True)
 app.add_typer(lake_app, name="lake")
 app.add_typer(ledger_app, name="ledger")
 
 DEFAULT_SEED: Final = 1
 """The demo's world: any but 0, on which its strength and bounds were chosen."""
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, logs on stderr.")]
-Store = Annotated[
-    str | None,
-    typer.Option(
-        "--store", help="The store's root, the folder with models/ and metadata/; or s3://, gs://, az://, dropbox:."
-    ),
-]
-Folder = Annotated[str | None, typer.Option("--store", help="The folder store's root; default: that of the workdir.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file, as config/base.yaml.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over file and environment.")]
-Workdir = Annotated[Path | None, typer.Option("--workdir", help="Lake, artefacts, ledger, store and reports.")]
 
 
 def _version(wanted: bool) -> None:
@@ -267,12 +256,6 @@ def keys_init(json_: Json = False) -> None:
     from huracan.cli.store import init_signing_keys
 
     _finish(init_signing_keys(as_json=json_))
-
-
-Interval = Annotated[
-    str | None, typer.Option("--interval", help="Bars of 1m, 15m or 1h; needed where there are several lakes.")
-]
-Only = Annotated[str | None, typer.Option("--instrument", help="One instrument alone, such as SOLUSDT-um.")]
 
 
 @lake_app.command("coverage")

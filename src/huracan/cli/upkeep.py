@@ -17,7 +17,7 @@ def show_coverage(workdir: Path | None, interval: str | None, only: str | None, 
     from huracan.domain.time import iso
 
     folder = lake_folder(workdir, interval)
-    lake, instruments = _open_lake(folder, only)
+    lake, instruments = open_lake(folder, only)
     step = _bar_ms(folder)
     rows = []
     for instrument in instruments:
@@ -67,7 +67,7 @@ def show_missing(workdir: Path | None, interval: str | None, only: str | None, *
     from huracan.ingest import IngestRules, missing_by_month
 
     folder = lake_folder(workdir, interval)
-    lake, instruments = _open_lake(folder, only)
+    lake, instruments = open_lake(folder, only)
     rules = IngestRules(interval_ms=_bar_ms(folder))
     rows = []
     for instrument in instruments:
@@ -95,7 +95,7 @@ def _bar_ms(folder: Path) -> int:
 def tidy_lake(workdir: Path | None, interval: str | None, only: str | None, *, vacuum: bool, as_json: bool) -> int:
     """Merge small files, and with `vacuum` delete what no version of the last week needs; no run may be under way."""
     folder = lake_folder(workdir, interval)
-    lake, instruments = _open_lake(folder, only)
+    lake, instruments = open_lake(folder, only)
     before = _bytes_below(folder)
     with _alone(workdir):
         from rich.console import Console
@@ -204,7 +204,8 @@ def lake_folder(workdir: Path | None, interval: str | None) -> Path:
     return root / interval
 
 
-def _open_lake(folder: Path, only: str | None) -> tuple[Any, list[Any]]:
+def open_lake(folder: Path, only: str | None) -> tuple[Any, list[Any]]:
+    """The lake, and the instruments it holds (or the one that is wanted); ConfigError where it does not hold that one."""
     from huracan.adapters.lake import DeltaLake
     from huracan.domain.ids import Instrument
 

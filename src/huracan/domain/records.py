@@ -122,6 +122,7 @@ IssueKind = Literal[
     "halt",
     "outlier",
     "jump",
+    "listing",
     "relisted",
     "vendor",
 ]
@@ -140,7 +141,11 @@ class IntegrityIssue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntegrityReport:
-    """What validation found. `quality` is the share of expected bars that arrived real and unrepaired (0..1)."""
+    """What validation found. `quality` is the share of expected bars that arrived real and unrepaired (0..1).
+
+    `first_ms` and `last_ms` are the open times of the first and the last bar (None without any); `gaps` are all missing
+    stretches between them, filled ones too, and `halts` all long silent ones, each as (open time of its first bar, bars).
+    """
 
     instrument_id: str
     vendor: str
@@ -152,6 +157,10 @@ class IntegrityReport:
     vendor_mismatches: tuple[dict[str, Any], ...] = ()
     quality: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
+    first_ms: int | None = None
+    last_ms: int | None = None
+    gaps: tuple[tuple[int, int], ...] = ()
+    halts: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

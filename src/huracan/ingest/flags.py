@@ -1,42 +1,113 @@
 """Marks on bars that stay: silent runs, panics, outliers. Every mark is known when its bar closes."""
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from huracan.domain.frames import HALT, OUTLIER, PANIC
-from huracan.domain.model import F64
+from huracan.domain.frames import HALT, OUTLIER, PANIC, REPAIRED
+from huracan.domain.model import F64, I64
+from huracan.domain.records import IntegrityIssue, IssueKind
 from huracan.domain.time import MINUTE_MS
-from huracan.ingest.rules import IngestRules
+from huracan.ingest.rules import ISSUES_KEPT, IngestRules
+
+Mask = NDArray[np.bool_]
 
 
-def mark_bars(frame: pl.DataFrame, rules: IngestRules) -> pl.DataFrame:
+class SilentRuns(NamedTuple):
+    """Runs of flat bars without volume on consecutive times: row of the first bar of each, and how many bars."""
+
+    first: I64
+    bars: I64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """Bars with their marks, all long silent runs as (open time of the first bar, bars), and what to tell of it."""
+
+    frame: pl.DataFrame
+    halts: tuple[tuple[int, int], ...]
+    counts: dict[str, int]
+    issues: tuple[IntegrityIssue, ...]
+
+
+def mark_bars(frame: pl.DataFrame, rules: IngestRules, listed_ms: int | None = None) -> Marked:
     """The frame with HALT, PANIC and OUTLIER added to `flags` (see IngestRules for the definitions).
 
     A run of silent bars is a HALT from its tenth bar on: marking the first nine would be hindsight, and features
-    read this mark. PANIC and OUTLIER use the bar itself and earlier ones only.
+    read this mark. PANIC and OUTLIER use the bar itself and earlier ones only. `listed_ms` is the time of the first bar
+    where the listing is known to begin with it.
     """
-    if frame.is_empty():
-        return frame
-    halted = _silent_runs(frame, rules)
+    times, runs = frame["open_time"].to_numpy(), silent_runs(frame, rules, rules.halt_bars)
+    halts = tuple(zip(times[runs.first].tolist(), runs.bars.tolist(), strict=True))
+    halted = np.zeros(frame.height, dtype=bool)
+    for first, bars in zip(*runs, strict=True):
+        halted[first + rules.halt_bars - 1 : first + bars] = True
     extreme, busy = _extremes(frame, rules)
-    flags = frame["flags"].to_numpy() + HALT * halted + PANIC * (extreme & busy) + OUTLIER * (extreme & ~busy)
-    return frame.with_columns(pl.Series("flags", flags, dtype=pl.Int32))
+    strange, panic = fictitious(frame, rules, listed_ms), extreme & busy
+    outlier = (extreme | strange) & ~panic
+    before = frame["flags"].to_numpy()
+    flags = before + HALT * halted + PANIC * panic + OUTLIER * outlier
+    silent = (frame["volume"].to_numpy() == 0) & (before & REPAIRED == 0)
+    marks = {"silent": silent, "halt": halted, "panic": panic, "outlier": outlier, "listing": strange}
+    return Marked(
+        frame=frame.with_columns(pl.Series("flags", flags, dtype=pl.Int32)),
+        halts=halts,
+        counts={name: int(mark.sum()) for name, mark in marks.items()},
+        issues=(
+            *_halt_issues(halts),
+            *_issues("outlier", panic, "panic: extreme on full volume", times, rules),
+            *_issues("outlier", outlier & ~strange, "extreme on little volume", times, rules),
+            *_issues("listing", strange, "first day of a listing: high a multiple of low", times, rules),
+        ),
+    )
 
 
-def _silent_runs(frame: pl.DataFrame, rules: IngestRules) -> NDArray[np.bool_]:
+def _halt_issues(halts: tuple[tuple[int, int], ...]) -> list[IntegrityIssue]:
+    """A halt is listed whole, although its first bars carry no mark."""
+    detail = "flat bars without a trade"
+    return [
+        IntegrityIssue(kind="halt", action="flagged", start_ms=start, bars=bars, detail=detail)
+        for start, bars in sorted(halts, key=lambda run: -run[1])[:ISSUES_KEPT]
+    ]
+
+
+def _issues(kind: IssueKind, marked: Mask, detail: str, times: I64, rules: IngestRules) -> list[IntegrityIssue]:
+    """One issue for each run of marked bars on consecutive times, the longest runs."""
+    at = np.flatnonzero(marked)
+    runs = np.split(at, np.flatnonzero(np.diff(times[at]) != rules.interval_ms) + 1) if at.size else []
+    return [
+        IntegrityIssue(kind=kind, action="flagged", start_ms=int(times[run[0]]), bars=run.size, detail=detail)
+        for run in sorted(runs, key=len, reverse=True)[:ISSUES_KEPT]
+    ]
+
+
+def silent_runs(frame: pl.DataFrame, rules: IngestRules, at_least: int) -> SilentRuns:
+    """Every run of `at_least` or more flat bars without volume: a halt, where the exchange fills it, or a quiet coin."""
     close = frame["close"].to_numpy()
+    if not close.size:
+        return SilentRuns(first=np.zeros(0, dtype=np.int64), bars=np.zeros(0, dtype=np.int64))
     silent = (frame["volume"].to_numpy() == 0) & (frame["open"].to_numpy() == close)
     silent &= (frame["high"].to_numpy() == close) & (frame["low"].to_numpy() == close)
     breaks = np.ones(silent.size, dtype=bool)
     breaks[1:] = (np.diff(frame["open_time"].to_numpy()) != rules.interval_ms) | (silent[1:] != silent[:-1])
-    place = np.arange(silent.size)
-    start = np.maximum.accumulate(np.where(breaks, place, 0))
-    halted: NDArray[np.bool_] = silent & (place - start + 1 >= rules.halt_bars)
-    return halted
+    first = np.flatnonzero(breaks)
+    bars = np.diff(np.append(first, silent.size))
+    kept = silent[first] & (bars >= at_least)
+    return SilentRuns(first=first[kept], bars=bars[kept])
 
 
-def _extremes(frame: pl.DataFrame, rules: IngestRules) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def fictitious(frame: pl.DataFrame, rules: IngestRules, listed_ms: int | None) -> Mask:
+    """Bars of a listing's first day whose high is a multiple of their low; none where no listing is known to begin."""
+    if listed_ms is None:
+        return np.zeros(frame.height, dtype=bool)
+    young = frame["open_time"].to_numpy() < listed_ms + rules.listing_ms
+    return np.asarray(young & (frame["high"].to_numpy() >= rules.listing_ratio * frame["low"].to_numpy()))
+
+
+def _extremes(frame: pl.DataFrame, rules: IngestRules) -> tuple[Mask, Mask]:
     log_close = np.log(frame["close"].to_numpy())
     size: F64 = np.log(frame["high"].to_numpy()) - np.log(frame["low"].to_numpy())
     adjacent = np.diff(frame["open_time"].to_numpy()) == rules.interval_ms

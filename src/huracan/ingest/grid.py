@@ -16,13 +16,18 @@ from huracan.ingest.rules import ISSUES_KEPT, IngestRules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """Bars with `flags` (REPAIRED or 0) and `segment`; `holes` and `hole_bars` count what stayed open."""
+    """Bars with `flags` (REPAIRED or 0) and `segment`; `holes` and `hole_bars` count what stayed open.
+
+    `missing` are all stretches without a bar, filled or not, as (open time of the first, bars).
+    """
 
     frame: pl.DataFrame
     repaired: int
     gaps: int
     holes: int
     hole_bars: int
+    jumps: int
+    missing: tuple[tuple[int, int], ...]
     issues: tuple[IntegrityIssue, ...]
 
 
@@ -41,18 +46,29 @@ def fill_gaps(frame: pl.DataFrame, rules: IngestRules) -> Filled:
     segment = np.concatenate([[0], np.cumsum(long)[:-1]]).astype(np.int32) if times.size else np.zeros(0, np.int32)
     marked = frame.with_columns(flags=pl.lit(0, dtype=pl.Int32), segment=pl.Series(segment, dtype=pl.Int32))
     repaired = int(missing[fillable].sum())
+    jumps = _jumps(frame, holes, rules)
     return Filled(
         frame=_repeat(marked, np.where(fillable, missing, 0), rules.interval_ms) if repaired else marked,
         repaired=repaired,
         gaps=int(fillable.sum()),
         holes=int(holes.sum()),
         hole_bars=int(missing[holes].sum()),
+        jumps=len(jumps),
+        missing=missing_runs(times, rules.interval_ms),
         issues=(
             *_gap_issues(times, missing, fillable, "repaired", rules),
             *_gap_issues(times, missing, holes, "flagged", rules),
-            *_jumps(frame, holes, rules),
+            *jumps,
         ),
     )
+
+
+def missing_runs(times: I64, interval_ms: int) -> tuple[tuple[int, int], ...]:
+    """Stretches without a bar between ascending open times, as (open time of the first, bars)."""
+    step = np.diff(times)
+    at = np.flatnonzero(step > interval_ms)
+    starts, bars = times[at] + interval_ms, step[at] // interval_ms - 1
+    return tuple(zip(starts.tolist(), bars.tolist(), strict=True))
 
 
 def _repeat(frame: pl.DataFrame, extra: I64, interval_ms: int) -> pl.DataFrame:

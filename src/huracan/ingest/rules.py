@@ -9,6 +9,9 @@ from huracan.errors import ConfigError
 ISSUES_KEPT: Final = 50
 """Issues of one kind and action that a report lists; its `counts` have the totals."""
 
+RUNS_KEPT: Final = 2_000
+"""Gaps, and halts, that a report carries, the longest."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestRules:
@@ -16,7 +19,8 @@ class IngestRules:
 
     A bar's extremeness is the larger of its range and its close-to-close move (log), over the mean of the same
     over the preceding `scale_days`; it must also exceed `extreme_floor` times the square root of the bar's minutes.
-    Extreme and at least as much volume as usual: PANIC. Extreme on less: OUTLIER.
+    Extreme and at least as much volume as usual: PANIC. Extreme on less: OUTLIER, and so is a bar of a listing's first day
+    whose range no usual size could judge yet (IOUSDT opened at 0.06 and traded at 5.88).
     """
 
     interval_ms: int
@@ -30,6 +34,9 @@ class IngestRules:
     jump_ratio: float = 1.5  # across a hole: flagged as a jump
     relisting_ms: int = 2 * DAY_MS  # the longest outage of the whole exchange was 33 h
     rescaled: float = 3.0  # price ratio across an hour or more without a trade: another unit or asset
+    listing_ms: int = DAY_MS  # after the first bar of a listing that began inside the window
+    listing_ratio: float = 3.0  # high over low of a bar of that day: its open was no market's price
+    common_share: float = 0.5  # of the instruments listed then: what so many miss, the exchange missed
     funding_slack_ms: int = HOUR_MS
     funding_max_gap_ms: int = 8 * HOUR_MS
 

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterable
 
-import numpy as np
 import polars as pl
 
-from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, HALT, OUTLIER, PANIC, Bars, check_schema
+from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, Bars, check_schema
 from huracan.domain.ids import Instrument
-from huracan.domain.records import IntegrityIssue, IntegrityReport, IssueKind
+from huracan.domain.records import IntegrityIssue, IntegrityReport
 from huracan.ingest.epochs import newest_epoch
 from huracan.ingest.flags import mark_bars
-from huracan.ingest.funding import funding_covers, funding_intervals
-from huracan.ingest.grid import fill_gaps
+from huracan.ingest.funding import Settlements, clean_settlements, funding_covers
+from huracan.ingest.grid import Filled, fill_gaps
 from huracan.ingest.hashing import values_hash
-from huracan.ingest.order import order_rows
+from huracan.ingest.order import Ordered, order_rows
 from huracan.ingest.rows import judge_rows
-from huracan.ingest.rules import ISSUES_KEPT, IngestRules
+from huracan.ingest.rules import ISSUES_KEPT, RUNS_KEPT, IngestRules
 
 
 def validate_bars(
@@ -40,8 +39,10 @@ def validate_bars(
     ordered = order_rows(verdict.good, "open_time")
     current, earlier = newest_epoch(ordered.frame, rules)
     filled = fill_gaps(current, rules)
-    frame = mark_bars(filled.frame, rules).select(list(CLEAN_SCHEMA))
-    settlements, known = _settlements(instrument, frame, funding, rules, end_ms)
+    marked = mark_bars(filled.frame, rules, _listed(current, start_ms))
+    frame = marked.frame.select(list(CLEAN_SCHEMA))
+    settled = clean_settlements(funding, rules)
+    settlements, known = _settlements(instrument, frame, settled, rules, end_ms)
     bars = Bars(
         instrument=instrument,
         interval_ms=rules.interval_ms,
@@ -58,38 +59,68 @@ def validate_bars(
         rows_out=frame.height,
         repaired=filled.repaired,
         cut=verdict.cut + ordered.frame.height - current.height,
-        issues=_longest((*verdict.issues, *ordered.issues, *earlier, *filled.issues, *_mark_issues(frame, rules))),
+        issues=_longest((*verdict.issues, *ordered.issues, *earlier, *filled.issues, *marked.issues)),
         quality=_quality(frame, filled.repaired, rules, end_ms),
         counts={
-            "duplicates": ordered.duplicates,
-            "conflicts": ordered.conflicts,
-            "disorder": ordered.disorder,
+            **_counts(ordered, filled),
             "earlier_listings": len(earlier),
-            "gaps": filled.gaps,
-            "holes": filled.holes,
-            "hole_bars": filled.hole_bars,
-            **_marks(frame),
+            **marked.counts,
             **{issue.kind: issue.bars for issue in verdict.issues},
-            "settlements": settlements.height,
-            "settlements_cut": funding.height - settlements.height,
+            **_settlement_counts(bars, settled),
         },
+        first_ms=None if frame.is_empty() else int(frame["open_time"][0]),
+        last_ms=None if frame.is_empty() else int(frame["open_time"][-1]),
+        gaps=_kept(filled.missing),
+        halts=_kept(marked.halts),
     )
     return bars, report
 
 
+def _counts(ordered: Ordered, filled: Filled) -> dict[str, int]:
+    return {
+        "duplicates": ordered.duplicates,
+        "conflicts": ordered.conflicts,
+        "disorder": ordered.disorder,
+        "gaps": filled.gaps,
+        "holes": filled.holes,
+        "hole_bars": filled.hole_bars,
+        "jumps": filled.jumps,
+    }
+
+
+def _settlement_counts(bars: Bars, settled: Settlements) -> dict[str, int]:
+    return {
+        "settlements": bars.funding.height,
+        "settlements_cut": settled.frame.height - bars.funding.height,
+        "settlements_unusable": settled.unusable,
+        "settlements_doubled": settled.duplicates,
+        "settlements_missing": int(bars.instrument.market == "um" and not bars.funding_known),
+    }
+
+
+def _kept(runs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted(sorted(runs, key=lambda run: -run[1])[:RUNS_KEPT]))
+
+
+def _listed(frame: pl.DataFrame, start_ms: int) -> int | None:
+    """Time of the first bar where it is later than the window's start: the listing begins there."""
+    if frame.is_empty() or int(frame["open_time"][0]) <= start_ms:
+        return None
+    return int(frame["open_time"][0])
+
+
 def _settlements(
-    instrument: Instrument, frame: pl.DataFrame, funding: pl.DataFrame, rules: IngestRules, end_ms: int
+    instrument: Instrument, frame: pl.DataFrame, settled: Settlements, rules: IngestRules, end_ms: int
 ) -> tuple[pl.DataFrame, bool]:
     """Settlements within the life of the bars, and whether they cover it: the archive goes on for months after a contract
     has died, and a ticker given to another asset brings the old one's along.
     """
     if instrument.market == "spot" or frame.is_empty():
-        return funding_intervals(funding.clear(), rules), instrument.market == "spot"
+        return settled.frame.clear(), instrument.market == "spot"
     times = frame["open_time"]
     first, last = int(times[0]), int(times[-1])
     time = pl.col("funding_time")
-    settled = funding_intervals(funding, rules)
-    alive = settled.filter(time.is_between(first, last + rules.interval_ms) & (time < end_ms))
+    alive = settled.frame.filter(time.is_between(first, last + rules.interval_ms) & (time < end_ms))
     return alive, funding_covers(alive, first, last, rules)
 
 
@@ -98,35 +129,6 @@ def _quality(frame: pl.DataFrame, repaired: int, rules: IngestRules, end_ms: int
         return 0.0
     expected = max(1, (end_ms - int(frame["open_time"][0])) // rules.interval_ms)
     return min(1.0, (frame.height - repaired) / expected)
-
-
-def _marks(frame: pl.DataFrame) -> dict[str, int]:
-    """How many bars are silent, and how many carry each mark."""
-    marks = {"halt": HALT, "panic": PANIC, "outlier": OUTLIER}
-    silent = int(((frame["volume"] == 0) & (frame["flags"] & 1 == 0)).sum())
-    return {"silent": silent, **{name: _marked(frame, bit) for name, bit in marks.items()}}
-
-
-def _marked(frame: pl.DataFrame, bit: int) -> int:
-    return int((frame["flags"].to_numpy() & bit != 0).sum())
-
-
-def _mark_issues(frame: pl.DataFrame, rules: IngestRules) -> list[IntegrityIssue]:
-    kinds: tuple[tuple[IssueKind, int, str], ...] = (
-        ("halt", HALT, "flat bars without a trade"),
-        ("outlier", PANIC, "panic: extreme on full volume"),
-        ("outlier", OUTLIER, "extreme on little volume"),
-    )
-    times, flags = frame["open_time"].to_numpy(), frame["flags"].to_numpy()
-    issues = []
-    for kind, bit, detail in kinds:
-        at = np.flatnonzero(flags & bit)
-        runs = np.split(at, np.flatnonzero(np.diff(times[at]) != rules.interval_ms) + 1) if at.size else []
-        issues += [
-            IntegrityIssue(kind=kind, action="flagged", start_ms=int(times[run[0]]), bars=run.size, detail=detail)
-            for run in sorted(runs, key=len, reverse=True)[:ISSUES_KEPT]
-        ]
-    return issues
 
 
 def _longest(issues: Iterable[IntegrityIssue]) -> tuple[IntegrityIssue, ...]:

@@ -68,7 +68,9 @@ async def _ingest(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any
     known = ports.lake.files(instrument)
     batches = [batch async for batch in ports.market.fetch(instrument, plan.start_ms, plan.cutoff_ms, known)]
     ports.lake.append(instrument, batches, "binance")
-    return settle(ports, plan, coin)
+    files = {**known, **{batch.file.name: batch.file for batch in batches if batch.file is not None}}
+    lost = sorted(name for name, file in files.items() if not file.sha256)
+    return {**settle(ports, plan, coin), "lost": lost}
 
 
 def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:

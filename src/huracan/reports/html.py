@@ -31,6 +31,9 @@ def night_page(night: NightReport) -> str:
         "skips": tables.skip_table(night),
         "costs": tables.cost_table(night),
         "integrity": tables.integrity_table(night),
+        "rules": tables.rule_table(night),
+        "outages": tables.outage_table(night),
+        "lost_files": tables.lost_file_table(night),
         "errors": tables.error_table(night),
         "plotly": PLOTLY_FILE,
     }

@@ -48,7 +48,11 @@ class NightReport:
         nights_missing.
     curves : daily results of pools.
     skips : coin, horizon, step, code, reason, measured, wanted.
-    integrity : one row a coin: coin, vendor, rows_in, rows_out, repaired, cut, gaps, outliers, quality (0..1).
+    integrity : one row a coin: coin, vendor, rows_in, rows_out, repaired, cut, gaps, exchange_bars and own_bars (missing
+        with the whole exchange, and otherwise), halt, outliers, mismatches, quality (0..1).
+    integrity_rules : one row a rule: rule, action, meaning, found, instruments.
+    outages : stretches a whole market lacks: kind, market, start, end, instruments, share (0..1).
+    lost_files : archive files that never came: coin, file, start, end.
     costs : one row a (coin, horizon, recipe): fees, spread, slippage, funding, gross, net, break_even, round_trips, all in
         bps of notional per round trip. Empty: taken from champions and candidates.
     errors : code, error, and coin and step where known.
@@ -68,6 +72,9 @@ class NightReport:
     curves: tuple[Curve, ...] = ()
     skips: tuple[Row, ...] = ()
     integrity: tuple[Row, ...] = ()
+    integrity_rules: tuple[Row, ...] = ()
+    outages: tuple[Row, ...] = ()
+    lost_files: tuple[Row, ...] = ()
     costs: tuple[Row, ...] = ()
     errors: tuple[Row, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)

@@ -142,11 +142,46 @@ def integrity_table(night: NightReport) -> Table:
         _number("Repaired", "repaired", 0),
         _number("Cut", "cut", 0),
         _number("Gaps", "gaps", 0),
+        _number("With the exchange", "exchange_bars", 0, about="bars that the whole market misses too"),
+        _number("Alone", "own_bars", 0, about="other missing bars"),
+        _number("Halted", "halt", 0, about="flat bars without a trade, from the tenth of a run on"),
         _number("Outliers", "outliers", 0),
+        _number("Mismatches", "mismatches", 0, about="against other sources, last time they were compared"),
         _number("Quality", "quality", 2, percent=True, about="share of expected bars that arrived real"),
     )
     rows = sorted(night.integrity, key=lambda row: (row.get("quality") is not None, row.get("quality") or 0.0))
     return _table("integrity", columns, rows)
+
+
+def rule_table(night: NightReport) -> Table:
+    """What each rule of validation did, over all pairs."""
+    columns = (
+        _text("Rule", "rule"),
+        _text("Done", "action"),
+        _text("Meaning", "meaning"),
+        _number("Found", "found", 0),
+        _number("Pairs", "instruments", 0),
+    )
+    return _table("rules", columns, night.integrity_rules)
+
+
+def outage_table(night: NightReport) -> Table:
+    """Stretches that a whole market lacks."""
+    columns = (
+        _text("Market", "market"),
+        _text("Seen as", "kind"),
+        _text("From", "start"),
+        _text("To", "end"),
+        _number("Pairs", "instruments", 0),
+        _number("Of those listed", "share", 0, percent=True),
+    )
+    return _table("outages", columns, night.outages)
+
+
+def lost_file_table(night: NightReport) -> Table:
+    """Archive files that never came."""
+    columns = (_text("Coin", "coin"), _text("File", "file"), _text("From", "start"), _text("To", "end"))
+    return _table("lost", columns, night.lost_files)
 
 
 def error_table(night: NightReport) -> Table:

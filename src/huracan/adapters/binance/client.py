@@ -16,6 +16,7 @@ from huracan.adapters.binance.listing import GBP_PAIR, rates_per_gbp
 from huracan.adapters.binance.plan import ArchiveFile, MonthPlan, Span, newest, plan_funding, plan_klines, uncovered
 from huracan.adapters.binance.rest import Rest
 from huracan.adapters.binance.tables import funding_csv, klines_csv
+from huracan.domain.frames import BAR_SCHEMA, empty
 from huracan.domain.ids import DELISTED, Instrument
 from huracan.domain.records import Quote, Snapshot
 from huracan.domain.time import Horizon, iso
@@ -115,6 +116,11 @@ class BinanceMarketData:
         if instrument.market == "um":
             async for batch in self._funding(instrument, start_ms, end_ms, known):
                 yield batch
+
+    async def rest_bars(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
+        """Closed bars with start_ms <= open_time < end_ms from REST alone, ascending; raises DataError subclasses only."""
+        pages = [rows async for rows in self._rest.bars(instrument, start_ms, end_ms, await self._now())]
+        return pl.concat(pages) if pages else empty(BAR_SCHEMA)
 
     async def published(self, file: ArchiveFile) -> bool:
         """Whether the archive has a file, by its checksum; raises DataError subclasses when the archive does not answer."""

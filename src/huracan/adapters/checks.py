@@ -1,0 +1,25 @@
+"""The last comparison of the lake with other sources, kept in the workdir for the nights after it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from huracan.adapters.reports import write_atomically
+from huracan.reports import json_text
+
+CHECK_FILE: Final = "vendor-check.json"
+
+
+def keep_check(workdir: Path, body: Mapping[str, Any]) -> Path:
+    """Replace the last comparison."""
+    return write_atomically(workdir / CHECK_FILE, json_text(body).encode())
+
+
+def last_check(workdir: Path) -> dict[str, Any] | None:
+    """The last comparison, None where there was none or its file is damaged: no night fails for it."""
+    try:
+        body = json.loads((workdir / CHECK_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return body if isinstance(body, dict) else None

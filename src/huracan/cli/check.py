@@ -1,0 +1,105 @@
+"""`huracan lake check`: one day of every instrument against the exchange's REST, and against another venue if one is named."""
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from huracan.cli.output import number, print_json
+from huracan.errors import ConfigError
+
+
+def run_check(
+    *,
+    workdir: Path | None,
+    interval: str | None,
+    only: str | None,
+    venue: str | None,
+    venue_options: Path | None,
+    tolerance_bps: float,
+    config: Path | None,
+    overrides: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Compare, print, and leave the result in the workdir: the next nights' integrity reports carry it."""
+    from huracan.adapters.checks import keep_check
+    from huracan.cli.upkeep import DEFAULT_WORKDIR, lake_folder, open_lake
+    from huracan.settings import load_settings
+
+    settings = load_settings(config, overrides, os.environ)
+    folder = lake_folder(workdir, interval)
+    lake, instruments = open_lake(folder, only)
+    second = _second(venue, venue_options)
+    try:
+        body = asyncio.run(_compared(folder, lake, instruments, settings, second, tolerance_bps))
+    finally:
+        if second is not None:
+            second.close()
+    keep_check(workdir or DEFAULT_WORKDIR, body)
+    print_json(body) if as_json else _show(body)
+    return 0
+
+
+def _second(venue: str | None, options: Path | None) -> Any:
+    if venue is None:
+        if options is not None:
+            raise ConfigError("--venue-options without --venue; name the venue, such as --venue bybit")
+        return None
+    from huracan.adapters.vendors.second_venue import SecondVenue
+
+    try:
+        given = json.loads(options.read_text(encoding="utf-8")) if options else {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{options} cannot be read as JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise ConfigError(
+            f'{options} holds no JSON object; wanted what ccxt\'s class takes, such as {{"timeout": 20000}}'
+        )
+    return SecondVenue(venue, given)
+
+
+async def _compared(
+    folder: Path, lake: Any, instruments: list[Any], settings: Any, second: Any, tolerance_bps: float
+) -> dict[str, Any]:
+    from huracan.app.checking import Check, check_lake
+    from huracan.app.wiring import market_data, wiring_facts
+
+    facts = wiring_facts(settings, folder.parent.parent) | {"interval": folder.name}
+    market = market_data(facts)
+    try:
+        check = Check(lake=lake, interval=folder.name, market=market, venue=second, tolerance_bps=tolerance_bps)
+        return await check_lake(check, instruments)
+    finally:
+        await market.aclose()
+
+
+def _show(body: dict[str, Any]) -> None:
+    from huracan.cli.tables import show, terminal
+
+    console = terminal()
+    sources = "REST" if body["venue"] is None else f"REST and {body['venue']}"
+    console.print(f"{body['compared']} comparisons with {sources}, {len(body['mismatches'])} mismatches", markup=False)
+    columns = [
+        "instrument",
+        "against",
+        "day",
+        "bars",
+        "differing",
+        "restated",
+        "only_ours",
+        "only_theirs",
+        "close_bps",
+        "venue",
+    ]
+    cells = [[_cell(row.get(name)) for name in columns] for row in body["mismatches"]]
+    if cells:
+        show(console, "mismatches", columns, cells)
+    if body["failed"]:
+        columns = ["instrument", "code", "error"]
+        show(console, "not compared", columns, [[str(row[name]) for name in columns] for row in body["failed"]])
+
+
+def _cell(value: Any) -> str:
+    return number(value, 0 if isinstance(value, int) else 2) if isinstance(value, int | float) else str(value or "")
