@@ -4,13 +4,12 @@ Numbers are exact decimals as text; what a source does not know is null, never 0
 (margin percentages, order types) are those of an ordinary recorded symbol.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 import polars as pl
 
-from huracan.worlds.source import Book, ListedInstrument
+from huracan.worlds.source import Book, Day, ListedInstrument
 
 Json = dict[str, Any]
 
@@ -43,43 +42,6 @@ def places_of(step: float) -> int:
         return SPOT_PLACES
     exponent = Decimal(repr(step)).normalize().as_tuple().exponent
     return max(0, -int(exponent))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Day:
-    """Rolling 24 hours of one instrument. `trades` is None where the source has no counts."""
-
-    open: float
-    high: float
-    low: float
-    last: float
-    previous: float
-    volume: float
-    quote_volume: float
-    trades: int | None
-
-
-def rolling_day(bars: pl.DataFrame, start_ms: int) -> Day | None:
-    """Statistics of the bars from `start_ms` on; earlier ones only tell the previous close. None without bars.
-
-    Without a quote volume it is derived: the sum of volume x close, bar by bar.
-    """
-    day = bars.filter(pl.col("open_time") >= start_ms)
-    if day.height == 0:
-        return None
-    before = bars.filter(pl.col("open_time") < start_ms)
-    known = day["quote_volume"].null_count() == 0
-    quote = float(day["quote_volume"].sum()) if known else float((day["volume"] * day["close"]).sum())
-    return Day(
-        open=float(day["open"][0]),
-        high=float(day.select(pl.col("high").max()).item()),
-        low=float(day.select(pl.col("low").min()).item()),
-        last=float(day["close"][-1]),
-        previous=float(before["close"][-1]) if before.height else float(day["open"][0]),
-        volume=float(day["volume"].sum()),
-        quote_volume=round(quote, 8),
-        trades=int(day["trades"].sum()) if day["trades"].null_count() == 0 else None,
-    )
 
 
 def kline_rows(bars: pl.DataFrame, interval_ms: int, places: tuple[int, int]) -> list[list[Any]]:
