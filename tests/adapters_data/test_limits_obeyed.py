@@ -83,7 +83,7 @@ async def night(clients, start_ms, end_ms):
 
 
 @pytest.mark.guarantee("R13")
-async def test_a_night_over_every_symbol_is_never_told_to_slow_down(market, tmp_path, counted, record_property):
+async def test_a_night_over_every_symbol_is_never_told_to_slow_down(market, tmp_path, counted):
     clock = SimulatedClock()
     start = market.now_ms - market.now_ms % (24 * HOUR_MS) - 24 * HOUR_MS
     with ReplayExchange(market, enforce_weights=True, clock=clock, ip_limits=SCALED) as exchange:
@@ -93,9 +93,6 @@ async def test_a_night_over_every_symbol_is_never_told_to_slow_down(market, tmp_
         assert error is None
         assert exchange.limits.refused.total() == 0
         peak = {window: exchange.limits.peak[window] / SCALED[window][0] for window in CLIENT_LIMITS}
-    for window, share in peak.items():
-        record_property(f"peak share of {window}", round(share, 3))
-    record_property("simulated seconds", round(clock.elapsed))
     assert len(rows) == len(market.instruments())
     for item in market.instruments():
         wanted = market.klines(item.id, start, market.now_ms).height
