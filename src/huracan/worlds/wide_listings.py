@@ -93,15 +93,15 @@ def wide_listings(spec: WideSpec) -> tuple[WideListing, ...]:
 
 
 def base_asset(rank: int) -> str:
-    """Name of the coin of a rank: BTC, ETH, then invented ones; every 250th is not ASCII.
+    """Name of the coin of a rank: BTC, ETH, then invented ones; every 50th is not ASCII.
 
-    >>> [base_asset(rank) for rank in (0, 1, 2, 97, 250)]
-    ['BTC', 'ETH', 'BABI', 'BEBE', '币圈丁']
+    >>> [base_asset(rank) for rank in (0, 1, 2, 97, 56)]
+    ['BTC', 'ETH', 'BABI', 'BEBI', '币圈丁']
     """
     if rank < len(LEADERS):
         return tuple(LEADERS)[rank]
-    if rank % 250 == 0:
-        return "币圈" + chr(0x4E00 + rank // 250)
+    if rank % 50 == 6:
+        return "币圈" + chr(0x4E00 + rank // 50)
     high, low = divmod(rank, len(_SYLLABLES))
     rest, middle = divmod(high, len(_SYLLABLES))
     return ("" if rest == 0 else _SYLLABLES[rest]) + _SYLLABLES[middle] + _SYLLABLES[low]
