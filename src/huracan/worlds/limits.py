@@ -46,7 +46,7 @@ class Verdict:
 class IpLimits:
     """Counts what one address uses, by a clock in seconds that tests may move. Safe to share between threads.
 
-    `refused` counts the 429s and 418s; `peak` is the most that was ever used of each window. Bans that were asked for
+    `refused` counts the 429s and 418s; `spent` is all that was ever used of each window, `peak` the most within one. Bans that were asked for
     (`ban`) always hold; 429s and their bans only where `enforce` is set.
     """
 
@@ -58,6 +58,7 @@ class IpLimits:
         enforce: bool = False,
     ) -> None:
         self.enforce, self.refused = enforce, Counter[int]()
+        self.spent: Counter[Window] = Counter()
         self.peak: Counter[Window] = Counter()
         self._clock, self._limits = clock, limits
         self._used: dict[Window, tuple[int, int]] = {}
@@ -100,6 +101,7 @@ class IpLimits:
         last, used = self._used.get(window, (number, 0))
         total = (used if last == number else 0) + cost
         self._used[window] = (number, total)
+        self.spent[window] += cost
         self.peak[window] = max(self.peak[window], total)
         return total
 

@@ -145,36 +145,75 @@ def funding_info(listed: ListedInstrument) -> Json:
     }
 
 
+_SPOT_ORDERS: Final = [
+    *("LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"),
+]
+_SPOT_ALLOWS: Final = (
+    *("icebergAllowed", "ocoAllowed", "otoAllowed", "opoAllowed", "quoteOrderQtyMarketAllowed", "allowTrailingStop"),
+    *("cancelReplaceAllowed", "amendAllowed", "pegInstructionsAllowed", "isSpotTradingAllowed"),
+)
+_SELF_TRADE: Final = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
+_SPOT_CONSTANT_FILTERS: Final[tuple[Json, ...]] = (
+    {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
+    {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 20},
+    {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
+    {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": 10},
+)
+_MARKET_LOTS: Final = {
+    "filterType": "MARKET_LOT_SIZE",
+    "minQty": "0.00000000",
+    "maxQty": "1000000.00000000",
+    "stepSize": "0.00000000",
+}
+_TRAILING: Final = {
+    "filterType": "TRAILING_DELTA",
+    "minTrailingAboveDelta": 10,
+    "maxTrailingAboveDelta": 2000,
+    "minTrailingBelowDelta": 10,
+    "maxTrailingBelowDelta": 2000,
+}
+_PERCENT_PRICE: Final = {
+    "filterType": "PERCENT_PRICE_BY_SIDE",
+    "bidMultiplierUp": "2",
+    "bidMultiplierDown": "0.5",
+    "askMultiplierUp": "2",
+    "askMultiplierDown": "0.5",
+    "avgPriceMins": 5,
+}
+
+
 def spot_symbol(listed: ListedInstrument) -> Json:
     """One symbol of spot `exchangeInfo`."""
     coin = listed.instrument
-    tick, step = decimal_text(coin.tick_size), decimal_text(listed.step_size)
-    orders = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
-    filters: list[Json] = [
+    trading = coin.status == "TRADING"
+    return {
+        "symbol": coin.symbol,
+        "status": coin.status,
+        "baseAsset": coin.base,
+        "baseAssetPrecision": 8,
+        "quoteAsset": coin.quote,
+        **dict.fromkeys(("quotePrecision", "quoteAssetPrecision"), 8),
+        **dict.fromkeys(("baseCommissionPrecision", "quoteCommissionPrecision"), 8),
+        "orderTypes": _SPOT_ORDERS,
+        **dict.fromkeys(_SPOT_ALLOWS, True),
+        "isMarginTradingAllowed": trading,
+        "filters": _spot_filters(listed),
+        "permissions": [],
+        "permissionSets": [["SPOT", "MARGIN"] if trading else ["SPOT"]],
+        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
+        "allowedSelfTradePreventionModes": _SELF_TRADE,
+    }
+
+
+def _spot_filters(listed: ListedInstrument) -> list[Json]:
+    tick, step = decimal_text(listed.instrument.tick_size), decimal_text(listed.step_size)
+    return [
         {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick},
         {"filterType": "LOT_SIZE", "minQty": step, "maxQty": "90000000.00000000", "stepSize": step},
         {"filterType": "ICEBERG_PARTS", "limit": 100},
-        {
-            "filterType": "MARKET_LOT_SIZE",
-            "minQty": "0.00000000",
-            "maxQty": "1000000.00000000",
-            "stepSize": "0.00000000",
-        },
-        {
-            "filterType": "TRAILING_DELTA",
-            "minTrailingAboveDelta": 10,
-            "maxTrailingAboveDelta": 2000,
-            "minTrailingBelowDelta": 10,
-            "maxTrailingBelowDelta": 2000,
-        },
-        {
-            "filterType": "PERCENT_PRICE_BY_SIDE",
-            "bidMultiplierUp": "2",
-            "bidMultiplierDown": "0.5",
-            "askMultiplierUp": "2",
-            "askMultiplierDown": "0.5",
-            "avgPriceMins": 5,
-        },
+        _MARKET_LOTS,
+        _TRAILING,
+        _PERCENT_PRICE,
         {
             "filterType": "NOTIONAL",
             "minNotional": decimal_text(listed.min_notional),
@@ -183,45 +222,8 @@ def spot_symbol(listed: ListedInstrument) -> Json:
             "applyMaxToMarket": False,
             "avgPriceMins": 5,
         },
-        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
-        {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 20},
-        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
-        {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": 10},
+        *_SPOT_CONSTANT_FILTERS,
     ]
-    trading = coin.status == "TRADING"
-    return {
-        "symbol": coin.symbol,
-        "status": coin.status,
-        "baseAsset": coin.base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": coin.quote,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "baseCommissionPrecision": 8,
-        "quoteCommissionPrecision": 8,
-        "orderTypes": orders,
-        **dict.fromkeys(
-            (
-                "icebergAllowed",
-                "ocoAllowed",
-                "otoAllowed",
-                "opoAllowed",
-                "quoteOrderQtyMarketAllowed",
-                "allowTrailingStop",
-                "cancelReplaceAllowed",
-                "amendAllowed",
-                "pegInstructionsAllowed",
-                "isSpotTradingAllowed",
-            ),
-            True,
-        ),
-        "isMarginTradingAllowed": trading,
-        "filters": filters,
-        "permissions": [],
-        "permissionSets": [["SPOT", "MARGIN"] if trading else ["SPOT"]],
-        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-        "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"],
-    }
 
 
 def um_symbol(listed: ListedInstrument) -> Json:
