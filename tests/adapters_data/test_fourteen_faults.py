@@ -121,7 +121,12 @@ class OneFault:
     """A hook that spoils the matching requests from the `place`-th on, `times` of them."""
 
     def __init__(self, matches: Callable[[str], bool], kind: str, place: int, times: float) -> None:
-        self.matches, self.fault, self.place, self.times = matches, Fault(kind=kind, delay_s=30.0), place, times
+        self.matches, self.fault, self.place, self.times = (
+            matches,
+            Fault(kind=kind, delay_s=30.0, pace_s=0.25),
+            place,
+            times,
+        )
         self.seen = 0
 
     def __call__(self, request: str) -> Fault | None:
