@@ -115,27 +115,23 @@ class Archive:
         for root in _ROOTS:
             if not (root.folder.startswith(prefix) or prefix.startswith(root.folder)):
                 continue
-            rest = prefix[len(root.folder) :]
             listed = self._listings.of(view, root.market)
-            symbol, slash, _ = rest.partition("/")
-            for item in ([listed[symbol]] if symbol in listed else []) if slash else listed.values():
-                if slash or item.instrument.symbol.startswith(rest):
-                    yield from (
-                        folder
-                        for folder, _ in _folders_of(item, root)
-                        if folder.startswith(prefix) or prefix.startswith(folder)
-                    )
+            name, slash, _ = prefix[len(root.folder) :].partition("/")
+            symbols = [name] if slash else [symbol for symbol in listed if symbol.startswith(name)]
+            for symbol in symbols:
+                for folder, _ in _folders_of(listed.get(symbol), root):
+                    if folder.startswith(prefix) or prefix.startswith(folder):
+                        yield folder
 
     def _files(self, view: MarketSource, key: str) -> Iterator[_File]:
         """Files that may exist now in the folder of a key (or in the key itself, a folder)."""
-        for root in _ROOTS:
-            if not key.startswith(root.folder):
-                continue
-            symbol = key[len(root.folder) :].partition("/")[0]
-            item = self._listings.of(view, root.market).get(symbol)
-            for folder, interval in [] if item is None else _folders_of(item, root):
-                if item is None or not key.startswith(folder):
-                    continue
+        root = next((root for root in _ROOTS if key.startswith(root.folder)), None)
+        if root is None:
+            return
+        symbol = key[len(root.folder) :].partition("/")[0]
+        item = self._listings.of(view, root.market).get(symbol)
+        for folder, interval in _folders_of(item, root):
+            if item is not None and key.startswith(folder):
                 for name, start, end in _periods(item.onboard_ms, view.now_ms, monthly=root.monthly):
                     stem = f"{symbol}-{interval or 'fundingRate'}-{name}"
                     yield _File(listed=item, folder=folder, stem=stem, interval=interval, start_ms=start, end_ms=end)
@@ -177,7 +173,10 @@ _ROOTS: Final = (
 )
 
 
-def _folders_of(listed: ListedInstrument, root: _Root) -> Iterator[tuple[str, str | None]]:
+def _folders_of(listed: ListedInstrument | None, root: _Root) -> Iterator[tuple[str, str | None]]:
+    """(folder, interval) of what a symbol has below a root; the interval of settlements is None."""
+    if listed is None:
+        return
     symbol = listed.instrument.symbol
     if root.funding:
         if listed.funding_hours is not None:

@@ -124,11 +124,8 @@ class ReplayExchange(LoopbackService):
         headers = {"X-MBX-USED-WEIGHT-1M": str(verdict.used), "X-MBX-USED-WEIGHT": str(verdict.used)}
         if verdict.status != 200:
             return Reply(verdict.status, JSON, _TOO_MANY, {**headers, "Retry-After": str(verdict.wait_s)})
-        return Reply(*self._json(path, params), headers)
-
-    def _json(self, path: str, params: Mapping[str, str]) -> tuple[int, str, bytes]:
         status, body = self.rest.answer(self.view(), path, params)
-        return status, JSON, body
+        return Reply(status, JSON, body, headers)
 
     def _write_stress(self, path: Path | None) -> Path | None:
         table = self._source.stress_table()
