@@ -91,3 +91,16 @@ def test_recorded_candles_are_served_at_the_moment_asked_for(tmp_path):
 def test_the_demo_says_why_its_exchange_did_not_start():
     with pytest.raises(UpstreamError, match="coins is 2000"), demo.exchange("null", 2, 0, coins=2000):
         pass
+
+
+def test_coins_alone_are_the_symbols_of_a_wide_world_with_the_real_limits_if_asked(tmp_path):
+    faults = tmp_path / "faults.json"
+    faults.write_text('[{"path": "/fapi/v1/time", "kind": "ban", "retry_after_s": 900}]')
+    with served("--coins", 600, "--days", 2, "--limits", "--faults", faults) as (_, urls):
+        assert urls["stress"] is None
+        spot, um = (asked(f"{urls['rest']}/{root}/exchangeInfo")["symbols"] for root in ("api/v3", "fapi/v1"))
+        assert len(spot) + len(um) == 600
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            asked(f"{urls['rest']}/fapi/v1/time")
+        assert (caught.value.code, caught.value.headers["Retry-After"]) == (418, "900")
+        caught.value.close()

@@ -116,15 +116,9 @@ def test_a_fault_file_applies_its_first_matching_rule_as_often_as_it_says(tmp_pa
         load_faults(tmp_path / "none.json")
 
 
-def test_a_ticking_clock_runs_and_stops_where_the_future_ends(
-    demo: SimulatedWorld, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from huracan.worlds import exchange as module
-
+def test_a_ticking_clock_runs_and_stops_where_the_future_ends(demo: SimulatedWorld, connect: Connect) -> None:
     seconds = [1000.0]
-    with ReplayExchange(demo, tick=True) as running:
-        running._started = seconds[0]
-        monkeypatch.setattr(module.time, "monotonic", lambda: seconds[0])
+    with ReplayExchange(demo, tick=True, clock=lambda: seconds[0]) as running:
         client = connect(running)
         assert client.json("/api/v3/time")["serverTime"] == demo.now_ms
         seconds[0] += 90

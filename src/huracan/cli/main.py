@@ -99,9 +99,11 @@ def exchange_serve(
     candles: Annotated[
         Path | None, typer.Option("--candles", help="Folder <spot|um>/<SYMBOL>/<1m|15m|1h>.parquet.")
     ] = None,
-    world: Annotated[str | None, typer.Option("--world", help="demo, null, skewed, planted or broken.")] = None,
+    world: Annotated[str | None, typer.Option("--world", help="demo, null, skewed, planted, broken or wide.")] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 0,
-    coins: Annotated[int, typer.Option("--coins", min=1)] = 16,
+    coins: Annotated[
+        int | None, typer.Option("--coins", min=1, help="Default 16; without a world: symbols of the wide one.")
+    ] = None,
     days: Annotated[int, typer.Option("--days", min=1)] = 120,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     now: Annotated[str | None, typer.Option("--now", help="ISO instant at which the exchange stands still.")] = None,
@@ -109,6 +111,7 @@ def exchange_serve(
     book: Annotated[Path | None, typer.Option("--book", help="Recorded bookTicker array.")] = None,
     faults: Annotated[Path | None, typer.Option("--faults", help="JSON list of faults to inject.")] = None,
     attached: Annotated[bool, typer.Option("--attached", help="End when stdin does.")] = False,
+    limits: Annotated[bool, typer.Option("--limits", help="Answer 429 and 418 as the exchange does.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Errors, too, as one JSON object on stdout.")] = False,
 ) -> None:
     """Serve recorded candles or a simulated world; the first line on stdout is JSON with the URLs."""
@@ -127,6 +130,7 @@ def exchange_serve(
         book=book,
         faults=faults,
         attached=attached,
+        limits=limits,
     )
 
 

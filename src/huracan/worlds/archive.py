@@ -4,24 +4,25 @@ Monthly files exist for finished months, daily ones for the days before now's da
 Spot files have no header and, from 2025-01-01, microseconds; USD-M files have a header and milliseconds.
 """
 
-import hashlib
 import os
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Final, Literal
-from xml.sax.saxutils import escape
+from typing import Final
 
 import polars as pl
 
-from huracan.domain.ids import path_segment, sha256_hex
+from huracan.domain.ids import Market, path_segment, sha256_hex
 from huracan.domain.time import DAY_MS, iso
+from huracan.worlds.archive_edits import edited
+from huracan.worlds.faults import Change
 from huracan.worlds.rest import settlement_jitter_ms
-from huracan.worlds.source import INTERVALS, ListedInstrument, MarketSource, bars_of
+from huracan.worlds.s3_xml import list_xml
+from huracan.worlds.source import INTERVALS, ListedInstrument, Listings, MarketSource, bars_of
 
 MICROSECONDS_FROM_MS: Final = 1_735_689_600_000
 """2025-01-01: spot files of this day and later count microseconds."""
@@ -33,10 +34,7 @@ UM_HEADER: Final = [
 
 CHECKSUM: Final = ".CHECKSUM"
 
-_ROOT: Final = {"spot": "data/spot", "um": "data/futures/um"}
 _FIXED_DATE: Final = (1980, 1, 1, 0, 0, 0)
-
-Period = Literal["monthly", "daily"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +57,20 @@ class Archive:
     """Builds files when first asked for and keeps them below `folder`, where nobody else may write."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._listings = folder, Listings()
         self._building: dict[str, threading.Lock] = {}
+        self._edits: list[Change] = []
         self._guard = threading.Lock()
+
+    def edit(self, change: Change) -> None:
+        """From now on files whose key contains `change.path` (with or without ``.CHECKSUM``) have other bytes."""
+        with self._guard:
+            self._edits.append(replace(change, path=change.path.removesuffix(CHECKSUM)))
 
     def get(self, view: MarketSource, key: str) -> bytes | None:
         """The bytes of a file or of its ``.CHECKSUM``; None where the archive has none (yet)."""
         wanted = key.removesuffix(CHECKSUM)
-        item = next((item for item in _files(view, wanted) if item.key == wanted), None)
+        item = next((item for item in self._files(view, wanted) if item.key == wanted), None)
         data = None if item is None else self._zip(view, item)
         if data is None or not key.endswith(CHECKSUM):
             return data
@@ -79,16 +83,7 @@ class Archive:
         second = params.get("list-type") == "2"
         after = params.get("continuation-token", params.get("start-after", "")) if second else params.get("marker", "")
         most = min(int(params.get("max-keys", "1000")), 1000)
-        entries: dict[str, _File | None] = {}
-        for folder in _folders(view, prefix):
-            inner = folder[len(prefix) :] if folder.startswith(prefix) else ""
-            if delimiter and delimiter in inner:
-                entries[prefix + inner.partition(delimiter)[0] + delimiter] = None
-                continue
-            for item in _files(view, folder):
-                for key in (item.key, item.key + CHECKSUM):
-                    if key.startswith(prefix):
-                        entries[key] = item
+        entries = self._entries(view, prefix, delimiter)
         page: list[tuple[str, bytes | None, str]] = []
         cut = False
         for key in sorted(key for key in entries if key > after):
@@ -99,16 +94,59 @@ class Archive:
             data = None if found is None else self.get(view, key)
             if found is None or data is not None:
                 page.append((key, data, "" if found is None else iso(found.end_ms)))
-        return _list_xml(prefix, delimiter, page, cut=cut, most=most, after=after, second=second)
+        return list_xml(prefix, delimiter, page, cut=cut, most=most, after=after, second=second)
+
+    def _entries(self, view: MarketSource, prefix: str, delimiter: str) -> dict[str, _File | None]:
+        """Keys below a prefix with their files; None for the folders that a delimiter folds."""
+        entries: dict[str, _File | None] = {}
+        for folder in self._folders(view, prefix):
+            inner = folder[len(prefix) :] if folder.startswith(prefix) else ""
+            if delimiter and delimiter in inner:
+                entries[prefix + inner.partition(delimiter)[0] + delimiter] = None
+                continue
+            for item in self._files(view, folder):
+                for key in (item.key, item.key + CHECKSUM):
+                    if key.startswith(prefix):
+                        entries[key] = item
+        return entries
+
+    def _folders(self, view: MarketSource, prefix: str) -> Iterator[str]:
+        """Folders of files that the prefix leads to or lies in."""
+        for root in _ROOTS:
+            if not (root.folder.startswith(prefix) or prefix.startswith(root.folder)):
+                continue
+            listed = self._listings.of(view, root.market)
+            name, slash, _ = prefix[len(root.folder) :].partition("/")
+            symbols = [name] if slash else [symbol for symbol in listed if symbol.startswith(name)]
+            for symbol in symbols:
+                for folder, _ in _folders_of(listed.get(symbol), root):
+                    if folder.startswith(prefix) or prefix.startswith(folder):
+                        yield folder
+
+    def _files(self, view: MarketSource, key: str) -> Iterator[_File]:
+        """Files that may exist now in the folder of a key (or in the key itself, a folder)."""
+        root = next((root for root in _ROOTS if key.startswith(root.folder)), None)
+        if root is None:
+            return
+        symbol = key[len(root.folder) :].partition("/")[0]
+        item = self._listings.of(view, root.market).get(symbol)
+        for folder, interval in _folders_of(item, root):
+            if item is not None and key.startswith(folder):
+                for name, start, end in _periods(item.onboard_ms, view.now_ms, monthly=root.monthly):
+                    stem = f"{symbol}-{interval or 'fundingRate'}-{name}"
+                    yield _File(listed=item, folder=folder, stem=stem, interval=interval, start_ms=start, end_ms=end)
 
     def _zip(self, view: MarketSource, item: _File) -> bytes | None:
-        path = self._folder / path_segment(item.key)
         with self._guard:
-            lock = self._building.setdefault(item.key, threading.Lock())
+            edits = [edit for edit in self._edits if edit.path in "/" + item.key]
+            path = self._folder / (path_segment(item.key) + f"~{len(edits)}" * bool(edits))
+            lock = self._building.setdefault(path.name, threading.Lock())
         with lock:
             if path.exists():
                 return path.read_bytes() or None
             text = _funding_csv(view, item) if item.interval is None else _klines_csv(view, item)
+            for edit in edits if text is not None else ():
+                text = edited(text or b"", edit.kind, klines=item.interval is not None)
             data = b"" if text is None else _zipped(f"{item.stem}.csv", text)
             scratch = path.with_suffix(".part")
             scratch.write_bytes(data)
@@ -116,37 +154,37 @@ class Archive:
             return data or None
 
 
-def _folders(view: MarketSource, prefix: str) -> Iterator[str]:
-    """Folders of files that the prefix leads to or lies in."""
-    for listed in view.instruments():
-        for folder, _ in _folders_of(listed):
-            if folder.startswith(prefix) or prefix.startswith(folder):
-                yield folder
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A folder of symbols: of a market's monthly or daily klines, or of its settlements."""
+
+    market: Market
+    folder: str
+    monthly: bool
+    funding: bool = False
 
 
-def _folders_of(listed: ListedInstrument) -> Iterator[tuple[str, str | None]]:
-    market, symbol = listed.instrument.market, listed.instrument.symbol
-    for period in ("monthly", "daily"):
-        for interval, length in INTERVALS.items():
-            if length % listed.interval_ms == 0:
-                yield f"{_ROOT[market]}/{period}/klines/{symbol}/{interval}/", interval
-    if market == "um" and listed.funding_hours is not None:
-        yield f"{_ROOT[market]}/monthly/fundingRate/{symbol}/", None
+_ROOTS: Final = (
+    _Root("spot", "data/spot/monthly/klines/", monthly=True),
+    _Root("spot", "data/spot/daily/klines/", monthly=False),
+    _Root("um", "data/futures/um/monthly/klines/", monthly=True),
+    _Root("um", "data/futures/um/daily/klines/", monthly=False),
+    _Root("um", "data/futures/um/monthly/fundingRate/", monthly=True, funding=True),
+)
 
 
-def _files(view: MarketSource, key: str) -> Iterator[_File]:
-    """Files that may exist now in the folder of a key (or in the key itself, a folder)."""
-    parts = key.split("/")
-    for listed in view.instruments():
-        symbol = listed.instrument.symbol
-        if symbol not in parts:
-            continue
-        for folder, interval in _folders_of(listed):
-            if not key.startswith(folder):
-                continue
-            for name, start, end in _periods(listed.onboard_ms, view.now_ms, monthly="/monthly/" in folder):
-                stem = f"{symbol}-{interval or 'fundingRate'}-{name}"
-                yield _File(listed=listed, folder=folder, stem=stem, interval=interval, start_ms=start, end_ms=end)
+def _folders_of(listed: ListedInstrument | None, root: _Root) -> Iterator[tuple[str, str | None]]:
+    """(folder, interval) of what a symbol has below a root; the interval of settlements is None."""
+    if listed is None:
+        return
+    symbol = listed.instrument.symbol
+    if root.funding:
+        if listed.funding_hours is not None:
+            yield f"{root.folder}{symbol}/", None
+        return
+    for interval, length in INTERVALS.items():
+        if length % listed.interval_ms == 0:
+            yield f"{root.folder}{symbol}/{interval}/", interval
 
 
 def _periods(first_ms: int, now_ms: int, *, monthly: bool) -> Iterator[tuple[str, int, int]]:
@@ -214,39 +252,3 @@ def _zipped(name: str, text: bytes) -> bytes:
         info.compress_type = zipfile.ZIP_DEFLATED
         archive.writestr(info, text, compresslevel=1)
     return out.getvalue()
-
-
-def _list_xml(
-    prefix: str,
-    delimiter: str,
-    page: list[tuple[str, bytes | None, str]],
-    *,
-    cut: bool,
-    most: int,
-    after: str,
-    second: bool,
-) -> bytes:
-    last = escape(page[-1][0]) if page else ""
-    head = f"<Name>data.binance.vision</Name><Prefix>{escape(prefix)}</Prefix>"
-    if second:
-        head += f"<KeyCount>{len(page)}</KeyCount>"
-        head += f"<NextContinuationToken>{last}</NextContinuationToken>" if cut else ""
-    else:
-        head += f"<Marker>{escape(after)}</Marker>" + (f"<NextMarker>{last}</NextMarker>" if cut else "")
-    head += f"<MaxKeys>{most}</MaxKeys>" + (f"<Delimiter>{escape(delimiter)}</Delimiter>" if delimiter else "")
-    head += f"<IsTruncated>{'true' if cut else 'false'}</IsTruncated>"
-    contents = "".join(
-        f"<Contents><Key>{escape(key)}</Key><LastModified>{modified[:-1]}.000Z</LastModified>"
-        f'<ETag>"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"</ETag>'
-        f"<Size>{len(data)}</Size><StorageClass>STANDARD</StorageClass></Contents>"
-        for key, data, modified in page
-        if data is not None
-    )
-    folders = "".join(
-        f"<CommonPrefixes><Prefix>{escape(key)}</Prefix></CommonPrefixes>" for key, data, _ in page if data is None
-    )
-    space = "http://s3.amazonaws.com/doc/2006-03-01/"
-    return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="{space}">{head}{contents}{folders}'
-        "</ListBucketResult>"
-    ).encode()

@@ -18,7 +18,7 @@ from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
 from huracan.errors import ConfigError
-from huracan.worlds.source import INTERVALS, NO_DELIVERY_MS, Book, ListedInstrument, between, known_at
+from huracan.worlds.source import INTERVALS, NO_DELIVERY_MS, Book, Day, ListedInstrument, between, known_at, last_day
 
 QUOTE_ASSETS: Final = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USDP", "BTC", "ETH", "BNB", "EUR", "GBP", "TRY", "BRL")
 FILE_INTERVALS: Final = ("1m", "15m", "1h")
@@ -98,6 +98,10 @@ class CandleDirectory:
         """The recorded quotes of the book file, None without them or without two sides."""
         _ = self.recordings[id]
         return self.books.get(id)
+
+    def day(self, id: str) -> Day | None:  # noqa: A002
+        """The 24 hours before now, from the bars."""
+        return last_day(self, id)
 
     def stress_table(self) -> None:
         """None: the table shipped with the package applies."""

@@ -4,33 +4,31 @@
 """
 
 import json
-import shutil
-import socket
-import sys
-import tempfile
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, TypedDict
+from typing import Final, TypedDict
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from huracan.domain.time import iso
-from huracan.errors import ConfigError
 from huracan.worlds.archive import CHECKSUM, Archive
-from huracan.worlds.faults import Fault, FaultHook
-from huracan.worlds.rest import WEIGHT_LIMIT, Market, RestApi
+from huracan.worlds.changes import ChangedMarket
+from huracan.worlds.faults import Change, Fault, FaultHook
+from huracan.worlds.limits import LIMITS, IpLimits, Window
+from huracan.worlds.loopback import LoopbackServer, LoopbackService
+from huracan.worlds.misbehaviour import BINARY, JSON, XML, Reply, Wire, send
+from huracan.worlds.rest import Cost, RestApi
 from huracan.worlds.source import MarketSource
 
-_JSON: Final = "application/json;charset=UTF-8"
-_XML: Final = "application/xml"
-_BINARY: Final = "binary/octet-stream"
-
-_NO_SUCH_KEY: Final = (
+_NO_SUCH_KEY: Final = Reply(
+    404,
+    XML,
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
-    b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
+    b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>",
 )
+_TOO_MANY: Final = b'{"code":-1003,"msg":"Too many requests."}'
 
 
 class Urls(TypedDict):
@@ -43,12 +41,13 @@ class Urls(TypedDict):
     stress: str | None
 
 
-class ReplayExchange:
+class ReplayExchange(LoopbackService):
     """Serves a MarketSource on 127.0.0.1 from construction until `close`.
 
-    `tick` lets its clock run with the wall clock. `enforce_weights` answers 429 above the real weight limits.
-    `stress_file` is written when the source declares a worst day; without a path it lies in the server's own folder,
-    which `close` removes.
+    `clock` counts seconds: the windows and bans of `limits` follow it, and with `tick` so does the market's moment.
+    `enforce_weights` answers 429 above the real limits, and 418 to those who go on (`ip_limits` may be others).
+    `unlisted` instruments are not there until a fault lists them. `stress_file` is written when the source declares a worst
+    day; without a path it lies in the server's own folder, which `close` removes.
     """
 
     def __init__(
@@ -60,50 +59,73 @@ class ReplayExchange:
         faults: FaultHook | None = None,
         enforce_weights: bool = False,
         stress_file: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        ip_limits: Mapping[Window, tuple[int, float]] = LIMITS,
+        unlisted: frozenset[str] = frozenset(),
     ) -> None:
-        self._source, self._tick, self._started = source, tick, time.monotonic()
-        self.faults, self.enforce_weights = faults, enforce_weights
-        self._folder = Path(tempfile.mkdtemp(prefix="huracan-exchange-"))
-        self.rest, self.archive, self.weights = RestApi(), Archive(self._folder), _Weights()
+        super().__init__("exchange")
+        self._source: MarketSource = ChangedMarket(source=source, unlisted=unlisted) if unlisted else source
+        self._tick, self._clock, self._started = tick, clock, clock()
+        self._changing = threading.Lock()
+        self.faults, self.stopping = faults, threading.Event()
+        self.rest, self.archive = RestApi(), Archive(self._folder)
+        self.limits = IpLimits(clock, ip_limits, enforce=enforce_weights)
         self._stress = self._write_stress(stress_file)
-        try:
-            self._server = _Server(port, self)
-        except OSError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            message = f"port {port} on 127.0.0.1 cannot be opened: {error}; choose another --port (0 = any)"
-            raise ConfigError(message) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="replay-exchange")
-        self._thread.start()
+        self._start(port, lambda: _Server(port, self))
 
     @property
     def urls(self) -> Urls:
         """Base addresses, the clock and the stress file."""
-        base = f"http://127.0.0.1:{self._server.server_address[1]}"
+        base = f"http://127.0.0.1:{self.port}"
         stress = None if self._stress is None else str(self._stress)
         return {"rest": base, "futures": base, "archive": base, "now": iso(self.view().now_ms), "stress": stress}
 
     def view(self) -> MarketSource:
         """The market at the exchange's present moment; a ticking clock stops where the source's future ends."""
+        source = self._source
         if not self._tick:
-            return self._source
-        elapsed_ms = int((time.monotonic() - self._started) * 1000)
-        return self._source.at(min(self._source.now_ms + elapsed_ms, self._source.last_ms))
+            return source
+        elapsed_ms = int((self._clock() - self._started) * 1000)
+        return source.at(min(source.now_ms + elapsed_ms, source.last_ms))
+
+    def change(self, change: Change) -> None:
+        """Ban the address, make archive files others, or rename, delist or list an instrument, from now on."""
+        if change.kind == "ban":
+            self.limits.ban(change.seconds)
+        elif change.kind in {"replaced", "unit_mix", "header_switch"}:
+            self.archive.edit(change)
+        else:
+            with self._changing:
+                now = self.view().now_ms
+                market = self._source if isinstance(self._source, ChangedMarket) else ChangedMarket(source=self._source)
+                self._source = market.changed(change, now)
+                self.rest = RestApi()
+
+    def answer(self, target: str) -> Reply:
+        """What a GET of a path with query gets, faults aside."""
+        parts = urlsplit(target)
+        path, params = unquote(parts.path), dict(parse_qsl(parts.query, keep_blank_values=True))
+        cost = self.rest.cost(path, params)
+        if cost is not None:
+            return self._answer_rest(cost, path, params)
+        view = self.view()
+        if path == "/" and "prefix" in params:
+            return Reply(200, XML, self.archive.listing(view, params))
+        data = self.archive.get(view, path.removeprefix("/"))
+        return _NO_SUCH_KEY if data is None else Reply(200, BINARY, data)
 
     def close(self) -> None:
-        """Stop serving, drop open connections, remove the server's folder."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.drop_connections()
-        self._server.server_close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Stop serving, end what is slow or silent on purpose, drop open connections, remove the server's folder."""
+        self.stopping.set()
+        super().close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _answer_rest(self, cost: Cost, path: str, params: Mapping[str, str]) -> Reply:
+        verdict = self.limits.enter(*cost)
+        headers = {"X-MBX-USED-WEIGHT-1M": str(verdict.used), "X-MBX-USED-WEIGHT": str(verdict.used)}
+        if verdict.status != 200:
+            return Reply(verdict.status, JSON, _TOO_MANY, {**headers, "Retry-After": str(verdict.wait_s)})
+        status, body = self.rest.answer(self.view(), path, params)
+        return Reply(status, JSON, body, headers)
 
     def _write_stress(self, path: Path | None) -> Path | None:
         table = self._source.stress_table()
@@ -114,54 +136,10 @@ class ReplayExchange:
         return target
 
 
-class _Weights:
-    """Request weight used in the current wall-clock minute, per market."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._minute, self._used = -1, dict.fromkeys(WEIGHT_LIMIT, 0)
-
-    def add(self, market: Market, weight: int) -> int:
-        with self._guard:
-            minute = int(time.monotonic() // 60)
-            if minute != self._minute:
-                self._minute, self._used = minute, dict.fromkeys(WEIGHT_LIMIT, 0)
-            self._used[market] += weight
-            return self._used[market]
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
+class _Server(LoopbackServer):
     def __init__(self, port: int, exchange: ReplayExchange) -> None:
         self.exchange = exchange
-        self._open: set[socket.socket] = set()
-        self._guard = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        with self._guard:
-            self._open.add(request)
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            with self._guard:
-                self._open.discard(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is its own business; everything else is reported as usual."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-    def drop_connections(self) -> None:
-        with self._guard:
-            for connection in self._open:
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue
+        super().__init__(port, _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -172,50 +150,31 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         exchange = self.server.exchange
         fault = exchange.faults(self.path) if exchange.faults is not None else None
-        if fault is not None and fault.delay_s:
-            time.sleep(fault.delay_s)
-        if fault is not None and fault.status is not None:
-            wait = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
-            body = b'{"code":-1003,"msg":"Too many requests."}' if fault.status in {418, 429} else b"<html></html>"
-            self._send(fault.status, _JSON, body, wait, None)
-            return
-        self._answer(exchange, fault)
+        wire = Wire(self, exchange.stopping)
+        if fault is not None:
+            for change in fault.changes:
+                exchange.change(change)
+            if fault.kind is None and fault.delay_s:
+                wire.wait(fault.delay_s)
+        refusal = None if fault is None or fault.kind is not None else _refusal(fault)
+        reply = refusal or exchange.answer(self.path)
+        if fault is not None and _lies(fault) and urlsplit(self.path).path.endswith(CHECKSUM) and reply.status == 200:
+            reply = Reply(200, BINARY, bytes(reversed(reply.body[:64])) + reply.body[64:])
+        send(wire, reply, fault, head_only=self.command == "HEAD")
 
     do_HEAD = do_GET  # noqa: N815
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Keep quiet: standard output carries the one JSON line."""
 
-    def _answer(self, exchange: ReplayExchange, fault: Fault | None) -> None:
-        parts = urlsplit(self.path)
-        path, params = unquote(parts.path), dict(parse_qsl(parts.query, keep_blank_values=True))
-        view = exchange.view()
-        answer = exchange.rest.answer(view, path, params)
-        if answer is not None:
-            used = exchange.weights.add(answer.market, answer.weight)
-            headers = {"X-MBX-USED-WEIGHT-1M": str(used), "X-MBX-USED-WEIGHT": str(used)}
-            if exchange.enforce_weights and used > WEIGHT_LIMIT[answer.market]:
-                wait = str(60 - int(time.monotonic() % 60))
-                body = b'{"code":-1003,"msg":"Too many requests; current limit is used up for this minute."}'
-                self._send(429, _JSON, body, {**headers, "Retry-After": wait}, fault)
-                return
-            self._send(answer.status, _JSON, answer.body, headers, fault)
-        elif path == "/" and "prefix" in params:
-            self._send(200, _XML, exchange.archive.listing(view, params), {}, fault)
-        else:
-            data = exchange.archive.get(view, path.removeprefix("/"))
-            if data is not None and fault is not None and fault.corrupt_checksum and path.endswith(CHECKSUM):
-                data = bytes(reversed(data[:64])) + data[64:]
-            self._send(404 if data is None else 200, _BINARY if data else _XML, data or _NO_SUCH_KEY, {}, fault)
 
-    def _send(self, status: int, kind: str, body: bytes, headers: dict[str, str], fault: Fault | None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        if fault is not None and fault.truncate is not None and fault.truncate < len(body):
-            body = body[: fault.truncate]
-            self.close_connection = True
-        self.wfile.write(body)
+def _lies(fault: Fault) -> bool:
+    return fault.corrupt_checksum or fault.kind == "wrong_checksum"
+
+
+def _refusal(fault: Fault) -> Reply | None:
+    """The bare status that a rule without a kind asks for."""
+    if fault.status is None:
+        return None
+    wait = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
+    return Reply(fault.status, JSON, _TOO_MANY if fault.status in {418, 429} else b"<html></html>", wait)

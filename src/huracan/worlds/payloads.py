@@ -4,13 +4,12 @@ Numbers are exact decimals as text; what a source does not know is null, never 0
 (margin percentages, order types) are those of an ordinary recorded symbol.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 import polars as pl
 
-from huracan.worlds.source import Book, ListedInstrument
+from huracan.worlds.source import Book, Day, ListedInstrument
 
 Json = dict[str, Any]
 
@@ -43,43 +42,6 @@ def places_of(step: float) -> int:
         return SPOT_PLACES
     exponent = Decimal(repr(step)).normalize().as_tuple().exponent
     return max(0, -int(exponent))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Day:
-    """Rolling 24 hours of one instrument. `trades` is None where the source has no counts."""
-
-    open: float
-    high: float
-    low: float
-    last: float
-    previous: float
-    volume: float
-    quote_volume: float
-    trades: int | None
-
-
-def rolling_day(bars: pl.DataFrame, start_ms: int) -> Day | None:
-    """Statistics of the bars from `start_ms` on; earlier ones only tell the previous close. None without bars.
-
-    Without a quote volume it is derived: the sum of volume x close, bar by bar.
-    """
-    day = bars.filter(pl.col("open_time") >= start_ms)
-    if day.height == 0:
-        return None
-    before = bars.filter(pl.col("open_time") < start_ms)
-    known = day["quote_volume"].null_count() == 0
-    quote = float(day["quote_volume"].sum()) if known else float((day["volume"] * day["close"]).sum())
-    return Day(
-        open=float(day["open"][0]),
-        high=float(day.select(pl.col("high").max()).item()),
-        low=float(day.select(pl.col("low").min()).item()),
-        last=float(day["close"][-1]),
-        previous=float(before["close"][-1]) if before.height else float(day["open"][0]),
-        volume=float(day["volume"].sum()),
-        quote_volume=round(quote, 8),
-        trades=int(day["trades"].sum()) if day["trades"].null_count() == 0 else None,
-    )
 
 
 def kline_rows(bars: pl.DataFrame, interval_ms: int, places: tuple[int, int]) -> list[list[Any]]:
@@ -183,36 +145,75 @@ def funding_info(listed: ListedInstrument) -> Json:
     }
 
 
+_SPOT_ORDERS: Final = [
+    *("LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"),
+]
+_SPOT_ALLOWS: Final = (
+    *("icebergAllowed", "ocoAllowed", "otoAllowed", "opoAllowed", "quoteOrderQtyMarketAllowed", "allowTrailingStop"),
+    *("cancelReplaceAllowed", "amendAllowed", "pegInstructionsAllowed", "isSpotTradingAllowed"),
+)
+_SELF_TRADE: Final = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
+_SPOT_CONSTANT_FILTERS: Final[tuple[Json, ...]] = (
+    {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
+    {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 20},
+    {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
+    {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": 10},
+)
+_MARKET_LOTS: Final = {
+    "filterType": "MARKET_LOT_SIZE",
+    "minQty": "0.00000000",
+    "maxQty": "1000000.00000000",
+    "stepSize": "0.00000000",
+}
+_TRAILING: Final = {
+    "filterType": "TRAILING_DELTA",
+    "minTrailingAboveDelta": 10,
+    "maxTrailingAboveDelta": 2000,
+    "minTrailingBelowDelta": 10,
+    "maxTrailingBelowDelta": 2000,
+}
+_PERCENT_PRICE: Final = {
+    "filterType": "PERCENT_PRICE_BY_SIDE",
+    "bidMultiplierUp": "2",
+    "bidMultiplierDown": "0.5",
+    "askMultiplierUp": "2",
+    "askMultiplierDown": "0.5",
+    "avgPriceMins": 5,
+}
+
+
 def spot_symbol(listed: ListedInstrument) -> Json:
     """One symbol of spot `exchangeInfo`."""
     coin = listed.instrument
-    tick, step = decimal_text(coin.tick_size), decimal_text(listed.step_size)
-    orders = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
-    filters: list[Json] = [
+    trading = coin.status == "TRADING"
+    return {
+        "symbol": coin.symbol,
+        "status": coin.status,
+        "baseAsset": coin.base,
+        "baseAssetPrecision": 8,
+        "quoteAsset": coin.quote,
+        **dict.fromkeys(("quotePrecision", "quoteAssetPrecision"), 8),
+        **dict.fromkeys(("baseCommissionPrecision", "quoteCommissionPrecision"), 8),
+        "orderTypes": _SPOT_ORDERS,
+        **dict.fromkeys(_SPOT_ALLOWS, True),
+        "isMarginTradingAllowed": trading,
+        "filters": _spot_filters(listed),
+        "permissions": [],
+        "permissionSets": [["SPOT", "MARGIN"] if trading else ["SPOT"]],
+        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
+        "allowedSelfTradePreventionModes": _SELF_TRADE,
+    }
+
+
+def _spot_filters(listed: ListedInstrument) -> list[Json]:
+    tick, step = decimal_text(listed.instrument.tick_size), decimal_text(listed.step_size)
+    return [
         {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick},
         {"filterType": "LOT_SIZE", "minQty": step, "maxQty": "90000000.00000000", "stepSize": step},
         {"filterType": "ICEBERG_PARTS", "limit": 100},
-        {
-            "filterType": "MARKET_LOT_SIZE",
-            "minQty": "0.00000000",
-            "maxQty": "1000000.00000000",
-            "stepSize": "0.00000000",
-        },
-        {
-            "filterType": "TRAILING_DELTA",
-            "minTrailingAboveDelta": 10,
-            "maxTrailingAboveDelta": 2000,
-            "minTrailingBelowDelta": 10,
-            "maxTrailingBelowDelta": 2000,
-        },
-        {
-            "filterType": "PERCENT_PRICE_BY_SIDE",
-            "bidMultiplierUp": "2",
-            "bidMultiplierDown": "0.5",
-            "askMultiplierUp": "2",
-            "askMultiplierDown": "0.5",
-            "avgPriceMins": 5,
-        },
+        _MARKET_LOTS,
+        _TRAILING,
+        _PERCENT_PRICE,
         {
             "filterType": "NOTIONAL",
             "minNotional": decimal_text(listed.min_notional),
@@ -221,45 +222,8 @@ def spot_symbol(listed: ListedInstrument) -> Json:
             "applyMaxToMarket": False,
             "avgPriceMins": 5,
         },
-        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
-        {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 20},
-        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
-        {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": 10},
+        *_SPOT_CONSTANT_FILTERS,
     ]
-    trading = coin.status == "TRADING"
-    return {
-        "symbol": coin.symbol,
-        "status": coin.status,
-        "baseAsset": coin.base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": coin.quote,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "baseCommissionPrecision": 8,
-        "quoteCommissionPrecision": 8,
-        "orderTypes": orders,
-        **dict.fromkeys(
-            (
-                "icebergAllowed",
-                "ocoAllowed",
-                "otoAllowed",
-                "opoAllowed",
-                "quoteOrderQtyMarketAllowed",
-                "allowTrailingStop",
-                "cancelReplaceAllowed",
-                "amendAllowed",
-                "pegInstructionsAllowed",
-                "isSpotTradingAllowed",
-            ),
-            True,
-        ),
-        "isMarginTradingAllowed": trading,
-        "filters": filters,
-        "permissions": [],
-        "permissionSets": [["SPOT", "MARGIN"] if trading else ["SPOT"]],
-        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-        "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"],
-    }
 
 
 def um_symbol(listed: ListedInstrument) -> Json:

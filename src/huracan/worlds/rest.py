@@ -1,24 +1,26 @@
 """The exchange's public REST interface over a MarketSource: endpoint, parameters in, status and bytes out.
 
-Spot under ``/api/v3``, USD-M futures under ``/fapi/v1``. Limits above the maximum are cut to it. `ticker/24hr` and
+Spot under ``/api/v3``, USD-M futures under ``/fapi/v1``; coin-margined futures (``/dapi/v1``) list nothing. Limits above the maximum are cut to it. `ticker/24hr` and
 `bookTicker` of futures leave dead symbols out of the full list and refuse them by name.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, NamedTuple
 
+import polars as pl
+
+from huracan.domain.ids import Market
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.worlds import payloads
-from huracan.worlds.source import INTERVALS, ListedInstrument, MarketSource, bars_of
+from huracan.worlds.limits import LIMITS
+from huracan.worlds.source import INTERVALS, Day, ListedInstrument, Listings, MarketSource, bars_of
 
-Market = Literal["spot", "um"]
 Params = Mapping[str, str]
 
-WEIGHT_LIMIT: Final[dict[Market, int]] = {"spot": 6000, "um": 2400}
 KLINES_LIMIT: Final[dict[Market, int]] = {"spot": 1000, "um": 1500}
-ROOTS: Final[dict[str, Market]] = {"/api/v3/": "spot", "/fapi/v1/": "um"}
+ROOTS: Final[dict[str, Market]] = {"/api/v3/": "spot", "/fapi/v1/": "um", "/dapi/v1/": "um"}
 
 
 class _RefusedError(Exception):
@@ -29,13 +31,11 @@ class _RefusedError(Exception):
         self.code, self.text = code, text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestAnswer:
-    """What a request gets: JSON bytes, and what it costs of the market's request weight."""
+class Cost(NamedTuple):
+    """Whose limits a request counts against, its endpoint, and its request weight."""
 
     market: Market
-    status: int
-    body: bytes
+    endpoint: str
     weight: int
 
 
@@ -52,41 +52,37 @@ class RestApi:
     """Answers requests about one market view after another; remembers 24-hour statistics per moment."""
 
     def __init__(self) -> None:
-        self._days: dict[str, tuple[int, payloads.Day | None]] = {}
-        self._lists: tuple[int, dict[Market, dict[str, ListedInstrument]]] = (-1, {})
+        self._days: dict[str, tuple[int, Day | None]] = {}
+        self._listings = Listings()
 
-    def answer(self, view: MarketSource, path: str, params: Params) -> RestAnswer | None:
-        """The answer to a GET of `path`; None when the path is not below ``/api/v3`` or ``/fapi/v1``."""
+    def cost(self, path: str, params: Params) -> Cost | None:
+        """What a GET of `path` costs, right or wrong; None when the path is not below a root of the interface."""
         root = next((root for root in ROOTS if path.startswith(root)), None)
         if root is None:
             return None
-        market, name = ROOTS[root], path.removeprefix(root)
-        endpoint = _ENDPOINTS.get((market, name))
+        name = path.removeprefix(root)
+        return Cost(ROOTS[root], name, _weight(ROOTS[root], name, params))
+
+    def answer(self, view: MarketSource, path: str, params: Params) -> tuple[int, bytes]:
+        """Status and JSON of a GET of `path`, which is below a root."""
+        root = next(root for root in ROOTS if path.startswith(root))
+        endpoint = _ENDPOINTS[root].get(path.removeprefix(root))
         if endpoint is None:
-            return _pack(market, 404, {"code": -5000, "msg": f"Path {path}, Method GET is invalid"}, 1)
+            return 404, _packed({"code": -5000, "msg": f"Path {path}, Method GET is invalid"})
         try:
-            value = endpoint(self, _Call(view=view, market=market, params=params))
+            return 200, _packed(endpoint(self, _Call(view=view, market=ROOTS[root], params=params)))
         except _RefusedError as refused:
-            return _pack(market, 400, {"code": refused.code, "msg": refused.text}, 1)
-        return _pack(market, 200, value, _weight(market, name, params))
+            return 400, _packed({"code": refused.code, "msg": refused.text})
 
     def listed(self, view: MarketSource, market: Market) -> dict[str, ListedInstrument]:
         """Everything listed on a market, by symbol."""
-        now, known = self._lists
-        if now != view.now_ms:
-            known = {"spot": {}, "um": {}}
-            for item in view.instruments():
-                known[item.instrument.market][item.instrument.symbol] = item
-            self._lists = (view.now_ms, known)
-        return known[market]
+        return self._listings.of(view, market)
 
-    def day(self, view: MarketSource, id_: str) -> payloads.Day | None:
+    def day(self, view: MarketSource, id_: str) -> Day | None:
         """Rolling 24 hours of an instrument."""
-        now = view.now_ms
         known = self._days.get(id_)
-        if known is None or known[0] != now:
-            bars = view.klines(id_, now - DAY_MS - HOUR_MS, now)
-            known = self._days[id_] = (now, payloads.rolling_day(bars, now - DAY_MS))
+        if known is None or known[0] != view.now_ms:
+            known = self._days[id_] = (view.now_ms, view.day(id_))
         return known[1]
 
 
@@ -128,7 +124,7 @@ def _exchange_info(api: RestApi, call: _Call) -> Any:
         "rateLimitType": "REQUEST_WEIGHT",
         "interval": "MINUTE",
         "intervalNum": 1,
-        "limit": WEIGHT_LIMIT[call.market],
+        "limit": LIMITS[call.market][0],
     }
     head: dict[str, Any] = {"timezone": "UTC", "serverTime": call.view.now_ms}
     if call.market == "um":
@@ -137,6 +133,10 @@ def _exchange_info(api: RestApi, call: _Call) -> Any:
     if call.market == "um":
         head["assets"] = [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}]
     return {**head, "symbols": [shape(item) for item in listed]}
+
+
+def _nothing_listed(_: RestApi, call: _Call) -> Any:
+    return {"timezone": "UTC", "serverTime": call.view.now_ms, "rateLimits": [], "exchangeFilters": [], "symbols": []}
 
 
 def _klines(api: RestApi, call: _Call) -> Any:
@@ -200,28 +200,30 @@ def _funding_rate(api: RestApi, call: _Call) -> Any:
     timeless = start is None and end is None
     limit = call.limit(200 if timeless else 100, 1000)
     items = [_required(api, call)] if call.params.get("symbol") else list(api.listed(call.view, "um").values())
-    rows = sorted(
-        (row for item in items for row in _settlements(call.view, item)), key=lambda row: int(row["fundingTime"])
-    )
-    rows = [row for row in rows if (start or 0) <= row["fundingTime"] <= (2**62 if end is None else end)]
-    rows = rows[-limit:] if start is None else rows[:limit]
-    for row in rows:
-        mark = call.view.klines(f"{row['symbol']}-um", row["fundingTime"] - DAY_MS, row["fundingTime"])
-        row["markPrice"] = payloads.decimal_text(float(mark["close"][-1])) if mark.height else ""
-    return rows
+    # Of each instrument no more than a page can count: ten thousand of them have millions of settlements.
+    found = [row for item in items for row in _settlements(call.view, item, start, end, limit)]
+    found.sort(key=lambda row: row[0])
+    return [_settlement(call.view, *row) for row in (found[-limit:] if start is None else found[:limit])]
 
 
-def _settlements(view: MarketSource, item: ListedInstrument) -> list[dict[str, Any]]:
+def _settlements(
+    view: MarketSource, item: ListedInstrument, start: int | None, end: int | None, limit: int
+) -> list[tuple[int, float, str]]:
+    """(recorded time, rate, symbol) of one instrument's settlements within a page."""
     symbol = item.instrument.symbol
-    return [
-        {
-            "symbol": symbol,
-            "fundingTime": time + settlement_jitter_ms(symbol, time),
-            "fundingRate": f"{rate:.8f}",
-            "markPrice": "",
-        }
-        for time, rate in view.funding(item.id).select("funding_time", "rate").iter_rows()
+    near = pl.col("funding_time").is_between((start or 0) - HOUR_MS, 2**62 if end is None else end)
+    rows = [
+        (time + settlement_jitter_ms(symbol, time), rate, symbol)
+        for time, rate in view.funding(item.id).filter(near).select("funding_time", "rate").iter_rows()
     ]
+    rows = [row for row in rows if (start or 0) <= row[0] <= (2**62 if end is None else end)]
+    return rows[-limit:] if start is None else rows[:limit]
+
+
+def _settlement(view: MarketSource, recorded: int, rate: float, symbol: str) -> Any:
+    mark = view.klines(f"{symbol}-um", recorded - DAY_MS, recorded)
+    price = payloads.decimal_text(float(mark["close"][-1])) if mark.height else ""
+    return {"symbol": symbol, "fundingTime": recorded, "fundingRate": f"{rate:.8f}", "markPrice": price}
 
 
 def _required(api: RestApi, call: _Call) -> ListedInstrument:
@@ -267,7 +269,8 @@ def _rows(api: RestApi, call: _Call, row: Callable[[ListedInstrument], Any]) -> 
 def _weight(market: Market, name: str, params: Params) -> int:
     one = "symbol" in params
     if name == "klines":
-        limit = int(params.get("limit", "500"))
+        text = params.get("limit", "500")
+        limit = int(text) if text.isascii() and text.isdigit() else 500
         return 2 if market == "spot" else next((w for top, w in ((99, 1), (499, 2), (1000, 5)) if limit <= top), 10)
     if name == "ticker/24hr":
         few = params.get("symbols", "").count(",") + 1 if "symbols" in params else None
@@ -286,9 +289,8 @@ def _weight(market: Market, name: str, params: Params) -> int:
     return table.get((market, name), 1)
 
 
-def _pack(market: Market, status: int, value: Any, weight: int) -> RestAnswer:
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    return RestAnswer(market=market, status=status, body=body, weight=weight)
+def _packed(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 _SHARED: Final[dict[str, Endpoint]] = {
@@ -298,10 +300,13 @@ _SHARED: Final[dict[str, Endpoint]] = {
     "ticker/24hr": _ticker_24hr,
     "ticker/bookTicker": _book_ticker,
 }
-_ENDPOINTS: Final[dict[tuple[Market, str], Endpoint]] = {
-    **{("spot", name): endpoint for name, endpoint in _SHARED.items()},
-    **{("um", name): endpoint for name, endpoint in _SHARED.items()},
-    ("um", "fundingRate"): _funding_rate,
-    ("um", "fundingInfo"): _funding_info,
-    ("um", "premiumIndex"): _premium_index,
+_ENDPOINTS: Final[dict[str, dict[str, Endpoint]]] = {
+    "/api/v3/": _SHARED,
+    "/fapi/v1/": {
+        **_SHARED,
+        "fundingRate": _funding_rate,
+        "fundingInfo": _funding_info,
+        "premiumIndex": _premium_index,
+    },
+    "/dapi/v1/": {"time": _time, "exchangeInfo": _nothing_listed},
 }

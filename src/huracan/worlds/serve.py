@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from huracan.domain.time import parse_iso
 from huracan.errors import ConfigError
@@ -15,11 +15,16 @@ from huracan.worlds.faults import load_faults
 from huracan.worlds.simulated import simulate
 from huracan.worlds.source import MarketSource
 from huracan.worlds.spec import WorldName, world_spec
+from huracan.worlds.wide import wide_world
+from huracan.worlds.wide_listings import WideSpec
+
+MarketName = WorldName | Literal["wide"]
+"""Worlds that can be served; `wide` counts symbols, the others regular coins."""
 
 
 def open_source(
     *,
-    world: WorldName | None = None,
+    world: MarketName | None = None,
     candles: Path | None = None,
     coins: int = 16,
     days: int = 120,
@@ -41,8 +46,14 @@ def open_source(
         if book is not None:
             message = "--book belongs to --candles; a simulated world has its own quotes"
             raise ConfigError(message)
-        source = simulate(world_spec(world, coins=coins, days=days, seed=seed))
+        source = _world(world, coins, days, seed)
     return source if now is None else source.at(parse_iso(now))
+
+
+def _world(name: MarketName, coins: int, days: int, seed: int) -> MarketSource:
+    if name == "wide":
+        return wide_world(WideSpec(symbols=coins, days=days, seed=seed))
+    return simulate(world_spec(name, coins=coins, days=days, seed=seed))
 
 
 def serve(
@@ -53,12 +64,14 @@ def serve(
     stress_file: Path | None,
     faults_file: Path | None = None,
     attached: bool = False,
+    limits: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; the first line on stdout is a JSON object with the addresses.
 
-    `attached`: until stdin ends, too; it does with whoever holds its other end, however that process ends.
+    `limits`: answer 429 and 418 as the real exchange does. `attached`: until stdin ends, too; it does with whoever holds its other end, however that process ends.
     """
     faults = None if faults_file is None else load_faults(faults_file)
+    unlisted = frozenset() if faults is None else faults.unlisted
     stop = threading.Event()
 
     def ask_to_stop(_signal: int, _frame: Any) -> None:
@@ -68,7 +81,15 @@ def serve(
     if attached:
         threading.Thread(target=_stop_at_the_end_of_stdin, args=(stop,), daemon=True).start()
     try:
-        with ReplayExchange(source, port=port, tick=tick, faults=faults, stress_file=stress_file) as exchange:
+        with ReplayExchange(
+            source,
+            port=port,
+            tick=tick,
+            faults=faults,
+            enforce_weights=limits,
+            stress_file=stress_file,
+            unlisted=unlisted,
+        ) as exchange:
             sys.stdout.write(json.dumps(exchange.urls) + "\n")
             sys.stdout.flush()
             stop.wait()

@@ -15,7 +15,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
 from huracan.errors import ConfigError
 from huracan.worlds.process import CommonPath, common_path, quantity_decimals, simulate_bars, simulate_funding
-from huracan.worlds.source import NO_DELIVERY_MS, Book, ListedInstrument, between, known_at
+from huracan.worlds.source import NO_DELIVERY_MS, Book, Day, ListedInstrument, between, known_at, last_day
 from huracan.worlds.spec import SPARE_DAYS, START_MS, Listing, WorldSpec, plan_listings
 from huracan.worlds.stress import declared_table
 
@@ -72,6 +72,10 @@ class SimulatedWorld:
         half = max(0.5e-4 * plan.spread_bps * close, 0.5 / scale)
         quantity = max(round(plan.volume_day_quote / 2e4 / close, quantity_decimals(plan)), 1.0)
         return round((close - half) * scale) / scale, round((close + half) * scale) / scale, quantity, quantity
+
+    def day(self, id: str) -> Day | None:  # noqa: A002
+        """The 24 hours before now, from the bars."""
+        return last_day(self, id)
 
     def stress_table(self) -> dict[str, Any]:
         """The worst day that the truncation of returns allows, see `stress`."""

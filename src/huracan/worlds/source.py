@@ -1,13 +1,14 @@
 """Where a replay exchange gets its market from: one protocol, and what every implementation shares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self
 
 import polars as pl
 
 from huracan.domain.frames import BAR_SCHEMA
-from huracan.domain.ids import Instrument
-from huracan.domain.time import DAY_MS, MINUTE_MS
+from huracan.domain.ids import Instrument, Market
+from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 
 NO_DELIVERY_MS: Final = 4_133_404_800_000
 """`deliveryDate` of a perpetual that nobody has announced to delist."""
@@ -53,6 +54,20 @@ class ListedInstrument:
         return self.instrument.id
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """Rolling 24 hours of one instrument. `trades` is None where the source has no counts."""
+
+    open: float
+    high: float
+    low: float
+    last: float
+    previous: float
+    volume: float
+    quote_volume: float
+    trades: int | None
+
+
 class MarketSource(Protocol):
     """A market as it was known at `now_ms`. Unknown ids raise KeyError."""
 
@@ -86,9 +101,60 @@ class MarketSource(Protocol):
         """The best quotes now, None without a two-sided book."""
         ...
 
+    def day(self, id: str) -> Day | None:  # noqa: A002
+        """The 24 hours before now, None without a bar in them."""
+        ...
+
     def stress_table(self) -> dict[str, Any] | None:
         """The declared worst day of this market, None where nobody can declare one."""
         ...
+
+
+class Listings:
+    """What a market lists by symbol, made again only when the source's list is another one."""
+
+    def __init__(self) -> None:
+        self._known: tuple[int, Sequence[ListedInstrument], dict[Market, dict[str, ListedInstrument]]] = (-1, (), {})
+
+    def of(self, view: MarketSource, market: Market) -> dict[str, ListedInstrument]:
+        """Everything listed on a market at the view's moment."""
+        now, items, known = self._known
+        if now != view.now_ms:
+            listed = view.instruments()
+            if listed is not items:
+                known = {"spot": {}, "um": {}}
+                for item in listed:
+                    known[item.instrument.market][item.instrument.symbol] = item
+            self._known = (view.now_ms, listed, known)
+        return known[market]
+
+
+def last_day(view: MarketSource, id_: str) -> Day | None:
+    """The 24 hours before a view's moment, from its bars."""
+    return rolling_day(view.klines(id_, view.now_ms - DAY_MS - HOUR_MS, view.now_ms), view.now_ms - DAY_MS)
+
+
+def rolling_day(bars: pl.DataFrame, start_ms: int) -> Day | None:
+    """Statistics of the bars from `start_ms` on; earlier ones only tell the previous close. None without bars.
+
+    Without a quote volume it is derived: the sum of volume x close, bar by bar.
+    """
+    day = bars.filter(pl.col("open_time") >= start_ms)
+    if day.height == 0:
+        return None
+    before = bars.filter(pl.col("open_time") < start_ms)
+    known = day["quote_volume"].null_count() == 0
+    quote = float(day["quote_volume"].sum()) if known else float((day["volume"] * day["close"]).sum())
+    return Day(
+        open=float(day["open"][0]),
+        high=float(day.select(pl.col("high").max()).item()),
+        low=float(day.select(pl.col("low").min()).item()),
+        last=float(day["close"][-1]),
+        previous=float(before["close"][-1]) if before.height else float(day["open"][0]),
+        volume=float(day["volume"].sum()),
+        quote_volume=round(quote, 8),
+        trades=int(day["trades"].sum()) if day["trades"].null_count() == 0 else None,
+    )
 
 
 def known_at(frame: pl.DataFrame, now_ms: int, interval_ms: int) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Which world to simulate, and what it lists: every number of a simulated market that is not random."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
@@ -226,80 +226,52 @@ def price_decimals(price: float) -> int:
     return max(0, math.ceil(-math.log10(price * 1e-6)))
 
 
+_ODD: Final = {
+    "测试币": Listing(
+        market="um", symbol="测试币USDT", base="测试币", spread_bps=6.0, volume_day_quote=1.5e6, trade_size=450.0,
+        price=0.85, decimals=5, funding_hours=4,
+    ),
+    "WIDE": Listing(
+        market="um", symbol="WIDEUSDT", base="WIDE", spread_bps=80.0, volume_day_quote=6e7, price=3.2, decimals=5,
+        funding_hours=8,
+    ),
+    "GAPPY": Listing(
+        market="um", symbol="GAPPYUSDT", base="GAPPY", spread_bps=1.5, volume_day_quote=9e7, price=12.5, decimals=4,
+        funding_hours=8,
+    ),
+    "HALT": Listing(
+        market="spot", symbol="HALTUSDT", base="HALT", spread_bps=3.0, volume_day_quote=4e7, price=0.61, decimals=6,
+        status_after="BREAK",
+    ),
+    "FRESH": Listing(
+        market="um", symbol="FRESHUSDT", base="FRESH", spread_bps=1.5, volume_day_quote=3e8, price=2.75, decimals=5,
+        funding_hours=4,
+    ),
+    "GONE": Listing(
+        market="um", symbol="GONEUSDT", base="GONE", spread_bps=2.0, volume_day_quote=8e7, price=7.4, decimals=5,
+        funding_hours=8, status_after="SETTLING",
+    ),
+}  # fmt: skip
+"""The demo's odd ones: a foreign name, a wide spread, holes, a halted pair, a young contract, a settled one."""
+
+
 def _odd(spec: WorldSpec) -> tuple[Listing, ...]:
     now, day = spec.now_ms, spec.days
-    middle = START_MS + (day // 2) * DAY_MS
+    dated = {
+        "GAPPY": replace(_ODD["GAPPY"], holes=_holes(day)),
+        "HALT": replace(_ODD["HALT"], last_ms=now - min(5, day // 2) * DAY_MS),
+        "FRESH": replace(_ODD["FRESH"], listed_ms=max(START_MS, now - 10 * DAY_MS)),
+        "GONE": replace(_ODD["GONE"], last_ms=now - min(20, day // 2) * DAY_MS),
+    }
+    return tuple((_ODD | dated).values())
+
+
+def _holes(days: int) -> tuple[Hole, ...]:
+    """Four of one to four minutes spread over the span, and one of an hour and a half in its middle."""
     small = tuple(
         (start, start + minutes * MINUTE_MS)
         for k, minutes in enumerate((1, 2, 3, 4))
-        if (start := START_MS + (day * (k + 1) // 6) * DAY_MS + (7 + 3 * k) * HOUR_MS + 11 * MINUTE_MS)
+        if (start := START_MS + (days * (k + 1) // 6) * DAY_MS + (7 + 3 * k) * HOUR_MS + 11 * MINUTE_MS)
     )
-    large = (middle + 15 * HOUR_MS, middle + 16 * HOUR_MS + 30 * MINUTE_MS)
-    return (
-        Listing(
-            market="um",
-            symbol="测试币USDT",
-            base="测试币",
-            spread_bps=6.0,
-            volume_day_quote=1.5e6,
-            trade_size=450.0,
-            price=0.85,
-            decimals=5,
-            funding_hours=4,
-        ),
-        Listing(
-            market="um",
-            symbol="WIDEUSDT",
-            base="WIDE",
-            spread_bps=80.0,
-            volume_day_quote=6e7,
-            price=3.2,
-            decimals=5,
-            funding_hours=8,
-        ),
-        Listing(
-            market="um",
-            symbol="GAPPYUSDT",
-            base="GAPPY",
-            spread_bps=1.5,
-            volume_day_quote=9e7,
-            price=12.5,
-            decimals=4,
-            funding_hours=8,
-            holes=(*small, large),
-        ),
-        Listing(
-            market="spot",
-            symbol="HALTUSDT",
-            base="HALT",
-            spread_bps=3.0,
-            volume_day_quote=4e7,
-            price=0.61,
-            decimals=6,
-            last_ms=now - min(5, day // 2) * DAY_MS,
-            status_after="BREAK",
-        ),
-        Listing(
-            market="um",
-            symbol="FRESHUSDT",
-            base="FRESH",
-            spread_bps=1.5,
-            volume_day_quote=3e8,
-            price=2.75,
-            decimals=5,
-            funding_hours=4,
-            listed_ms=max(START_MS, now - 10 * DAY_MS),
-        ),
-        Listing(
-            market="um",
-            symbol="GONEUSDT",
-            base="GONE",
-            spread_bps=2.0,
-            volume_day_quote=8e7,
-            price=7.4,
-            decimals=5,
-            funding_hours=8,
-            last_ms=now - min(20, day // 2) * DAY_MS,
-            status_after="SETTLING",
-        ),
-    )
+    middle = START_MS + (days // 2) * DAY_MS
+    return (*small, (middle + 15 * HOUR_MS, middle + 16 * HOUR_MS + 30 * MINUTE_MS))

@@ -15,10 +15,10 @@ import httpx2
 import stamina
 
 from huracan.adapters.binance.budget import ARCHIVE, WeightBudget
+from huracan.adapters.binance.retries import ATTEMPTS, RetryBudget, TransientError, wait_before_retry
 from huracan.errors import DelistedError, UpstreamError
 from huracan.sections import BinanceSettings
 
-ATTEMPTS: Final = 6
 DEFAULT_PAUSE_S: Final = 30.0  # um promises no Retry-After
 DEFAULT_BAN_S: Final = 180.0  # bans start at two minutes
 _WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
@@ -38,10 +38,6 @@ class Ask:
     trust_weight_header: bool = True
 
 
-class _TransientError(Exception):
-    """Worth another try within the deadline."""
-
-
 class HttpClient:
     """GET with everything bounded. One total deadline covers all attempts of a request; waiting for our own weight
     budget or for a free connection does not count, because nothing is wrong then.
@@ -50,7 +46,7 @@ class HttpClient:
     def __init__(
         self, settings: BinanceSettings, budget: WeightBudget, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
-        self._total_s, self._budget = settings.total_timeout_s, budget
+        self._total_s, self._budget, self._retries = settings.total_timeout_s, budget, RetryBudget()
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(settings.max_connections)
         )
@@ -81,7 +77,7 @@ class HttpClient:
             except TimeoutError as error:
                 message = f"{ask.url}: no answer within {self._total_s:g} s, all attempts together"
                 raise UpstreamError(message) from error
-            except _TransientError as error:
+            except TransientError as error:
                 message = f"{ask.url}: {error} (gave up after {ATTEMPTS} attempts)"
                 raise UpstreamError(message) from error
 
@@ -90,26 +86,44 @@ class HttpClient:
         await self._client.aclose()
 
     async def _with_retries(self, ask: Ask) -> bytes | None:
-        attempts = stamina.retry_context(
-            on=_TransientError, attempts=ATTEMPTS, timeout=None, wait_initial=0.25, wait_max=8.0, wait_jitter=1.0
-        )
-        async for attempt in attempts:
+        async for attempt in stamina.retry_context(on=wait_before_retry, attempts=ATTEMPTS, timeout=None):
             with attempt:
                 if attempt.num > 1:
                     await self._budget.spend(ask.pool, ask.weight)
                 try:
-                    return await self._once(ask)
-                except (httpx2.TransportError, httpx2.StreamError) as error:
-                    message = f"{type(error).__name__} {error}".strip()
-                    raise _TransientError(message) from error
+                    body = await self._once(ask)
+                except (TransientError, httpx2.TransportError, httpx2.StreamError) as error:
+                    raise self._another_try(ask, error, attempt.num) from error
                 except (httpx2.InvalidURL, httpx2.RequestError) as error:
                     message = f"{ask.url}: {type(error).__name__} {error}"
                     raise UpstreamError(message) from error
+                self._retries.answered(ask.pool)
+                return body
         raise AssertionError
+
+    def _another_try(self, ask: Ask, error: Exception, attempt: int) -> Exception:
+        """What to raise for a failed attempt: a TransientError while the retry budget lasts."""
+        what = str(error) if isinstance(error, TransientError) else f"{type(error).__name__} {error}".strip()
+        if attempt < ATTEMPTS and not self._retries.take(ask.pool):
+            return UpstreamError(f"{ask.url}: {what} (not tried again: too many requests to this host have failed)")
+        transient = TransientError(what)
+        transient.attempt = attempt
+        return transient
+
+    async def _refuse_while_banned(self, event: str, _info: Mapping[str, object]) -> None:
+        """Called before the bytes leave: a ban may have come while the request waited for its connection."""
+        if event == "http11.send_request_headers.started":
+            self._budget.check_ban()
 
     async def _once(self, ask: Ask) -> bytes | None:
         encoding = "identity" if ask.pool == ARCHIVE else "gzip"
-        request = self._client.build_request("GET", ask.url, params=ask.params, headers={"Accept-Encoding": encoding})
+        request = self._client.build_request(
+            "GET",
+            ask.url,
+            params=ask.params,
+            headers={"Accept-Encoding": encoding},
+            extensions={"trace": self._refuse_while_banned},
+        )
         response = await self._client.send(request, stream=True)
         try:
             used = response.headers.get(_WEIGHT_HEADER, "")
@@ -137,10 +151,10 @@ class HttpClient:
                 )
                 raise UpstreamError(message)
             message = f"status 429 (wait {seconds:g} s)"
-            raise _TransientError(message)
+            raise TransientError(message)
         if status >= 500:
             message = f"status {status}"
-            raise _TransientError(message)
+            raise TransientError(message)
         words = (await _read(ask, response, 1 << 16))[:200]
         message = f"{ask.url}: status {status}, body starts {words!r}"
         if status == 400 and ask.params and _NO_SUCH_SYMBOL.search(words):

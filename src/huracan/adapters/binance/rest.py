@@ -31,13 +31,29 @@ class _Host:
     book_weight: int
     page: int
     page_weight: int
+    small_page: tuple[int, int] | None = None
+
+    def page_for(self, rows: int) -> tuple[int, int]:
+        """(limit, weight) of the cheapest page for the rows that are left."""
+        if self.small_page is not None and rows <= self.small_page[0]:
+            return rows, self.small_page[1]
+        return self.page, self.page_weight
 
 
-# um pages of 499 rows cost 2; 1000 would cost 5.
+# um pages of 499 rows cost 2, of up to 99 rows 1; 1000 would cost 5.
 _SPOT: Final = _Host(
     pool=SPOT, prefix="/api/v3", info_weight=20, ticker_weight=80, book_weight=4, page=1000, page_weight=2
 )
-_UM: Final = _Host(pool=UM, prefix="/fapi/v1", info_weight=1, ticker_weight=40, book_weight=5, page=499, page_weight=2)
+_UM: Final = _Host(
+    pool=UM,
+    prefix="/fapi/v1",
+    info_weight=1,
+    ticker_weight=40,
+    book_weight=5,
+    page=499,
+    page_weight=2,
+    small_page=(99, 1),
+)
 
 
 class Rest:
@@ -99,19 +115,20 @@ class Rest:
         """Pages of closed bars with start_ms <= open_time < end_ms; the unclosed bar is dropped."""
         host, at = _host(instrument.market), start_ms
         while at < end_ms:
+            limit, weight = host.page_for(-(-(end_ms - at) // self._interval_ms))
             params = {
                 "symbol": instrument.symbol,
                 "interval": self._interval,
                 "startTime": at,
                 "endTime": end_ms - 1,
-                "limit": host.page,
+                "limit": limit,
             }
-            frame, closes = await self._klines(instrument, params, host.page_weight)
+            frame, closes = await self._klines(instrument, params, weight)
             time = frame["open_time"]
             inside = frame.filter((closes < now_ms) & time.is_between(at, end_ms, closed="left"))
             if inside.height:
                 yield inside
-            if frame.height < host.page:
+            if frame.height < limit:
                 return
             at = _advance(at, time, self._interval_ms, instrument)
 

@@ -5,20 +5,14 @@ set to `server.host` and ``ca_certs`` to `server.ca_file`.
 """
 
 import json
-import shutil
 import socket
 import ssl
-import sys
-import tempfile
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from huracan.errors import ConfigError
 from huracan.worlds.dropbox.account import Account
 from huracan.worlds.dropbox.faults import Fault, FaultPlan
 from huracan.worlds.dropbox.refusals import RefusedError, bad_request, limited
@@ -26,13 +20,14 @@ from huracan.worlds.dropbox.routes import ROUTES, Reply, Request, Route
 from huracan.worlds.dropbox.tls import write_certificates
 from huracan.worlds.dropbox.tokens import App, Tokens
 from huracan.worlds.dropbox.uploads import UPLOADS, append_part
+from huracan.worlds.loopback import LoopbackServer, LoopbackService
 
 _JSON: Final = "application/json"
 _REFRESH: Final = "oauth2/token"
 _ROUTES: Final = {**ROUTES, **UPLOADS}
 
 
-class DropboxServer:
+class DropboxServer(LoopbackService):
     """Serves from construction until `close`. `faults` may be replaced at any time; `account` is what it stores.
 
     `certificates` are an authority's file and a server's chain with key; without them the server makes its own.
@@ -47,24 +42,17 @@ class DropboxServer:
         port: int = 0,
         certificates: tuple[Path, Path] | None = None,
     ) -> None:
+        super().__init__("dropbox")
         self.tokens, self.account, self.faults = Tokens(app or App()), account or Account(), faults or FaultPlan()
-        self._folder = Path(tempfile.mkdtemp(prefix="huracan-dropbox-"))
         self.ca_file, chain = certificates or write_certificates(self._folder)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(chain)
-        try:
-            self._server = _Server(port, self, context)
-        except OSError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            message = f"port {port} on 127.0.0.1 cannot be opened: {error}; choose another (0 = any)"
-            raise ConfigError(message) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="dropbox-server")
-        self._thread.start()
+        self._start(port, lambda: _Server(port, self, context))
 
     @property
     def host(self) -> str:
         """Host and port, as ``DROPBOX_API_HOST`` takes them."""
-        return f"localhost:{self._server.server_address[1]}"
+        return f"localhost:{self.port}"
 
     @property
     def commits(self) -> dict[str, int]:
@@ -76,60 +64,18 @@ class DropboxServer:
         with self.account.guard:
             return self.account.tree.files()
 
-    def close(self) -> None:
-        """Stop serving, drop open connections, remove the server's folder."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.drop_connections()
-        self._server.server_close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
+class _Server(LoopbackServer):
+    quiet = (ConnectionError, ssl.SSLError)  # a client that went away, or trusts another authority
 
     def __init__(self, port: int, dropbox: DropboxServer, context: ssl.SSLContext) -> None:
         self.dropbox, self._context = dropbox, context
-        self._open: set[socket.socket] = set()
-        self._guard = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(port, _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """The handshake is left to the connection's own thread."""
         connection, address = super().get_request()
         return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        with self._guard:
-            self._open.add(request)
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            with self._guard:
-                self._open.discard(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away or trusts another authority is its own business."""
-        if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
-            super().handle_error(request, client_address)
-
-    def drop_connections(self) -> None:
-        with self._guard:
-            for connection in self._open:
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue
 
 
 class _Handler(BaseHTTPRequestHandler):
