@@ -197,7 +197,8 @@ def _place_plotly(folder: Path) -> None:
     target = folder / PLOTLY_FILE
     if target.exists() and target.stat().st_size == len(data):
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk_errors(target):
+        folder.mkdir(parents=True, exist_ok=True)
     for earlier in sorted(folder.parent.glob(f"*/{PLOTLY_FILE}")):
         if earlier != target and earlier.stat().st_size == len(data):
             target.unlink(missing_ok=True)
