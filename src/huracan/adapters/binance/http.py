@@ -53,7 +53,8 @@ class HttpClient:
             lambda: asyncio.Semaphore(settings.max_connections)
         )
         timeout = httpx2.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s, pool=None)
-        hosts = {urlsplit(url).hostname for url in (settings.rest_url, settings.futures_url, settings.archive_url)}
+        urls = (settings.rest_url, settings.futures_url, settings.archive_url, settings.list_url)
+        hosts = {urlsplit(url).hostname for url in urls}
         self._client = httpx2.AsyncClient(
             timeout=timeout,
             limits=httpx2.Limits(
