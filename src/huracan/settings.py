@@ -108,29 +108,19 @@ class HamiltonSettings(Section):
     ranking_regimes: tuple[str, ...] | None = None
 
 
-ARCHIVE_URL: Final = "https://data.binance.vision"
-ARCHIVE_BUCKET_URL: Final = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
-"""The real archive's files come by a host of their own, which does not list them."""
-
-
 class BinanceSettings(Section):
     """Base URLs of the exchange and its public archive, and how patient to be."""
 
     rest_url: str = "https://api.binance.com"
     futures_url: str = "https://fapi.binance.com"
-    archive_url: str = ARCHIVE_URL
-    listing_url: str | None = Field(None, description="where the archive lists its files; None: see `list_url`")
+    archive_url: str = "https://data.binance.vision"
+    listing_url: str | None = Field(
+        None, description="where the archive lists its files; None: its bucket, or archive_url if that is another"
+    )
     connect_timeout_s: float = Field(5.0, gt=0)
     read_timeout_s: float = Field(20.0, gt=0)
     total_timeout_s: float = Field(120.0, gt=0)
     max_connections: int = Field(8, ge=1, le=64)
-
-    @property
-    def list_url(self) -> str:
-        """Where the archive lists its files: as set, else the real archive's bucket, else the archive's own URL."""
-        if self.listing_url is not None:
-            return self.listing_url
-        return ARCHIVE_BUCKET_URL if self.archive_url.rstrip("/") == ARCHIVE_URL else self.archive_url
 
     @field_validator("rest_url", "futures_url", "archive_url", "listing_url")
     @classmethod

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from huracan.adapters.binance.http import ARCHIVE_BUCKET_URL, list_url
 from huracan.adapters.binance.s3_listing import ListedFile, read_page
 from huracan.errors import UpstreamError
-from huracan.settings import ARCHIVE_BUCKET_URL, BinanceSettings
+from huracan.settings import BinanceSettings
 
 PREFIX = "data/spot/monthly/klines/"
 URL = "http://127.0.0.1/"
@@ -91,8 +92,8 @@ def test_a_mutant_is_upstream_or_keeps_the_order_of_its_keys(data):
 
 
 def test_the_list_is_where_it_was_said_to_be_or_with_the_real_bucket_or_with_the_files():
-    assert BinanceSettings().list_url == ARCHIVE_BUCKET_URL
-    assert BinanceSettings(archive_url="http://127.0.0.1:1").list_url == "http://127.0.0.1:1"
-    assert BinanceSettings(listing_url="http://127.0.0.1:2").list_url == "http://127.0.0.1:2"
+    assert list_url(BinanceSettings()) == ARCHIVE_BUCKET_URL
+    assert list_url(BinanceSettings(archive_url="http://127.0.0.1:1")) == "http://127.0.0.1:1"
+    assert list_url(BinanceSettings(listing_url="http://127.0.0.1:2")) == "http://127.0.0.1:2"
     with pytest.raises(ValueError, match="user name"):
         BinanceSettings(listing_url="http://me:secret@127.0.0.1")

@@ -14,7 +14,7 @@ from huracan.pipeline.plan import NightPlan, cutoff, prepare_key, train_key
 
 HORIZONS = ("1h", "4h", "1d")
 COINS = ("BTC", "ETH", "测试币", "ALFAUSDT-spot")
-FAULTS = {"JOB_FAILED", "WORKER_LOST", "TIMED_OUT"}
+FAULTS = {"JOB_FAILED", "WORKER_LOST", "TIMED_OUT", "CHECKSUM", "SCHEMA", "BANNED"}
 
 
 def make_plan(**changes):

@@ -10,7 +10,7 @@ import polars as pl
 
 from huracan.adapters.binance.budget import ARCHIVE
 from huracan.adapters.binance.byte_budget import ByteBudget
-from huracan.adapters.binance.http import Ask, HttpClient
+from huracan.adapters.binance.http import Ask, HttpClient, list_url
 from huracan.adapters.binance.plan import (
     CHECKSUM,
     ArchiveFile,
@@ -52,7 +52,7 @@ class Archive:
 
     def __init__(self, http: HttpClient, settings: BinanceSettings) -> None:
         self._http, self._base = http, settings.archive_url.rstrip("/")
-        self._listing = ArchiveListing(http, settings.list_url)
+        self._listing = ArchiveListing(http, list_url(settings))
         self._in_flight = ByteBudget(BYTES_IN_FLIGHT)
 
     async def symbols(self, market: Market) -> list[str]:

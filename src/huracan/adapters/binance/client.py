@@ -46,7 +46,7 @@ class BinanceMarketData:
         self._archive = Archive(self._http, settings)
         self._interval, self._interval_ms = interval, Horizon.parse(interval).ms
         self._rest = Rest(self._http, settings, interval, self._interval_ms)
-        self._quote_per_gbp = quote_per_gbp
+        self._quote_per_gbp, self._connections = quote_per_gbp, settings.max_connections
         self._server_time: tuple[float, int] | None = None
 
     async def server_time(self) -> int:
@@ -117,6 +117,16 @@ class BinanceMarketData:
         for kind in self._kinds(instrument):
             async for batch in self._history(kind, instrument, (start_ms, end_ms), known, tail=False):
                 yield batch
+
+    @property
+    def connections(self) -> int:
+        """How many requests one host is asked at once."""
+        return self._connections
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all answers so far."""
+        return self._http.received
 
     async def archived_symbols(self, market: Market) -> list[str]:
         """Every symbol the archive has klines of, delisted ones included, whatever exchangeInfo says now."""

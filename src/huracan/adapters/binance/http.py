@@ -21,6 +21,9 @@ from huracan.settings import BinanceSettings
 ATTEMPTS: Final = 6
 DEFAULT_PAUSE_S: Final = 30.0  # um promises no Retry-After
 DEFAULT_BAN_S: Final = 180.0  # bans start at two minutes
+ARCHIVE_BUCKET_URL: Final = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
+"""The real archive's files come by a host of their own, which does not list them."""
+_ARCHIVE_HOST: Final = "data.binance.vision"
 _WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
 
 
@@ -40,6 +43,13 @@ class _TransientError(Exception):
     """Worth another try within the deadline."""
 
 
+def list_url(settings: BinanceSettings) -> str:
+    """Where the archive lists its files: as set, else the real archive's bucket, else the archive's own URL."""
+    if settings.listing_url is not None:
+        return settings.listing_url
+    return ARCHIVE_BUCKET_URL if urlsplit(settings.archive_url).hostname == _ARCHIVE_HOST else settings.archive_url
+
+
 class HttpClient:
     """GET with everything bounded. One total deadline covers all attempts of a request; waiting for our own weight
     budget or for a free connection does not count, because nothing is wrong then.
@@ -49,11 +59,13 @@ class HttpClient:
         self, settings: BinanceSettings, budget: WeightBudget, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         self._total_s, self._budget = settings.total_timeout_s, budget
+        self.received = 0
+        """Bytes of bodies so far."""
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(settings.max_connections)
         )
         timeout = httpx2.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s, pool=None)
-        urls = (settings.rest_url, settings.futures_url, settings.archive_url, settings.list_url)
+        urls = (settings.rest_url, settings.futures_url, settings.archive_url, list_url(settings))
         hosts = {urlsplit(url).hostname for url in urls}
         self._client = httpx2.AsyncClient(
             timeout=timeout,
@@ -116,6 +128,7 @@ class HttpClient:
             if response.status_code != 200:
                 await self._refuse(ask, response)
             body = await _read(ask, response, ask.cap)
+            self.received += len(body)
         finally:
             await response.aclose()
         return _decoded(ask, body, response.headers.get("content-encoding", "identity"))
