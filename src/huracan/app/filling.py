@@ -7,6 +7,7 @@ committed every few months of bars, rows and file names in one step, so a run th
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,8 +21,8 @@ from huracan.universe import archived_instruments, split_symbol
 
 CHUNK_ROWS: Final = 150_000
 """Rows of one symbol that wait for a commit: some hundred days of minutes, 12 MB."""
-WRITERS: Final = 2
-"""Commits at once; each needs several times its rows' memory."""
+THREADS: Final = 2
+"""Files parsed and chunks committed at once, all together: each needs several times its rows' memory."""
 STAGE: Final = "fill"
 
 
@@ -63,6 +64,7 @@ async def fill_lake(market: BinanceMarketData, lake: DeltaLake, order: FillOrder
     Raises ConfigError for a symbol that was named and is not there, UpstreamError where the archive does not list its
     symbols, DiskFullError.
     """
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
     instruments, left_out = await _instruments(market, order)
     total = Filled(symbols=len(instruments), left_out=left_out)
     window = {"first": iso(order.start_ms), "end": iso(order.end_ms)}
@@ -117,7 +119,6 @@ class _Filling:
     telemetry: Telemetry
     total: Filled
     done: int = 0
-    writers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
 
     async def work(self, queue: Iterator[Instrument]) -> None:
         """Fill symbols until none is left."""
@@ -169,9 +170,8 @@ class _Filling:
         batches = [batch for batch in held if not _is_restated(batch, known)]
         replaced = [batch for batch in held if _is_restated(batch, known)]
         held.clear()
-        async with self.writers:
-            rows = await asyncio.to_thread(self.lake.append, instrument, batches, "binance")
-            restated = await asyncio.to_thread(self.lake.append, instrument, replaced, "binance")
+        rows = await asyncio.to_thread(self.lake.append, instrument, batches, "binance")
+        restated = await asyncio.to_thread(self.lake.append, instrument, replaced, "binance")
         files = [batch.file for batch in (*batches, *replaced) if batch.file is not None]
         filled.rows += rows + restated
         filled.restated += restated

@@ -66,8 +66,8 @@ def _run(settings: Any, workdir: Path, order: Any, *, as_json: bool) -> Any:
 
     from huracan.adapters.lake import DeltaLake
     from huracan.adapters.telemetry import StructlogTelemetry
+    from huracan.app.exchange import market_data, wiring_facts
     from huracan.app.filling import fill_lake
-    from huracan.app.wiring import market_data, wiring_facts
 
     stamina.instrumentation.set_on_retry_hooks(())
     facts = wiring_facts(settings, workdir)
