@@ -192,15 +192,14 @@ def main() -> None:
         server.join()
     plain = unzip_seconds(months)
     files = arguments.symbols * arguments.months
+    rows = arguments.symbols * sum(MINUTES[month] for month in months)
     print(
         f"{arguments.symbols:,} symbols x {arguments.months} months of minutes, {done['files']:,} files read of {files:,}"
     )
     print(
         f"fill: {done['rows']:,} rows, {done['bytes'] / 1e6:,.0f} MB received, {done['wall']:.1f} s, CPU {done['cpu']:.1f} s"
     )
-    print(
-        f"peak memory {done['peak_memory_bytes'] / 1e6:,.0f} MB; lake {size / max(done['rows'], 1):.1f} bytes a row read"
-    )
+    print(f"peak memory {done['peak_memory_bytes'] / 1e6:,.0f} MB; lake {size / rows:.1f} bytes a row")
     if done["files"]:
         each = done["cpu"] / done["files"]
         print(
