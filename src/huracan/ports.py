@@ -12,11 +12,21 @@ from huracan.domain.records import Snapshot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedFile:
-    """Provenance of one archive file already in the lake: a changed checksum means it was replaced."""
+    """Provenance of one archive file already in the lake: a changed checksum means it was replaced.
+
+    `stamp` is how the archive's listing described these bytes (None: never listed to us). A file the archive has lost has
+    no checksum, and `rows` says how many bars of its time came by REST instead.
+    """
 
     name: str
     sha256: str
     rows: int
+    stamp: str | None = None
+
+    @property
+    def lost(self) -> bool:
+        """True for a file that never came."""
+        return not self.sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

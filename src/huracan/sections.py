@@ -113,15 +113,18 @@ class BinanceSettings(Section):
     rest_url: str = "https://api.binance.com"
     futures_url: str = "https://fapi.binance.com"
     archive_url: str = "https://data.binance.vision"
+    listing_url: str | None = Field(
+        None, description="where the archive lists its files; None: its bucket, or archive_url if that is another"
+    )
     connect_timeout_s: float = Field(5.0, gt=0)
     read_timeout_s: float = Field(20.0, gt=0)
     total_timeout_s: float = Field(120.0, gt=0)
     max_connections: int = Field(8, ge=1, le=64)
 
-    @field_validator("rest_url", "futures_url", "archive_url")
+    @field_validator("rest_url", "futures_url", "archive_url", "listing_url")
     @classmethod
-    def _without_credentials(cls, value: str) -> str:
-        if "@" in value.partition("://")[2]:
+    def _without_credentials(cls, value: str | None) -> str | None:
+        if value is not None and "@" in value.partition("://")[2]:
             raise ValueError(
                 "holds a user name or password; public market data need none, and URLs reach logs and files"
             )

@@ -1,10 +1,12 @@
 """A small exchange on loopback: real HTTP, canned answers, every request remembered."""
 
+import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 import pytest
 import stamina
@@ -28,6 +30,9 @@ class Loopback:
         self.answers: dict[str, object] = {}
         self.requests: list[str] = []
         self.queries: dict[str, list[dict[str, str]]] = defaultdict(list)
+        self.unlisted: set[str] = set()
+        self.page_size = 1000
+        self.answers[""] = self.listing
         self.released = threading.Event()
         loopback = self
 
@@ -73,6 +78,30 @@ class Loopback:
             self.released.wait(reply.stall)
         if reply.length is not None:
             handler.close_connection = True
+
+    def listing(self, query):
+        """One S3 page over everything that is answered with plain bytes."""
+        prefix, delimiter = query["prefix"], query.get("delimiter")
+        entries = {}
+        for key, found in self.answers.items():
+            body = found[-1] if isinstance(found, list) else found
+            if not key.startswith(prefix) or not isinstance(body, bytes) or key in self.unlisted:
+                continue
+            rest = key[len(prefix) :]
+            folder = prefix + rest.partition("/")[0] + "/" if delimiter and "/" in rest else None
+            entries[folder or key] = None if folder else body
+        keys = sorted(key for key in entries if key > query.get("marker", ""))
+        page = keys[: self.page_size]
+        parts = [f"<Prefix>{escape(prefix)}</Prefix><IsTruncated>{str(page != keys).lower()}</IsTruncated>"]
+        for key in page:
+            body = entries[key]
+            if body is None:
+                parts.append(f"<CommonPrefixes><Prefix>{escape(key)}</Prefix></CommonPrefixes>")
+            else:
+                tag = f"&quot;{hashlib.md5(body).hexdigest()}&quot;"
+                parts.append(f"<Contents><Key>{escape(key)}</Key><ETag>{tag}</ETag><Size>{len(body)}</Size></Contents>")
+        space = "http://s3.amazonaws.com/doc/2006-03-01/"
+        return f'<?xml version="1.0"?><ListBucketResult xmlns="{space}">{"".join(parts)}</ListBucketResult>'.encode()
 
     def close(self):
         self.released.set()

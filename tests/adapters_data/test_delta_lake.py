@@ -1,9 +1,11 @@
 """The lake: appended twice is appended once, restated rows are marked, provenance and rows are one step."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,6 +121,24 @@ def test_files_are_remembered_with_their_newest_checksum_even_without_rows(lake)
     assert lake.files(COIN) == {"a": named("a", sha="b" * 64), "b": named("b"), "f": named("f")}
     assert lake.bars(COIN, *ALL).height == 2
     assert lake.funding(COIN, *ALL).equals(settlements)
+
+
+def test_a_listing_s_stamp_and_a_lost_file_are_remembered(lake):
+    stamped = FetchedFile(name="x.zip", sha256="a" * 64, rows=3, stamp="etag/7")
+    gone = FetchedFile(name="y.zip", sha256="", rows=0)
+    lake.append(COIN, [batch(rows([1, 2, 3]), stamped), batch(rows([]), gone, source="rest")], "binance")
+    assert lake.files(COIN) == {"x.zip": stamped, "y.zip": gone}
+    assert (stamped.lost, gone.lost) == (False, True)
+
+
+def test_records_from_before_there_were_stamps_are_read(lake, monkeypatch):
+    def plain(files):
+        entries = {name: [file.sha256, file.rows] for name, file in files.items()}
+        return CommitProperties(custom_metadata={"huracan_files": json.dumps(entries)})
+
+    monkeypatch.setattr(lake_module, "_commit_properties", plain)
+    lake.append(COIN, [batch(rows([1, 2, 3]), named("x.zip"))], "binance")
+    assert lake.files(COIN) == {"x.zip": named("x.zip")}
 
 
 def test_a_table_that_began_with_a_file_of_no_rows_reads_as_empty(lake):

@@ -4,10 +4,13 @@ import hashlib
 import io
 import json
 import zipfile
+from dataclasses import replace
+from itertools import pairwise
 
 import polars as pl
 import pytest
 
+from huracan.adapters.binance.plan import LATE_DAYS
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, day_iso, parse_iso, utc_day
 from huracan.errors import ChecksumError, DataError, SchemaError, UpstreamError
@@ -160,22 +163,16 @@ async def test_rows_before_the_listing_belong_to_another_coin(loopback, market):
     assert not exchange.asked("2026-02.zip.CHECKSUM")
 
 
-async def test_known_files_are_not_loaded_again_and_only_the_newest_two_are_checked(um, market):
+async def test_of_known_files_nothing_is_asked_but_the_list(um, market):
     for day in range(utc_day(START), utc_day(END)):
         um.publish_day(day)
     client = market(interval="1h")
-    late = parse_iso("2026-04-01T12:00:00Z")
-    known = files_of(await collect(client, UM, end=late))
-    known |= files_of(await collect(client, UM, start=parse_iso("2026-04-01"), end=END))
+    known = files_of(await collect(client, UM))
     um.requests.clear()
     again = await collect(client, UM, known=known)
-    assert not um.asked(".zip")
-    assert {path.rpartition("/")[2] for path in um.asked(".CHECKSUM")} == {
-        "币USDT-1h-2026-03.zip.CHECKSUM",
-        "币USDT-1h-2026-04-01.zip.CHECKSUM",
-        "币USDT-fundingRate-2026-03.zip.CHECKSUM",
-    }
     assert {batch.source for batch in again} == {"rest"}
+    assert um.asked("") == um.requests
+    assert [path for path in um.requests if not path.startswith(("api", "fapi"))] == ["", "", ""]
 
 
 async def test_a_file_whose_checksum_changed_is_loaded_again(um, market):
@@ -233,12 +230,11 @@ async def test_an_as_of_run_reads_no_file_that_holds_a_later_row(um, market):
     assert set(files_of(batches)) == {f"币USDT-1h-{day_iso(utc_day(START))}.zip"}
 
 
-async def test_spot_asks_once_where_history_begins_and_reads_microseconds(loopback, market):
+async def test_a_spot_coin_begins_with_its_first_file_and_is_read_in_microseconds(loopback, market):
     exchange = Exchange(loopback, SPOT, listed=parse_iso("2026-03-31"))
     exchange.publish_march()
     batches = await collect(market(interval="1h"), SPOT, start=parse_iso("2025-01-01"))
     assert times_of(batches) == list(range(exchange.listed, END, HOUR_BARS))
-    assert loopback.queries[exchange.klines][0]["limit"] == "1"
     assert not exchange.asked("2026-02.zip.CHECKSUM")
     assert not loopback.queries[exchange.funding_rate]
     loopback.queries.clear()
@@ -279,6 +275,113 @@ async def test_a_file_replaced_between_checksum_and_zip_is_read_in_its_new_form(
     assert batches[0].rows["volume"][0] == 11.0
 
 
+async def test_the_other_files_come_before_the_error_of_a_damaged_one(um, market):
+    stem = um.publish_march()
+    um.server.answers[f"{stem}.zip.CHECKSUM"] = f"{'0' * 64}  币USDT-1h-2026-03.zip".encode()
+    came = []
+
+    async def until_it_fails():
+        async for batch in market(interval="1h").fetch(UM, START, END, {}):
+            came.append(batch)  # noqa: PERF401
+
+    with pytest.raises(ChecksumError):
+        await until_it_fails()
+    assert set(files_of(came)) == {"币USDT-1h-2026-04-01.zip"}
+
+
+async def test_a_known_file_of_any_age_is_read_again_once_its_stamp_and_checksum_changed(um, market):
+    for day in range(utc_day(START), utc_day(END)):
+        um.publish_day(day)
+    client = market(interval="1h")
+    start = parse_iso("2026-01-01")
+    coin = replace(UM, listed_ms=start)
+    um.listed = start
+    months = ("2026-01", "2026-02", "2026-03", "2026-04")
+    for month, after in pairwise(months):
+        um.publish("monthly", month, parse_iso(f"{month}-01"), parse_iso(f"{after}-01"))
+    known = files_of(await collect(client, coin, start=start))
+    um.publish("monthly", "2026-01", start, parse_iso("2026-02-01"), change=lambda text: text.replace(",10,", ",11,"))
+    um.requests.clear()
+    again = await collect(client, coin, start=start, known=known)
+    assert list(files_of(again)) == ["币USDT-1h-2026-01.zip"]
+    assert set(again[0].rows["volume"]) == {11.0}
+    assert len(um.asked(".zip")) == len(um.asked(".CHECKSUM")) == 1
+
+
+async def test_a_new_stamp_on_the_same_bytes_is_noted_without_reading_them(um, market):
+    client = market(interval="1h")
+    known = files_of(await collect(client, UM))
+    old = {name: replace(file, stamp=None) for name, file in known.items()}
+    um.requests.clear()
+    again = await collect(client, UM, known=old)
+    assert files_of(again) == known
+    assert all(batch.rows.is_empty() for batch in again if batch.file)
+    assert (len(um.asked(".CHECKSUM")), um.asked(".zip")) == (3, [])
+
+
+async def test_what_the_list_says_is_absent_is_not_asked_for(um, market):
+    stem = um.publish_march()
+    um.server.unlisted |= {f"{stem}.zip", f"{stem}.zip.CHECKSUM"}
+    assert times_of(await collect(market(interval="1h"), UM)) == list(range(START, END, HOUR_BARS))
+    assert not um.asked("1h-2026-03.zip.CHECKSUM")
+
+
+async def test_a_list_that_does_not_answer_is_upstream_and_nothing_else_is_tried(um, market, reply):
+    um.server.answers[""] = reply(b"<html>busy</html>", 403)
+    with pytest.raises(UpstreamError, match="403"):
+        await collect(market(interval="1h"), UM)
+    um.server.answers[""] = b"<html>hello</html>"
+    with pytest.raises(UpstreamError, match="no S3 listing"):
+        await collect(market(interval="1h"), UM)
+    del um.server.answers[""]
+    with pytest.raises(UpstreamError, match="listing_url"):
+        await collect(market(interval="1h"), UM)
+    assert set(um.requests) == {""}
+
+
+async def test_an_absent_file_is_late_at_first_and_lost_afterwards(loopback, market):
+    exchange = Exchange(loopback, UM, now=END + 30 * DAY_MS)
+    first = utc_day(START)
+    for day in (first, first + 2, first + 3):
+        exchange.publish_day(day)
+    client = market(interval="1h")
+    lost = f"币USDT-1h-{day_iso(first + 1)}.zip"
+    end = (first + 2 + LATE_DAYS) * DAY_MS
+    assert lost not in files_of(await collect(client, UM, end=end - 1))
+    batches = await collect(client, UM, end=end)
+    known = files_of(batches)
+    assert known[lost] == FetchedFile(name=lost, sha256="", rows=24)
+    assert times_of(batches) == list(range(START, end, HOUR_BARS))
+    loopback.queries.clear()
+    await collect(client, UM, end=end, known=known)
+    asked = [int(query["startTime"]) for query in loopback.queries[exchange.klines]]
+    assert min(asked) == (first + 4) * DAY_MS
+    exchange.publish_day(first + 1)
+    again = files_of(await collect(client, UM, end=end, known=known))
+    assert again[lost].sha256
+
+
+async def test_without_the_tail_rest_is_asked_for_lost_files_alone(loopback, market):
+    exchange = Exchange(loopback, UM)
+    first = utc_day(START)
+    for day in (first, first + 2):
+        exchange.publish_day(day)
+    client = market(interval="1h")
+    end = (first + 30) * DAY_MS
+    batches = [batch async for batch in client.fetch_archived(UM, START, end, {})]
+    assert times_of(batches) == list(range(START, START + 3 * DAY_MS, HOUR_BARS))
+    assert len(loopback.queries[exchange.klines]) == 1
+    assert not loopback.queries[exchange.funding_rate]
+
+
+async def test_every_symbol_the_archive_ever_had_is_named(um, market):
+    um.put("data/futures/um/monthly/klines/GONEUSDT/1h/GONEUSDT-1h-2020-03", "")
+    um.put("data/futures/um/daily/klines/NEWUSDT/1h/NEWUSDT-1h-2026-03-02", "")
+    um.server.page_size = 1
+    assert await market(interval="1h").archived_symbols("um") == ["GONEUSDT", "NEWUSDT", "币USDT"]
+    assert await market(interval="1h").archived_symbols("spot") == []
+
+
 async def test_a_zip_without_a_checksum_is_never_read(um, market):
     stem = um.publish_march()
     del um.server.answers[f"{stem}.zip.CHECKSUM"]
@@ -303,11 +406,13 @@ async def test_a_stored_file_that_vanished_from_the_archive_stays_trusted(um, ma
 
 
 @pytest.mark.parametrize("body", [b"<html>404</html>", b"0" * 64, b"g" * 64 + b"  x.zip", b"0" * 64 + b"  other.zip"])
-async def test_a_checksum_file_of_anything_else_is_upstream(um, market, body):
+async def test_a_checksum_file_of_anything_else_is_asked_for_three_times_and_then_refused(um, market, body):
     stem = um.publish_march()
     um.server.answers[f"{stem}.zip.CHECKSUM"] = body
-    with pytest.raises(UpstreamError, match="not a checksum"):
+    with pytest.raises(ChecksumError, match="not a checksum"):
         await collect(market(interval="1h"), UM)
+    assert len(um.asked("1h-2026-03.zip.CHECKSUM")) == 3
+    assert not um.asked("1h-2026-03.zip")
 
 
 async def test_a_verified_file_that_is_no_table_of_ours_is_schema(um, market):

@@ -88,6 +88,11 @@ async def archive(client: Client) -> None:
     assert same_bars(rows, client.world, UM, start, client.world.now_ms)
 
 
+async def lists(client: Client) -> None:
+    for _ in range(REQUESTS):
+        await archive(client)
+
+
 def same_bars(rows: pl.DataFrame, world: WideWorld, instrument: Instrument, start: int, end: int) -> bool:
     truth = world.klines(instrument.id, start, end)
     return rows.select(pl.col(c).cast(t) for c, t in BAR_SCHEMA.items()).sort("open_time").equals(truth)
@@ -114,6 +119,7 @@ ENDPOINTS: dict[str, tuple[Callable[[str], bool], Callable[[Client], Awaitable[N
     "um fundingRate": (is_in("/fapi/v1/fundingRate"), settlements),
     "archive checksum": (is_in(".zip.CHECKSUM"), archive),
     "archive zip": (is_daily_zip, archive),
+    "archive listing": (is_in("/?prefix="), lists),
 }
 
 

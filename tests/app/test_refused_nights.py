@@ -205,6 +205,21 @@ def test_a_job_that_raises_costs_its_own_pair(next_night, monkeypatch):
     assert "no such thing" in error["error"]
 
 
+@pytest.mark.guarantee("R9")
+def test_a_damaged_file_quarantines_its_own_pair_and_the_summary_counts_it(next_night):
+    def damaged(path):
+        return Fault(corrupt_checksum=True) if "/daily/klines/DELTAUSDT/" in path else None
+
+    result, telemetry = next_night(faults=damaged)
+    assert result["success"], result.get("error")
+    accounted(result)
+    assert {error["coin"] for error in result["summary"]["errors"]} == {"DELTA"}
+    assert {error["code"] for error in result["summary"]["errors"]} == {"CHECKSUM"}
+    assert (result["champions"]["DELTA_1h"]["status"], result["champions"]["DELTA_1h"]["version"]) == ("kept", 1)
+    assert [row["coin"] for row in telemetry.named("job_failed")] == ["DELTA"]
+    assert not telemetry.named("job_retried"), "three fetches are enough"
+
+
 # Two at once
 
 

@@ -303,16 +303,21 @@ def test_an_exchange_that_is_away_is_wrong_with_its_code(here):
     assert (found.state, found.code, found.exit_status) == ("wrong", "UPSTREAM", 3)
 
 
-def test_an_archive_that_is_away_or_lags_is_told(here, replay):
+def test_an_archive_that_is_away_or_does_not_list_is_wrong(here, replay):
     found = run(
         market.exchange,
         here(*night_overrides(replay, binance__archive_url="http://127.0.0.1:1", binance__total_timeout_s=4)),
     )
     assert found["archive"].exit_status == 3
-    empty = replay["archive"] + "/nothing-here"
-    assert (
-        run(market.exchange, here(*night_overrides(replay, binance__archive_url=empty)))["archive"].state == "doubtful"
-    )
+    elsewhere = replay["archive"] + "/nothing-here"
+    found = run(market.exchange, here(*night_overrides(replay, binance__archive_url=elsewhere)))["archive"]
+    assert (found.state, found.code) == ("wrong", "UPSTREAM")
+
+
+def test_an_archive_that_lags_is_doubtful(here, replay, monkeypatch):
+    monkeypatch.setattr(market, "ARCHIVE_LAG_DAYS", 0)
+    found = run(market.exchange, here(*night_overrides(replay)))["archive"]
+    assert (found.state, found.seen[:13]) == ("doubtful", "no daily file")
 
 
 def test_a_clock_that_is_off_is_wrong_but_not_on_loopback(here):

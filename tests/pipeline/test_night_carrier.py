@@ -12,7 +12,7 @@ from huracan.pipeline.night import Night, PairOutcome
 from huracan.pipeline.plan import NightPlan, cutoff, prepare_key, train_key
 
 COINS = ("BTC", "ETH", "测试币", "ALFAUSDT-spot")
-FAULTS = {"JOB_FAILED", "WORKER_LOST", "TIMED_OUT"}
+FAULTS = {"JOB_FAILED", "WORKER_LOST", "TIMED_OUT", "CHECKSUM", "SCHEMA", "BANNED"}
 
 
 def make_night():

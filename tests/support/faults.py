@@ -107,7 +107,7 @@ class Nights:
 
     def run(self, name: str, gate: dict[str, Any] = NOTHING, *more: str, **environment: str) -> Outcome:
         """Start, or start again, the night of a case."""
-        self.exchange.weights._minute = -1  # a new minute: many nights a minute would rightly wait for the next one
+        self.exchange.limits._used.clear()  # a new minute: many nights a minute would rightly wait for the next one
         case = self.folder / name
         arguments = ["--workdir", str(case / "workdir"), *self.sets, *more]
         variables = {**trust_variables(case), **environment}

@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from huracan.adapters.publishers.mirror import read_fence, remote_tree
-from huracan.adapters.publishers.naming import inside
+from huracan.adapters.publishers.paths import inside
 from huracan.adapters.publishers.pull import manifests
 from huracan.domain.bundle import MANIFEST_FILE, MAX_MANIFEST, Manifest
 from huracan.domain.ids import sha256_hex

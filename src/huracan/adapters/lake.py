@@ -321,7 +321,7 @@ def _writer(kind: _Kind) -> WriterProperties:
 
 
 def _commit_properties(files: Mapping[str, FetchedFile]) -> CommitProperties:
-    entries = {name: [file.sha256, file.rows] for name, file in sorted(files.items())}
+    entries = {name: [file.sha256, file.rows, file.stamp] for name, file in sorted(files.items())}
     return CommitProperties(custom_metadata={_FILES_KEY: json.dumps(entries, separators=(",", ":"))})
 
 
@@ -331,8 +331,13 @@ def _files_of(table: DeltaTable) -> dict[str, FetchedFile]:
         for commit in table.history(limit):
             if _FILES_KEY in commit:
                 entries = json.loads(commit[_FILES_KEY])
-                return {name: FetchedFile(name=name, sha256=sha, rows=rows) for name, (sha, rows) in entries.items()}
+                return {name: _file_of(name, *entry) for name, entry in entries.items()}
     return {}
+
+
+def _file_of(name: str, sha256: str, rows: int, stamp: str | None = None) -> FetchedFile:
+    """A record as it was written; older ones have no stamp."""
+    return FetchedFile(name=name, sha256=sha256, rows=rows, stamp=stamp)
 
 
 def _unreadable(uri: str, error: BaseException) -> DamagedTableError:

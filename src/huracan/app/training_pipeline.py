@@ -17,12 +17,13 @@ from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.app.accounts import write_accounts
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
+from huracan.app.exchange import wiring_facts
 from huracan.app.mirrors import Mirrors
 from huracan.app.observing import Observers
 from huracan.app.release import FolderRelease
 from huracan.app.results import failure, night_summary, success
 from huracan.app.rules import night_rules
-from huracan.app.wiring import OrchestratedWaves, SystemClock, pair_ports, wiring_facts, worker_count
+from huracan.app.wiring import OrchestratedWaves, SystemClock, pair_ports, worker_count
 from huracan.errors import ClockSkewError, HuracanError
 from huracan.pipeline.injected import Injected, InjectedWaves
 from huracan.pipeline.night import Night, WaveRunner

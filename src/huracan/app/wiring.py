@@ -5,34 +5,28 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from huracan.adapters.artefacts import LocalArtefacts
 from huracan.adapters.backends import TrainingOrchestrator
 from huracan.adapters.backends.orchestrator import CANCELLED
-from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.adapters.lake import DeltaLake
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.reports import write_atomically
+from huracan.app.exchange import market_data
 from huracan.app.worker import PLAN_FILE, SPENT, run_pair_job
-from huracan.domain.addresses import is_loopback
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS
 from huracan.errors import BackendError, ConfigError, HuracanError, WorkerLostError
-from huracan.hamilton.state import state_home
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import PairPorts
 from huracan.pipeline.plan import NightPlan
 from huracan.ports import Telemetry
-from huracan.sections import BinanceSettings
 from huracan.settings import Settings
 from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
 
 UNHEARD_PER_DEATH = 2
 """Starts whose end the ledger never heard (the run itself was killed) that count as one dead worker: they may be innocent."""
-WEIGHT_SHARE = 0.8
-"""Share of the exchange's weight limit that a run may use."""
 PRIVATE = 0o600  # the plan names the exchange's URLs, which may hold a password
 
 
@@ -47,17 +41,6 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
-def wiring_facts(settings: Settings, workdir: Path) -> dict[str, Any]:
-    """What a worker needs to open the same adapters: URLs and folders, no secrets."""
-    return {
-        "lake": str(workdir / "lake" / settings.training.base_interval),
-        "artefacts": str(workdir / "artefacts"),
-        "binance": settings.binance.model_dump(),
-        "quote_per_gbp": settings.costs.quote_per_gbp,
-        "interval": settings.training.base_interval,
-    }
-
-
 def pair_ports(facts: dict[str, Any]) -> PairPorts:
     """Lake, artefacts and exchange for the work on pairs."""
     return PairPorts(
@@ -65,18 +48,6 @@ def pair_ports(facts: dict[str, Any]) -> PairPorts:
         artefacts=LocalArtefacts(Path(facts["artefacts"])),
         market=market_data(facts),
     )
-
-
-def market_data(facts: dict[str, Any]) -> BinanceMarketData:
-    """The exchange client; all workers and runs of this machine together stay within the share that may be used."""
-    settings = BinanceSettings(**facts["binance"])
-    hosts = [urlsplit(url) for url in (settings.rest_url, settings.futures_url)]
-    # Only real exchanges count by address; one on loopback is this workdir's own.
-    alone = all(is_loopback(host.hostname or "") for host in hosts)
-    folder = Path(facts["artefacts"]).parent if alone else state_home()
-    scope = " ".join(f"{host.hostname}:{host.port or ''}" for host in hosts)
-    budget = WeightBudget(share=WEIGHT_SHARE, file=folder / "exchange.sqlite", scope=scope)
-    return BinanceMarketData(settings, facts["quote_per_gbp"], interval=facts["interval"], budget=budget)
 
 
 @dataclass(kw_only=True)

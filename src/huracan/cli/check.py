@@ -64,7 +64,7 @@ async def _compared(
     folder: Path, lake: Any, instruments: list[Any], settings: Any, second: Any, tolerance_bps: float
 ) -> dict[str, Any]:
     from huracan.app.checking import Check, check_lake
-    from huracan.app.wiring import market_data, wiring_facts
+    from huracan.app.exchange import market_data, wiring_facts
 
     facts = wiring_facts(settings, folder.parent.parent) | {"interval": folder.name}
     market = market_data(facts)

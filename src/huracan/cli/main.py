@@ -277,6 +277,40 @@ def lake_coverage(
     _finish(show(workdir, interval, only, as_json=json_))
 
 
+@lake_app.command("fill")
+def lake_fill(
+    first: Annotated[str | None, typer.Option("--from", help="First day; default: training.history_days ago.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day; default: yesterday.")] = None,
+    market: Annotated[str, typer.Option("--market", help="um, spot or all.")] = "all",
+    quotes: Annotated[
+        str | None, typer.Option("--quote", help="Quote assets, as USDT,USDC; default: training.quote_assets.")
+    ] = None,
+    symbols: Annotated[str | None, typer.Option("--symbols", help="These alone, as BTCUSDT,ETHUSDT.")] = None,
+    interval: Annotated[str | None, typer.Option("--interval", help="1m, 15m or 1h.")] = None,
+    workdir: Workdir = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    json_: Json = False,
+) -> None:
+    """Bars and settlements of every symbol the archive ever had, delisted ones included. Safe to stop and repeat."""
+    from huracan.cli.fill import fill_from_archive
+
+    values = [*(overrides or []), *([f"training.base_interval={interval}"] if interval else [])]
+    _finish(
+        fill_from_archive(
+            config=config,
+            overrides=values,
+            workdir=workdir,
+            first=first,
+            last=last,
+            market=market,
+            quotes=quotes,
+            symbols=symbols,
+            as_json=json_,
+        )
+    )
+
+
 @lake_app.command("compact")
 def lake_compact(workdir: Workdir = None, interval: Interval = None, only: Only = None, json_: Json = False) -> None:
     """Merge the small files of every night into few."""

@@ -14,9 +14,10 @@ from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import SilentTelemetry
+from huracan.app.exchange import wiring_facts
 from huracan.app.release import FolderRelease
 from huracan.app.rules import night_rules
-from huracan.app.wiring import SystemClock, pair_ports, wiring_facts
+from huracan.app.wiring import SystemClock, pair_ports
 from huracan.cli.demo import private_trust
 from huracan.features import ALL_NAMES
 from huracan.hamilton import HamiltonInterface

@@ -97,7 +97,7 @@ def tidy_lake(workdir: Path | None, interval: str | None, only: str | None, *, v
     folder = lake_folder(workdir, interval)
     lake, instruments = open_lake(folder, only)
     before = _bytes_below(folder)
-    with _alone(workdir):
+    with alone(workdir):
         from rich.console import Console
         from rich.progress import track
 
@@ -154,7 +154,7 @@ def end_freeze(workdir: Path | None, pool: str, note: str, *, as_json: bool) -> 
     from huracan.domain.ids import canonical_json
 
     keys = load_keys(keys_folder(os.environ))
-    with _alone(workdir), _ledger(workdir) as ledger:
+    with alone(workdir), _ledger(workdir) as ledger:
         state = ledger.load_state()
         pools = sorted({record.lineage.pool for record in state.records.values()})
         if pool not in pools:
@@ -227,7 +227,7 @@ def _bytes_below(folder: Path) -> int:
 
 
 @contextmanager
-def _alone(workdir: Path | None) -> Iterator[None]:
+def alone(workdir: Path | None) -> Iterator[None]:
     """No run is under way meanwhile: it would hold the store's lock."""
     from huracan.adapters.publishers.folder import FolderStore
 

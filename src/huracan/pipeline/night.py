@@ -7,7 +7,10 @@ from typing import Any, Protocol
 from huracan.domain.records import Skip, SkipCode, Universe
 from huracan.pipeline.plan import NightPlan
 
-_FAULTS = frozenset({SkipCode.JOB_FAILED, SkipCode.WORKER_LOST, SkipCode.TIMED_OUT})
+_FAULTS = frozenset(
+    {SkipCode.JOB_FAILED, SkipCode.WORKER_LOST, SkipCode.TIMED_OUT}
+    | {SkipCode.CHECKSUM, SkipCode.SCHEMA, SkipCode.BANNED}
+)
 """Codes that count as errors of the run besides being a reason to skip."""
 
 

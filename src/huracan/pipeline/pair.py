@@ -25,7 +25,7 @@ from huracan.labels import label_forward_returns
 from huracan.pipeline.artefacts import get_bytes, get_frame, get_json, put_frame, put_json
 from huracan.pipeline.plan import NightPlan, prepare_key
 from huracan.pipeline.spreads import known_spread
-from huracan.ports import ArtefactStore, Lake, MarketData
+from huracan.ports import ArtefactStore, FetchedRows, Lake, MarketData
 from huracan.training import PairGrams, PoolPrior, pair_grams
 
 
@@ -53,7 +53,11 @@ def load_bars(lake: Lake, plan: NightPlan, member: Candidate) -> tuple[Bars, Int
 
 
 async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
-    """Step 2 for one pair: bring the lake up to date, validate, and say what the bars are worth."""
+    """Step 2 for one pair: bring the lake up to date, validate, and say what the bars are worth.
+
+    A damaged file fails the pair by its code; the files that are sound are stored all the same, so the next night asks for
+    the damaged one alone.
+    """
     try:
         return await _ingest(ports, plan, coin)
     except DamagedTableError:
@@ -66,8 +70,16 @@ async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str,
 async def _ingest(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
     instrument = plan.member(coin).instrument
     known = ports.lake.files(instrument)
-    batches = [batch async for batch in ports.market.fetch(instrument, plan.start_ms, plan.cutoff_ms, known)]
+    batches: list[FetchedRows] = []
+    refused: DataError | None = None
+    try:
+        async for batch in ports.market.fetch(instrument, plan.start_ms, plan.cutoff_ms, known):
+            batches.append(batch)  # noqa: PERF401  (a comprehension would lose what came before an error)
+    except DataError as error:
+        refused = error
     ports.lake.append(instrument, batches, "binance")
+    if refused is not None:
+        raise refused
     files = {**known, **{batch.file.name: batch.file for batch in batches if batch.file is not None}}
     lost = sorted(name for name, file in files.items() if not file.sha256)
     return {**settle(ports, plan, coin), "lost": lost}

@@ -21,6 +21,9 @@ KEEP_CODES = frozenset(
     {
         SkipCode.STALE,
         SkipCode.UPSTREAM,
+        SkipCode.CHECKSUM,
+        SkipCode.SCHEMA,
+        SkipCode.BANNED,
         SkipCode.JOB_FAILED,
         SkipCode.WORKER_LOST,
         SkipCode.TIMED_OUT,

@@ -1,8 +1,18 @@
 """Step 1: who is liquid and tight enough today; a Skip per horizon for everyone else."""
 
+from huracan.universe.archived import archived_instruments, split_symbol
 from huracan.universe.build import UniverseRules, build_universe
 from huracan.universe.changes import delisted_members
 from huracan.universe.names import coin_keys, resolve_coin
 from huracan.universe.spreads import tier_key
 
-__all__ = ["UniverseRules", "build_universe", "coin_keys", "delisted_members", "resolve_coin", "tier_key"]
+__all__ = [
+    "UniverseRules",
+    "archived_instruments",
+    "build_universe",
+    "coin_keys",
+    "delisted_members",
+    "resolve_coin",
+    "split_symbol",
+    "tier_key",
+]

@@ -1,10 +1,10 @@
-"""Binance as MarketData: archive first, REST for the tail and the holes."""
+"""Binance as MarketData: archive first, as its list says, and REST for the tail and the holes."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 import polars as pl
@@ -13,20 +13,20 @@ from huracan.adapters.binance.archive import Archive, Parser
 from huracan.adapters.binance.budget import WeightBudget
 from huracan.adapters.binance.http import HttpClient
 from huracan.adapters.binance.listing import GBP_PAIR, rates_per_gbp
-from huracan.adapters.binance.plan import ArchiveFile, MonthPlan, Span, newest, plan_funding, plan_klines, uncovered
+from huracan.adapters.binance.plan import ArchiveFile, FilePlan, Span, uncovered
 from huracan.adapters.binance.rest import Rest
 from huracan.adapters.binance.tables import funding_csv, klines_csv
-from huracan.domain.frames import BAR_SCHEMA, empty
-from huracan.domain.ids import DELISTED, Instrument
+from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
+from huracan.domain.ids import DELISTED, Instrument, Market
 from huracan.domain.records import Quote, Snapshot
 from huracan.domain.time import Horizon, iso
-from huracan.errors import DelistedError
+from huracan.errors import ChecksumError, DelistedError, SchemaError
 from huracan.ports import FetchedFile, FetchedRows
 from huracan.sections import BinanceSettings
 
-RECHECKED: Final = 2
-"""Newest known files whose checksum is compared again; older ones are trusted."""
 _TIME_VALID_S: Final = 60.0
+_PARSERS: Final[dict[str, Parser]] = {"bars": klines_csv, "funding": funding_csv}
+_SCHEMAS: Final[dict[str, dict[str, Any]]] = {"bars": BAR_SCHEMA, "funding": FUNDING_SCHEMA}
 
 
 class BinanceMarketData:
@@ -43,10 +43,10 @@ class BinanceMarketData:
     ) -> None:
         self._budget = budget or WeightBudget()
         self._http = HttpClient(settings, self._budget, transport)
-        self._archive = Archive(self._http, settings.archive_url)
+        self._archive = Archive(self._http, settings)
         self._interval, self._interval_ms = interval, Horizon.parse(interval).ms
         self._rest = Rest(self._http, settings, interval, self._interval_ms)
-        self._quote_per_gbp = quote_per_gbp
+        self._quote_per_gbp, self._connections = quote_per_gbp, settings.max_connections
         self._server_time: tuple[float, int] | None = None
 
     async def server_time(self) -> int:
@@ -106,15 +106,21 @@ class BinanceMarketData:
         """Closed bars, then settlements, before end_ms: one batch a file or page, so memory stays bounded.
 
         An archive file comes whole even where it reaches back before start_ms: a stored file is complete. Nothing
-        older than the listing is given (tickers are reused). Raises DataError subclasses only.
+        older than the listing is given (tickers are reused). A file that is damaged (ChecksumError) or no table of ours
+        (SchemaError) is left out; the other files come, and then the error. Raises DataError subclasses only.
         """
-        start_ms = await self._listed_start(instrument, start_ms, end_ms, known)
-        if start_ms >= end_ms:
-            return
-        async for batch in self._bars(instrument, start_ms, end_ms, known):
-            yield batch
-        if instrument.market == "um":
-            async for batch in self._funding(instrument, start_ms, end_ms, known):
+        start_ms = self._listed_start(instrument, start_ms)
+        if start_ms < end_ms:
+            for kind in self._kinds(instrument):
+                async for batch in self._history(kind, instrument, (start_ms, end_ms), known, tail=True):
+                    yield batch
+
+    async def fetch_archived(
+        self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
+    ) -> AsyncIterator[FetchedRows]:
+        """As `fetch`, but REST is asked for the time of lost files alone: what the archive does not have yet is left out."""
+        for kind in self._kinds(instrument):
+            async for batch in self._history(kind, instrument, (start_ms, end_ms), known, tail=False):
                 yield batch
 
     async def rest_bars(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
@@ -122,9 +128,23 @@ class BinanceMarketData:
         pages = [rows async for rows in self._rest.bars(instrument, start_ms, end_ms, await self._now())]
         return pl.concat(pages) if pages else empty(BAR_SCHEMA)
 
-    async def published(self, file: ArchiveFile) -> bool:
-        """Whether the archive has a file, by its checksum; raises DataError subclasses when the archive does not answer."""
-        return await self._archive.checksum(file) is not None
+    @property
+    def connections(self) -> int:
+        """How many requests one host is asked at once."""
+        return self._connections
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all answers so far."""
+        return self._http.received
+
+    async def archived_symbols(self, market: Market) -> list[str]:
+        """Every symbol the archive has klines of, delisted ones included, whatever exchangeInfo says now."""
+        return await self._archive.symbols(market)
+
+    async def newest_archived_day(self, instrument: Instrument, since_ms: int) -> str | None:
+        """Name of the newest daily file since a day, None without one; raises DataError subclasses where it does not answer."""
+        return await self._archive.newest_day(instrument, self._interval, since_ms)
 
     async def aclose(self) -> None:
         """Release connections."""
@@ -139,78 +159,70 @@ class BinanceMarketData:
             return DELISTED, None
         return ("TRADING" if day else "BREAK"), day
 
-    async def _bars(
-        self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
-    ) -> AsyncIterator[FetchedRows]:
-        plans = plan_klines(instrument, self._interval, start_ms, end_ms)
-        everything = [file for plan in plans for file in (*([plan.month] if plan.month else []), *plan.days)]
-        recheck = newest([file for file in everything if file.name in known], RECHECKED)
-        covered: list[Span] = []
-        for plan in plans:
-            for file in _wanted(plan, known):
-                done, batch = await self._file(instrument, file, "bars", klines_csv, known, recheck)
-                if batch:
-                    yield batch
-                if done:
-                    covered.append(file.span)
-                if done and file is plan.month:
-                    break
-        for low, high in uncovered(start_ms, end_ms, covered):
-            async for rows in self._rest.bars(instrument, low, high, await self._now()):
-                yield FetchedRows(kind="bars", rows=rows, source="rest")
+    @staticmethod
+    def _kinds(instrument: Instrument) -> tuple[str, ...]:
+        return ("bars", "funding") if instrument.market == "um" else ("bars",)
 
-    async def _funding(
-        self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
+    async def _history(
+        self, kind: str, instrument: Instrument, window: Span, known: Mapping[str, FetchedFile], *, tail: bool
     ) -> AsyncIterator[FetchedRows]:
-        plan = plan_funding(instrument, start_ms, end_ms)
-        recheck = newest([file for file in plan if file.name in known], RECHECKED)
-        covered: list[Span] = []
-        for file in plan:
-            done, batch = await self._file(instrument, file, "funding", funding_csv, known, recheck)
+        plan = await self._plan(kind, instrument, window, known)
+        covered, refused = [file.span for file in plan.kept], None
+        for file in plan.published:
+            try:
+                done, batch = await self._file(kind, instrument, file, known.get(file.name))
+            except (ChecksumError, SchemaError) as error:
+                refused = refused or error
+                continue
             if batch:
                 yield batch
             if done:
                 covered.append(file.span)
-        for low, high in uncovered(start_ms, end_ms, covered):
-            async for rows in self._rest.funding(instrument, low, high):
-                yield FetchedRows(kind="funding", rows=rows, source="rest")
+        if refused is not None:
+            raise refused
+        filled: dict[str, int] = {file.name: 0 for file in plan.lost}
+        for low, high in _asked_of_rest(plan, window, covered, instrument, tail=tail):
+            async for rows in self._pages(kind, instrument, low, high):
+                for file in plan.lost:
+                    filled[file.name] += int(rows[rows.columns[0]].is_between(*file.span, closed="left").sum())
+                yield FetchedRows(kind=kind, rows=rows, source="rest")
+        for name, count in filled.items():
+            record = FetchedFile(name=name, sha256="", rows=count)
+            yield FetchedRows(kind=kind, rows=empty(_SCHEMAS[kind]), source="rest", file=record)
+
+    async def _plan(
+        self, kind: str, instrument: Instrument, window: Span, known: Mapping[str, FetchedFile]
+    ) -> FilePlan:
+        if kind == "bars":
+            return await self._archive.plan_klines(instrument, self._interval, window, known)
+        return await self._archive.plan_funding(instrument, window, known)
+
+    async def _pages(self, kind: str, instrument: Instrument, low: int, high: int) -> AsyncIterator[pl.DataFrame]:
+        pages = (
+            self._rest.bars(instrument, low, high, await self._now())
+            if kind == "bars"
+            else self._rest.funding(instrument, low, high)
+        )
+        async for rows in pages:
+            yield rows
 
     async def _file(
-        self,
-        instrument: Instrument,
-        file: ArchiveFile,
-        kind: str,
-        parse: Parser,
-        known: Mapping[str, FetchedFile],
-        recheck: frozenset[str],
+        self, kind: str, instrument: Instrument, file: ArchiveFile, stored: FetchedFile | None
     ) -> tuple[bool, FetchedRows | None]:
-        """Whether the lake has, or now gets, the file's rows; and those rows if they are new."""
-        stored, sha256 = known.get(file.name), None
-        if stored is not None:
-            if file.name not in recheck:
-                return True, None
-            sha256 = await self._archive.checksum(file)
-            if sha256 in {None, stored.sha256}:
-                return True, None
-        verified = await self._archive.fetch(file, parse, sha256)
+        """Whether the lake has, or now gets, the file's rows; and what is new about them, if anything."""
+        if stored is not None and stored.stamp == file.stamp:
+            return True, None
+        verified = await self._archive.read(file, _PARSERS[kind], stored)
         if verified is None:
-            return stored is not None, None
-        rows = verified.rows
+            return stored is not None and not stored.lost, None
+        rows = empty(_SCHEMAS[kind]) if verified.rows is None else verified.rows
         if instrument.listed_ms is not None:
             rows = rows.filter(pl.col(rows.columns[0]) >= _floor(instrument.listed_ms, self._interval_ms))
         return True, FetchedRows(kind=kind, rows=rows, source="archive", file=verified.file)
 
-    async def _listed_start(
-        self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
-    ) -> int:
-        """start_ms, or the first bar where that is later; asked of the exchange only for a coin new to the lake."""
-        if instrument.listed_ms is not None:
-            return max(start_ms, _floor(instrument.listed_ms, self._interval_ms))
-        for plan in plan_klines(instrument, self._interval, start_ms, end_ms)[:1]:
-            if any(file.name in known for file in (plan.month, *plan.days[:1]) if file):
-                return start_ms
-        first = await self._rest.first_bar(instrument)
-        return end_ms if first is None else max(start_ms, first)
+    def _listed_start(self, instrument: Instrument, start_ms: int) -> int:
+        """start_ms, or the listing where that is known and later."""
+        return max(start_ms, _floor(instrument.listed_ms or 0, self._interval_ms))
 
     async def _now(self) -> int:
         """A server time at most a minute old; an older one only drops bars that closed meanwhile."""
@@ -219,11 +231,20 @@ class BinanceMarketData:
         return self._server_time[1]
 
 
-def _wanted(plan: MonthPlan, known: Mapping[str, FetchedFile]) -> tuple[ArchiveFile, ...]:
-    """The month's file and then its days for where it is missing; only the days once all of them are stored."""
-    if plan.month is None or (plan.month.name not in known and plan.days and all(d.name in known for d in plan.days)):
-        return plan.days
-    return (plan.month, *plan.days)
+def _asked_of_rest(
+    plan: FilePlan, window: Span, covered: list[Span], instrument: Instrument, *, tail: bool
+) -> list[Span]:
+    """What no file covers: of the whole window, or (without `tail`) of lost files alone.
+
+    Where nobody says when the instrument was listed, the archive's first file does: it has every symbol's first day.
+    """
+    start_ms, end_ms = window
+    if not tail:
+        others = uncovered(0, end_ms, [file.span for file in plan.lost])
+        return uncovered(0, end_ms, others)  # neighbours in one stretch
+    if instrument.listed_ms is None and covered:
+        start_ms = max(start_ms, min(covered)[0])
+    return uncovered(start_ms, end_ms, covered)
 
 
 def _floor(time_ms: int, step_ms: int) -> int:

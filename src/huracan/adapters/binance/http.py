@@ -21,6 +21,9 @@ from huracan.sections import BinanceSettings
 
 DEFAULT_PAUSE_S: Final = 30.0  # um promises no Retry-After
 DEFAULT_BAN_S: Final = 180.0  # bans start at two minutes
+ARCHIVE_BUCKET_URL: Final = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
+"""The real archive's files come by a host of their own, which does not list them."""
+_ARCHIVE_HOST: Final = "data.binance.vision"
 _WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
 _NO_SUCH_SYMBOL: Final = re.compile(rb'"code": ?-(?:1121|1122|4108)\b')
 """Invalid symbol, invalid symbol status, and a contract that is being delivered, settled or closed."""
@@ -38,6 +41,13 @@ class Ask:
     trust_weight_header: bool = True
 
 
+def list_url(settings: BinanceSettings) -> str:
+    """Where the archive lists its files: as set, else the real archive's bucket, else the archive's own URL."""
+    if settings.listing_url is not None:
+        return settings.listing_url
+    return ARCHIVE_BUCKET_URL if urlsplit(settings.archive_url).hostname == _ARCHIVE_HOST else settings.archive_url
+
+
 class HttpClient:
     """GET with everything bounded. One total deadline covers all attempts of a request; waiting for our own weight
     budget or for a free connection does not count, because nothing is wrong then.
@@ -47,11 +57,14 @@ class HttpClient:
         self, settings: BinanceSettings, budget: WeightBudget, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         self._total_s, self._budget, self._retries = settings.total_timeout_s, budget, RetryBudget()
+        self.received = 0
+        """Bytes of bodies so far."""
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(settings.max_connections)
         )
         timeout = httpx2.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s, pool=None)
-        hosts = {urlsplit(url).hostname for url in (settings.rest_url, settings.futures_url, settings.archive_url)}
+        urls = (settings.rest_url, settings.futures_url, settings.archive_url, list_url(settings))
+        hosts = {urlsplit(url).hostname for url in urls}
         self._client = httpx2.AsyncClient(
             timeout=timeout,
             limits=httpx2.Limits(
@@ -134,6 +147,7 @@ class HttpClient:
             if response.status_code != 200:
                 await self._refuse(ask, response)
             body = await _read(ask, response, ask.cap)
+            self.received += len(body)
         finally:
             await response.aclose()
         return _decoded(ask, body, response.headers.get("content-encoding", "identity"))

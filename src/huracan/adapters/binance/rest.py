@@ -103,12 +103,6 @@ class Rest:
         volume = traded.select(pl.coalesce("quote_volume", pl.col("volume") * pl.col("close")).sum()).item()
         return float(volume), float(traded["close"][-1])
 
-    async def first_bar(self, instrument: Instrument) -> int | None:
-        """Open time of the oldest bar the exchange has, None without any."""
-        params = {"symbol": instrument.symbol, "interval": self._interval, "startTime": 0, "limit": 1}
-        frame, _ = await self._klines(instrument, params, 2)
-        return int(frame["open_time"][0]) if frame.height else None
-
     async def bars(
         self, instrument: Instrument, start_ms: int, end_ms: int, now_ms: int
     ) -> AsyncIterator[pl.DataFrame]:

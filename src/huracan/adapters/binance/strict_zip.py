@@ -10,8 +10,9 @@ from typing import Final
 
 from huracan.errors import SchemaError
 
-MAX_ZIP_BYTES: Final = 64 << 20
-MAX_CSV_BYTES: Final = 256 << 20
+MAX_ZIP_BYTES: Final = 8 << 20
+MAX_CSV_BYTES: Final = 16 << 20
+"""A month of minutes is 44,640 lines of up to 150 bytes, 7 MB, and 2 MB zipped; twice that much is refused."""
 MAX_RATIO: Final = 400
 """A month of a dead coin (flat silent bars) deflates about a hundredfold; a bomb a thousandfold."""
 

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from huracan.adapters.publishers.dropbox_access import DropboxAccess, DropboxEndpoint, Patience, checked_base_path
-from huracan.adapters.publishers.naming import inside
+from huracan.adapters.publishers.paths import inside
 from huracan.errors import FencedError, PublishError
 from huracan.ports import RemoteFile
 from huracan.settings import Settings

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from huracan.adapters.disk import make_folders, sync_folder
-from huracan.adapters.publishers.naming import inside
+from huracan.adapters.publishers.paths import inside
 from huracan.errors import ConfigError, DiskFullError, LockedError, PublishError
 
 RESERVE_BYTES: Final = 16 << 20

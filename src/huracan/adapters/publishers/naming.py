@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from huracan.domain.bundle import MANIFEST_FILE
-from huracan.errors import PublishError
 from huracan.export.trust import TrustedTree
 
 KEEP_VERSIONS: Final = 14
@@ -19,13 +18,6 @@ SET_PATH: Final = re.compile(r"sets/([1-9][0-9]*)\.json")
 
 _VERSION_PATH = re.compile(r"(models/[^/]+/[^/]+)/v([1-9][0-9]*)/")
 _METADATA_PATH = re.compile(r"metadata/([1-9][0-9]*)\.(?:targets|snapshot)\.json")
-
-
-def inside(path: str) -> str:
-    """The path, where it leads to a file below a store's root; raises PublishError for any other text."""
-    if any(part in {"", ".", ".."} or "\0" in part or "\\" in part for part in path.split("/")):
-        raise PublishError(f"{path[:100]!r} is not a path inside a store")
-    return path
 
 
 def version_of(path: str) -> tuple[str, int] | None:

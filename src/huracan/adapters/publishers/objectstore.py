@@ -29,7 +29,7 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore, GCSStore, S3Store, from_url
 
-from huracan.adapters.publishers.naming import inside
+from huracan.adapters.publishers.paths import inside
 from huracan.errors import BundleFormatError, ConfigError, FencedError, PublishError
 from huracan.ports import RemoteFile
 

@@ -160,6 +160,11 @@ class _Display:
         self._tasks: dict[str, Any] = {}
 
     def show(self, stage: str, done: int, total: int) -> None:
+        """Move a bar, put it up at its first step; one with nothing to do (a total of 0) is taken down."""
+        if total == 0:
+            if stage in self._tasks:
+                self._bars.remove_task(self._tasks.pop(stage))
+            return
         if stage not in self._tasks:
             self._bars.start()
             self._tasks[stage] = self._bars.add_task(stage, total=total)

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Final
 
 from huracan.adapters.binance import BinanceMarketData
-from huracan.adapters.binance.plan import plan_klines
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.doctor.finding import Circumstances, Finding, doubtful, right, wrong
+from huracan.app.exchange import market_data, wiring_facts
 from huracan.app.rules import night_rules
-from huracan.app.wiring import market_data, wiring_facts
 from huracan.domain.records import Snapshot, Universe
-from huracan.domain.time import DAY_MS, MINUTE_MS
+from huracan.domain.time import DAY_MS, MINUTE_MS, iso
 from huracan.errors import ClockSkewError, DataError, DiskFullError, HuracanError
 from huracan.pipeline.injected import Injected
 from huracan.settings import Settings
@@ -37,7 +36,7 @@ async def exchange(here: Circumstances) -> list[Finding]:
         universe = _universe(here.settings, snapshot)
         found += [
             _listing(here.settings, snapshot, universe),
-            await _archive(here.settings, market, universe, server_ms),
+            await _archive(market, universe, server_ms),
         ]
         return [*found, disk(here, len(universe.members))]
     except HuracanError as error:
@@ -70,21 +69,19 @@ def _listing(settings: Settings, snapshot: Snapshot, universe: Universe) -> Find
     return doubtful(AREA, "universe", seen, f"nothing would be trained; loosen training.{limits}")
 
 
-async def _archive(settings: Settings, market: BinanceMarketData, universe: Universe, now_ms: int) -> Finding:
+async def _archive(market: BinanceMarketData, universe: Universe, now_ms: int) -> Finding:
     if not universe.members:
         return doubtful(AREA, "archive", "not asked: no member to ask for", "loosen the filters first")
     day = (now_ms // DAY_MS - ARCHIVE_LAG_DAYS) * DAY_MS
     largest = max(universe.members, key=lambda member: member.volume_24h_gbp).instrument
-    file = plan_klines(largest, settings.training.base_interval, day, day + DAY_MS)[0].days[0]
     try:
-        published = await market.published(file)
+        newest = await market.newest_archived_day(largest, day)
     except DataError as error:
-        return wrong(AREA, "archive", error, "check binance.archive_url")
-    if not published:
-        return doubtful(
-            AREA, "archive", f"{file.name} is not there", "bars will come by REST, which is slow and weighs"
-        )
-    return right(AREA, "archive", f"{file.name} is there")
+        return wrong(AREA, "archive", error, "check binance.archive_url and binance.listing_url")
+    if newest is None:
+        seen = f"no daily file of {largest.symbol} since {iso(day)[:10]}"
+        return doubtful(AREA, "archive", seen, "bars will come by REST, which is slow and weighs")
+    return right(AREA, "archive", f"{newest} is there")
 
 
 def disk(here: Circumstances, pairs: int) -> Finding:

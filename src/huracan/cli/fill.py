@@ -1,0 +1,111 @@
+"""`huracan lake fill`: bars and settlements of every symbol the archive ever had, into the lake."""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from huracan.cli.output import print_json
+from huracan.cli.upkeep import DEFAULT_WORKDIR, alone
+from huracan.errors import ConfigError, DataError
+
+
+def fill_from_archive(
+    *,
+    config: Path | None,
+    overrides: Sequence[str],
+    workdir: Path | None,
+    first: str | None,
+    last: str | None,
+    market: str,
+    quotes: str | None,
+    symbols: str | None,
+    as_json: bool,
+) -> int:
+    """Fill the lake and print the totals; the status of bad data where a symbol failed, 0 otherwise."""
+    from huracan.settings import load_settings
+
+    settings = load_settings(config, overrides, os.environ)
+    order = _order(settings, first, last, market, quotes, symbols)
+    began = time.monotonic()
+    with alone(workdir):
+        filled = _run(settings, workdir or DEFAULT_WORKDIR, order, as_json=as_json)
+    _print(filled, time.monotonic() - began, as_json=as_json)
+    return DataError.exit_status if filled.failed else 0
+
+
+def _order(
+    settings: Any, first: str | None, last: str | None, market: str, quotes: str | None, symbols: str | None
+) -> Any:
+    """Days and names of the command line; ConfigError for what cannot be meant."""
+    from huracan.app.filling import FillOrder
+    from huracan.domain.time import DAY_MS, day_iso, parse_iso
+
+    markets = {"um": ("um",), "spot": ("spot",), "all": ("spot", "um")}.get(market)
+    if markets is None:
+        raise ConfigError(f"--market is {market!r}, wanted um, spot or all")
+    today = time.time_ns() // 1_000_000 // DAY_MS
+    end = today if last is None else parse_iso(last) // DAY_MS + 1
+    start = end - settings.training.history_days if first is None else parse_iso(first) // DAY_MS
+    if start >= end:
+        raise ConfigError(f"nothing lies between --from {day_iso(start)} and --to {day_iso(end - 1)}")
+    return FillOrder(
+        markets=markets,
+        quote_assets=_names(quotes) or settings.training.quote_assets,
+        symbols=_names(symbols),
+        start_ms=start * DAY_MS,
+        end_ms=end * DAY_MS,
+    )
+
+
+def _run(settings: Any, workdir: Path, order: Any, *, as_json: bool) -> Any:
+    import stamina.instrumentation
+
+    from huracan.adapters.lake import DeltaLake
+    from huracan.adapters.telemetry import StructlogTelemetry
+    from huracan.app.exchange import market_data, wiring_facts
+    from huracan.app.filling import fill_lake
+
+    stamina.instrumentation.set_on_retry_hooks(())
+    facts = wiring_facts(settings, workdir)
+
+    async def run(telemetry: StructlogTelemetry) -> Any:
+        market = market_data(facts)
+        try:
+            return await fill_lake(market, DeltaLake(facts["lake"]), order, telemetry)
+        finally:
+            await market.aclose()
+
+    with closing(StructlogTelemetry(as_json=as_json or None, progress=False if as_json else None)) as telemetry:
+        return asyncio.run(run(telemetry))
+
+
+def _print(filled: Any, seconds: float, *, as_json: bool) -> None:
+    from huracan.adapters.telemetry.memory import peak_resident_bytes
+
+    spent = {"seconds": round(seconds, 3), "peak_memory_bytes": peak_resident_bytes()}
+    if as_json:
+        from dataclasses import asdict
+
+        print_json({"success": not filled.failed, **asdict(filled), **spent})
+        return
+    from huracan.cli.tables import terminal
+
+    console = terminal()
+    console.print(
+        f"{filled.symbols:,} symbols: {filled.files:,} files, {filled.rows:,} rows, {filled.bytes / 1e6:,.1f} MB received,"
+        f" {filled.holes:,} lost files, {filled.restated:,} rows restated; {seconds:,.1f} s,"
+        f" {spent['peak_memory_bytes'] / 1e6:,.0f} MB of memory",
+        markup=False,
+    )
+    for title, counts in (("left out", filled.left_out), ("failed", filled.failed)):
+        if counts:
+            listed = ", ".join(f"{code} {count:,}" for code, count in counts.most_common())
+            console.print(f"{title}: {listed}", markup=False)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name for part in (text or "").split(",") if (name := part.strip().upper()))
