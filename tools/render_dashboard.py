@@ -108,11 +108,20 @@ def colour(value: float, field: dict[str, Any]) -> str:
     return COLOURS[chosen]
 
 
-def stat(series: Series, field: dict[str, Any]) -> str:
+def field_of(panel: dict[str, Any], name: str) -> dict[str, Any]:
+    """A series' unit, decimals and the like: the panel's, with what it overrides for a series of this name."""
+    field = dict(panel["fieldConfig"]["defaults"])
+    for override in panel["fieldConfig"]["overrides"]:
+        if override["matcher"] == {"id": "byName", "options": name}:
+            field |= {given["id"]: given["value"] for given in override["properties"]}
+    return field
+
+
+def stat(series: Series, panel: dict[str, Any]) -> str:
     """Tiles, one a series."""
     tiles = []
     for name, points in series:
-        value = points[-1][1]
+        value, field = points[-1][1], field_of(panel, name)
         caption = f"<small>{html.escape(name)}</small>" if len(series) > 1 else ""
         tiles.append(
             f'<div class="tile" style="background:{colour(value, field)}">{caption}{shown(value, field)}</div>'
@@ -202,7 +211,7 @@ def body(panel: dict[str, Any], series: Series, start: float, end: float) -> str
     if not series:
         return f'<div class="none">{html.escape(field.get("noValue", "no data"))}</div>'
     if panel["type"] == "stat":
-        return stat(series, field)
+        return stat(series, panel)
     return bargauge(series, field) if panel["type"] == "bargauge" else timeseries(series, panel, start, end)
 
 

@@ -11,6 +11,7 @@ from listening import PROMTOOL
 from watched import ROOT, renderer
 
 from huracan.adapters.telemetry.names import METRICS
+from huracan.pipeline.stages import STEPS
 from huracan.settings import load_settings
 
 PROMETHEUS_FILES = ROOT / "deploy" / "prometheus"
@@ -20,6 +21,15 @@ ALERTS = yaml.safe_load((PROMETHEUS_FILES / "alerts.yml").read_text())["groups"]
 RULE_TESTS = ["alerts_test.yml", "alerts_day_test.yml"]
 FROM_PROMETHEUS = {"job", "instance"}
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="needs Debian's prometheus package (promtool)")
+
+
+GRID_PX, GRID_GAP_PX, BAR_GAP_PX = 38, 8, 10
+CHROME_PX = 58
+"""Title, padding and border of a panel, as Grafana 13 draws them."""
+
+
+def panel_of(title):
+    return next(panel for panel in PANELS if panel["title"] == title)
 
 
 def selectors(expression):
@@ -103,6 +113,26 @@ def test_panels_fill_the_grid_without_overlapping():
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     assert len(taken) == 24 * (max(y for _, y in taken) + 1)
     assert all(panel["title"] and panel["description"] for panel in PANELS)
+
+
+@pytest.mark.parametrize("title", ["Last successful night", "Publishing", "Waiting to be published"])
+def test_a_panel_that_knows_nothing_is_not_green(title):
+    steps = panel_of(title)["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert steps[0]["value"] is None
+    assert steps[0]["color"] != "green"
+    assert steps[1] == {"color": "green", "value": 0}
+
+
+def test_every_step_of_a_night_has_a_bar_in_sight():
+    panel = panel_of("Time of each step")
+    room = panel["gridPos"]["h"] * GRID_PX - GRID_GAP_PX - CHROME_PX
+    assert len(STEPS) * (panel["options"]["minVizHeight"] + BAR_GAP_PX) - BAR_GAP_PX <= room
+
+
+def test_the_error_rate_is_a_share_beside_two_counts():
+    panel = panel_of("Error rate")
+    shown = renderer().stat([("failed", [(0.0, 0.0123)]), ("workers lost", [(0.0, 2.0)])], panel)
+    assert re.findall(r"([\d.]+(?: %)?)</div>", shown) == ["1.2 %", "2"]
 
 
 def test_the_scrape_file_says_how_to_open_each_way():
