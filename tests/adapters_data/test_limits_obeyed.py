@@ -22,6 +22,10 @@ from huracan.worlds.wide import wide_world
 from huracan.worlds.wide_listings import WideSpec
 
 WORKERS = 4
+AT_ONCE = size(1, 4)
+"""Requests that a worker has under way. What is under way as the clock moves on counts in the next window: few against
+the limits of this size, or they are exceeded by the simulation alone.
+"""
 SYMBOLS = size(400, 10_000)
 SCALED = {window: (limit * SYMBOLS // 10_000, seconds) for window, (limit, seconds) in LIMITS.items()}
 """True limits at ten thousand symbols; a smaller market gets its share of them, so that they bind as much."""
@@ -78,7 +82,9 @@ async def night(clients, start_ms, end_ms):
             batches = [batch async for batch in client.fetch(instrument, start_ms, end_ms, {})]
             rows[instrument.id] = sum(batch.rows.height for batch in batches if batch.kind == "bars")
 
-    results = await asyncio.gather(*(work(client) for client in clients for _ in range(4)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(work(client) for client in clients for _ in range(AT_ONCE)), return_exceptions=True
+    )
     return rows, next((result for result in results if isinstance(result, BaseException)), None)
 
 
@@ -113,7 +119,7 @@ async def test_after_a_418_there_is_silence_until_it_ends_also_after_a_restart(m
             _, error = await night(clients, start, market.now_ms)
             assert isinstance(error, BannedError)
             in_flight = len(log.requests) - log.ban_at
-            assert in_flight <= WORKERS * 4  # had left before the first 418 arrived
+            assert in_flight <= WORKERS * AT_ONCE  # had left before the first 418 arrived
             told = len(log.requests)
             for client in clients:
                 with pytest.raises(BannedError):

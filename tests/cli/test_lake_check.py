@@ -169,7 +169,7 @@ def test_an_instrument_whose_source_fails_is_told_and_the_others_go_on(huracan, 
     gone = instrument("um", "NEVERUSDT", "NEVER")
     workdir, lake = lake_of({**honest, gone.id: (gone, honest["BTCUSDT-um"][1])})
     body = check(huracan, exchange, workdir)
-    assert [(row["instrument"], row["code"]) for row in body["failed"]] == [(gone.id, "UPSTREAM")]
+    assert [(row["instrument"], row["code"]) for row in body["failed"]] == [(gone.id, "DELISTED")]
     assert body["compared"] == 3
     assert sampled_day(lake, instrument("um", "NOBODYUSDT", "NOBODY"), QUARTER) is None
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, get_args
 import polars as pl
 
 from huracan.worlds.exchange import ReplayExchange
-from huracan.worlds.rest import RestAnswer, RestApi
+from huracan.worlds.rest import Params, RestApi
 from huracan.worlds.source import Book, ListedInstrument, MarketSource
 
 Event = Literal["rename", "delisting", "reused ticker", "new listing", "status change"]
@@ -72,13 +72,12 @@ class ChangingMarket:
 class StrictRest(RestApi):
     """Refuses bars of a future that is being settled, as the exchange does; spot answers for the dead, too."""
 
-    def answer(self, view: MarketSource, path: str, params: Any) -> RestAnswer | None:
+    def answer(self, view: MarketSource, path: str, params: Params) -> tuple[int, bytes]:
         """As any REST answer."""
         if path == "/fapi/v1/klines":
             item = self.listed(view, "um").get(params.get("symbol", ""))
             if item is not None and item.instrument.status == "SETTLING":
-                body = b'{"code":-1122,"msg":"Invalid symbol status."}'
-                return RestAnswer(market="um", status=400, body=body, weight=1)
+                return 400, b'{"code":-1122,"msg":"Invalid symbol status."}'
         return super().answer(view, path, params)
 
 
