@@ -1,12 +1,13 @@
 """A zip reader for exactly what the archive publishes: one plain member, nothing else, bounded.
 
 The standard reader accepts overlapping entries, several directories and trailing data; this one accepts the one
-layout below and refuses every other byte.
+layout below and refuses every other byte. Inflating is half the work of an ingest, and ISA-L does it in a third of the time.
 """
 
 import struct
-import zlib
-from typing import Final
+from typing import Final, cast
+
+from isal import isal_zlib
 
 from huracan.errors import SchemaError
 
@@ -22,6 +23,7 @@ _END: Final = struct.Struct("<4sHHHHIIH")
 _DESCRIPTOR_FLAG: Final = 0x08
 _ALLOWED_FLAGS: Final = 0x0806 | _DESCRIPTOR_FLAG  # UTF-8 names, deflate level hints, sizes behind the data
 _STORED, _DEFLATED = 0, 8
+_DAMAGED: Final = cast("type[Exception]", isal_zlib.IsalError)  # its stub takes the class for an instance
 
 
 def unzip_single(data: bytes, member: str) -> bytes:
@@ -38,7 +40,7 @@ def unzip_single(data: bytes, member: str) -> bytes:
         content = _inflate(packed, size, member)
     else:
         raise _refused(member, f"compression method {method}, wanted deflate")
-    if len(content) != size or zlib.crc32(content) != crc:
+    if len(content) != size or isal_zlib.crc32(content) != crc:
         raise _refused(member, f"content of {len(content)} bytes differs from the directory's size or CRC")
     del flags
     return content
@@ -81,10 +83,10 @@ def _layout(data: bytes, member: str) -> tuple[int, int, int, int, int, int]:
 
 
 def _inflate(packed: memoryview, size: int, member: str) -> bytes:
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    stream = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS)
     try:
         content = stream.decompress(packed, size + 1)
-    except zlib.error as error:
+    except _DAMAGED as error:
         raise _refused(member, str(error)) from error
     if not stream.eof or stream.unused_data or stream.unconsumed_tail:
         raise _refused(member, "deflate stream does not end with the data")
