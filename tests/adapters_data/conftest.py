@@ -10,9 +10,12 @@ from xml.sax.saxutils import escape
 
 import pytest
 import stamina
+from buckets import lake_bucket, s3_apart
 
 from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.sections import BinanceSettings
+
+__all__ = ["lake_bucket", "s3_apart"]
 
 
 class Reply:

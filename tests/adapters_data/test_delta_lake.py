@@ -41,13 +41,21 @@ def named(name, sha="a" * 64, count=3):
 
 
 @pytest.fixture
-def lake(tmp_path):
+def folder_lake(tmp_path):
     return DeltaLake(str(tmp_path / "my lake"))
 
 
-def version(lake, instrument, kind="bars"):
+@pytest.fixture(params=["folder", "bucket"])
+def lake(request):
+    """The same lake in both kinds of place."""
+    if request.param == "folder":
+        return request.getfixturevalue("folder_lake")
+    return DeltaLake(request.getfixturevalue("lake_bucket"), allow_http=True)
+
+
+def table(lake, instrument=COIN, kind="bars"):
     folder = instrument.path_id.replace("%", "@")
-    return DeltaTable(f"{lake._root}/{kind}/{folder}").version()
+    return DeltaTable(f"{lake._place.root}/{kind}/{folder}", storage_options=lake._place.options)
 
 
 def test_an_unknown_instrument_is_empty(lake):
@@ -71,7 +79,7 @@ def test_the_same_rows_and_file_again_change_nothing_at_all(lake):
     batches = [batch(rows([1, 2, 3]), named("x.zip"))]
     assert lake.append(COIN, batches, "binance") == 3
     assert lake.append(COIN, batches, "binance") == 0
-    assert version(lake, COIN) == 0
+    assert table(lake).version() == 0
 
 
 def test_only_new_rows_are_counted(lake):
@@ -160,13 +168,13 @@ def test_compaction_keeps_rows_and_provenance_in_fewer_files(lake):
 
 def test_provenance_survives_commits_of_other_tools(lake):
     lake.append(COIN, [batch(rows([1]), named("a"))], "binance")
-    table = DeltaTable(f"{lake._root}/bars/{COIN.path_id.replace('%', '@')}")
-    table.optimize.compact()
-    table.vacuum(dry_run=False)
+    table(lake).optimize.compact()
+    table(lake).vacuum(dry_run=False)
     assert set(lake.files(COIN)) == {"a"}
 
 
-def test_a_night_killed_before_its_commit_leaves_no_trace(lake, tmp_path):
+def test_a_night_killed_before_its_commit_leaves_no_trace(folder_lake, tmp_path):
+    lake = folder_lake
     lake.append(COIN, [batch(rows([1]), named("a"))], "binance")
     folder = next((tmp_path / "my lake" / "bars").iterdir())
     rows([9]).write_parquet(folder / "part-00000-stray.zstd.parquet")
@@ -177,7 +185,8 @@ def test_a_night_killed_before_its_commit_leaves_no_trace(lake, tmp_path):
     assert set(lake.files(COIN)) == {"a", "b"}
 
 
-def test_a_full_disk_is_disk_full_and_the_lake_is_as_it_was(lake, monkeypatch):
+def test_a_full_disk_is_disk_full_and_the_lake_is_as_it_was(folder_lake, monkeypatch):
+    lake = folder_lake
     lake.append(COIN, [batch(rows([1]))], "binance")
 
     def refuse(*args, **kwargs):
@@ -191,7 +200,9 @@ def test_a_full_disk_is_disk_full_and_the_lake_is_as_it_was(lake, monkeypatch):
     assert lake.bars(COIN, *ALL).equals(rows([1]))
 
 
-def test_another_failure_to_write_says_what_to_do(lake, monkeypatch):
+def test_another_failure_to_write_says_what_to_do(folder_lake, monkeypatch):
+    lake = folder_lake
+
     def refuse(*args, **kwargs):
         message = "permission denied"
         raise OSError(message)
@@ -202,7 +213,8 @@ def test_another_failure_to_write_says_what_to_do(lake, monkeypatch):
 
 
 @pytest.mark.parametrize("victim", ["_delta_log/00000000000000000000.json", "*.parquet"])
-def test_a_damaged_table_is_refused_by_name(lake, tmp_path, victim):
+def test_a_damaged_table_is_refused_by_name(folder_lake, tmp_path, victim):
+    lake = folder_lake
     lake.append(COIN, [batch(rows([1]))], "binance")
     folder = next((tmp_path / "my lake" / "bars").iterdir())
     next(folder.glob(victim)).write_bytes(b"damage")
@@ -222,8 +234,11 @@ def test_a_root_with_a_percent_sign_is_refused():
         DeltaLake("/tmp/50%/lake")
 
 
-def test_a_url_is_taken_as_it_is():
-    assert DeltaLake("memory://bucket/lake/")._root == "memory://bucket/lake"
+@pytest.mark.parametrize("url", ["memory://bucket/lake", "s3://", "s3://user:secret-word@bucket/x", "s3://bucket/50%"])
+def test_a_url_that_no_store_understands_is_refused_without_its_secrets(url):
+    with pytest.raises(ConfigError) as refused:
+        DeltaLake(url)
+    assert "secret-word" not in str(refused.value)
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,9 +1,9 @@
 """Where champions are published beside the local folder: configured URLs, and the store behind each."""
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from huracan.adapters.cloud import loopback_endpoint
 from huracan.adapters.publishers.dropbox_store import open_dropbox_store
 from huracan.adapters.publishers.objectstore import SCHEMES, ObjectStore, checked_url
 from huracan.errors import ConfigError
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from huracan.ports import RemoteStore
 
 DROPBOX: Final = "dropbox:"
-
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-_LOOPBACK = re.compile(r"http://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?(/|$)")
 
 
 def publish_targets(settings: Settings) -> list[str]:
@@ -50,8 +47,7 @@ def open_remote(url: str, settings: Settings, environ: Mapping[str, str]) -> "Re
     """The store behind a URL. Credentials come from the environment; raises ConfigError for a bad URL."""
     target = checked_target(url)
     if not target.startswith(DROPBOX):
-        # Plain HTTP anywhere else would send signed requests in the open.
-        loopback = any(_LOOPBACK.match(environ.get(name, "")) for name in _ENDPOINTS)
-        return ObjectStore(target, deadline_s=settings.publish.operation_s, allow_http=loopback)
+        allow_http = loopback_endpoint(environ)
+        return ObjectStore(target, deadline_s=settings.publish.operation_s, allow_http=allow_http)
     place = settings.dropbox.model_copy(update={"base_path": target.removeprefix(DROPBOX)})
     return open_dropbox_store(settings.model_copy(update={"dropbox": place}))

@@ -1,0 +1,94 @@
+"""A bucket as the place of lake and artefacts: how it is opened, and which failures mean that it does not answer.
+
+Credentials come from the environment as each cloud names them (AWS_*, GOOGLE_*, AZURE_*), or from the machine's role; an
+endpoint of one's own from AWS_ENDPOINT_URL. They never pass through settings, plans or jobs.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, S3Store, from_url
+
+from huracan.adapters.publishers.objectstore import Cloud, checked_url
+from huracan.errors import ConfigError
+
+CONNECT_S: Final = 5
+REQUEST_S: Final = 60
+PATIENCE_S: Final = 120
+RETRIES: Final = 10
+"""How long and how often one request is repeated while the bucket does not answer."""
+
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_LOOPBACK: Final = re.compile(r"http://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?(/|$)")
+_UNANSWERED: Final = re.compile(
+    r"Error performing|error sending request|Generic (S3|GCS|MicrosoftAzure) error|necessary privileges|credentials|[Tt]imed out"
+)
+_NOT_THERE: Final = re.compile(r"404 Not Found|[Nn]ot found|NoSuchKey")
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m|↳")
+
+
+def is_url(place: str) -> bool:
+    """Whether a place is a bucket's URL and no folder."""
+    return "://" in place
+
+
+def loopback_endpoint(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names an object store on this machine; plain HTTP anywhere else would send signed requests
+    in the open.
+    """
+    return any(_LOOPBACK.match(environ.get(name, "")) for name in _ENDPOINTS)
+
+
+def open_bucket(url: str, *, allow_http: bool = False) -> Cloud:
+    """The bucket below a URL's prefix; raises ConfigError for a URL that no store understands."""
+    checked = checked_url(url)
+    try:
+        store = from_url(
+            checked,
+            client_options={
+                "connect_timeout": timedelta(seconds=CONNECT_S),
+                "timeout": timedelta(seconds=REQUEST_S),
+                "allow_http": allow_http,
+            },
+            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=PATIENCE_S)},
+        )
+    except (BaseError, ValueError, TypeError) as error:
+        raise ConfigError(f"{checked} cannot be opened: {in_words(error)}") from None
+    assert isinstance(store, S3Store | GCSStore | AzureStore)
+    return store
+
+
+def table_options(*, allow_http: bool) -> dict[str, str]:
+    """What Delta tables are opened with. Commits are conditional writes, which is the default everywhere."""
+    return {
+        "allow_http": str(allow_http).lower(),
+        "connect_timeout": f"{CONNECT_S}s",
+        "timeout": f"{REQUEST_S}s",
+        "retry_timeout": f"{PATIENCE_S}s",
+        "max_retries": str(RETRIES),
+    }
+
+
+def file_options(*, allow_http: bool) -> dict[str, Any]:
+    """What Parquet files are read with."""
+    return {
+        "allow_http": str(allow_http).lower(),
+        "connect_timeout": f"{CONNECT_S}s",
+        "timeout": f"{REQUEST_S}s",
+        "max_retries": RETRIES,
+    }
+
+
+def unanswered(error: BaseException) -> bool:
+    """Whether a bucket did not answer or refused access: nothing is then known about what it holds."""
+    text = str(error)
+    return _UNANSWERED.search(text) is not None and _NOT_THERE.search(text) is None
+
+
+def in_words(error: BaseException) -> str:
+    """An error on one line, without colours, the query of any URL (it may hold a signature) and what the server quotes."""
+    text = _COLOUR.sub(" ", str(error)).partition("<?xml")[0].partition("<Error>")[0]
+    return re.sub(r"\?[^\s)]*", "", " ".join(text.split()))[:300]

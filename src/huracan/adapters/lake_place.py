@@ -1,0 +1,142 @@
+"""Where a lake's tables lie: folders below a folder, or prefixes below a bucket's URL. Names are table paths such as bars/NAME."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import obstore
+import polars as pl
+from obstore.exceptions import BaseError
+
+from huracan.adapters.cloud import file_options, in_words, is_url, open_bucket, table_options, unanswered
+from huracan.adapters.publishers.objectstore import checked_url
+from huracan.errors import ConfigError, DamagedTableError, DataError, UpstreamError
+
+T = TypeVar("T")
+
+DAMAGED: Final = "damaged"
+
+
+class LakePlace(Protocol):
+    """What the lake asks of the place it lies in."""
+
+    root: str
+    options: dict[str, str] | None
+    """Storage options of the Delta tables."""
+
+    def may_hold(self, table: str) -> bool:
+        """False only where there is no such table for certain; True costs a look at its log."""
+        ...
+
+    def names(self, kind: str) -> list[str]:
+        """Names of the tables of a kind, sorted."""
+        ...
+
+    def read(self, files: list[str]) -> pl.LazyFrame:
+        """The rows of Parquet files, given by address."""
+        ...
+
+    def move_aside(self, table: str) -> str:
+        """Move a table to ``damaged/`` beside the others; returns where it lies now."""
+        ...
+
+    def bytes(self) -> int:
+        """Size of everything below the root."""
+        ...
+
+    def failure(self, uri: str, error: BaseException) -> DataError:
+        """What a failed read or write of a table means."""
+        ...
+
+
+def place_of(root: str, *, allow_http: bool) -> LakePlace:
+    """A folder, or the bucket behind a URL; raises ConfigError for one that cannot hold a lake."""
+    return _Bucket(root, allow_http=allow_http) if is_url(root) else _Folder(root)
+
+
+class _Folder:
+    options: dict[str, str] | None = None
+
+    def __init__(self, root: str) -> None:
+        self.root = str(Path(root).absolute())
+        if "%" in self.root:
+            message = f"lake folder {root!r} contains '%', which Delta tables read as an escape; wanted a path without"
+            raise ConfigError(message)
+
+    def may_hold(self, table: str) -> bool:
+        return os.path.isdir(f"{self.root}/{table}/_delta_log")  # noqa: PTH112
+
+    def names(self, kind: str) -> list[str]:
+        folder = Path(self.root) / kind
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+    def read(self, files: list[str]) -> pl.LazyFrame:
+        return pl.scan_parquet(files, glob=False, hive_partitioning=False)
+
+    def move_aside(self, table: str) -> str:
+        number = 1
+        while (target := Path(self.root) / DAMAGED / f"{table.replace('/', '-')}-{number}").exists():
+            number += 1
+        target.parent.mkdir(exist_ok=True)
+        (Path(self.root) / table).rename(target)
+        return str(target)
+
+    def bytes(self) -> int:
+        return sum(path.stat().st_size for path in Path(self.root).rglob("*") if path.is_file())
+
+    def failure(self, uri: str, error: BaseException) -> DataError:
+        words = str(error).strip().partition("\n")[0]
+        return DamagedTableError(f"lake table {uri}: {words}; move the folder away and the next run fetches it again")
+
+
+class _Bucket:
+    def __init__(self, url: str, *, allow_http: bool) -> None:
+        self.root = checked_url(url)
+        if "%" in self.root:
+            raise ConfigError(f"lake URL {self.root!r} contains '%', which Delta tables read as an escape")
+        self.options: dict[str, str] | None = table_options(allow_http=allow_http)
+        self._files = file_options(allow_http=allow_http)
+        self._store = open_bucket(self.root, allow_http=allow_http)
+
+    def may_hold(self, table: str) -> bool:  # noqa: ARG002 - asking costs as much as opening
+        return True
+
+    def names(self, kind: str) -> list[str]:
+        listed = self._call(kind, lambda: obstore.list_with_delimiter(self._store, f"{kind}/"))
+        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in listed["common_prefixes"])
+
+    def read(self, files: list[str]) -> pl.LazyFrame:
+        # No credential provider: like everything else here it must see the environment, and nothing but it.
+        return pl.scan_parquet(
+            files, glob=False, hive_partitioning=False, storage_options=self._files, credential_provider=None
+        )
+
+    def move_aside(self, table: str) -> str:
+        number = 1
+        while self._keys(target := f"{DAMAGED}/{table.replace('/', '-')}-{number}"):
+            number += 1
+        for key in self._keys(table):
+            moved = f"{target}{key.removeprefix(table)}"
+            self._call(table, partial(obstore.rename, self._store, key, moved))
+        return f"{self.root}/{target}"
+
+    def bytes(self) -> int:
+        chunks = self._call("", lambda: obstore.list(self._store).collect())
+        return sum(meta["size"] for meta in chunks)
+
+    def failure(self, uri: str, error: BaseException) -> DataError:
+        if unanswered(error):
+            return UpstreamError(f"the lake's bucket gives no answer to work with for {uri}: {in_words(error)}")
+        return DamagedTableError(f"lake table {uri}: {in_words(error)}; move it away and the next run fetches it again")
+
+    def _keys(self, table: str) -> list[str]:
+        found = self._call(table, lambda: obstore.list(self._store, f"{table}/").collect())
+        return [str(meta["path"]) for meta in found]
+
+    def _call(self, table: str, operation: Callable[[], T]) -> T:
+        try:
+            return operation()
+        except (BaseError, OSError) as error:
+            raise self.failure(f"{self.root}/{table}", error) from None

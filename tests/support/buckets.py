@@ -1,0 +1,45 @@
+"""Buckets for lakes and artefacts: an S3 server in a process of its own, since delta-rs holds the interpreter while it asks."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+from remotes import make_bucket, s3_variables
+
+SECRET = s3_variables("")["AWS_SECRET_ACCESS_KEY"]
+_NUMBERS = count()
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """Its URL; gone at the end."""
+    script = Path(__file__).with_name("s3_server.py")
+    process = subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def s3_apart() -> Iterator[str]:
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def lake_bucket(s3_apart, monkeypatch) -> str:
+    """A fresh bucket's URL with a prefix, and the environment of its user."""
+    for name, value in s3_variables(s3_apart).items():
+        monkeypatch.setenv(name, value)
+    name = f"lake-{next(_NUMBERS)}"
+    make_bucket(s3_apart, name)
+    return f"s3://{name}/some/prefix"
