@@ -224,6 +224,26 @@ class TelemetrySettings(Section):
         return _plain_url(value)
 
 
+class StorageSettings(Section):
+    """Where data live that every worker reads: below the workdir by default, or in buckets, for workers on other machines.
+
+    Credentials come from the environment of driver and workers, as for publishing. One workdir, one place for artefacts:
+    each night deletes what its last two runs did not use.
+    """
+
+    lake_url: str | None = Field(None, description="s3://bucket/prefix of the lake; None: <workdir>/lake")
+    artefacts_url: str | None = Field(
+        None, description="s3://bucket/prefix of derived files; None: <workdir>/artefacts"
+    )
+
+    @field_validator("lake_url", "artefacts_url")
+    @classmethod
+    def _without_credentials(cls, value: str | None) -> str | None:
+        if value is not None and ("@" in value or "?" in value or "://" not in value):
+            raise ValueError("wanted a URL such as s3://bucket/prefix; credentials come from the environment")
+        return None if value is None else value.rstrip("/")
+
+
 def _plain_url(value: str | None) -> str | None:
     """An http(s) URL without credentials in it, since it will be shown."""
     if value is None:

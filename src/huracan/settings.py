@@ -26,6 +26,7 @@ from huracan.sections import (
     PublishSettings,
     RegimeGateSettings,
     Section,
+    StorageSettings,
     TelemetrySettings,
     TrainingSettings,
 )
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     telemetry: TelemetrySettings = TelemetrySettings()
     dashboard: DashboardSettings = DashboardSettings()
     publish: PublishSettings = PublishSettings()
+    storage: StorageSettings = StorageSettings()
     dropbox_access_token: SecretStr | None = None
     dropbox_refresh_token: SecretStr | None = None
     dropbox_app_key: SecretStr | None = None

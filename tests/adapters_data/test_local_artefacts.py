@@ -5,11 +5,13 @@ import threading
 
 import obstore
 import pytest
+from buckets import SECRET
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.exceptions import GenericError
 
-from huracan.adapters.artefacts import LocalArtefacts
+from huracan.adapters import cloud
+from huracan.adapters.artefacts import LocalArtefacts, open_artefacts
 from huracan.adapters.disk import is_disk_full
 from huracan.errors import ConfigError, DiskFullError, PublishError
 
@@ -19,48 +21,73 @@ def store(tmp_path):
     return LocalArtefacts(tmp_path / "new" / "artefacts")
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def anywhere(request):
+    """The same store in both kinds of place."""
+    if request.param == "folder":
+        return request.getfixturevalue("store")
+    return open_artefacts(request.getfixturevalue("lake_bucket"), allow_http=True)
+
+
 def stray(store):
     return list((store._folder / ".staging").glob("*")) if (store._folder / ".staging").exists() else []
 
 
-def test_bytes_come_back_and_unknown_keys_are_none(store):
+def test_bytes_come_back_and_unknown_keys_are_none(anywhere):
+    anywhere.put("features/ab/cd.parquet", b"\0data")
+    assert anywhere.get("features/ab/cd.parquet") == b"\0data"
+    assert anywhere.get("features/ab/ce.parquet") is None
+    assert anywhere.get("features/ab") is None
+
+
+def test_a_folder_holds_plain_files(store):
     store.put("features/ab/cd.parquet", b"\0data")
-    assert store.get("features/ab/cd.parquet") == b"\0data"
-    assert store.get("features/ab/ce.parquet") is None
-    assert store.get("features/ab") is None
     assert (store._folder / "features" / "ab" / "cd.parquet").read_bytes() == b"\0data"
 
 
-def test_a_key_that_exists_keeps_its_bytes(store):
-    store.put("k", b"first")
-    store.put("k", b"second")
-    assert store.get("k") == b"first"
-    assert stray(store) == []
+def test_a_key_that_exists_keeps_its_bytes(anywhere):
+    anywhere.put("k", b"first")
+    anywhere.put("k", b"second")
+    anywhere.sweep()
+    assert anywhere.get("k") == b"first"
+    assert anywhere.list("") == ["k"]
 
 
-def test_keys_are_listed_below_a_prefix(store):
+def test_a_bucket_that_does_not_answer_says_so_without_its_secret(lake_bucket, monkeypatch):
+    monkeypatch.setattr(cloud, "PATIENCE_S", 1)
+    monkeypatch.setattr(cloud, "RETRIES", 1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    gone = open_artefacts(lake_bucket, allow_http=True)
+    for call in (lambda: gone.get("k"), lambda: gone.put("k", b""), lambda: gone.list(""), lambda: gone.delete(["k"])):
+        with pytest.raises(PublishError, match="no answer") as raised:
+            call()
+        assert lake_bucket in str(raised.value)
+        assert SECRET not in repr(raised.value)
+
+
+def test_keys_are_listed_below_a_prefix(anywhere):
     for key in ("a/1", "a/2", "ab/3", "b"):
-        store.put(key, b"")
-    assert store.list("a/") == ["a/1", "a/2"]
-    assert store.list("a") == ["a/1", "a/2", "ab/3"]
-    assert store.list("a/2") == ["a/2"]
-    assert store.list("") == ["a/1", "a/2", "ab/3", "b"]
-    assert store.list("c/d/") == []
+        anywhere.put(key, b"")
+    assert anywhere.list("a/") == ["a/1", "a/2"]
+    assert anywhere.list("a") == ["a/1", "a/2", "ab/3"]
+    assert anywhere.list("a/2") == ["a/2"]
+    assert anywhere.list("") == ["a/1", "a/2", "ab/3", "b"]
+    assert anywhere.list("c/d/") == []
 
 
-def test_deleted_keys_are_gone_and_can_be_written_again(store):
-    store.put("a/1", b"x")
-    store.delete(["a/1", "never/was"])
-    assert store.get("a/1") is None
-    store.put("a/1", b"y")
-    assert store.get("a/1") == b"y"
+def test_deleted_keys_are_gone_and_can_be_written_again(anywhere):
+    anywhere.put("a/1", b"x")
+    anywhere.delete(["a/1", "never/was"])
+    assert anywhere.get("a/1") is None
+    anywhere.put("a/1", b"y")
+    assert anywhere.get("a/1") == b"y"
 
 
 @pytest.mark.parametrize(
     "key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/./b", "a/", "a#1", "x\0y", ".staging/x"]
 )
-def test_keys_that_leave_the_folder_are_refused(store, key):
-    for call in (store.get, lambda k: store.put(k, b""), lambda k: store.delete([k])):
+def test_keys_that_leave_the_folder_are_refused(anywhere, key):
+    for call in (anywhere.get, lambda k: anywhere.put(k, b""), lambda k: anywhere.delete([k])):
         with pytest.raises(ConfigError, match="key"):
             call(key)
 

@@ -1,5 +1,6 @@
 """A real S3 server for nights that publish."""
 
+from buckets import lake_bucket, s3_apart
 from remotes import bucket, s3, s3_process
 
-__all__ = ["bucket", "s3", "s3_process"]
+__all__ = ["bucket", "lake_bucket", "s3", "s3_apart", "s3_process"]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from huracan.adapters.artefacts import open_artefacts
 from huracan.app.worker import run_pair_job
 from huracan.domain.ids import canonical_json, sha256_hex
 from huracan.errors import DataError
@@ -27,3 +28,13 @@ def test_a_new_plan_under_the_same_path_is_read_anew(tmp_path):
         path.write_bytes(data)
         with pytest.raises(KeyError, match="plan"):
             run_pair_job(job_for(path, data))
+
+
+def test_a_plan_among_artefacts_in_a_bucket_is_read_there_and_a_swept_one_is_said(lake_bucket):
+    data = canonical_json({"tonight's": 1})
+    place = f"{lake_bucket}/plans/{sha256_hex(data)}.json"
+    with pytest.raises(DataError, match="is gone"):
+        run_pair_job(job_for(place, data))
+    open_artefacts(lake_bucket, allow_http=True).put(f"plans/{sha256_hex(data)}.json", data)
+    with pytest.raises(KeyError, match="plan"):
+        run_pair_job(job_for(place, data))

@@ -107,7 +107,7 @@ def test_a_bar_that_the_archive_gave_otherwise_is_a_mismatch_of_that_instrument(
         hit = (pl.col("open_time") == at) & (one.id == victim.id)
         return rows.with_columns(pl.when(hit).then(pl.col("volume") * 2).otherwise(pl.col("volume")).alias("volume"))
 
-    shutil.rmtree(lake._root)
+    shutil.rmtree(lake._place.root)
     workdir, _ = lake_of(honest, wrong)
     body = check(huracan, exchange, workdir)
     (row,) = body["mismatches"]

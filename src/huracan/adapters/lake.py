@@ -401,6 +401,8 @@ def _files_of(table: DeltaTable) -> dict[str, FetchedFile]:
                 entries = json.loads(commit[_FILES_KEY])
                 return {name: _file_of(name, *entry) for name, entry in entries.items()}
     return {}
+
+
 def _file_of(name: str, sha256: str, rows: int, stamp: str | None = None) -> FetchedFile:
     """A record as it was written; older ones have no stamp."""
     return FetchedFile(name=name, sha256=sha256, rows=rows, stamp=stamp)

@@ -15,9 +15,11 @@ WEIGHT_SHARE = 0.8
 
 def wiring_facts(settings: Settings, workdir: Path) -> dict[str, Any]:
     """What a worker needs to open the same adapters: URLs and folders, no secrets."""
+    storage = settings.storage
     return {
-        "lake": str(workdir / "lake" / settings.training.base_interval),
-        "artefacts": str(workdir / "artefacts"),
+        "lake": f"{storage.lake_url or workdir / 'lake'}/{settings.training.base_interval}",
+        "artefacts": storage.artefacts_url or str(workdir / "artefacts"),
+        "workdir": str(workdir),
         "binance": settings.binance.model_dump(),
         "quote_per_gbp": settings.costs.quote_per_gbp,
         "interval": settings.training.base_interval,
@@ -30,7 +32,8 @@ def market_data(facts: dict[str, Any]) -> BinanceMarketData:
     hosts = [urlsplit(url) for url in (settings.rest_url, settings.futures_url)]
     # Only real exchanges count by address; one on loopback is this workdir's own.
     alone = all(is_loopback(host.hostname or "") for host in hosts)
-    folder = Path(facts["artefacts"]).parent if alone else _state_home()
+    workdir = Path(facts["workdir"])
+    folder = workdir if alone and workdir.is_dir() else _state_home()
     scope = " ".join(f"{host.hostname}:{host.port or ''}" for host in hosts)
     budget = WeightBudget(share=WEIGHT_SHARE, file=folder / "exchange.sqlite", scope=scope)
     return BinanceMarketData(settings, facts["quote_per_gbp"], interval=facts["interval"], budget=budget)

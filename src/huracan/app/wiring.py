@@ -1,19 +1,21 @@
 """Which adapter serves which port, for the driver and for workers alike."""
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from huracan.adapters.artefacts import LocalArtefacts
+from huracan.adapters.artefacts import open_artefacts
 from huracan.adapters.backends import TrainingOrchestrator
 from huracan.adapters.backends.orchestrator import CANCELLED
+from huracan.adapters.cloud import is_url, loopback_endpoint
 from huracan.adapters.lake import DeltaLake
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.reports import write_atomically
 from huracan.app.exchange import market_data
-from huracan.app.worker import PLAN_FILE, SPENT, run_pair_job
+from huracan.app.worker import PLAN_FILE, PLANS, SPENT, run_pair_job
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS
@@ -43,9 +45,10 @@ class SystemClock:
 
 def pair_ports(facts: dict[str, Any]) -> PairPorts:
     """Lake, artefacts and exchange for the work on pairs."""
+    allow_http = loopback_endpoint(os.environ)
     return PairPorts(
-        lake=DeltaLake(facts["lake"]),
-        artefacts=LocalArtefacts(Path(facts["artefacts"])),
+        lake=DeltaLake(facts["lake"], allow_http=allow_http),
+        artefacts=open_artefacts(facts["artefacts"], allow_http=allow_http),
         market=market_data(facts),
     )
 
@@ -64,10 +67,7 @@ class OrchestratedWaves:
 
     async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
         """All outcomes in the order given; a failed job is an outcome."""
-        path = self.folder / PLAN_FILE
-        data = canonical_json({"plan": plan, "wiring": self.facts})
-        write_atomically(path, data, mode=PRIVATE)
-        planned = {"plan": str(path), "plan_sha256": sha256_hex(data)}
+        planned = self._publish(plan)
         orchestrator = await self.start()
         jobs = self._jobs(plan, work, planned)
         orchestrator.clear()
@@ -91,6 +91,17 @@ class OrchestratedWaves:
                 timer.cancel()
             self.telemetry.event("wave_finished", wave=stage, seconds=round(time.monotonic() - began, 3))
         return [self._outcome(job) for job in jobs]
+
+    def _publish(self, plan: NightPlan) -> dict[str, str]:
+        """Write the plan where every worker reads it: in the workdir, and among the artefacts where those are in a bucket."""
+        data = canonical_json({"plan": plan, "wiring": self.facts})
+        path, sha256 = self.folder / PLAN_FILE, sha256_hex(data)
+        write_atomically(path, data, mode=PRIVATE)
+        place = self.facts["artefacts"]
+        if not is_url(place):
+            return {"plan": str(path), "plan_sha256": sha256}
+        open_artefacts(place, allow_http=loopback_endpoint(os.environ)).put(f"{PLANS}/{sha256}.json", data)
+        return {"plan": f"{place}/{PLANS}/{sha256}.json", "plan_sha256": sha256}
 
     def _jobs(self, plan: NightPlan, work: list[PairWork], planned: dict[str, str]) -> list[TrainingJob]:
         """Jobs whose ids do not change when a run of the same night starts again, with the workers they have cost."""
@@ -198,6 +209,4 @@ def worker_count(settings: Settings) -> int:
     """Worker processes of a run: as configured, else one a core."""
     if settings.training.num_workers:
         return settings.training.num_workers
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

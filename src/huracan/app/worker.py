@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import os
 import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from huracan.adapters.artefacts import open_artefacts
+from huracan.adapters.cloud import is_url, loopback_endpoint
 from huracan.adapters.telemetry.memory import peak_resident_bytes
 from huracan.domain.ids import sha256_hex
 from huracan.errors import DataError
@@ -14,16 +17,28 @@ from huracan.pipeline.plan import NightPlan
 from huracan.training.jobs import TrainingJob
 
 PLAN_FILE = "plan.json"
+PLANS = "plans"
+"""Prefix of the plans among artefacts in a bucket."""
 
 
 @lru_cache(maxsize=2)
 def _plan(path: str, sha256: str) -> tuple[NightPlan, dict[str, Any]]:
     """The plan in a file; asked by content, because a worker of a cluster outlives the night and the next plan is there too."""
-    data = Path(path).read_bytes()
+    data = _plan_bytes(path)
     if sha256_hex(data) != sha256:
         raise DataError(f"{path} is not the plan this job belongs to: another run has written its own; run again")
     raw = json.loads(data)
     return NightPlan.from_json(raw["plan"]), raw["wiring"]
+
+
+def _plan_bytes(place: str) -> bytes:
+    if not is_url(place):
+        return Path(place).read_bytes()
+    artefacts, _, name = place.rpartition(f"/{PLANS}/")
+    data = open_artefacts(artefacts, allow_http=loopback_endpoint(os.environ)).get(f"{PLANS}/{name}")
+    if data is None:
+        raise DataError(f"{place} is gone: another run of the same artefacts has swept it; run again")
+    return data
 
 
 SPENT = "spent"

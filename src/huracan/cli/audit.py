@@ -54,11 +54,11 @@ def audit_candles(folder: Path, interval: str | None = None, only: str | None = 
 
 def audit_lake(workdir: Path | None, interval: str | None = None, only: str | None = None) -> dict[str, Any]:
     """The audit of a lake as JSON values."""
-    from huracan.cli.upkeep import lake_folder, open_lake
+    from huracan.cli.upkeep import interval_of, lake_place, open_lake
 
-    folder = lake_folder(workdir, interval)
-    lake, instruments = open_lake(folder, only)
-    name = folder.name.removesuffix("-injected")
+    place = lake_place(workdir, interval)
+    lake, instruments = open_lake(place, only)
+    name = interval_of(place)
     rules = IngestRules(interval_ms=Horizon.parse(name).ms)
     told = []
     for instrument in instruments:
@@ -74,7 +74,7 @@ def audit_lake(workdir: Path | None, interval: str | None = None, only: str | No
         )
         if found is not None:
             told.append(found)
-    return {"audited": str(folder), "audits": [_audit(name, told, rules, [])]}
+    return {"audited": place, "audits": [_audit(name, told, rules, [])]}
 
 
 def _overlaps(recordings: Sequence[Any]) -> list[dict[str, Any]]:

@@ -25,19 +25,20 @@ def run_check(
 ) -> int:
     """Compare, print, and leave the result in the workdir: the next nights' integrity reports carry it."""
     from huracan.adapters.checks import keep_check
-    from huracan.cli.upkeep import DEFAULT_WORKDIR, lake_folder, open_lake
+    from huracan.cli.upkeep import DEFAULT_WORKDIR, interval_of, lake_place, open_lake
     from huracan.settings import load_settings
 
     settings = load_settings(config, overrides, os.environ)
-    folder = lake_folder(workdir, interval)
-    lake, instruments = open_lake(folder, only)
+    place = lake_place(workdir, interval)
+    lake, instruments = open_lake(place, only)
+    folder = workdir or DEFAULT_WORKDIR
     second = _second(venue, venue_options)
     try:
-        body = asyncio.run(_compared(folder, lake, instruments, settings, second, tolerance_bps))
+        body = asyncio.run(_compared(folder, interval_of(place), lake, instruments, settings, second, tolerance_bps))
     finally:
         if second is not None:
             second.close()
-    keep_check(workdir or DEFAULT_WORKDIR, body)
+    keep_check(folder, body)
     print_json(body) if as_json else _show(body)
     return 0
 
@@ -61,15 +62,15 @@ def _second(venue: str | None, options: Path | None) -> Any:
 
 
 async def _compared(
-    folder: Path, lake: Any, instruments: list[Any], settings: Any, second: Any, tolerance_bps: float
+    workdir: Path, interval: str, lake: Any, instruments: list[Any], settings: Any, second: Any, tolerance_bps: float
 ) -> dict[str, Any]:
     from huracan.app.checking import Check, check_lake
     from huracan.app.exchange import market_data, wiring_facts
 
-    facts = wiring_facts(settings, folder.parent.parent) | {"interval": folder.name}
+    facts = wiring_facts(settings, workdir) | {"interval": interval}
     market = market_data(facts)
     try:
-        check = Check(lake=lake, interval=folder.name, market=market, venue=second, tolerance_bps=tolerance_bps)
+        check = Check(lake=lake, interval=interval, market=market, venue=second, tolerance_bps=tolerance_bps)
         return await check_lake(check, instruments)
     finally:
         await market.aclose()

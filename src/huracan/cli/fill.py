@@ -64,6 +64,7 @@ def _order(
 def _run(settings: Any, workdir: Path, order: Any, *, as_json: bool) -> Any:
     import stamina.instrumentation
 
+    from huracan.adapters.cloud import loopback_endpoint
     from huracan.adapters.lake import DeltaLake
     from huracan.adapters.telemetry import StructlogTelemetry
     from huracan.app.exchange import market_data, wiring_facts
@@ -71,11 +72,12 @@ def _run(settings: Any, workdir: Path, order: Any, *, as_json: bool) -> Any:
 
     stamina.instrumentation.set_on_retry_hooks(())
     facts = wiring_facts(settings, workdir)
+    lake = DeltaLake(facts["lake"], allow_http=loopback_endpoint(os.environ))
 
     async def run(telemetry: StructlogTelemetry) -> Any:
         market = market_data(facts)
         try:
-            return await fill_lake(market, DeltaLake(facts["lake"]), order, telemetry)
+            return await fill_lake(market, lake, order, telemetry)
         finally:
             await market.aclose()
 

@@ -16,9 +16,9 @@ def show_coverage(workdir: Path | None, interval: str | None, only: str | None, 
     """What the lake holds of each instrument: rows, span, bars missing inside it, restated rows, bytes a row."""
     from huracan.domain.time import iso
 
-    folder = lake_folder(workdir, interval)
-    lake, instruments = open_lake(folder, only)
-    step = _bar_ms(folder)
+    place = lake_place(workdir, interval)
+    lake, instruments = open_lake(place, only)
+    step = _bar_ms(place)
     rows = []
     for instrument in instruments:
         for held in lake.coverage(instrument):
@@ -36,14 +36,14 @@ def show_coverage(workdir: Path | None, interval: str | None, only: str | None, 
                 }
             )
     if as_json:
-        print_json({"lake": str(folder), "tables": rows})
+        print_json({"lake": place, "tables": rows})
         return 0
     from huracan.cli.tables import show, terminal
 
     total = sum(row["bytes"] for row in rows)
     show(
         terminal(),
-        f"{len(rows)} tables of {folder.name} bars and settlements, {total / 1e6:,.1f} MB",
+        f"{len(rows)} tables of {interval_of(place)} bars and settlements, {total / 1e6:,.1f} MB",
         ["instrument", "kind", "rows", "first", "last", "missing", "restated", "bytes a row"],
         [
             [
@@ -66,37 +66,36 @@ def show_missing(workdir: Path | None, interval: str | None, only: str | None, *
     """The months in which an instrument's bars are missing, between its first and its last."""
     from huracan.ingest import IngestRules, missing_by_month
 
-    folder = lake_folder(workdir, interval)
-    lake, instruments = open_lake(folder, only)
-    rules = IngestRules(interval_ms=_bar_ms(folder))
+    place = lake_place(workdir, interval)
+    lake, instruments = open_lake(place, only)
+    rules = IngestRules(interval_ms=_bar_ms(place))
     rows = []
     for instrument in instruments:
         times = lake.bars(instrument, 0, 1 << 62)["open_time"]
         rows += [{"instrument": instrument.id, **row} for row in missing_by_month(times, rules).iter_rows(named=True)]
     if as_json:
-        print_json({"lake": str(folder), "instruments": len(instruments), "months": rows})
+        print_json({"lake": place, "instruments": len(instruments), "months": rows})
         return 0
     from huracan.cli.tables import show, terminal
 
     columns = ["instrument", "month", "expected", "held", "missing"]
     cells = [[row["instrument"], row["month"], *(f"{row[name]:,}" for name in columns[2:])] for row in rows]
     lacking = len({row["instrument"] for row in rows})
-    title = f"{lacking} of {len(instruments)} instruments lack {folder.name} bars between their first and last"
+    title = f"{lacking} of {len(instruments)} instruments lack {interval_of(place)} bars between their first and last"
     show(terminal(), title, columns, cells)
     return 0
 
 
-def _bar_ms(folder: Path) -> int:
+def _bar_ms(place: str) -> int:
     from huracan.domain.time import Horizon
 
-    return Horizon.parse(folder.name.removesuffix("-injected")).ms
+    return Horizon.parse(interval_of(place)).ms
 
 
 def tidy_lake(workdir: Path | None, interval: str | None, only: str | None, *, vacuum: bool, as_json: bool) -> int:
     """Merge small files, and with `vacuum` delete what no version of the last week needs; no run may be under way."""
-    folder = lake_folder(workdir, interval)
-    lake, instruments = open_lake(folder, only)
-    before = _bytes_below(folder)
+    lake, instruments = open_lake(lake_place(workdir, interval), only)
+    before = lake.size()
     with alone(workdir):
         from rich.console import Console
         from rich.progress import track
@@ -104,7 +103,7 @@ def tidy_lake(workdir: Path | None, interval: str | None, only: str | None, *, v
         steps = track(instruments, "vacuum" if vacuum else "compact", console=Console(stderr=True), disable=as_json)
         for instrument in steps:
             lake.compact(instrument, vacuum=vacuum)
-    body = {"tables": len(instruments), "bytes_before": before, "bytes_after": _bytes_below(folder)}
+    body = {"tables": len(instruments), "bytes_before": before, "bytes_after": lake.size()}
     if as_json:
         print_json(body)
     else:
@@ -204,12 +203,28 @@ def lake_folder(workdir: Path | None, interval: str | None) -> Path:
     return root / interval
 
 
-def open_lake(folder: Path, only: str | None) -> tuple[Any, list[Any]]:
+def lake_place(workdir: Path | None, interval: str | None) -> str:
+    """The lake below `storage.lake_url` where the environment names one, else the workdir's; ConfigError for none."""
+    from huracan.settings import load_settings
+
+    settings = load_settings(None, (), os.environ)
+    if settings.storage.lake_url is not None:
+        return f"{settings.storage.lake_url}/{interval or settings.training.base_interval}"
+    return str(lake_folder(workdir, interval))
+
+
+def interval_of(place: str) -> str:
+    """The interval of a lake's bars, such as 1m."""
+    return place.rpartition("/")[2].removesuffix("-injected")
+
+
+def open_lake(place: str, only: str | None) -> tuple[Any, list[Any]]:
     """The lake, and the instruments it holds (or the one that is wanted); ConfigError where it does not hold that one."""
+    from huracan.adapters.cloud import loopback_endpoint
     from huracan.adapters.lake import DeltaLake
     from huracan.domain.ids import Instrument
 
-    lake = DeltaLake(str(folder))
+    lake = DeltaLake(place, allow_http=loopback_endpoint(os.environ))
     names = sorted({*lake.instruments("bars"), *lake.instruments("funding")})
     if only is not None and only not in names:
         raise ConfigError(
@@ -220,10 +235,6 @@ def open_lake(folder: Path, only: str | None) -> tuple[Any, list[Any]]:
         for name in names
         if only in {None, name}
     ]
-
-
-def _bytes_below(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 @contextmanager
