@@ -5,7 +5,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from huracan.adapters.lake import DeltaLake
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.time import HOUR_MS, MINUTE_MS
-from huracan.errors import ConfigError, DiskFullError, SchemaError
+from huracan.errors import ConfigError, DamagedTableError, DiskFullError, SchemaError
 from huracan.ports import FetchedFile, FetchedRows
 
 COIN = Instrument(market="um", symbol="币安人生USDT", base="币安人生", quote="USDT", epoch=1)
@@ -262,3 +262,18 @@ def test_any_sequence_of_appends_equals_a_dictionary(tmp_path_factory, nights):
     seen = lake.bars(COIN, *ALL)
     assert dict(zip(seen["open_time"] // MINUTE_MS, seen["trades"], strict=True)) == stored
     assert seen["open_time"].is_sorted()
+
+
+def test_a_table_of_another_layout_is_set_aside_and_fetched_again(folder_lake):
+    folder_lake.append(OTHER, [batch(rows([1, 2]))], "binance")
+    stored = table(folder_lake, OTHER)
+    other = pl.DataFrame(stored.to_pyarrow_table())
+    write_deltalake(
+        stored.table_uri, other.rename({"scales": "price_scale"}), mode="overwrite", schema_mode="overwrite"
+    )
+    with pytest.raises(DamagedTableError, match="scales"):
+        folder_lake.bars(OTHER, *ALL)
+    with pytest.raises(DamagedTableError, match="scales"):
+        folder_lake.append(OTHER, [batch(rows([1, 2]))], "binance")
+    assert len(folder_lake.set_aside(OTHER)) == 1
+    assert folder_lake.append(OTHER, [batch(rows([1, 2]))], "binance") == 2

@@ -231,9 +231,9 @@ class DeltaLake:
             return empty(kind.schema)
         try:
             frame = self._scan(table, kind, instrument, start_ms, end_ms - 1).drop(list(_PROVENANCE)).collect()
+            return _plain_form(kind, frame if frame[kind.time].is_sorted() else frame.sort(kind.time))
         except (pl.exceptions.PolarsError, OSError) as error:
             raise self._place.failure(self._uri(kind, instrument), error) from error
-        return _plain_form(kind, frame if frame[kind.time].is_sorted() else frame.sort(kind.time))
 
     def _append_kind(self, kind: _Kind, instrument: Instrument, batches: Sequence[FetchedRows], vendor: str) -> int:
         incoming = _combine(kind, batches, vendor)
