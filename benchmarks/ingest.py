@@ -155,7 +155,7 @@ def main() -> int:
         subprocess.run([sys.executable, Path(__file__).with_name("archive_zips.py"), folder / "zips"], check=True)
         zips = [Zip(path) for path in sorted((folder / "zips").iterdir())]
         report: dict[str, dict[str, float]] = {}
-        for market in ("spot", "um", "both")[2:]:
+        for market in ("spot", "um", "both"):
             (folder / market).mkdir()
             mine = [one for one in zips if market in {one.instrument.market, "both"}]
             report[market] = measure(mine, wanted.rounds, folder / market)

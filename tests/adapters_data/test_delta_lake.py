@@ -1,6 +1,8 @@
 """The lake: appended twice is appended once, restated rows are marked, provenance and rows are one step."""
 
 import json
+import os
+import re
 
 import numpy as np
 import polars as pl
@@ -164,6 +166,33 @@ def test_compaction_keeps_rows_and_provenance_in_fewer_files(lake):
     assert lake.bars(COIN, *ALL).equals(before)
     assert set(lake.files(COIN)) == {f"{night}.zip" for night in range(5)}
     assert lake.append(COIN, [batch(rows([0]), named("0.zip"))], "binance") == 0
+
+
+def test_vacuum_deletes_what_no_version_of_a_week_needs_and_what_killed_nights_left(folder_lake, tmp_path):
+    for night in range(12):  # beyond a checkpoint of the log
+        folder_lake.append(COIN, [batch(rows([night]))], "binance")
+    folder = next((tmp_path / "my lake" / "bars").iterdir())
+    rows([99]).write_parquet(folder / "part-00000-stray-c000.parquet")
+    folder_lake.compact(COIN, vacuum=True)
+    assert len(list(folder.glob("*.parquet"))) == 14
+    week = 8 * 24 * 3600
+    for commit in (folder / "_delta_log").glob("*.json"):
+        stamps = r'("deletionTimestamp":)(\d+)'
+        commit.write_text(re.sub(stamps, lambda m: f"{m[1]}{int(m[2]) - week * 1000}", commit.read_text()))
+    for file in folder.glob("*.parquet"):
+        os.utime(file, (file.stat().st_atime, file.stat().st_mtime - week))
+    folder_lake.compact(COIN, vacuum=True)
+    assert len(list(folder.glob("*.parquet"))) == 1
+    assert folder_lake.bars(COIN, *ALL).equals(rows(range(12)))
+
+
+def test_an_append_that_leaves_many_small_files_merges_them(lake):
+    nights = lake_module._SMALL_FILES + 2
+    for night in range(nights):
+        lake.append(COIN, [batch(rows([night]), named(f"{night}.zip"))], "binance")
+    assert len(table(lake).file_uris()) <= 2
+    assert lake.bars(COIN, *ALL).equals(rows(range(nights)))
+    assert len(lake.files(COIN)) == nights
 
 
 def test_provenance_survives_commits_of_other_tools(lake):

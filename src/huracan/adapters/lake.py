@@ -152,7 +152,7 @@ class DeltaLake:
                 target_size=target_bytes, writer_properties=_writer(kind), commit_properties=properties
             )
             if vacuum:
-                table.vacuum(dry_run=False, commit_properties=properties)
+                table.vacuum(dry_run=False, full=True, commit_properties=properties)
         except CommitFailedError:  # somebody else merges, and the rows are as they were
             return
         except (DeltaError, OSError) as error:
