@@ -98,7 +98,11 @@ def wave_run(folder, number, *, code_hash="c", killed=False):
     telemetry = RecordingTelemetry()
     with SqliteLedger(folder / "ledger.sqlite") as ledger:
         waves = OrchestratedWaves(
-            settings=load_settings(None, (), {}), folder=folder, facts={}, telemetry=telemetry, ledger=ledger
+            settings=load_settings(None, (), {}),
+            folder=folder,
+            facts={"artefacts": str(folder / "artefacts")},
+            telemetry=telemetry,
+            ledger=ledger,
         )
         ledger.record_run(f"r{number}", started_ms=SystemClock().now_ms(), facts={})
         work_of_wave = [PairWork(coin=coin, wave="train", priority=0, facts={}) for coin in ("BAD", "GOOD")]

@@ -351,8 +351,8 @@ def test_no_token_is_in_messages_or_logs_of_a_bad_day(dropbox_server, monkeypatc
     app = App(key="canary-key", secret="canary-secret", refresh_token="canary-refresh")
     monkeypatch.setattr(dropbox_server, "tokens", Tokens(app))
     caplog.set_level(logging.DEBUG)
+    store_on(dropbox_server).preflight()
     store = store_on(dropbox_server, patience=Patience(answer_s=1, total_s=0.2, first_wait_s=0.01, longest_wait_s=0.02))
-    store.preflight()
     dropbox_server.faults = FaultPlan([Fault(kind=kind, times=None)])
     with pytest.raises(PublishError) as caught:
         store.write_new(FILES.items())
