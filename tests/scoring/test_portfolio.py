@@ -161,6 +161,18 @@ def test_the_last_day_waits_for_a_member_whose_closing_price_is_still_to_come():
         np.testing.assert_allclose(waiting[name].to_numpy(), whole[name].to_numpy()[:2], atol=1e-9)
 
 
+def test_the_last_day_does_not_wait_for_a_member_that_ended_the_day_before():
+    members = {f"C{i}": member(i) for i in range(4)}
+    panel, daily = members["C0"]
+    members["C0"] = (panel.filter(pl.col("time") <= (START_DAY + 2) * DAY_MS), daily.head(2))
+    days = START_DAY + np.arange(4)
+    ended = dated(members, {**dict.fromkeys(members, days), "C0": days[:2]})
+    assert ended["day"].to_list() == [START_DAY, START_DAY + 1, START_DAY + 2]
+    assert ended["valid"].all()
+    late = dated(members, dict.fromkeys(members, days))
+    assert late["day"].to_list() == [START_DAY, START_DAY + 1]
+
+
 def test_nobody_or_no_day_is_an_empty_result():
     empty_panel, empty_daily = member(1)[0].clear(), member(1)[1].clear()
     assert pool({}).daily.is_empty()
@@ -192,16 +204,41 @@ def test_a_pool_of_simulated_coins_equals_the_mean_of_their_scorecards(case):
         np.testing.assert_allclose(result[name].to_numpy(), mean, atol=1e-9)
 
 
-def test_a_past_day_counts_only_the_coins_that_were_members_then():
-    early, late = member(1, days=4), member(2, days=4)
-    days = START_DAY + np.arange(4)
-    panels, dailies = {"A": early[0], "B": late[0]}, {"A": early[1], "B": late[1]}
-    membership = {"A": days[:3], "B": days[2:]}
-    result = pool_result("um-A", "1h", "r", panels, dailies, net_cap=1e9, gross_cap=1e9, membership=membership)
-    net = result.daily["net_bps"].to_numpy()
-    own, other = early[1]["net_bps"].to_numpy(), late[1]["net_bps"].to_numpy()
-    np.testing.assert_allclose(net, [own[0], own[1], (own[2] + other[2]) / 2, other[3]], atol=1e-9)
-    assert result.daily["valid"].all()
+def dated(members, membership):
+    panels = {name: panel for name, (panel, _) in members.items()}
+    dailies = {name: daily for name, (_, daily) in members.items()}
+    return pool_result("um-A", "1h", "r", panels, dailies, net_cap=1e9, gross_cap=1e9, membership=membership).daily
+
+
+def while_member(panel, days, belongs):
+    """The member's days by a plain loop: bought when it comes, sold at the midnight it leaves, at its last day's expense."""
+    out, before = np.zeros(days), 0.0
+    rows = list(panel.iter_rows(named=True))
+    for place, row in enumerate(rows):
+        day = row["time"] // DAY_MS - START_DAY
+        held = row["position"] if day in belongs else 0.0
+        if place == len(rows) - 1:
+            held = before if day in belongs else 0.0
+        cost = abs(held - before) * (row["fee_bps"] + row["spread_bps"] + row["impact_bps"])
+        pays = day if day in belongs else day - 1
+        if pays < days:
+            out[pays] -= cost
+        if day < days:
+            out[day] += held * (row["return_bps"] - row["funding_bps"])
+        before = held
+    return out
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), belongs=st.sets(st.integers(0, 4), min_size=1))
+def test_a_coin_that_leaves_the_pool_is_sold_and_one_that_comes_back_is_bought(seed, belongs):
+    coin, other = member(seed, days=4), member(seed + 1, days=4)
+    membership = {"A": np.array([START_DAY + day for day in sorted(belongs)]), "B": START_DAY + np.arange(5)}
+    daily = dated({"A": coin, "B": other}, membership)
+    inside = np.array([day in belongs for day in range(4)])
+    sums = np.where(inside, while_member(coin[0], 4, belongs), 0.0) + other[1]["net_bps"].to_numpy()
+    np.testing.assert_allclose(daily["net_bps"].to_numpy(), sums / (1 + inside), atol=1e-9)
+    assert daily["valid"].all()
 
 
 def test_a_coin_listed_later_does_not_void_the_days_before_it():

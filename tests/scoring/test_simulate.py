@@ -1,5 +1,6 @@
 """The simulated trader against a slow diary, and every rule of trading by an example."""
 
+import dataclasses
 import sys
 from collections import defaultdict
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from huracan.domain.frames import HALT, PANIC, REPAIRED
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.errors import DataError
+from huracan.labels import label_forward_returns
 from huracan.scoring import decision_events, simulate, simulate_decisions
 from huracan.scoring import walk as walk_module
 from huracan.stats.decide import position_fraction, wants_entry
@@ -19,7 +21,7 @@ from huracan.stats.decide import position_fraction, wants_entry
 START_DAY = 20454
 
 
-def diary(case, start_day, end_day, *, allow_short):
+def diary(case, start_day, end_day, *, allow_short, ended=False):
     """Equity by the units held, bar by bar, settlement by settlement: daily net bps and trips, without any panel."""
     sizing, costs = case.recipe.sizing, case.recipe.costs
     fee = {market: taker for market, _, taker in costs.fees_bps}[case.bars.instrument.market]
@@ -28,7 +30,7 @@ def diary(case, start_day, end_day, *, allow_short):
         for bar in case.bars.frame.iter_rows(named=True)
         if not bar["flags"] & (REPAIRED | HALT) and bar["volume"] > 0 and bar["open_time"] >= start_day * DAY_MS
     ]
-    end_day = min(end_day, real[-1]["open_time"] // DAY_MS - 1) if real else start_day - 1
+    end_day = min(end_day, real[-1]["open_time"] // DAY_MS - (not ended)) if real else start_day - 1
     fills = dict(zip(case.labels.frame["decision_time"], case.labels.frame["fill_time"], strict=True))
     rows = {row["decision_time"]: row for row in case.features.frame.iter_rows(named=True)}
     by_fill = {}
@@ -151,13 +153,20 @@ def diary(case, start_day, end_day, *, allow_short):
         if stopped_day < day and at_close <= -sizing.daily_loss_stop * 1e4:
             stopped_day = day
             pending = state["position"] != 0
+    if ended and real and now <= end_day:
+        close = real[-1]["open_time"] + case.bars.interval_ms - 1
+        pass_time(close, last_close)
+        if state["position"] != 0:
+            trips[-1]["reason"] = "stopped" if pending else "closed"
+            trade(0.0, last_close, bool(real[-1]["flags"] & PANIC))
+        mark(end_day + 1, (end_day + 1) * DAY_MS, last_close)
     return {day: daily.get(day, 0.0) for day in range(start_day, end_day + 1)}, trips
 
 
-def run(case, *, allow_short=True, start=0, end=None):
-    last = START_DAY + int(case.days) - 1 if end is None else START_DAY + end
+def run(case, *, allow_short=True, start=0, end=None, ended=False):
+    last = START_DAY + int(np.ceil(case.days)) - 1 if end is None else START_DAY + end
     return simulate_decisions(
-        *case.arguments, allow_short=allow_short, start_day=START_DAY + start, end_day=last, coin="SOL"
+        *case.arguments, allow_short=allow_short, start_day=START_DAY + start, end_day=last, coin="SOL", ended=ended
     )
 
 
@@ -182,13 +191,15 @@ def panel_money(card):
     funding_known=st.booleans(),
     interval=st.sampled_from([1, 15]),
     start=st.integers(0, 1),
+    ended=st.booleans(),
+    hours=st.sampled_from([0, 1, 9]),
 )
 def test_simulation_equals_a_slow_diary_and_all_sums_agree(
-    case, seed, horizon, missing, stop, market, funding_known, interval, start
+    case, seed, horizon, missing, stop, market, funding_known, interval, start, ended, hours
 ):
     world = case(
         seed=seed,
-        days=3 if interval == 15 else 2,
+        days=(3 if interval == 15 else 2) + hours / 24,
         horizon=horizon,
         stop=stop,
         market=market,
@@ -197,8 +208,9 @@ def test_simulation_equals_a_slow_diary_and_all_sums_agree(
         interval_minutes=interval,
         jump=0.004 if interval == 15 else 0.001,
     )
-    card = run(world, allow_short=market == "um", start=start).card
-    daily, trips = diary(world, START_DAY + start, START_DAY + int(world.days) - 1, allow_short=market == "um")
+    card = run(world, allow_short=market == "um", start=start, ended=ended).card
+    last = START_DAY + int(np.ceil(world.days)) - 1
+    daily, trips = diary(world, START_DAY + start, last, allow_short=market == "um", ended=ended)
     assert card.daily["day"].to_list() == list(daily)
     np.testing.assert_allclose(card.daily["net_bps"].to_numpy(), list(daily.values()), atol=1e-9, rtol=1e-9)
     assert card.trades["entry_time"].to_list() == [trip["entry"] for trip in trips]
@@ -212,17 +224,17 @@ def test_simulation_equals_a_slow_diary_and_all_sums_agree(
 
 def test_compiled_walk_equals_its_plain_twin(case, monkeypatch):
     world = case(seed=5, days=3, stop=0.003, missing=0.02)
-    fast = run(world).card
+    fast = run(world, ended=True).card
     for name in ("_wanted", "_decide", "_accrue", "_funded", "impact_bps", "walk"):
         monkeypatch.setattr(walk_module, name, getattr(walk_module, name).py_func)
     monkeypatch.setattr(sys.modules["huracan.scoring.simulate"], "walk", walk_module.walk)
-    slow = run(world).card
+    slow = run(world, ended=True).card
     assert fast.panel.equals(slow.panel)
     assert fast.trades.equals(slow.trades)
 
 
 def steady(case, side=1.0, days=3, **options):
-    n = days * 24
+    n = int(days * 24)
     return case(days=days, scores=np.full(n, 0.9 * side), edges=np.full(n, 60.0 * side), missing=0.0, **options)
 
 
@@ -234,6 +246,37 @@ def test_a_position_rolls_over_without_cost_while_the_forecast_keeps_its_side(ca
     assert trade["rolls"] > 20
     assert card.daily["fees_bps"].to_list()[1:] == [0.0] * (card.daily.height - 1)
     assert card.daily["turnover"].sum() == pytest.approx(trade["position"])
+
+
+def test_a_life_is_scored_to_its_end_and_what_is_held_then_is_sold_at_the_last_price_at_all_costs(case):
+    world = steady(case, days=2.5, stop=1.0)
+    listed, dead = run(world).card, run(world, ended=True).card
+    assert listed.daily["day"].to_list() == [START_DAY, START_DAY + 1]
+    assert dead.daily["day"].to_list() == [START_DAY, START_DAY + 1, START_DAY + 2]
+    assert dead.daily["valid"].all()  # half a day of bars is all there ever was of it
+    np.testing.assert_array_equal(dead.daily["net_bps"][:2], listed.daily["net_bps"])
+    trade, bars = dead.trades.row(0, named=True), world.bars.frame
+    assert (trade["reason"], trade["exit_price"]) == ("closed", bars["close"][-1])
+    assert trade["exit_time"] == bars["open_time"][-1] + world.bars.interval_ms - 1
+    sold = dead.panel.filter(pl.col("time") == trade["exit_time"]).row(0, named=True)
+    paid = trade["position"] * (sold["fee_bps"] + sold["spread_bps"] + sold["impact_bps"])
+    last = dead.daily.row(2, named=True)
+    assert last["net_bps"] == pytest.approx(last["gross_bps"] - last["funding_bps"] - paid)
+    assert paid > 0
+
+
+def test_flat_bars_after_the_end_are_nobodys_life(case):
+    world = steady(case, days=2.5, stop=1.0)
+    frame = world.bars.frame
+    silent = frame.with_columns(
+        volume=pl.when(pl.col("open_time") >= (START_DAY + 2) * DAY_MS + 6 * HOUR_MS).then(0.0).otherwise("volume")
+    )
+    bars = dataclasses.replace(world.bars, frame=silent)
+    times = world.labels.frame["decision_time"].to_numpy()
+    labels = label_forward_returns(bars, times, world.horizon, world.recipe.execution_latency_s)
+    card = run(dataclasses.replace(world, bars=bars, labels=labels), ended=True).card
+    assert card.trades.row(0, named=True)["exit_time"] == (START_DAY + 2) * DAY_MS + 6 * HOUR_MS - 1
+    assert card.daily["valid"].to_list() == [True, True, True]
 
 
 def test_a_position_closes_when_the_forecast_falls_silent_and_turns_when_the_other_side_is_wanted(case):

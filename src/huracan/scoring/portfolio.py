@@ -46,24 +46,25 @@ def pool_result(
     """Daily results of a pool in bps of its capital: the mean over the members whose day is valid.
 
     `panels` (PANEL_SCHEMA) and `dailies` (DAILY_SCHEMA; `day` and `valid` are read) by coin. `membership` names the UTC days
-    on which a coin belongs to the pool, decided on data before each day (None: every day). Whenever the mean position
+    on which a coin belongs to the pool, decided on data before each day (None: every day). A coin that leaves the pool is
+    sold at that midnight, at the expense of its last day in it, and one that comes back is bought. Whenever the mean position
     leaves the caps (fractions of capital), all positions are scaled down pro rata, and what that trades pays
     costs at the members' rates of the moment. A member without a price at that moment shares its return pro rata
     in time. Days with fewer than 80% valid members, or none at all, are invalid. Memory: changes of position x members.
     """
     coins = tuple(sorted(panels))
-    first, valid = _validity(coins, dailies)
+    first, valid = _validity(coins, dailies, membership)
     if not valid.size:
         daily = empty(DAILY_SCHEMA)
     else:
-        member = _members(coins, membership, first, valid.shape)
-        valid &= member
+        member = _members(coins, membership, first, valid.shape[0] + 1)
+        valid &= member[:-1]
         scale = _scale(coins, panels, first, valid, net_cap, gross_cap)
         number = np.maximum(valid.sum(axis=1), 1)
         sums = np.zeros((len(SUMS), valid.shape[0]))
         for index, coin in enumerate(coins):
-            sums += _member(panels[coin], first, valid.shape[0], scale) * valid[:, index]
-        daily = _daily(first, sums / number, valid, member.sum(axis=1))
+            sums += _member(panels[coin], first, member[:, index], scale) * valid[:, index]
+        daily = _daily(first, sums / number, valid, member[:-1].sum(axis=1))
     return PoolResult(
         pool=pool,
         horizon=horizon,
@@ -83,18 +84,22 @@ def stress_costs(daily: pl.DataFrame, multiple: float = 1.5) -> pl.DataFrame:
     return dearer.with_columns(net.alias("net_bps"))
 
 
-def _validity(coins: tuple[str, ...], dailies: Mapping[str, pl.DataFrame]) -> tuple[int, Mask]:
+def _validity(
+    coins: tuple[str, ...], dailies: Mapping[str, pl.DataFrame], membership: Mapping[str, I64] | None
+) -> tuple[int, Mask]:
     """First day and which member's day is valid, shape (days, members); a day a member does not report is not.
 
     The last day waits for members that are one day behind: their price that closes it is about to come, and a day's
-    result must not change once it was judged. A member further behind has ended.
+    result must not change once it was judged. A member further behind has ended, and so has one that is none on that day.
     """
-    known = [dailies[coin] for coin in coins if dailies[coin].height]
+    known = {coin: dailies[coin] for coin in coins if dailies[coin].height}
     if not known:
         return 0, np.zeros((0, len(coins)), dtype=np.bool_)
-    first = min(int(frame["day"][0]) for frame in known)
-    ends = [int(frame["day"][-1]) for frame in known]
-    last = max(ends) - (max(ends) - 1 in ends)
+    first = min(int(frame["day"][0]) for frame in known.values())
+    ends = {coin: int(frame["day"][-1]) for coin, frame in known.items()}
+    last = max(ends.values())
+    behind = [coin for coin, end in ends.items() if end == last - 1]
+    last -= any(membership is None or last in membership[coin] for coin in behind)
     valid = np.zeros((last - first + 1, len(coins)), dtype=np.bool_)
     for index, coin in enumerate(coins):
         days = dailies[coin].filter(pl.col("day") <= last)
@@ -102,11 +107,11 @@ def _validity(coins: tuple[str, ...], dailies: Mapping[str, pl.DataFrame]) -> tu
     return first, valid
 
 
-def _members(coins: tuple[str, ...], membership: Mapping[str, I64] | None, first: int, shape: tuple[int, ...]) -> Mask:
-    """Who belongs to the pool on which day, shape (days, members)."""
+def _members(coins: tuple[str, ...], membership: Mapping[str, I64] | None, first: int, n_days: int) -> Mask:
+    """Who belongs to the pool on which day, shape (n_days, members)."""
     if membership is None:
-        return np.ones(shape, dtype=np.bool_)
-    days = first + np.arange(shape[0])
+        return np.ones((n_days, len(coins)), dtype=np.bool_)
+    days = first + np.arange(n_days)
     return np.column_stack([np.isin(days, membership[coin]) for coin in coins])
 
 
@@ -149,40 +154,46 @@ def _changes(panel: pl.DataFrame) -> tuple[I64, F64]:
     return time[moved], position[moved]
 
 
-def _member(panel: pl.DataFrame, first: int, n_days: int, scale: _Scale) -> F64:
-    """SUMS of one member by day, shape (len(SUMS), n_days), at the pool's scale."""
+def _member(panel: pl.DataFrame, first: int, belongs: Mask, scale: _Scale) -> F64:
+    """SUMS of one member by day, shape (len(SUMS), days), at the pool's scale; flat on days it does not belong to the pool.
+
+    `belongs` has one day more than the sums: whoever is not in the pool on that day is sold at its midnight, too.
+    """
+    n_days = belongs.size - 1
     time = panel["time"].to_numpy()
     if time.size < 2:
         return np.zeros((len(SUMS), n_days))
     inner = scale.time[(scale.time > time[0]) & (scale.time < time[-1])]
     grid = np.union1d(time, inner)
-    row = np.searchsorted(time, grid[:-1], side="right") - 1
-    elapsed = np.diff(grid).astype(np.float64)
-    length = np.diff(time).astype(np.float64)[row]
+    row = np.searchsorted(time, grid, side="right") - 1
+    day = time[row] // DAY_MS - first
+    here = belongs[np.clip(day, 0, n_days)]
+    position = panel["position"].to_numpy()[row] * scale.at(grid) * here
+    if here[-1]:
+        position[-1] = position[-2]  # cut off by the end of the panel, not traded
+    turnover = np.abs(np.diff(position, prepend=0.0))
+    paying = np.where(here, day, day - 1)
 
     def column(name: str) -> F64:
         return panel[name].to_numpy()[row]
 
-    held = column("position") * scale.at(grid[:-1])
-    part = held * (elapsed / length)
-    turnover = np.abs(np.diff(held, prepend=0.0))
-    day = time[row] // DAY_MS - first
-    inside = (day >= 0) & (day < n_days)
-
-    def total(values: F64) -> F64:
-        sums: F64 = np.bincount(day[inside], weights=values[inside], minlength=n_days).astype(np.float64)
+    def total(days: I64, values: F64) -> F64:
+        inside = (days >= 0) & (days < n_days)
+        sums: F64 = np.bincount(days[inside], weights=values[inside], minlength=n_days).astype(np.float64)
         return sums
 
-    span = total(elapsed)
+    elapsed = np.append(np.diff(grid), 0).astype(np.float64)
+    part = position * (elapsed / np.append(np.diff(time), 1)[row])
+    span = total(day, elapsed)
     return np.vstack(
         [
-            total(part * column("return_bps")),
-            total(turnover * column("fee_bps")),
-            total(turnover * column("spread_bps")),
-            total(turnover * column("impact_bps")),
-            total(part * column("funding_bps")),
-            total(turnover),
-            total(np.abs(held) * elapsed) / np.where(span > 0.0, span, 1.0),
+            total(day, part * column("return_bps")),
+            total(paying, turnover * column("fee_bps")),
+            total(paying, turnover * column("spread_bps")),
+            total(paying, turnover * column("impact_bps")),
+            total(day, part * column("funding_bps")),
+            total(paying, turnover),
+            total(day, np.abs(position) * elapsed) / np.where(span > 0.0, span, 1.0),
         ]
     )
 

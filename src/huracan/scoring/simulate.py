@@ -48,6 +48,7 @@ def simulate(
     start_day: int,
     end_day: int,
     coin: str,
+    ended: bool = False,
 ) -> Scorecard:
     """Scorecard of `simulate_decisions`, without its events."""
     return simulate_decisions(
@@ -61,6 +62,7 @@ def simulate(
         start_day=start_day,
         end_day=end_day,
         coin=coin,
+        ended=ended,
     ).card
 
 
@@ -76,19 +78,21 @@ def simulate_decisions(
     start_day: int,
     end_day: int,
     coin: str,
+    ended: bool = False,
 ) -> Simulation:
     """Trade the path over the whole UTC days start_day..end_day, flat at the start.
 
     Fills are those of the labels, which are known long before the label's outcome. A day is closed by the next day's first real price, so the last day is scored
     only when that price is known: a day's result never changes afterwards. An open position is cut off there with
-    reason ``end``, at no cost. Raises DataError when a decision of the path has no row of features or labels,
+    reason ``end``, at no cost. An instrument that has `ended` (delisted: no bar will ever follow) is scored to its last day:
+    what is still held is closed at the close of its last real bar, at all costs. Raises DataError when a decision of the path has no row of features or labels,
     and CostUnknownError when a valid row has no spread or volume.
     """
     real = _real(bars)
-    last_day = _last_closed_day(bars, real, end_day)
+    last_day = min(end_day, _newest_day(bars, real) - (0 if ended else 1))
     decisions = _decisions(path, bars, real, labels, features)
     walked = walk(
-        _bar_arrays(bars, real),
+        _ending(_bar_arrays(bars, real), bars.interval_ms) if ended else _bar_arrays(bars, real),
         decisions,
         _funding(bars, recipe),
         _rules(recipe, horizon, features.instrument.market, allow_short=allow_short),
@@ -96,7 +100,7 @@ def simulate_decisions(
         last_day,
     )
     panel = panel_frame(walked)
-    valid = _valid_days(bars, real, start_day, last_day)
+    valid = _valid_days(bars, real, start_day, last_day, ended=ended)
     daily = daily_frame(panel, start_day, valid)
     trips = trip_frame(walked, decisions.edge_bps, decisions.score, path.frame["regime"].to_numpy())
     trades = trips.select(list(TRADE_SCHEMA))
@@ -122,10 +126,9 @@ def _real(bars: Bars) -> Mask:
     return real
 
 
-def _last_closed_day(bars: Bars, real: Mask, end_day: int) -> int:
+def _newest_day(bars: Bars, real: Mask) -> int:
     times = bars.frame["open_time"].to_numpy()[real]
-    newest = int(times[-1]) // DAY_MS if times.size else -1
-    return min(end_day, newest - 1)
+    return int(times[-1]) // DAY_MS if times.size else -1
 
 
 def _bar_arrays(bars: Bars, real: Mask) -> BarArrays:
@@ -136,6 +139,24 @@ def _bar_arrays(bars: Bars, real: Mask) -> BarArrays:
         close=_own(frame["close"]),
         real=real,
         panic=(frame["flags"].to_numpy() & PANIC) != 0,
+        last=-1,
+    )
+
+
+def _ending(bars: BarArrays, interval_ms: int) -> BarArrays:
+    """Bars up to the last real one, and two moments at its close: the end, and the midnight that closes the last day."""
+    kept = int(np.flatnonzero(bars.real)[-1]) + 1 if bars.real.any() else 0
+    if not kept:
+        return bars
+    end = bars.time[kept - 1] + interval_ms - 1  # the close belongs to the bar's own day
+    price, panic = bars.close[kept - 1], bars.panic[kept - 1]
+    return BarArrays(
+        time=np.append(bars.time[:kept], [end, (end // DAY_MS + 1) * DAY_MS]),
+        open=np.append(bars.open[:kept], [price, price]),
+        close=np.append(bars.close[:kept], [price, price]),
+        real=np.append(bars.real[:kept], [True, True]),
+        panic=np.append(bars.panic[:kept], [panic, panic]),
+        last=kept,
     )
 
 
@@ -230,15 +251,17 @@ def _rules(recipe: Recipe, horizon: Horizon, market: str, *, allow_short: bool) 
     )
 
 
-def _valid_days(bars: Bars, real: Mask, first_day: int, last_day: int) -> Mask:
-    """Days whose data are whole: enough bars of the exchange, and at least one real price."""
+def _valid_days(bars: Bars, real: Mask, first_day: int, last_day: int, *, ended: bool) -> Mask:
+    """Days whose data are whole: enough bars of the exchange, and at least one real price. A life's last day may be short."""
     n_days = max(last_day - first_day + 1, 0)
     day = bars.frame["open_time"].to_numpy() // DAY_MS - first_day
     inside = (day >= 0) & (day < n_days)
     delivered = inside & ((bars.frame["flags"].to_numpy() & REPAIRED) == 0)
     arrived = np.bincount(day[delivered], minlength=n_days)
     traded = np.bincount(day[inside & real], minlength=n_days)
-    expected = DAY_MS // bars.interval_ms
+    expected = np.full(n_days, DAY_MS // bars.interval_ms)
+    if ended and n_days and last_day == _newest_day(bars, real):
+        expected[-1] = (bars.frame["open_time"].to_numpy()[real][-1] % DAY_MS) // bars.interval_ms + 1
     valid: Mask = (arrived >= (1.0 - MISSING_SHARE) * expected) & (traded > 0)
     return valid
 

@@ -27,13 +27,17 @@ END: Final = 5
 
 
 class BarArrays(NamedTuple):
-    """Bars, ascending; `real` minutes have trades and were not repaired: only they fill, mark or stop."""
+    """Bars, ascending; `real` minutes have trades and were not repaired: only they fill, mark or stop.
+
+    At the open of bar `last` every position is closed for good (-1 = nothing ends): the instrument stopped trading.
+    """
 
     time: I64
     open: F64
     close: F64
     real: Mask
     panic: Mask
+    last: int
 
 
 class DecisionArrays(NamedTuple):
@@ -246,6 +250,8 @@ def walk(
             q += 1
         if decision >= 0 and kind != STOP:
             new, kind = _decide(decisions, decision, rules, position, time >= label_end, stop_day >= today)
+        if b == bars.last and position != 0.0 and kind != STOP:
+            new, kind, decision = 0.0, CLOSE, last_decision
 
         pointer, more = _accrue(funding, pointer, time)
         settled += more
