@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from huracan.domain.ids import Instrument
+from huracan.domain.ids import Instrument, Market
 from huracan.domain.records import Snapshot
 
 
@@ -52,6 +52,10 @@ class MarketData(Protocol):
 
     async def listed(self) -> tuple[Instrument, ...]:
         """Everything listed now with its status, without quotes: cheap."""
+        ...
+
+    async def archived_symbols(self, market: Market) -> Sequence[str]:
+        """Every symbol the exchange has kept bars of, delisted and forgotten ones included."""
         ...
 
     async def snapshot_as_of(self, then_ms: int, quote_assets: Sequence[str]) -> Snapshot:

@@ -155,6 +155,10 @@ class PromotionSettings(Section):
         None, description="your declaration: nobody looked at days after this date when the injected code was chosen"
     )
     panel_size: int = Field(60, ge=8, le=1000)
+    former_pairs: bool = Field(
+        True,
+        description="evidence counts pairs that were delisted or lost their volume since, on the days they were members",
+    )
 
 
 class DashboardSettings(Section):

@@ -1,10 +1,14 @@
 """A symbol that the exchange refuses to speak of costs itself: not the universe of a past day, not the night."""
 
+from dataclasses import replace
+
+import polars as pl
 import pytest
 from changing import RENAMED, ChangingExchange, ChangingMarket, StrictRest
 from nights import accounted, in_this_process, night_settings, run_pipeline
 
 from huracan.adapters.binance import BinanceMarketData
+from huracan.adapters.binance.client import GONE_DAYS
 from huracan.domain.time import DAY_MS, HOUR_MS, iso
 from huracan.errors import DelistedError, UpstreamError
 from huracan.sections import BinanceSettings
@@ -37,8 +41,8 @@ async def client(exchange):
     await opened.aclose()
 
 
-async def read(client, instrument, now):
-    return [batch async for batch in client.fetch(instrument, now - 50 * DAY_MS, now, {})]
+async def read(client, instrument, now, days=50):
+    return [batch async for batch in client.fetch(instrument, now - days * DAY_MS, now, {})]
 
 
 def named(found, symbol, market="um"):
@@ -76,6 +80,30 @@ async def test_bars_of_a_symbol_that_left_are_refused_by_name_whatever_was_asked
         await read(client, alfa, now)
     assert told.value.code == "DELISTED"
     assert await read(client, named(await client.listed(), "BTCUSDT"), now)
+
+
+@pytest.mark.parametrize("status", ["SETTLING", "DELISTED"])
+async def test_of_a_pair_that_is_known_to_be_gone_the_archive_is_enough(client, exchange, world, status):
+    alfa, now = named(await client.listed(), "ALFAUSDT"), world.now_ms - 5 * HOUR_MS
+    exchange.happen("delisting")
+    batches = await read(client, replace(alfa, status=status), now)
+    bars = pl.concat([batch.rows for batch in batches if batch.kind == "bars"])
+    assert bars["open_time"].max() == now // DAY_MS * DAY_MS - HOUR_MS  # the running day would be REST's to tell
+    assert {batch.source for batch in batches if batch.kind == "bars"} == {"archive"}
+    assert any(batch.kind == "funding" for batch in batches)
+
+
+async def test_a_pair_that_is_gone_for_long_is_not_asked_for_at_all(client, exchange, world):
+    gone = named(await client.listed(), "GONEUSDT")
+    assert gone.status == "SETTLING"
+    exchange.faults = lambda path: Fault(status=403) if "api/v" in path and "time" not in path else None
+    gone_ms = world.now_ms - 20 * DAY_MS
+    with pytest.raises(UpstreamError):
+        await read(client, gone, gone_ms + 10 * DAY_MS)
+    later = gone_ms + (31 + GONE_DAYS) * DAY_MS  # ahead of the exchange's clock: nobody stops a caller from that
+    bars = [batch.rows for batch in await read(client, gone, later, days=120) if batch.kind == "bars"]
+    assert pl.concat(bars)["open_time"].max() == gone_ms - HOUR_MS
+    assert await read(client, gone, later, days=40) == []
 
 
 async def test_any_other_refusal_is_still_the_exchanges_fault(client, exchange, world):

@@ -11,7 +11,7 @@ from plans import HORIZONS, make_plan
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Skip, SkipCode, Universe
 from huracan.domain.time import DAY_MS
-from huracan.pipeline.delistings import retire_strangers, survivor_notes, vanished, without_delisted
+from huracan.pipeline.delistings import retire_strangers, vanished, without_delisted
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Promoted
 
@@ -86,20 +86,3 @@ def test_members_that_left_lose_every_model_and_every_other_reason(skipped, gone
         *((name, "4h", SkipCode.NOT_PROVEN) for name in skipped - gone),
     }
     assert dataclasses.replace(after, night=before, assignments=assigned) == promoted
-
-
-def test_the_page_says_whose_evidence_the_past_is():
-    quiet = night(coin("SOL"))
-    assert survivor_notes(quiet) == ()
-
-    def told(*codes):
-        skips = tuple(
-            Skip(coin=f"C{number}", horizon=horizon, step=1, code=code, reason="r")
-            for number, code in enumerate(codes)
-            for horizon in HORIZONS
-        )
-        return survivor_notes(dataclasses.replace(quiet, universe=Universe(now_ms=0, members=(), skips=skips)))
-
-    assert told(SkipCode.ILLIQUID) == ()
-    assert "1 listed pair that does not trade" in told(SkipCode.NOT_TRADING, SkipCode.PEGGED)[0]
-    assert "2 listed pairs that do not trade" in told(SkipCode.NOT_TRADING, SkipCode.DELISTED)[0]

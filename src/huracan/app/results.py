@@ -5,7 +5,7 @@ from typing import Any
 from huracan.app.config import TrainingPipelineConfig
 from huracan.domain.time import iso
 from huracan.errors import HuracanError
-from huracan.pipeline.delistings import survivor_notes
+from huracan.pipeline.former import former_summary, survivor_notes
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
@@ -13,11 +13,17 @@ from huracan.reports import NightReport, daily_summary, verdict_sentence
 
 
 def night_summary(
-    night: Night, promoted: Promoted, exported: Exported, publish_state: dict[str, dict[str, Any]], *, dry_run: bool
+    night: Night,
+    promoted: Promoted,
+    exported: Exported,
+    publish_state: dict[str, dict[str, Any]],
+    *,
+    dry_run: bool,
+    former_pairs: bool,
 ) -> dict[str, Any]:
     """The daily summary: counts that add up, every skip with its reason, and how far away everything is.
 
-    `publish_state` says of every remote store whether it took the set.
+    `publish_state` says of every remote store whether it took the set; `former_pairs` whether the evidence counts them.
     """
     return daily_summary(
         timestamp=iso(night.plan.cutoff_ms),
@@ -42,7 +48,8 @@ def night_summary(
             "cache": {"hits": night.cache[0], "total": night.cache[1]},
             "gbp_source": night.gbp_source,
             "universe_source": night.universe_source,
-            "notes": (*promoted.verdict.notes, *survivor_notes(night)),
+            "former_pairs": former_summary(night.former),
+            "notes": (*promoted.verdict.notes, *survivor_notes(night, counted=former_pairs)),
             "verdict": verdict_sentence(
                 NightReport(
                     run_id=night.run_id,

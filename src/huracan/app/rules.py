@@ -57,6 +57,7 @@ def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) ->
         dry_run=training.dry_run,
         as_of_ms=as_of_ms,
         panel_size=settings.promotion.panel_size,
+        former_pairs=settings.promotion.former_pairs and not injected.any,
         declared_spreads=tuple(zip(TIERS, settings.costs.tier_spread_bps or (), strict=False)),
     )
 

@@ -82,7 +82,10 @@ class TrainingPipeline:
             async with _OpenNight(self.config, self.injected, telemetry) as opened:
                 night, promoted, exported = await opened.pipeline.run()
                 states = await opened.mirror(exported)
-                summary = night_summary(night, promoted, exported, states, dry_run=opened.rules.dry_run)
+                rules = opened.rules
+                summary = night_summary(
+                    night, promoted, exported, states, dry_run=rules.dry_run, former_pairs=rules.former_pairs
+                )
                 places = write_accounts(
                     opened.workdir,
                     opened.release,

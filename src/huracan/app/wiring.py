@@ -105,7 +105,7 @@ class OrchestratedWaves:
 
     def _jobs(self, plan: NightPlan, work: list[PairWork], planned: dict[str, str]) -> list[TrainingJob]:
         """Jobs whose ids do not change when a run of the same night starts again, with the workers they have cost."""
-        same_night = replace(plan, now_ms=plan.cutoff_ms, members=(), quote_per_gbp=())
+        same_night = replace(plan, now_ms=plan.cutoff_ms, members=(), former=(), quote_per_gbp=())
         past = self.ledger.past_starts(SystemClock().now_ms() - DAY_MS)
         jobs = [
             TrainingJob(

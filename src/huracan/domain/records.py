@@ -105,13 +105,15 @@ class Candidate:
 class Universe:
     """Step 1's answer: who may be trained today, and a Skip per horizon for everyone else.
 
-    `tier_spreads` are (market and liquidity tier, median quoted spread in bps) where enough pairs are quoted.
+    `tier_spreads` are (market and liquidity tier, median quoted spread in bps) where enough pairs are quoted. `former` pairs
+    are no members and may have been on a past day: they are walked over for evidence and never trained for tonight.
     """
 
     now_ms: int
     members: tuple[Candidate, ...]
     skips: tuple[Skip, ...]
     tier_spreads: tuple[tuple[str, float], ...] = ()
+    former: tuple[Candidate, ...] = ()
 
 
 IssueKind = Literal[

@@ -3,6 +3,17 @@
 from huracan.features.build import build_features
 from huracan.features.canary import leak_canary
 from huracan.features.context import build_context
+from huracan.features.liquidity import DailyVolume, daily_volume
 from huracan.features.names import ALL_NAMES, RECIPE_ID, SPECS, FeatureSpec
 
-__all__ = ["ALL_NAMES", "RECIPE_ID", "SPECS", "FeatureSpec", "build_context", "build_features", "leak_canary"]
+__all__ = [
+    "ALL_NAMES",
+    "RECIPE_ID",
+    "SPECS",
+    "DailyVolume",
+    "FeatureSpec",
+    "build_context",
+    "build_features",
+    "daily_volume",
+    "leak_canary",
+]

@@ -1,6 +1,5 @@
 """Step 3 for one pair: bars and the market in, one row of causal features per decision out."""
 
-from statistics import median
 from typing import Final
 
 import numpy as np
@@ -17,9 +16,9 @@ from huracan.features.inputs import (
     default_decisions,
     last_at_or_before,
     price_path,
-    quote_volume,
     real_bars,
 )
+from huracan.features.liquidity import volume_before
 from huracan.features.market import market_features
 from huracan.features.names import RECIPE_ID, REGIME_RULES, RULES, SPECS, FeatureSpec
 from huracan.features.price import PriceFeatures, price_features
@@ -35,7 +34,6 @@ TAKER_MINUTES: Final = (60, 240, 1440)
 TAKER_COVERAGE: Final = 0.9
 FUNDING_PATIENCE_MS: Final = 3 * DAY_MS
 FIRST_FUNDING_HOURS: Final = 8.0  # the first settlement has no predecessor to tell its interval
-VOLUME_DAYS: Final = 30
 FUNDING_LIMIT: Final = RULES.funding_limit_bps
 WEEK_MINUTES: Final = 7 * 1440
 CLOCK_NAMES: Final = ("hour_sin", "hour_cos", "week_sin", "week_cos")
@@ -92,7 +90,7 @@ def _assemble(bars: Bars, times: I64, columns: dict[str, F64], present: tuple[Fe
             "decision_time": times,
             **{name: columns[name] for name in names},
             "spread_bps": pl.repeat(None, times.size, dtype=pl.Float64, eager=True),
-            "volume_day_quote": pl.Series(_volume_day(bars.frame, times), nan_to_null=True),
+            "volume_day_quote": pl.Series(volume_before(bars.frame, times), nan_to_null=True),
             "valid": valid,
         }
     )
@@ -239,33 +237,3 @@ def _codes_held(codes: I64, hours: I64, last: I64, segment: I64, decision: I64) 
         if hour >= 0 and bar >= 0 and segment[bar] == hours[hour] and codes[hour] >= 0:
             out[row] = codes[hour]
     return out
-
-
-def _volume_day(frame: pl.DataFrame, times: I64) -> F64:
-    """Median of the last 30 whole UTC days' quote volume before each decision's day; NaN before the first."""
-    out = np.full(times.size, np.nan)
-    if frame.is_empty():
-        return out
-    open_time = frame["open_time"].to_numpy()
-    days, volume = _daily_sums(open_time, quote_volume(frame), real_bars(frame))
-    first = 1 if open_time[0] % DAY_MS else 0
-    over = np.append(np.searchsorted(times, (days + 1) * DAY_MS), times.size)  # the first decision after each day
-    for day in range(first, days.size):
-        out[over[day] : over[day + 1]] = median(volume[max(first, day + 1 - VOLUME_DAYS) : day + 1].tolist())
-    return out
-
-
-@kernel
-def _daily_sums(open_time: I64, quote: F64, real: NDArray[np.bool_]) -> tuple[I64, F64]:
-    """Days that have bars, and their sums in the order of the bars (a parallel sum would differ in its last digits)."""
-    most = (open_time[-1] - open_time[0]) // DAY_MS + 2
-    days, sums = np.empty(most, np.int64), np.zeros(most)
-    count, end = 0, open_time[0]
-    for bar in range(open_time.shape[0]):
-        if open_time[bar] >= end:
-            days[count] = open_time[bar] // DAY_MS
-            end = (days[count] + 1) * DAY_MS
-            count += 1
-        if real[bar]:
-            sums[count - 1] += quote[bar]
-    return days[:count], sums[:count]

@@ -31,7 +31,10 @@ COST_ROWS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One (coin, horizon, recipe) on its way through steps 5 to 7; `spread_source` as `pipeline.spreads` names it."""
+    """One (coin, horizon, recipe) on its way through steps 5 to 7; `spread_source` as `pipeline.spreads` names it.
+
+    `ended`: no bar will ever follow, so the last day is scored to its last price.
+    """
 
     coin: str
     horizon: Horizon
@@ -40,6 +43,7 @@ class Cell:
     labels: LabelledSet
     bars: Bars
     spread_source: str = BOOK
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +61,13 @@ class Judged:
 def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Steps 5 to 7 for one pair: every recipe at every horizon, as scorecards, models and a short record.
 
-    `facts`: `prepared` (the record of wave 2) and `priors` (artefact key of the pool prior per recipe and horizon).
+    `facts`: `prepared` (the record of wave 2), `priors` (artefact key of the pool prior per recipe and horizon) and
+    `ended_ms` (the midnight at which the instrument was gone for good, else None).
     """
     store = ports.artefacts
-    prepared, priors = facts["prepared"], facts["priors"]
-    root = train_key(plan, prepared["key"], sha256_hex(repr(sorted(priors.items())).encode()))
+    prepared, priors, ended_ms = facts["prepared"], facts["priors"], facts["ended_ms"]
+    plan, ended = plan.until(ended_ms), ended_ms is not None
+    root = train_key(plan, prepared["key"], sha256_hex(repr(sorted(priors.items())).encode()), ended=ended)
     done = get_json(store, f"{root}/result.json")
     if done is not None:
         return {**done, "cached": True}
@@ -84,6 +90,7 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, An
                 labels=labels,
                 bars=bars,
                 spread_source=prepared["spread_source"],
+                ended=ended,
             )
             prior = load_prior(store, priors.get(f"{recipe.id}/{horizon}"))
             try:
@@ -169,6 +176,7 @@ def judge_cell(ports: PairPorts, plan: NightPlan, cell: Cell, trained: TrainedPa
         start_day=int(head["fold_day"][0]),
         end_day=plan.end_day,
         coin=cell.coin,
+        ended=cell.ended,
     )
     model = assemble_model(trained, path, cell, allow_short=allow_short)
     gate_map = regime_map(cell.coin, trained, path, scores)

@@ -34,15 +34,6 @@ def vanished(night: Night) -> list[DoNotTrade]:
     return [DoNotTrade(coin=coin, code=SkipCode.DELISTED.value, reason=VANISHED) for coin in gone]
 
 
-def survivor_notes(night: Night) -> tuple[str, ...]:
-    """What must be said of evidence from past days while delisted pairs are not walked over: it is the survivors'."""
-    dead = {skip.coin for skip in night.universe.skips if skip.code in {SkipCode.NOT_TRADING, SkipCode.DELISTED}}
-    if not dead:
-        return ()
-    pairs = "pair that does not trade any more is" if len(dead) == 1 else "pairs that do not trade any more are"
-    return (f"evidence from past days is of tonight's members alone: {len(dead)} listed {pairs} not in it",)
-
-
 def _stranger(night: Night, row: Mapping[str, Any]) -> str | None:
     instrument = night.plan.member(row["coin"]).instrument
     if row["instrument"] != instrument.id:

@@ -43,10 +43,23 @@ class WaveRunner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FormerPairs:
+    """What is known of the plan's former pairs: records of the waves by coin, those `drawn` for a panel, and the code of
+    why one is not in the evidence.
+    """
+
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    drawn: tuple[str, ...] = ()
+    prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trained: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
     """Everything the steps have found so far; each step returns the next one.
 
-    facts: wave 1 records by coin. prepared: wave 2. trained: wave 3 (`cells` keyed ``recipe_id/horizon``).
+    facts: wave 1 records by coin, of members alone (`former` has those of former pairs). prepared: wave 2. trained: wave 3 (`cells` keyed ``recipe_id/horizon``).
     `incumbents` have a champion in the store, `context_coins` make the
     market context, most liquid first. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
     """
@@ -68,6 +81,7 @@ class Night:
     gbp_source: str = ""
     universe_source: str = ""
     incumbents: frozenset[str] = frozenset()
+    former: FormerPairs = field(default_factory=FormerPairs)
 
     def skipping(self, skips: list[Skip]) -> "Night":
         """The night with more skips; ``horizon="*"`` spreads over all horizons, and the first reason stands."""

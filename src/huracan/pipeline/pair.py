@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from huracan.domain.frames import Bars, FeatureFrame, LabelledSet, MarketContext
+from huracan.domain.frames import HALT, REPAIRED, Bars, FeatureFrame, LabelledSet, MarketContext
 from huracan.domain.records import Candidate, IntegrityReport, Skip, SkipCode
 from huracan.domain.tiers import tier_of
 from huracan.domain.time import DAY_MS, Horizon
@@ -23,6 +23,7 @@ from huracan.ingest import (
 )
 from huracan.labels import label_forward_returns
 from huracan.pipeline.artefacts import get_bytes, get_frame, get_json, put_frame, put_json
+from huracan.pipeline.membership import pool_days
 from huracan.pipeline.plan import NightPlan, prepare_key
 from huracan.pipeline.spreads import known_spread
 from huracan.ports import ArtefactStore, FetchedRows, Lake, MarketData
@@ -90,19 +91,24 @@ def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
     member = plan.member(coin)
     instrument = member.instrument
     bars, report = load_bars(ports.lake, plan, member)
+    ended_ms = _ended(plan, bars)
+    if ended_ms is not None:
+        bars, report = load_bars(ports.lake, plan.until(ended_ms), member)
     age = None if bars.frame.is_empty() else staleness_minutes(bars, plan.now_ms)
     record: dict[str, Any] = {
         "coin": coin,
         "report": asdict(report),
         "data_hash": bars.data_hash,
         "age_minutes": age,
+        "ended_ms": ended_ms,
         "relisted_ms": int(bars.frame["open_time"][0]) if report.counts["earlier_listings"] else None,
         "skip": None,
     }
     refused = _unfit(plan, member, bars)
     if refused is not None:
         return {**record, "skip": asdict(refused)}
-    gbp = (median_daily_quote(bars) or 0.0) / dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
+    rate = dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
+    gbp = (median_daily_quote(bars) or 0.0) / rate
     known = known_spread(plan, member, bars, gbp)
     if isinstance(known, Skip):
         return {**record, "skip": asdict(known)}
@@ -112,8 +118,20 @@ def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
         "spread_source": known.source,
         "volume_day_gbp": gbp,
         "tier": tier_of(gbp),
+        "pool_days": pool_days(bars, rate, plan.min_liquidity_gbp),
         "funding_known": bars.funding_known,
     }
+
+
+def _ended(plan: NightPlan, bars: Bars) -> int | None:
+    """The midnight after the last real bar of an instrument that trades no more; None while that day is not over."""
+    if bars.instrument.status == "TRADING":
+        return None
+    real = bars.frame.filter((pl.col("flags") & (REPAIRED | HALT) == 0) & (pl.col("volume") > 0))["open_time"]
+    if real.is_empty():
+        return None
+    midnight = (int(real[-1]) // DAY_MS + 1) * DAY_MS
+    return midnight if midnight <= plan.cutoff_ms else None
 
 
 def _unfit(plan: NightPlan, member: Candidate, bars: Bars) -> Skip | None:
@@ -121,7 +139,7 @@ def _unfit(plan: NightPlan, member: Candidate, bars: Bars) -> Skip | None:
     if bars.frame.is_empty():
         return Skip(coin=coin, horizon="*", step=2, code=SkipCode.NO_DATA, reason="no usable bar in the window")
     age = staleness_minutes(bars, plan.now_ms)
-    if age > plan.stale_after_minutes:
+    if age > plan.stale_after_minutes and member.instrument.status == "TRADING":
         return Skip(
             coin=coin,
             horizon="*",
@@ -164,6 +182,7 @@ def load_context(store: ArtefactStore, key: str | None) -> MarketContext | None:
 def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Steps 3 and 4 for one pair: features, labels per horizon, and the Gram matrices of its pool prior."""
     store, member = ports.artefacts, plan.member(coin)
+    plan = plan.until(facts["ended_ms"])
     context_hash = facts["context_hash"] or ""
     spread = facts["spread_bps"], facts["spread_source"]
     root = prepare_key(plan, member.instrument.id, facts["data_hash"], context_hash, *spread)

@@ -1,6 +1,6 @@
 """What a night is about: the frozen plan that every job of a run reads, and the keys of what jobs make."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from huracan.domain.ids import Instrument, canonical_json, content_hash
@@ -15,7 +15,8 @@ class NightPlan:
 
     `now_ms` is the exchange's clock; `cutoff_ms` the last decision time at or before it. `history_days` of bars are
     ingested; evidence is scored from them. `tier_spreads` are medians of tonight's books by market and tier,
-    `declared_spreads` the owner's by tier, both in bps. `code_hash` enters every artefact key.
+    `declared_spreads` the owner's by tier, both in bps. `former` pairs are evidence alone (see `Universe`); a day counts
+    for anyone only after one of at least `min_liquidity_gbp`. `code_hash` enters every artefact key.
     """
 
     now_ms: int
@@ -35,6 +36,8 @@ class NightPlan:
     code_hash: str
     tier_spreads: tuple[tuple[str, float], ...] = ()
     declared_spreads: tuple[tuple[str, float], ...] = ()
+    former: tuple[Candidate, ...] = ()
+    min_liquidity_gbp: float = 0.0
 
     @property
     def start_ms(self) -> int:
@@ -47,11 +50,18 @@ class NightPlan:
         return self.cutoff_ms // DAY_MS
 
     def member(self, coin: str) -> Candidate:
-        """The member with this key; KeyError if there is none."""
-        for candidate in self.members:
+        """The member or former pair with this key; KeyError if there is none."""
+        for candidate in (*self.members, *self.former):
             if candidate.instrument.coin == coin:
                 return candidate
         raise KeyError(coin)
+
+    def until(self, ended_ms: int | None) -> "NightPlan":
+        """The plan for an instrument that ended at this midnight: cut off there, from the same first instant on."""
+        if ended_ms is None:
+            return self
+        days = self.end_day - ended_ms // DAY_MS
+        return replace(self, cutoff_ms=ended_ms, history_days=self.history_days - days)
 
     def to_json(self) -> bytes:
         """Canonical bytes; `from_json` reads them back to an equal plan."""
@@ -62,9 +72,13 @@ class NightPlan:
         """The plan a dict of `to_json` describes."""
         tuples = {key: tuple(raw[key]) for key in ("horizons", "leak_exempt")}
         pairs = {key: tuple((name, value) for name, value in raw[key]) for key in _PAIRS}
-        members = tuple(Candidate(**{**row, "instrument": Instrument(**row["instrument"])}) for row in raw["members"])
+        members, former = (tuple(_candidate(row) for row in raw[key]) for key in ("members", "former"))
         recipes = tuple(_recipe(row) for row in raw["recipes"])
-        return cls(**{**raw, **tuples, **pairs, "members": members, "recipes": recipes})
+        return cls(**{**raw, **tuples, **pairs, "members": members, "former": former, "recipes": recipes})
+
+
+def _candidate(raw: dict[str, Any]) -> Candidate:
+    return Candidate(**{**raw, "instrument": Instrument(**raw["instrument"])})
 
 
 _PAIRS = ("quote_per_gbp", "gate", "tier_spreads", "declared_spreads")
@@ -124,9 +138,15 @@ def prepare_key(
     return f"prepare/{body}"
 
 
-def train_key(plan: NightPlan, prepared_key: str, prior_hash: str) -> str:
-    """Content key of steps 5 to 7 of a pair."""
+def train_key(plan: NightPlan, prepared_key: str, prior_hash: str, *, ended: bool = False) -> str:
+    """Content key of steps 5 to 7 of a pair; one that `ended` at the cut-off is scored to its last price."""
     body = content_hash(
-        prepared_key, prior_hash, [asdict(recipe) for recipe in plan.recipes], plan.gate, plan.seed, plan.code_hash
+        prepared_key,
+        prior_hash,
+        ended,
+        [asdict(recipe) for recipe in plan.recipes],
+        plan.gate,
+        plan.seed,
+        plan.code_hash,
     )
     return f"train/{body}"

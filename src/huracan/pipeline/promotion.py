@@ -1,6 +1,6 @@
 """Step 8 over all pairs: pools, their evidence, the verdict, and what it means for every (coin, horizon)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from huracan.domain.ids import sha256_hex
 from huracan.domain.recipe import Recipe
 from huracan.domain.records import Skip, SkipCode
-from huracan.domain.tiers import TIERS, tier_of
-from huracan.domain.time import DAY_MS, Horizon
+from huracan.domain.time import Horizon
 from huracan.pipeline.artefacts import get_frame
+from huracan.pipeline.former import draw, is_preferred
+from huracan.pipeline.membership import days_of
 from huracan.pipeline.night import Night
 from huracan.pipeline.rules import NightPorts, NightRules
 from huracan.ports import ArtefactStore, Telemetry
@@ -125,6 +125,7 @@ def _row(view: dict[str, Any], evidence: list[PoolEvidence]) -> dict[str, Any]:
     return {
         **view,
         "members": list(own.members) if own is not None else [],
+        "former": list(own.former) if own is not None else [],
         "sharpe_day": mean / sd if mean is not None and sd else None,
         "walk_days": int(walked.size),
         "walk_mean_bps": float(walked.mean()) if walked.size else None,
@@ -142,36 +143,31 @@ def make_pools(night: Night, panel_size: int) -> tuple[Pool, ...]:
         groups.setdefault((instrument.market, night.facts[coin]["tier"]), []).append(coin)
     pools = []
     for (market, tier), coins in sorted(groups.items()):
-        preferred = [coin for coin in coins if _is_preferred(night, coin)]
+        preferred = [coin for coin in coins if is_preferred(night, coin)]
         pools.append(
             Pool(
                 name=f"{market}-{tier}",
                 market=market,
                 tier=tier,
                 coins=tuple(coins),
-                panel=tuple(_draw(preferred, panel_size)),
+                panel=tuple(draw(preferred, panel_size)),
             )
         )
     return tuple(pools)
 
 
-def _is_preferred(night: Night, coin: str) -> bool:
-    instrument = night.plan.member(coin).instrument
-    return coin != f"{instrument.symbol}-{instrument.market}"
-
-
 def _evidence(store: ArtefactStore, night: Night, pools: tuple[Pool, ...], panel_size: int) -> Iterator[PoolEvidence]:
-    """Every recipe's results in every pool. A past day counts the coins that were in the pool's tier on that day."""
-    tiers = {coin: _tier_days(store, night, coin) for coin in night.trained if _is_preferred(night, coin)}
+    """Every recipe's results in every pool. A past day counts whoever was in the pool's tier on that day, members of tonight
+    and former pairs alike.
+    """
+    facts = {**night.facts, **night.former.facts}
+    walked = [coin for coin in (*night.trained, *night.former.trained) if is_preferred(night, coin)]
     for pool in pools:
         if not pool.panel:
             continue
-        days = {
-            coin: by_tier[pool.tier]
-            for coin, by_tier in tiers.items()
-            if night.plan.member(coin).instrument.market == pool.market and by_tier[pool.tier].size
-        }
-        drawn = _draw(days, panel_size)
+        here = [coin for coin in walked if night.plan.member(coin).instrument.market == pool.market]
+        days = {coin: of_tier for coin in here if (of_tier := days_of(facts[coin]["pool_days"], pool.tier)).size}
+        drawn = draw(days, panel_size)
         for recipe in night.plan.recipes:
             for horizon in night.plan.horizons:
                 evidence = _recipe_evidence(store, night, pool, {coin: days[coin] for coin in drawn}, recipe, horizon)
@@ -179,26 +175,12 @@ def _evidence(store: ArtefactStore, night: Night, pools: tuple[Pool, ...], panel
                     yield evidence
 
 
-def _tier_days(store: ArtefactStore, night: Night, coin: str) -> dict[str, I64]:
-    """UTC days a coin spent in each tier, by the median volume of the 30 days before each day."""
-    frame = get_frame(store, f"{night.prepared[coin]['key']}/features.parquet")
-    at_midnight = frame.filter(pl.col("decision_time") % DAY_MS == 0).drop_nulls("volume_day_quote")
-    rate = dict(night.plan.quote_per_gbp)[night.plan.member(coin).instrument.quote]
-    days = (at_midnight["decision_time"] // DAY_MS).to_numpy()
-    tiers = np.array([tier_of(volume / rate) for volume in at_midnight["volume_day_quote"].to_list()])
-    return {tier: days[tiers == tier] if days.size else days for tier in TIERS}
-
-
-def _draw(coins: Iterable[str], panel_size: int) -> list[str]:
-    """The panel: drawn by hash, so that nobody can choose it by looking at results."""
-    return sorted(sorted(coins, key=lambda coin: sha256_hex(coin.encode()))[:panel_size])
-
-
 def _recipe_evidence(
     store: ArtefactStore, night: Night, pool: Pool, days: dict[str, I64], recipe: Recipe, horizon: str
 ) -> PoolEvidence | None:
     name = f"{recipe.id}/{horizon}"
-    cells = {coin: night.trained[coin]["cells"] for coin in days}
+    trained = {**night.trained, **night.former.trained}
+    cells = {coin: trained[coin]["cells"] for coin in days}
     roots = {coin: of_coin[name]["root"] for coin, of_coin in cells.items() if name in of_coin}
     members = tuple(coin for coin in pool.panel if coin in roots)
     if not members:
@@ -221,6 +203,7 @@ def _recipe_evidence(
         horizon=horizon,
         recipe=recipe,
         members=members,
+        former=tuple(coin for coin in roots if coin in night.former.trained),
         daily=result.daily,
         net_cap=result.net_cap,
         gross_cap=result.gross_cap,

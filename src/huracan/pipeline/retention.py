@@ -19,7 +19,8 @@ def prune(store: ArtefactStore, night: Night) -> int:
 
 
 def _used(night: Night) -> set[str]:
-    keys = [record["key"] for record in (*night.prepared.values(), *night.trained.values())]
+    waves = (night.prepared, night.trained, night.former.prepared, night.former.trained)
+    keys = [record["key"] for wave in waves for record in wave.values()]
     keys += [key for priors in night.priors.values() for key in priors.values()]
     keys += [night.context_key] if night.context_key else []
     return {_prefix(key) for key in keys}

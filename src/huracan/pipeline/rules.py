@@ -37,6 +37,7 @@ class NightRules:
     as_of_ms: int | None
     panel_size: int = 60
     declared_spreads: tuple[tuple[str, float], ...] = ()
+    former_pairs: bool = True
 
 
 class Release(Protocol):

@@ -4,10 +4,12 @@ from dataclasses import replace
 from statistics import median
 
 from huracan.domain.frames import REGIMES
+from huracan.domain.ids import Instrument
 from huracan.domain.records import Snapshot, Universe
 from huracan.domain.time import HOUR_MS, iso
 from huracan.errors import ConfigError, DataError
 from huracan.pipeline.delistings import without_delisted
+from huracan.pipeline.former import with_drawn
 from huracan.pipeline.night import Night
 from huracan.pipeline.plan import NightPlan, cutoff
 from huracan.pipeline.promotion import Promoted, judge
@@ -15,7 +17,7 @@ from huracan.pipeline.publication import Exported, publish
 from huracan.pipeline.rules import NightPorts, NightRules
 from huracan.pipeline.stages import Stage
 from huracan.pipeline.waves import ingest_wave, prepare_wave, refuse_stale, train_wave, write_context, write_priors
-from huracan.universe import build_universe, delisted_members
+from huracan.universe import archived_instruments, build_universe, delisted_members
 
 
 class NightPipeline:
@@ -52,7 +54,7 @@ class NightPipeline:
         self.ports.check_clock(server_ms)
         now_ms = rules.as_of_ms if rules.as_of_ms is not None else server_ms
         snapshot = await self._snapshot(now_ms, server_ms)
-        universe = build_universe(snapshot, rules.universe, rules.horizons)
+        universe = build_universe(snapshot, rules.universe, rules.horizons, await self._archived())
         plan = self._plan(now_ms, snapshot, universe)
         rejected = {skip.coin for skip in universe.skips}
         pairs = tuple(sorted({member.instrument.coin for member in universe.members} | rejected))
@@ -62,6 +64,7 @@ class NightPipeline:
             "universe_built",
             members=len(universe.members),
             pairs=len(pairs),
+            former=len(plan.former),
             now=iso(now_ms),
             source=snapshot.source,
         )
@@ -93,6 +96,15 @@ class NightPipeline:
             return replace(stored, now_ms=now_ms, source=f"stored at {iso(stored.now_ms)}")
         return await market.snapshot_as_of(now_ms, self.rules.universe.quote_assets)
 
+    async def _archived(self) -> list[Instrument]:
+        """Everything of the quote assets that the archive has bars of, what the exchange has forgotten included."""
+        rules, found = self.rules, list[Instrument]()
+        if rules.former_pairs:
+            for market in ("spot", "um"):
+                symbols = await self.ports.pair.market.archived_symbols(market)
+                found += archived_instruments(symbols, market, rules.universe.quote_assets)[0]
+        return found
+
     def _plan(self, now_ms: int, snapshot: Snapshot, universe: Universe) -> NightPlan:
         rules = self.rules
         return NightPlan(
@@ -104,6 +116,8 @@ class NightPipeline:
             horizons=rules.horizons,
             recipes=rules.recipes,
             members=universe.members,
+            former=universe.former if rules.former_pairs else (),
+            min_liquidity_gbp=rules.universe.min_liquidity_gbp,
             max_spread_bps=rules.max_spread_bps,
             stale_after_minutes=rules.stale_after_minutes,
             quote_per_gbp=tuple(sorted(snapshot.quote_per_gbp.items())),
@@ -121,7 +135,7 @@ class NightPipeline:
             night = await ingest_wave(self.ports.waves, night)
             self._tell_data(night)
             refuse_stale(night, self.rules.max_stale_share)
-            return write_context(self.ports.pair, night)
+            return write_context(self.ports.pair, with_drawn(night, self.rules.panel_size))
 
     async def step3_generate_features(self, night: Night) -> Night:
         """Features of every pair that is alive (and, in the same jobs, step 4's labels)."""

@@ -10,6 +10,7 @@ from huracan.domain.records import Skip, SkipCode
 from huracan.errors import DiskFullError, StaleDataError
 from huracan.features import build_context
 from huracan.pipeline.artefacts import put_frame, put_json
+from huracan.pipeline.former import LAST, STEP_INGEST, STEP_PREPARE, STEP_TRAIN, former_coins, received
 from huracan.pipeline.night import Night, PairOutcome, PairWork, WaveRunner
 from huracan.pipeline.pair import PairPorts, load_bars, load_grams
 from huracan.training import pool_prior
@@ -31,8 +32,10 @@ async def ingest_wave(runner: WaveRunner, night: Night) -> Night:
         )
         for member in night.plan.members
     ]
+    outcomes, former = await _outcomes(runner, night, work, "ingest", {coin: {} for coin in former_coins(night)})
+    night = received(night, STEP_INGEST, former)
     facts: dict[str, dict[str, Any]] = {}
-    for outcome in await _outcomes(runner, night, work):
+    for outcome in outcomes:
         if outcome.record is None:
             night = night.failing(outcome, 2)
             continue
@@ -87,19 +90,16 @@ async def prepare_wave(runner: WaveRunner, night: Night) -> Night:
         PairWork(
             wave="prepare",
             coin=coin,
-            facts={
-                "data_hash": night.facts[coin]["data_hash"],
-                "spread_bps": night.facts[coin]["spread_bps"],
-                "spread_source": night.facts[coin]["spread_source"],
-                "context_key": night.context_key,
-                "context_hash": night.context_hash,
-            },
+            facts=_prepare_facts(night, night.facts[coin]),
             priority=_value(night, coin, night.facts[coin]["volume_day_gbp"]),
         )
         for coin in alive(night)
     ]
+    asked = {coin: _prepare_facts(night, night.former.facts[coin]) for coin in night.former.drawn}
+    outcomes, former = await _outcomes(runner, night, work, "prepare", asked)
+    night = received(night, STEP_PREPARE, former)
     prepared: dict[str, dict[str, Any]] = {}
-    for outcome in await _outcomes(runner, night, work):
+    for outcome in outcomes:
         if outcome.record is None:
             night = night.failing(outcome, 3)
         else:
@@ -107,37 +107,46 @@ async def prepare_wave(runner: WaveRunner, night: Night) -> Night:
     return replace(night.counting(list(prepared.values())), prepared=prepared)
 
 
+def _prepare_facts(night: Night, facts: dict[str, Any]) -> dict[str, Any]:
+    """What wave 2 needs of what wave 1 found."""
+    found = {key: facts[key] for key in ("data_hash", "spread_bps", "spread_source", "ended_ms")}
+    return {**found, "context_key": night.context_key, "context_hash": night.context_hash}
+
+
 def write_priors(ports: PairPorts, night: Night) -> Night:
     """Sum the pairs' Gram matrices into pool priors, one per (market, tier) and horizon; a small pool joins all others.
 
-    Returns the night with, for each coin, the prior's artefact key by ``recipe_id/horizon``.
+    Former pairs are in them: past folds may not learn from survivors alone. Returns the night with, for each coin, the
+    prior's artefact key by ``recipe_id/horizon``.
     """
     if night.plan.recipes[0].name == INJECTED_RECIPE:
         return night
     groups: dict[tuple[str, str], list[str]] = {}
-    for coin in night.prepared:
+    prepared, facts = {**night.prepared, **night.former.prepared}, {**night.facts, **night.former.facts}
+    for coin in prepared:
         market = night.plan.member(coin).instrument.market
-        groups.setdefault((market, night.facts[coin]["tier"]), []).append(coin)
-    priors: dict[str, dict[str, str]] = {coin: {} for coin in night.prepared}
+        groups.setdefault((market, facts[coin]["tier"]), []).append(coin)
+    priors: dict[str, dict[str, str]] = {coin: {} for coin in prepared}
     for coins in groups.values():
-        members = coins if len(coins) >= MIN_PRIOR_PAIRS else list(night.prepared)
+        members = coins if len(coins) >= MIN_PRIOR_PAIRS else list(prepared)
         for horizon in night.plan.horizons:
-            for recipe_id, key in _write_prior(ports, night, sorted(members), horizon).items():
+            of_members = [prepared[coin] for coin in sorted(members)]
+            for recipe_id, key in _write_prior(ports, night, of_members, horizon).items():
                 for coin in coins:
                     priors[coin][f"{recipe_id}/{horizon}"] = key
     return replace(night, priors=priors)
 
 
-def _write_prior(ports: PairPorts, night: Night, members: list[str], horizon: str) -> dict[str, str]:
+def _write_prior(ports: PairPorts, night: Night, members: list[dict[str, Any]], horizon: str) -> dict[str, str]:
     keys: dict[str, str] = {}
     grams = None
     for recipe in night.plan.recipes:
         named = content_hash(
-            "prior", [night.prepared[coin]["key"] for coin in members], horizon, asdict(recipe), night.plan.code_hash
+            "prior", [prepared["key"] for prepared in members], horizon, asdict(recipe), night.plan.code_hash
         )
         key = f"prior/{named}.safetensors"
         if ports.artefacts.get(key) is None:
-            grams = grams or [load_grams(ports.artefacts, night.prepared[coin], horizon) for coin in members]
+            grams = grams or [load_grams(ports.artefacts, prepared, horizon) for prepared in members]
             ports.artefacts.put(key, pool_prior(grams, recipe).to_bytes())
         keys[recipe.id] = key
     return keys
@@ -149,13 +158,23 @@ async def train_wave(runner: WaveRunner, night: Night) -> Night:
         PairWork(
             wave="train",
             coin=coin,
-            facts={"prepared": night.prepared[coin], "priors": night.priors.get(coin, {})},
+            facts={"prepared": night.prepared[coin], "priors": night.priors.get(coin, {}), "ended_ms": None},
             priority=_value(night, coin, night.facts[coin]["volume_day_gbp"]),
         )
         for coin in night.prepared
     ]
+    asked = {
+        coin: {
+            "prepared": record,
+            "priors": night.priors.get(coin, {}),
+            "ended_ms": night.former.facts[coin]["ended_ms"],
+        }
+        for coin, record in night.former.prepared.items()
+    }
+    outcomes, former = await _outcomes(runner, night, work, "train", asked)
+    night = received(night, STEP_TRAIN, former)
     trained: dict[str, dict[str, Any]] = {}
-    for outcome in await _outcomes(runner, night, work):
+    for outcome in outcomes:
         if outcome.record is None:
             night = night.failing(outcome, 5)
             continue
@@ -166,13 +185,19 @@ async def train_wave(runner: WaveRunner, night: Night) -> Night:
     return replace(night.counting(list(trained.values())), trained=trained)
 
 
-async def _outcomes(runner: WaveRunner, night: Night, work: list[PairWork]) -> list[PairOutcome]:
-    """The wave's outcomes; a full disk is no coin's fault and ends the night, yesterday's champions untouched."""
-    outcomes = await runner.run(night.plan, work)
+async def _outcomes(
+    runner: WaveRunner, night: Night, work: list[PairWork], wave: str, asked: dict[str, dict[str, Any]]
+) -> tuple[list[PairOutcome], list[PairOutcome]]:
+    """The wave's outcomes, of members (`work`) and of former pairs (`asked`: facts by coin).
+
+    A full disk is no coin's fault and ends the night, yesterday's champions untouched.
+    """
+    behind = [PairWork(wave=wave, coin=coin, facts=facts, priority=LAST) for coin, facts in asked.items()]
+    outcomes = await runner.run(night.plan, [*work, *behind])
     full = next((outcome for outcome in outcomes if outcome.code == DiskFullError.code), None)
     if full is not None:
         raise DiskFullError(f"{full.coin}: {full.error}")
-    return outcomes
+    return outcomes[: len(work)], outcomes[len(work) :]
 
 
 def _value(night: Night, coin: str, volume: float) -> int:

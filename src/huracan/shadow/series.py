@@ -35,7 +35,8 @@ class PoolEvidence:
     """One recipe's daily results in one pool at one horizon, walked forward with models of the time.
 
     `pool` names market and tier, not the horizon. `daily` is DAILY_SCHEMA, bps of the pool's capital, history and live days
-    alike. Caps are fractions of capital that the simulation enforced. `market` "spot" is long or flat.
+    alike. Caps are fractions of capital that the simulation enforced. `market` "spot" is long or flat. `members` are tonight's,
+    `former` pairs those that only past days count.
     """
 
     pool: str
@@ -47,6 +48,7 @@ class PoolEvidence:
     daily: pl.DataFrame
     net_cap: float
     gross_cap: float
+    former: tuple[str, ...] = ()
     recipe_id: str = field(init=False)
     series: Series = field(init=False)
 

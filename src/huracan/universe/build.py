@@ -1,11 +1,12 @@
 """From a snapshot of the exchange to tonight's members, by visible rules in a fixed order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from huracan.domain.ids import DELISTED, Instrument
 from huracan.domain.records import Candidate, Quote, Skip, SkipCode, Snapshot, Universe
+from huracan.universe.former import former_pairs
 from huracan.universe.names import PERPETUAL, coin_keys
 from huracan.universe.pegged import PEGGED
 from huracan.universe.spreads import tier_key, tier_medians
@@ -41,12 +42,15 @@ class _Refusal:
     wanted: float | str | None
 
 
-def build_universe(snapshot: Snapshot, rules: UniverseRules, horizons: Sequence[str]) -> Universe:
+def build_universe(
+    snapshot: Snapshot, rules: UniverseRules, horizons: Sequence[str], archived: Iterable[Instrument] = ()
+) -> Universe:
     """Members by falling 24 h volume, and one Skip per horizon for every other pair of the quote assets.
 
     Instruments of other quote assets are no pairs of ours and leave no trace. A spread that is not quoted passes
     (measured in step 2; `tier_spreads` are the medians of those that are quoted, wide ones included). `max_coins` keeps
-    the most liquid. |members| + |skips| / |horizons| = listed pairs.
+    the most liquid. |members| + |skips| / |horizons| = listed pairs. `former` are listed pairs that do not trade any more or
+    too little, and what else the archive remembers (`archived`).
     """
     pairs = _look(snapshot, rules)
     accepted: list[_Seen] = []
@@ -64,14 +68,36 @@ def build_universe(snapshot: Snapshot, rules: UniverseRules, horizons: Sequence[
         refused.append(
             (seen.instrument, _Refusal(code=SkipCode.MAX_COINS, reason=reason, measured=place, wanted=rules.max_coins))
         )
-    members = tuple(
-        Candidate(instrument=seen.instrument, volume_24h_gbp=seen.volume_gbp or 0.0, spread_bps=seen.quote.spread_bps)
-        for seen in kept
-    )
+    members = tuple(_candidate(seen) for seen in kept)
     skips = tuple(_skip(instrument, horizon, refusal) for instrument, refusal in refused for horizon in horizons)
+    others = [_candidate(seen) for seen in pairs if _fell_out(seen, rules)]
+    keys = frozenset(seen.instrument.coin for seen in pairs)
+    listed = {(one.market, one.symbol) for one in snapshot.instruments}
+    forgotten = [
+        replace(one, status=DELISTED)
+        for one in archived
+        if (one.market, one.symbol) not in listed and snapshot.quote_per_gbp.get(one.quote)
+    ]
     return Universe(
-        now_ms=snapshot.now_ms, members=members, skips=skips, tier_spreads=tuple(_tier_spreads(pairs, rules).items())
+        now_ms=snapshot.now_ms,
+        members=members,
+        skips=skips,
+        tier_spreads=tuple(_tier_spreads(pairs, rules).items()),
+        former=former_pairs(others, members, forgotten, keys, rules.market, rules.max_coins),
     )
+
+
+def _candidate(seen: _Seen) -> Candidate:
+    return Candidate(
+        instrument=seen.instrument, volume_24h_gbp=seen.volume_gbp or 0.0, spread_bps=seen.quote.spread_bps
+    )
+
+
+def _fell_out(seen: _Seen, rules: UniverseRules) -> bool:
+    """Whether a pair does not trade now, or too little, though it is of the kind that may be a member."""
+    if any(check(seen, rules) for check in (_contract_type, _pegged)):
+        return False
+    return _status(seen, rules) is not None or (seen.volume_gbp is not None and _liquidity(seen, rules) is not None)
 
 
 def _tier_spreads(pairs: Sequence[_Seen], rules: UniverseRules) -> dict[str, float]:

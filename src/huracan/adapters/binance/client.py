@@ -19,12 +19,14 @@ from huracan.adapters.binance.tables import funding_csv, klines_csv
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import DELISTED, Instrument, Market
 from huracan.domain.records import Quote, Snapshot
-from huracan.domain.time import Horizon, iso
+from huracan.domain.time import DAY_MS, Horizon, iso
 from huracan.errors import ChecksumError, DelistedError, SchemaError
 from huracan.ports import FetchedFile, FetchedRows
 from huracan.sections import BinanceSettings
 
 _TIME_VALID_S: Final = 60.0
+GONE_DAYS: Final = 45
+"""A file comes at most this long after its days: a month's funding, with the fortnight after which a file is lost."""
 _PARSERS: Final[dict[str, Parser]] = {"bars": klines_csv, "funding": funding_csv}
 _SCHEMAS: Final[dict[str, dict[str, Any]]] = {"bars": BAR_SCHEMA, "funding": FUNDING_SCHEMA}
 
@@ -106,21 +108,25 @@ class BinanceMarketData:
         """Closed bars, then settlements, before end_ms: one batch a file or page, so memory stays bounded.
 
         An archive file comes whole even where it reaches back before start_ms: a stored file is complete. Nothing
-        older than the listing is given (tickers are reused). A file that is damaged (ChecksumError) or no table of ours
+        older than the listing is given (tickers are reused). Of an instrument that does not trade any more, what REST refuses
+        to tell is left out. A file that is damaged (ChecksumError) or no table of ours
         (SchemaError) is left out; the other files come, and then the error. Raises DataError subclasses only.
         """
         start_ms = self._listed_start(instrument, start_ms)
         if start_ms < end_ms:
             for kind in self._kinds(instrument):
-                async for batch in self._history(kind, instrument, (start_ms, end_ms), known, tail=True):
+                covered: list[Span] = []
+                async for batch in self._history(kind, instrument, (start_ms, end_ms), known, covered, tail=True):
                     yield batch
+                if _is_gone(instrument) and not covered:
+                    return  # without a bar in the window it was gone before
 
     async def fetch_archived(
         self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
     ) -> AsyncIterator[FetchedRows]:
         """As `fetch`, but REST is asked for the time of lost files alone: what the archive does not have yet is left out."""
         for kind in self._kinds(instrument):
-            async for batch in self._history(kind, instrument, (start_ms, end_ms), known, tail=False):
+            async for batch in self._history(kind, instrument, (start_ms, end_ms), known, [], tail=False):
                 yield batch
 
     async def rest_bars(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
@@ -164,10 +170,18 @@ class BinanceMarketData:
         return ("bars", "funding") if instrument.market == "um" else ("bars",)
 
     async def _history(
-        self, kind: str, instrument: Instrument, window: Span, known: Mapping[str, FetchedFile], *, tail: bool
+        self,
+        kind: str,
+        instrument: Instrument,
+        window: Span,
+        known: Mapping[str, FetchedFile],
+        covered: list[Span],
+        *,
+        tail: bool,
     ) -> AsyncIterator[FetchedRows]:
-        plan = await self._plan(kind, instrument, window, known)
-        covered, refused = [file.span for file in plan.kept], None
+        """One kind of rows; the spans of all files the lake has, or now gets, are put into `covered`."""
+        plan, refused = await self._plan(kind, instrument, window, known), None
+        covered += [file.span for file in plan.kept]
         for file in plan.published:
             try:
                 done, batch = await self._file(kind, instrument, file, known.get(file.name))
@@ -181,11 +195,15 @@ class BinanceMarketData:
         if refused is not None:
             raise refused
         filled: dict[str, int] = {file.name: 0 for file in plan.lost}
-        for low, high in _asked_of_rest(plan, window, covered, instrument, tail=tail):
-            async for rows in self._pages(kind, instrument, low, high):
-                for file in plan.lost:
-                    filled[file.name] += int(rows[rows.columns[0]].is_between(*file.span, closed="left").sum())
-                yield FetchedRows(kind=kind, rows=rows, source="rest")
+        try:
+            for low, high in _asked_of_rest(kind, plan, window, covered, instrument, tail=tail):
+                async for rows in self._pages(kind, instrument, low, high):
+                    for file in plan.lost:
+                        filled[file.name] += int(rows[rows.columns[0]].is_between(*file.span, closed="left").sum())
+                    yield FetchedRows(kind=kind, rows=rows, source="rest")
+        except DelistedError:
+            if not _is_gone(instrument):
+                raise
         for name, count in filled.items():
             record = FetchedFile(name=name, sha256="", rows=count)
             yield FetchedRows(kind=kind, rows=empty(_SCHEMAS[kind]), source="rest", file=record)
@@ -232,11 +250,12 @@ class BinanceMarketData:
 
 
 def _asked_of_rest(
-    plan: FilePlan, window: Span, covered: list[Span], instrument: Instrument, *, tail: bool
+    kind: str, plan: FilePlan, window: Span, covered: list[Span], instrument: Instrument, *, tail: bool
 ) -> list[Span]:
     """What no file covers: of the whole window, or (without `tail`) of lost files alone.
 
-    Where nobody says when the instrument was listed, the archive's first file does: it has every symbol's first day.
+    Where nobody says when the instrument was listed, the archive's first file does: it has every symbol's first day. One that
+    does not trade any more has nothing after its last file, once that is older than files are late, and no bars without one.
     """
     start_ms, end_ms = window
     if not tail:
@@ -244,7 +263,14 @@ def _asked_of_rest(
         return uncovered(0, end_ms, others)  # neighbours in one stretch
     if instrument.listed_ms is None and covered:
         start_ms = max(start_ms, min(covered)[0])
+    if _is_gone(instrument) and (covered or kind == "bars"):
+        newest = max((high for _, high in covered), default=start_ms)
+        end_ms = end_ms if covered and newest + GONE_DAYS * DAY_MS >= end_ms else newest
     return uncovered(start_ms, end_ms, covered)
+
+
+def _is_gone(instrument: Instrument) -> bool:
+    return instrument.status != "TRADING"
 
 
 def _floor(time_ms: int, step_ms: int) -> int:

@@ -1,0 +1,108 @@
+"""Former pairs in a night: ingested like members, walked over where a pool's draw asks for them, and nothing more.
+
+They have no models, no skips and no place in the lists of coins: they are part of the evidence, and the summary counts them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from huracan.domain.ids import sha256_hex
+from huracan.domain.tiers import TIERS
+from huracan.pipeline.night import FormerPairs, Night, PairOutcome
+
+LAST: Final = -1
+"""Priority of their jobs: after every pair that may be published."""
+STEP_INGEST: Final = 2
+STEP_PREPARE: Final = 3
+STEP_TRAIN: Final = 5
+
+
+def former_coins(night: Night) -> list[str]:
+    """Keys of the night's former pairs."""
+    return [one.instrument.coin for one in night.plan.former]
+
+
+def is_preferred(night: Night, coin: str) -> bool:
+    """Whether a coin stands for its base asset: evidence counts every base once."""
+    instrument = night.plan.member(coin).instrument
+    return coin != f"{instrument.symbol}-{instrument.market}" or coin in night.former.facts
+
+
+def draw(coins: Iterable[str], panel_size: int) -> list[str]:
+    """The panel: drawn by hash, so that nobody can choose it by looking at results."""
+    return sorted(sorted(coins, key=lambda coin: sha256_hex(coin.encode()))[:panel_size])
+
+
+def received(night: Night, step: int, outcomes: Iterable[PairOutcome]) -> Night:
+    """The night with what came of its former pairs' jobs in steps 2, 3 (and 4) or 5 (to 7): records, or why there are none."""
+    known = night.former
+    records: dict[str, dict[str, Any]] = {}
+    failed = dict(known.failed)
+    for outcome in outcomes:
+        if outcome.record is None:
+            failed[outcome.coin] = outcome.code
+            continue
+        refused = _refused(outcome.record)
+        if refused is None:
+            records[outcome.coin] = outcome.record
+        else:
+            failed[outcome.coin] = str(refused["code"])
+    known = replace(known, failed=failed)
+    if step == STEP_INGEST:
+        return replace(night, former=replace(known, facts=records))
+    if step == STEP_PREPARE:
+        return replace(night, former=replace(known, prepared=records))
+    return replace(night, former=replace(known, trained=records))
+
+
+def _refused(record: dict[str, Any]) -> dict[str, Any] | None:
+    """The skip of a wave's record that leaves nothing to go on with: wave 1's own, or wave 3's first without any cell."""
+    if "cells" in record:
+        return None if record["cells"] or not record["skips"] else record["skips"][0]
+    skip: dict[str, Any] | None = record.get("skip")
+    return skip
+
+
+def with_drawn(night: Night, panel_size: int) -> Night:
+    """The night with the former pairs that a pool of tonight draws among everybody who was in its tier on some day."""
+    living = {coin: facts for coin, facts in night.facts.items() if facts["skip"] is None}
+    spans = {
+        coin: facts["pool_days"] for coin, facts in (living | night.former.facts).items() if is_preferred(night, coin)
+    }
+    tonight = {(night.plan.member(coin).instrument.market, facts["tier"]) for coin, facts in living.items()}
+    drawn: set[str] = set()
+    for market in {market for market, _ in tonight}:
+        for tier in TIERS:
+            there = [
+                coin for coin in spans if spans[coin].get(tier) and night.plan.member(coin).instrument.market == market
+            ]
+            drawn.update(draw(there, panel_size) if (market, tier) in tonight else ())
+    return replace(night, former=replace(night.former, drawn=tuple(sorted(drawn & set(night.former.facts)))))
+
+
+def former_summary(former: FormerPairs) -> dict[str, Any]:
+    """What became of the former pairs: how many there were, were drawn and are in the evidence, and why others are not."""
+    return {
+        "known": len(former.facts) + len(former.failed.keys() - former.facts.keys()),
+        "drawn": len(former.drawn),
+        "walked": len(former.trained),
+        "refused": dict(sorted(Counter(former.failed.values()).items())),
+    }
+
+
+_DATA: Final = frozenset({"NO_DATA", "SHORT_HISTORY", "TOO_FEW_ROWS", "SPREAD_TOO_WIDE"})
+"""Reasons for which a pair would not have been walked over in its own time either."""
+
+
+def survivor_notes(night: Night, *, counted: bool) -> tuple[str, ...]:
+    """What must be said of evidence from past days where pairs are missing that were traded then."""
+    if not counted:
+        return ("evidence from past days is of tonight's members alone: pairs that fell out since are not in it",)
+    lost = Counter(code for code in night.former.failed.values() if code not in _DATA)
+    if not lost:
+        return ()
+    reasons = ", ".join(f"{code} {number}" for code, number in sorted(lost.items()))
+    pairs = "1 former pair" if lost.total() == 1 else f"{lost.total()} former pairs"
+    return (f"evidence from past days lacks {pairs} that could not be walked over ({reasons})",)

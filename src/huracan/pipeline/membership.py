@@ -1,0 +1,54 @@
+"""Which pool a pair was in on each past day, decided on the data before that day: tonight's view must not choose the past."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huracan.domain.frames import Bars
+from huracan.domain.tiers import TIERS, tier_of
+from huracan.features import daily_volume
+
+I64 = NDArray[np.int64]
+Spans = dict[str, list[list[int]]]
+"""By tier: the (first, last) UTC days of each stretch, last included."""
+
+_NOBODY: Final = ""
+
+
+def pool_days(bars: Bars, quote_per_gbp: float, min_volume_gbp: float) -> Spans:
+    """The days a pair belonged to each tier's pool, as the universe's rule would have seen it at their midnights.
+
+    The tier is that of the median volume of the 30 days before. A pair whose volume of the day before did not reach
+    `min_volume_gbp` was no member; where nothing at all is known of the day before, the day counts, so that lost data void
+    it (rule 3) instead of changing who is counted. What past books quoted is not known: spreads do not enter.
+    """
+    known = daily_volume(bars.frame)
+    if not known.day.size:
+        return {}
+    days = np.arange(int(known.day[0]) + 1, int(known.day[-1]) + 1)
+    before = np.searchsorted(known.day, days - 1, side="right") - 1
+    tiers = [
+        _tier(known.median[place], known.quote[place] if known.day[place] == day - 1 else math.inf, quote_per_gbp, min_volume_gbp)
+        for day, place in zip(days.tolist(), before.tolist(), strict=True)
+    ]  # fmt: skip
+    return {tier: spans for tier in TIERS if (spans := _spans(days[np.array(tiers) == tier]))}
+
+
+def days_of(spans: Mapping[str, Sequence[Sequence[int]]], tier: str) -> I64:
+    """The days of one tier, ascending."""
+    stretches = [np.arange(first, last + 1, dtype=np.int64) for first, last in spans.get(tier, ())]
+    return np.concatenate(stretches) if stretches else np.empty(0, np.int64)
+
+
+def _tier(median: float, yesterday: float, quote_per_gbp: float, min_volume_gbp: float) -> str:
+    if math.isnan(median) or yesterday / quote_per_gbp < min_volume_gbp:
+        return _NOBODY
+    return tier_of(median / quote_per_gbp)
+
+
+def _spans(days: I64) -> list[list[int]]:
+    cuts = np.flatnonzero(np.diff(days) != 1) + 1
+    return [[int(run[0]), int(run[-1])] for run in np.split(days, cuts) if run.size]

@@ -1,0 +1,80 @@
+"""What a night remembers of its former pairs, and what it says of those it could not count."""
+
+import dataclasses
+import json
+
+from plans import make_plan
+
+from huracan.domain.ids import Instrument
+from huracan.domain.records import Candidate, Universe
+from huracan.domain.time import DAY_MS
+from huracan.pipeline.former import draw, former_summary, received, survivor_notes, with_drawn
+from huracan.pipeline.night import FormerPairs, Night, PairOutcome
+from huracan.pipeline.plan import NightPlan
+
+
+def pair(coin, market="um", status="TRADING"):
+    instrument = Instrument(market=market, symbol=f"{coin}USDT", base=coin, quote="USDT", coin=coin, status=status)
+    return Candidate(instrument=instrument, volume_24h_gbp=1e9, spread_bps=None)
+
+
+def night(members, dead, **changes):
+    plan = make_plan(members=tuple(map(pair, members)), former=tuple(pair(coin, status="SETTLING") for coin in dead))
+    universe = Universe(now_ms=0, members=(), skips=())
+    return Night(run_id="r", plan=plan, universe=universe, pairs=tuple(members), **changes)
+
+
+def facts(tier="A", days=((1, 9),), skip=None):
+    return {"skip": skip, "tier": tier, "pool_days": {tier: [list(span) for span in days]} if days else {}}
+
+
+def test_only_pairs_that_were_in_a_pool_of_tonight_are_drawn_by_hash_among_all():
+    living = {f"L{n}": facts() for n in range(6)}
+    dead = {f"D{n}": facts() for n in range(6)} | {"SMALL": facts("C"), "NEVER": facts(days=())}
+    before = night(living, dead, facts=living, former=FormerPairs(facts=dead))
+    after = with_drawn(before, 4)
+    wanted = set(draw([*living, *(coin for coin in dead if coin.startswith("D"))], 4))
+    assert set(after.former.drawn) == wanted - set(living)
+    assert set(with_drawn(before, 60).former.drawn) == {f"D{n}" for n in range(6)}
+
+
+def test_each_wave_keeps_its_records_and_why_others_have_none():
+    state = night(["L"], ["A", "B", "C", "D"])
+    ok = facts()
+    state = received(
+        state, 2, [PairOutcome(coin="A", record=ok), PairOutcome(coin="B", record=facts(skip={"code": "NO_DATA"}))]
+    )
+    state = received(state, 2, [PairOutcome(coin="A", record=ok), PairOutcome(coin="C", record=None, code="CHECKSUM")])
+    state = received(state, 3, [PairOutcome(coin="A", record={"key": "prepare/a"})])
+    assert state.former.prepared == {"A": {"key": "prepare/a"}}
+    empty = {"cells": {}, "skips": [{"code": "TOO_FEW_ROWS"}]}
+    state = received(state, 5, [PairOutcome(coin="A", record=empty)])
+    assert state.former.trained == {}
+    assert state.former.failed == {"B": "NO_DATA", "C": "CHECKSUM", "A": "TOO_FEW_ROWS"}
+    assert former_summary(state.former) == {
+        "known": 3, "drawn": 0, "walked": 0, "refused": {"CHECKSUM": 1, "NO_DATA": 1, "TOO_FEW_ROWS": 1}
+    }  # fmt: skip
+
+
+def test_the_summary_says_what_the_evidence_lacks():
+    quiet = night(["L"], [])
+    assert survivor_notes(quiet, counted=True) == ()
+    assert "tonight's members alone" in survivor_notes(quiet, counted=False)[0]
+    young = dataclasses.replace(quiet, former=FormerPairs(failed={"A": "SHORT_HISTORY", "B": "NO_DATA"}))
+    assert survivor_notes(young, counted=True) == ()  # nobody would have traded them
+    lost = dataclasses.replace(quiet, former=FormerPairs(failed={"A": "CHECKSUM", "B": "UPSTREAM", "C": "NO_DATA"}))
+    assert survivor_notes(lost, counted=True) == (
+        "evidence from past days lacks 2 former pairs that could not be walked over (CHECKSUM 1, UPSTREAM 1)",
+    )
+    one = dataclasses.replace(quiet, former=FormerPairs(failed={"A": "CHECKSUM"}))
+    assert "lacks 1 former pair that" in survivor_notes(one, counted=True)[0]
+
+
+def test_a_plan_until_an_end_keeps_its_first_instant_and_former_pairs_survive_the_json():
+    plan = make_plan(former=(pair("DEAD", status="SETTLING"),), min_liquidity_gbp=5.0)
+    ended = (plan.end_day - 7) * DAY_MS
+    short = plan.until(ended)
+    assert (short.start_ms, short.cutoff_ms, short.end_day) == (plan.start_ms, ended, plan.end_day - 7)
+    assert plan.until(None) is plan
+    assert NightPlan.from_json(json.loads(plan.to_json())) == plan
+    assert plan.member("DEAD").instrument.status == "SETTLING"
