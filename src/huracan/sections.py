@@ -161,6 +161,16 @@ class PromotionSettings(Section):
     )
 
 
+class VendorSettings(Section):
+    """What `huracan lake check` compares the lake with, beside the exchange's own REST."""
+
+    second_venue: str | None = Field(
+        None, description="another exchange as ccxt names it, such as bybit; costs requests"
+    )
+    tolerance_bps: float = Field(50.0, ge=0, description="how far two venues' moves may differ")
+    options: Path | None = Field(None, description="JSON object that ccxt's class is built with")
+
+
 class DashboardSettings(Section):
     """Where the live page is served; beyond loopback only with TLS, a token from the environment and named hosts."""
 

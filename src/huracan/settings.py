@@ -29,6 +29,7 @@ from huracan.sections import (
     StorageSettings,
     TelemetrySettings,
     TrainingSettings,
+    VendorSettings,
 )
 
 
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     publish: PublishSettings = PublishSettings()
     storage: StorageSettings = StorageSettings()
+    vendors: VendorSettings = VendorSettings()
     dropbox_access_token: SecretStr | None = None
     dropbox_refresh_token: SecretStr | None = None
     dropbox_app_key: SecretStr | None = None

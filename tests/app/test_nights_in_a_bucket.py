@@ -23,9 +23,7 @@ def urls(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_night_in_a_bucket_has_the_bytes_of_a_local_one_and_tells_no_secret(
-    urls, tmp_path, lake_bucket, monkeypatch, capfd
-):
+def test_a_night_in_a_bucket_has_the_bytes_of_a_local_one_and_tells_no_secret(urls, tmp_path, lake_bucket, capfd):
     sources = compute_code_hash.__wrapped__()
     places = {"storage__lake_url": f"{lake_bucket}/lake", "storage__artefacts_url": f"{lake_bucket}/artefacts"}
     bundles = {}
@@ -49,8 +47,8 @@ def test_a_night_in_a_bucket_has_the_bytes_of_a_local_one_and_tells_no_secret(
     files = b"".join(path.read_bytes() for path in workdir.rglob("*") if path.is_file())
     assert SECRET.encode() not in stored + files + repr(capfd.readouterr()).encode()
 
-    monkeypatch.setenv("HURACAN_STORAGE__LAKE_URL", f"{lake_bucket}/lake")
-    assert show_coverage(workdir, "1h", None, as_json=True) == 0
+    settings = night_settings(urls, **SIZES, **places)
+    assert show_coverage(settings, workdir, "1h", None, as_json=True) == 0
     assert json.loads(capfd.readouterr().out)["lake"] == f"{lake_bucket}/lake/1h"
-    assert tidy_lake(workdir, "1h", None, vacuum=True, as_json=True) == 0
+    assert tidy_lake(settings, workdir, "1h", None, vacuum=True, as_json=True) == 0
     assert json.loads(capfd.readouterr().out)["bytes_after"] > 0

@@ -1,5 +1,6 @@
 """Nights that must not happen, and jobs that die: yesterday's champions stay, and the code says why."""
 
+import json
 import os
 import shutil
 import signal
@@ -130,7 +131,10 @@ def test_too_many_stale_coins_refuse_the_night(next_night, yesterday, finished_n
     refused(yesterday, finished_night, result, "STALE")
     assert telemetry.named("run_refused")
     with SqliteLedger(yesterday / "workdir" / "ledger.sqlite") as ledger:
-        assert [run["status"] for run in ledger.runs()][-1] == "refused"
+        run = ledger.runs()[-1]
+    assert run["status"] == "refused"
+    found = json.loads((yesterday / "workdir" / "reports" / run["run_id"] / "integrity.json").read_text())
+    assert {row["coin"] for row in found["refused"] if row["code"] == "STALE"} >= {"ALFA", "BRAVO", "CHARLIE", "DELTA"}
 
 
 # No exchange

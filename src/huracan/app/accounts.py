@@ -11,6 +11,7 @@ from huracan.adapters.reports import write_events, write_integrity, write_night_
 from huracan.app.release import FolderRelease
 from huracan.pipeline.artefacts import get_frame
 from huracan.pipeline.integrity import night_integrity
+from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
 from huracan.ports import ArtefactStore, Clock, Telemetry
@@ -29,9 +30,7 @@ def write_accounts(
 ) -> dict[str, str]:
     """Write all reports of a night; returns where workdir, store, report page and summary lie."""
     moment = datetime.fromtimestamp(clock.now_ms() / 1000, tz=UTC)
-    folder = workdir / "reports" / summary["run_id"]
-    integrity = night_integrity(exported.night, last_check(workdir))
-    write_integrity(folder, integrity)
+    folder, integrity = write_findings(workdir, exported.night)
     created = moment.isoformat(timespec="seconds")
     page = write_night_page(folder, night_report(summary, promoted, exported, created, integrity))
     decisions = _decisions(artefacts, exported)
@@ -48,6 +47,13 @@ def write_accounts(
         "report": str(page),
         "summary_path": str(path),
     }
+
+
+def write_findings(workdir: Path, night: Night) -> tuple[Path, dict[str, Any]]:
+    """What validation found, as ``integrity.json`` among the run's reports; the folder, and the findings."""
+    folder, integrity = workdir / "reports" / night.run_id, night_integrity(night, last_check(workdir))
+    write_integrity(folder, integrity)
+    return folder, integrity
 
 
 def night_report(

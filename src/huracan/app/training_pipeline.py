@@ -14,7 +14,7 @@ from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.reports import sweep_reports
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import StructlogTelemetry
-from huracan.app.accounts import write_accounts
+from huracan.app.accounts import write_accounts, write_findings
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
 from huracan.app.exchange import wiring_facts
@@ -24,7 +24,7 @@ from huracan.app.release import FolderRelease
 from huracan.app.results import failure, night_summary, success
 from huracan.app.rules import night_rules
 from huracan.app.wiring import OrchestratedWaves, SystemClock, pair_ports, worker_count
-from huracan.errors import ClockSkewError, HuracanError
+from huracan.errors import ClockSkewError, HuracanError, StaleDataError
 from huracan.pipeline.injected import Injected, InjectedWaves
 from huracan.pipeline.night import Night, WaveRunner
 from huracan.pipeline.promotion import Promoted
@@ -80,7 +80,7 @@ class TrainingPipeline:
         """The result of a night, refused ones included; everybody still listens when it ends."""
         try:
             async with _OpenNight(self.config, self.injected, telemetry) as opened:
-                night, promoted, exported = await opened.pipeline.run()
+                night, promoted, exported = await opened.steps()
                 states = await opened.mirror(exported)
                 rules = opened.rules
                 summary = night_summary(
@@ -235,6 +235,15 @@ class _OpenNight:
             self.progress.close(state="refused", code=error.code, error=str(error))
         else:
             self.progress.close(state="failed", code="UNEXPECTED", error=type(error).__name__)
+
+    async def steps(self) -> tuple[Night, Promoted, Exported]:
+        """The nine steps; a night that is refused for its data leaves what was found of them."""
+        try:
+            return await self.pipeline.run()
+        except StaleDataError:
+            assert self.pipeline.ingested is not None
+            write_findings(self.workdir, self.pipeline.ingested)
+            raise
 
     async def mirror(self, exported: Exported) -> dict[str, dict[str, Any]]:
         """Bring the remote copies up to date, by store its state; a dry run says what it would push and opens none."""

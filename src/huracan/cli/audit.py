@@ -16,12 +16,14 @@ from huracan.ingest.venues import KNOWN_RESTATEMENTS, compare_bars
 
 
 def show_audit(
-    workdir: Path | None, candles: Path | None, interval: str | None, only: str | None, *, as_json: bool
+    settings: Any, workdir: Path | None, candles: Path | None, interval: str | None, only: str | None, *, as_json: bool
 ) -> int:
     """Audit a lake (of a workdir) or a folder of candle files; nothing is changed in either."""
     if workdir is not None and candles is not None:
         raise ConfigError("--workdir and --candles name two different things to audit; give one")
-    body = audit_candles(candles, interval, only) if candles is not None else audit_lake(workdir, interval, only)
+    body = (
+        audit_candles(candles, interval, only) if candles is not None else audit_lake(settings, workdir, interval, only)
+    )
     if as_json:
         print_json(body)
     else:
@@ -52,11 +54,13 @@ def audit_candles(folder: Path, interval: str | None = None, only: str | None = 
     return {"audited": str(folder), "audits": audits}
 
 
-def audit_lake(workdir: Path | None, interval: str | None = None, only: str | None = None) -> dict[str, Any]:
+def audit_lake(
+    settings: Any, workdir: Path | None, interval: str | None = None, only: str | None = None
+) -> dict[str, Any]:
     """The audit of a lake as JSON values."""
     from huracan.cli.upkeep import interval_of, lake_place, open_lake
 
-    place = lake_place(workdir, interval)
+    place = lake_place(settings, workdir, interval)
     lake, instruments = open_lake(place, only)
     name = interval_of(place)
     rules = IngestRules(interval_ms=Horizon.parse(name).ms)

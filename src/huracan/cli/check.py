@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +14,20 @@ def run_check(
     workdir: Path | None,
     interval: str | None,
     only: str | None,
-    venue: str | None,
-    venue_options: Path | None,
-    tolerance_bps: float,
-    config: Path | None,
-    overrides: Sequence[str],
+    settings: Any,
     as_json: bool,
 ) -> int:
     """Compare, print, and leave the result in the workdir: the next nights' integrity reports carry it."""
     from huracan.adapters.checks import keep_check
     from huracan.cli.upkeep import DEFAULT_WORKDIR, interval_of, lake_place, open_lake
-    from huracan.settings import load_settings
 
-    settings = load_settings(config, overrides, os.environ)
-    place = lake_place(workdir, interval)
+    vendors = settings.vendors
+    place = lake_place(settings, workdir, interval)
     lake, instruments = open_lake(place, only)
     folder = workdir or DEFAULT_WORKDIR
-    second = _second(venue, venue_options)
+    second = _second(vendors.second_venue, vendors.options)
     try:
-        body = asyncio.run(_compared(folder, interval_of(place), lake, instruments, settings, second, tolerance_bps))
+        body = asyncio.run(_compared(folder, interval_of(place), lake, instruments, settings, second))
     finally:
         if second is not None:
             second.close()
@@ -46,7 +39,9 @@ def run_check(
 def _second(venue: str | None, options: Path | None) -> Any:
     if venue is None:
         if options is not None:
-            raise ConfigError("--venue-options without --venue; name the venue, such as --venue bybit")
+            raise ConfigError(
+                "vendors.options (--venue-options) without --venue; name the venue, such as --venue bybit"
+            )
         return None
     from huracan.adapters.vendors.second_venue import SecondVenue
 
@@ -62,7 +57,7 @@ def _second(venue: str | None, options: Path | None) -> Any:
 
 
 async def _compared(
-    workdir: Path, interval: str, lake: Any, instruments: list[Any], settings: Any, second: Any, tolerance_bps: float
+    workdir: Path, interval: str, lake: Any, instruments: list[Any], settings: Any, second: Any
 ) -> dict[str, Any]:
     from huracan.app.checking import Check, check_lake
     from huracan.app.exchange import market_data, wiring_facts
@@ -70,6 +65,7 @@ async def _compared(
     facts = wiring_facts(settings, workdir) | {"interval": interval}
     market = market_data(facts)
     try:
+        tolerance_bps = settings.vendors.tolerance_bps
         check = Check(lake=lake, interval=interval, market=market, venue=second, tolerance_bps=tolerance_bps)
         return await check_lake(check, instruments)
     finally:

@@ -9,7 +9,7 @@ import typer
 
 from huracan import __version__
 from huracan.cli.lake import lake_app
-from huracan.cli.options import ConfigFile, Folder, Interval, Json, Only, Overrides, Store, Workdir
+from huracan.cli.options import ConfigFile, Folder, Json, Overrides, Store, Workdir
 from huracan.errors import ConfigError, HuracanError
 
 USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
@@ -260,71 +260,6 @@ def keys_init(json_: Json = False) -> None:
     from huracan.cli.store import init_signing_keys
 
     _finish(init_signing_keys(as_json=json_))
-
-
-@lake_app.command("coverage")
-def lake_coverage(
-    workdir: Workdir = None,
-    interval: Interval = None,
-    only: Only = None,
-    months: Annotated[bool, typer.Option("--months", help="Name the months in which bars are missing.")] = False,
-    json_: Json = False,
-) -> None:
-    """What is stored of each instrument, and what is missing inside its span."""
-    from huracan.cli.upkeep import show_coverage, show_missing
-
-    show = show_missing if months else show_coverage
-    _finish(show(workdir, interval, only, as_json=json_))
-
-
-@lake_app.command("fill")
-def lake_fill(
-    first: Annotated[str | None, typer.Option("--from", help="First day; default: training.history_days ago.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Last day; default: yesterday.")] = None,
-    market: Annotated[str, typer.Option("--market", help="um, spot or all.")] = "all",
-    quotes: Annotated[
-        str | None, typer.Option("--quote", help="Quote assets, as USDT,USDC; default: training.quote_assets.")
-    ] = None,
-    symbols: Annotated[str | None, typer.Option("--symbols", help="These alone, as BTCUSDT,ETHUSDT.")] = None,
-    interval: Annotated[str | None, typer.Option("--interval", help="1m, 15m or 1h.")] = None,
-    workdir: Workdir = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
-    json_: Json = False,
-) -> None:
-    """Bars and settlements of every symbol the archive ever had, delisted ones included. Safe to stop and repeat."""
-    from huracan.cli.fill import fill_from_archive
-
-    values = [*(overrides or []), *([f"training.base_interval={interval}"] if interval else [])]
-    _finish(
-        fill_from_archive(
-            config=config,
-            overrides=values,
-            workdir=workdir,
-            first=first,
-            last=last,
-            market=market,
-            quotes=quotes,
-            symbols=symbols,
-            as_json=json_,
-        )
-    )
-
-
-@lake_app.command("compact")
-def lake_compact(workdir: Workdir = None, interval: Interval = None, only: Only = None, json_: Json = False) -> None:
-    """Merge the small files of every night into few."""
-    from huracan.cli.upkeep import tidy_lake
-
-    _finish(tidy_lake(workdir, interval, only, vacuum=False, as_json=json_))
-
-
-@lake_app.command("vacuum")
-def lake_vacuum(workdir: Workdir = None, interval: Interval = None, only: Only = None, json_: Json = False) -> None:
-    """Compact, then delete files that no version of the last week needs."""
-    from huracan.cli.upkeep import tidy_lake
-
-    _finish(tidy_lake(workdir, interval, only, vacuum=True, as_json=json_))
 
 
 @ledger_app.command("show")

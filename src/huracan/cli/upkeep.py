@@ -12,11 +12,11 @@ from huracan.errors import ConfigError
 DEFAULT_WORKDIR: Final = Path("huracan-work")
 
 
-def show_coverage(workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
+def show_coverage(settings: Any, workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
     """What the lake holds of each instrument: rows, span, bars missing inside it, restated rows, bytes a row."""
     from huracan.domain.time import iso
 
-    place = lake_place(workdir, interval)
+    place = lake_place(settings, workdir, interval)
     lake, instruments = open_lake(place, only)
     step = _bar_ms(place)
     rows = []
@@ -62,11 +62,11 @@ def show_coverage(workdir: Path | None, interval: str | None, only: str | None, 
     return 0
 
 
-def show_missing(workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
+def show_missing(settings: Any, workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
     """The months in which an instrument's bars are missing, between its first and its last."""
     from huracan.ingest import IngestRules, missing_by_month
 
-    place = lake_place(workdir, interval)
+    place = lake_place(settings, workdir, interval)
     lake, instruments = open_lake(place, only)
     rules = IngestRules(interval_ms=_bar_ms(place))
     rows = []
@@ -92,9 +92,11 @@ def _bar_ms(place: str) -> int:
     return Horizon.parse(interval_of(place)).ms
 
 
-def tidy_lake(workdir: Path | None, interval: str | None, only: str | None, *, vacuum: bool, as_json: bool) -> int:
+def tidy_lake(
+    settings: Any, workdir: Path | None, interval: str | None, only: str | None, *, vacuum: bool, as_json: bool
+) -> int:
     """Merge small files, and with `vacuum` delete what no version of the last week needs; no run may be under way."""
-    lake, instruments = open_lake(lake_place(workdir, interval), only)
+    lake, instruments = open_lake(lake_place(settings, workdir, interval), only)
     before = lake.size()
     with alone(workdir):
         from rich.console import Console
@@ -203,11 +205,8 @@ def lake_folder(workdir: Path | None, interval: str | None) -> Path:
     return root / interval
 
 
-def lake_place(workdir: Path | None, interval: str | None) -> str:
-    """The lake below `storage.lake_url` where the environment names one, else the workdir's; ConfigError for none."""
-    from huracan.settings import load_settings
-
-    settings = load_settings(None, (), os.environ)
+def lake_place(settings: Any, workdir: Path | None, interval: str | None) -> str:
+    """The lake below `storage.lake_url` where the settings name one, else the workdir's; ConfigError for none."""
     if settings.storage.lake_url is not None:
         return f"{settings.storage.lake_url}/{interval or settings.training.base_interval}"
     return str(lake_folder(workdir, interval))

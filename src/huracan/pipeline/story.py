@@ -29,6 +29,8 @@ class NightPipeline:
     def __init__(self, ports: NightPorts, rules: NightRules) -> None:
         self.ports = ports
         self.rules = rules
+        self.ingested: Night | None = None
+        """The night after its ingest, refused or not: what is known of the data outlives a refusal."""
 
     async def run(self) -> tuple[Night, Promoted, Exported]:
         """The whole story; raises HuracanError where a night must be refused."""
@@ -132,7 +134,7 @@ class NightPipeline:
     async def step2_ingest_and_validate_data(self, night: Night) -> Night:
         """The lake brought up to date, bars validated; the market context for the next step."""
         with self._stage(2):
-            night = await ingest_wave(self.ports.waves, night)
+            self.ingested = night = await ingest_wave(self.ports.waves, night)
             self._tell_data(night)
             refuse_stale(night, self.rules.max_stale_share)
             return write_context(self.ports.pair, with_drawn(night, self.rules.panel_size))
