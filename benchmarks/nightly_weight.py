@@ -2,7 +2,8 @@
 
 Two nights over the same pairs (2,000 unless given: every perpetual that trades, then spot pairs) of a simulated market of
 ten thousand symbols, with the true weights enforced. The first night fills an empty lake with the day before; the second
-one, a day later, is the update that is reported, twice: with yesterday's archive files out, and before they are.
+one, a day later, is the update that is reported: with yesterday's archive files out, before they are, and as it was when every
+perpetual's settlements were asked for alone.
 
 The clock is simulated and shared by exchange and client: requests take no time, only waiting for the budget does. So the
 minutes say what the limits cost, not how fast a network is.
@@ -13,10 +14,12 @@ import sys
 import time
 from dataclasses import dataclass
 
+import polars as pl
+
 from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS
-from huracan.ports import FetchedFile
+from huracan.ports import FetchedFile, KnownSettlements
 from huracan.settings import BinanceSettings
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import Fault, FaultHook
@@ -67,8 +70,19 @@ def main() -> None:
     chosen = choose(first, pairs)
     known: Known = {one.id: {} for one in chosen}
     asyncio.run(night(first, chosen, known, keep=True))
-    for name, hook in (("with yesterday's files", None), ("before yesterday's files are out", hidden(second))):
-        report(name, len(chosen), asyncio.run(night(second, chosen, known, hook=hook)))
+    late = hidden(second)
+    for name, hook, together in (
+        ("with yesterday's files", None, True),
+        ("before yesterday's files are out", late, True),
+        ("before they are out, settlements pair by pair", late, False),
+    ):
+        report(name, len(chosen), asyncio.run(night(second, chosen, known, hook=hook, together=together)))
+
+
+def told(shared: pl.DataFrame, one: Instrument, start_ms: int) -> KnownSettlements:
+    """What a pair's job is told of its settlements."""
+    own = shared.filter(pl.col("symbol") == one.symbol).drop("symbol")
+    return KnownSettlements(stored=None, since_ms=start_ms, rows=own if own.height else None)
 
 
 def choose(world: WideWorld, pairs: int) -> list[Instrument]:
@@ -85,9 +99,15 @@ def hidden(world: WideWorld) -> FaultHook:
 
 
 async def night(
-    world: WideWorld, chosen: list[Instrument], known: Known, *, keep: bool = False, hook: FaultHook | None = None
+    world: WideWorld,
+    chosen: list[Instrument],
+    known: Known,
+    *,
+    keep: bool = False,
+    hook: FaultHook | None = None,
+    together: bool = True,
 ) -> Night:
-    """Snapshot, then every pair's bars and settlements since the day before."""
+    """Snapshot, then every pair's bars and settlements since the day before; settlements for all `together`, or one by one."""
     clock, began = Clock(), time.perf_counter()
     start = world.now_ms // DAY_MS * DAY_MS - DAY_MS
     rows, left = 0, list(chosen)
@@ -108,13 +128,15 @@ async def night(
             nonlocal rows
             while left:
                 one = left.pop()
-                async for batch in client.fetch(one, start, world.now_ms, known[one.id]):
+                settled = None if shared is None else told(shared, one, start)
+                async for batch in client.fetch(one, start, world.now_ms, known[one.id], settled):
                     rows += batch.rows.height
                     if keep and batch.file is not None:
                         known[one.id][batch.file.name] = batch.file
 
         await client.server_time()
         await client.snapshot(world.now_ms)
+        shared = await client.recent_settlements(start, world.now_ms) if together else None
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))
         await client.aclose()
         limits = exchange.limits

@@ -39,6 +39,19 @@ class FetchedRows:
     file: FetchedFile | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSettlements:
+    """What is known of a perpetual's settlements without asking for it alone.
+
+    All of `stored` (first and last time, ms; None: none) are in the lake without a hole. `rows` (FUNDING_SCHEMA) are all since
+    `since_ms`, from one read of the whole market; None where that read did not name the symbol.
+    """
+
+    stored: tuple[int, int] | None
+    since_ms: int
+    rows: pl.DataFrame | None
+
+
 class MarketData(Protocol):
     """An exchange: what it lists now, and its history. Raises DataError subclasses only."""
 
@@ -62,11 +75,20 @@ class MarketData(Protocol):
         """What can be told afterwards of a past moment, from its own bars: who traded, and how much; no books."""
         ...
 
+    async def recent_settlements(self, start_ms: int, end_ms: int) -> pl.DataFrame:
+        """Settlements of every perpetual with start_ms <= time < end_ms, in few requests: `symbol`, then FUNDING_SCHEMA."""
+        ...
+
     def fetch(
-        self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
+        self,
+        instrument: Instrument,
+        start_ms: int,
+        end_ms: int,
+        known: Mapping[str, FetchedFile],
+        settled: KnownSettlements | None = None,
     ) -> AsyncIterator[FetchedRows]:
         """Closed bars and settlements with start_ms <= time < end_ms: archive files first (those in `known` with an
-        unchanged checksum are not fetched again), REST for what the archive does not have yet.
+        unchanged checksum are not fetched again), REST for what the archive does not have yet and `settled` does not tell.
         """
         ...
 

@@ -16,7 +16,7 @@ from huracan.adapters.binance.http import HttpClient
 from huracan.adapters.binance.rest import Rest
 from huracan.domain.frames import BAR_SCHEMA
 from huracan.domain.ids import Instrument
-from huracan.domain.time import DAY_MS, MINUTE_MS
+from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.errors import DataError
 from huracan.settings import BinanceSettings
 from huracan.worlds.exchange import ReplayExchange
@@ -81,6 +81,20 @@ async def settlements(client: Client) -> None:
     assert times in (wanted, [time + settlement_jitter_ms(UM.symbol, time) for time in wanted])
 
 
+async def all_settlements(client: Client) -> None:
+    now = client.world.now_ms
+    rows = pl.concat(
+        client.world.funding(item.id).with_columns(symbol=pl.lit(item.instrument.symbol))
+        for item in client.world.instruments()
+        if item.instrument.market == "um"
+    )
+    wanted = rows.filter(pl.col("funding_time").is_between(now - 13 * HOUR_MS, now, closed="left"))
+    assert wanted.height > (REQUESTS - 1) * FUNDING_PAGE
+    found = await client.rest.all_funding(now - 13 * HOUR_MS, now)
+    columns = ["symbol", "funding_time"]
+    assert found.select(columns).sort(columns).equals(wanted.select(columns).sort(columns))
+
+
 async def archive(client: Client) -> None:
     start = client.world.now_ms - REQUESTS * DAY_MS
     batches = [batch async for batch in client.data.fetch(UM, start, client.world.now_ms, {})]
@@ -117,6 +131,7 @@ ENDPOINTS: dict[str, tuple[Callable[[str], bool], Callable[[Client], Awaitable[N
     "um bookTicker": (is_in("/fapi/v1/ticker/bookTicker"), listing("um")),
     "um klines": (is_in("/fapi/v1/klines"), bars(UM, 1100)),
     "um fundingRate": (is_in("/fapi/v1/fundingRate"), settlements),
+    "um fundingRate of all": (is_in("/fapi/v1/fundingRate"), all_settlements),
     "archive checksum": (is_in(".zip.CHECKSUM"), archive),
     "archive zip": (is_daily_zip, archive),
     "archive listing": (is_in("/?prefix="), lists),

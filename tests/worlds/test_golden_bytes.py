@@ -16,7 +16,7 @@ GOLDEN = {
     "/fapi/v1/ticker/bookTicker": ({}, "70b89bfa98732513"),
     "/fapi/v1/premiumIndex": ({}, "9b31907ba7d819da"),
     "/fapi/v1/fundingInfo": ({}, "48043f13813e02f4"),
-    "/fapi/v1/fundingRate": ({"startTime": 1_767_600_000_000, "limit": 500}, "db6fd6c389fe2fae"),
+    "/fapi/v1/fundingRate": ({"startTime": 1_767_600_000_000, "limit": 500}, "a46d6c0b63222da6"),
     "/api/v3/klines": (_HOURS, "f04952a80e830453"),
     "/fapi/v1/klines": (_HOURS, "5480b959e7140432"),
     "/data/spot/daily/klines/ALFAUSDT/1m/ALFAUSDT-1m-2026-01-09.zip": ({}, "4cfbddc06b06a5a2"),

@@ -61,7 +61,7 @@ def _record(job: TrainingJob) -> dict[str, Any]:
     plan, wiring = _plan(job.payload["plan"], job.payload["plan_sha256"])
     wave, facts = job.payload["wave"], job.payload["facts"]
     if wave == "ingest":
-        return asyncio.run(_ingest(plan, wiring, job.coin))
+        return asyncio.run(_ingest(plan, wiring, job.coin, facts))
     ports = pair_ports(wiring)
     if wave == "prepare":
         from huracan.pipeline.pair import prepare_pair
@@ -72,12 +72,12 @@ def _record(job: TrainingJob) -> dict[str, Any]:
     return train_pair(ports, plan, job.coin, facts)
 
 
-async def _ingest(plan: NightPlan, wiring: dict[str, Any], coin: str) -> dict[str, Any]:
+async def _ingest(plan: NightPlan, wiring: dict[str, Any], coin: str, facts: dict[str, Any]) -> dict[str, Any]:
     from huracan.app.wiring import pair_ports
     from huracan.pipeline.pair import ingest_pair
 
     ports = pair_ports(wiring)
     try:
-        return await ingest_pair(ports, plan, coin)
+        return await ingest_pair(ports, plan, coin, facts)
     finally:
         await ports.market.aclose()

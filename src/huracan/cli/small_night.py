@@ -67,7 +67,7 @@ class _Here:
 
     async def _record(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
         if item.wave == "ingest":
-            return await ingest_pair(self.ports, plan, item.coin)
+            return await ingest_pair(self.ports, plan, item.coin, item.facts)
         step = prepare_pair if item.wave == "prepare" else train_pair
         return step(self.ports, plan, item.coin, item.facts)
 

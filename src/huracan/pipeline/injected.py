@@ -145,7 +145,7 @@ class InjectedWaves:
 
     async def _ingest(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
         if self.injected.data_loader is None:
-            record = await ingest_pair(self.ports, plan, item.coin)
+            record = await ingest_pair(self.ports, plan, item.coin, item.facts)
         else:
             loaded = await _settled(self.injected.data_loader(item.coin, plan.recipes[0].training.lookback_days))
             self._data[item.coin] = loaded

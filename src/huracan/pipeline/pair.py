@@ -25,6 +25,7 @@ from huracan.labels import label_forward_returns
 from huracan.pipeline.artefacts import get_bytes, get_frame, get_json, put_frame, put_json
 from huracan.pipeline.membership import pool_days
 from huracan.pipeline.plan import NightPlan, prepare_key
+from huracan.pipeline.settlements import known_settlements
 from huracan.pipeline.spreads import known_spread
 from huracan.ports import ArtefactStore, FetchedRows, Lake, MarketData
 from huracan.training import PairGrams, PoolPrior, pair_grams
@@ -53,28 +54,29 @@ def load_bars(lake: Lake, plan: NightPlan, member: Candidate) -> tuple[Bars, Int
     )
 
 
-async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
+async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Step 2 for one pair: bring the lake up to date, validate, and say what the bars are worth.
 
     A damaged file fails the pair by its code; the files that are sound are stored all the same, so the next night asks for
-    the damaged one alone.
+    the damaged one alone. `facts` say where the market's settlements lie, if they were read for all.
     """
     try:
-        return await _ingest(ports, plan, coin)
+        return await _ingest(ports, plan, coin, facts)
     except DamagedTableError:
         moved = ports.lake.set_aside(plan.member(coin).instrument)
         if not moved:
             raise
-        return {**await _ingest(ports, plan, coin), "set_aside": moved}
+        return {**await _ingest(ports, plan, coin, facts), "set_aside": moved}
 
 
-async def _ingest(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
+async def _ingest(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
     instrument = plan.member(coin).instrument
     known = ports.lake.files(instrument)
+    settled = known_settlements(ports.lake, ports.artefacts, plan, instrument, facts)
     batches: list[FetchedRows] = []
     refused: DataError | None = None
     try:
-        async for batch in ports.market.fetch(instrument, plan.start_ms, plan.cutoff_ms, known):
+        async for batch in ports.market.fetch(instrument, plan.start_ms, plan.cutoff_ms, known, settled):
             batches.append(batch)  # noqa: PERF401  (a comprehension would lose what came before an error)
     except DataError as error:
         refused = error

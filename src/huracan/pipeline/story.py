@@ -15,6 +15,7 @@ from huracan.pipeline.plan import NightPlan, cutoff
 from huracan.pipeline.promotion import Promoted, judge
 from huracan.pipeline.publication import Exported, publish
 from huracan.pipeline.rules import NightPorts, NightRules
+from huracan.pipeline.settlements import share_settlements
 from huracan.pipeline.stages import Stage
 from huracan.pipeline.waves import ingest_wave, prepare_wave, refuse_stale, train_wave, write_context, write_priors
 from huracan.universe import archived_instruments, build_universe, delisted_members
@@ -134,7 +135,9 @@ class NightPipeline:
     async def step2_ingest_and_validate_data(self, night: Night) -> Night:
         """The lake brought up to date, bars validated; the market context for the next step."""
         with self._stage(2):
-            self.ingested = night = await ingest_wave(self.ports.waves, night)
+            pair, telemetry = self.ports.pair, self.ports.telemetry
+            shared = await share_settlements(pair.market, pair.artefacts, telemetry, night.plan)
+            self.ingested = night = await ingest_wave(self.ports.waves, night, shared)
             self._tell_data(night)
             refuse_stale(night, self.rules.max_stale_share)
             return write_context(self.ports.pair, with_drawn(night, self.rules.panel_size))

@@ -21,29 +21,30 @@ MIN_PRIOR_PAIRS = 4
 INJECTED_RECIPE = "injected"
 
 
-async def ingest_wave(runner: WaveRunner, night: Night) -> Night:
-    """Step 2 for every member."""
+async def ingest_wave(runner: WaveRunner, night: Night, facts: dict[str, Any] | None = None) -> Night:
+    """Step 2 for every member and former pair; `facts` are for all of them (see `settlements`)."""
+    shared = facts or {}
     work = [
         PairWork(
             wave="ingest",
             coin=member.instrument.coin,
-            facts={},
+            facts=shared,
             priority=_value(night, member.instrument.coin, member.volume_24h_gbp),
         )
         for member in night.plan.members
     ]
-    outcomes, former = await _outcomes(runner, night, work, "ingest", {coin: {} for coin in former_coins(night)})
+    outcomes, former = await _outcomes(runner, night, work, "ingest", dict.fromkeys(former_coins(night), shared))
     night = received(night, STEP_INGEST, former)
-    facts: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for outcome in outcomes:
         if outcome.record is None:
             night = night.failing(outcome, 2)
             continue
-        facts[outcome.coin] = outcome.record
+        found[outcome.coin] = outcome.record
         refused = outcome.record["skip"]
         if refused is not None:
             night = night.skipping([Skip(**{**refused, "code": SkipCode(refused["code"])})])
-    return replace(night, facts=facts)
+    return replace(night, facts=found)
 
 
 def refuse_stale(night: Night, max_stale_share: float) -> None:

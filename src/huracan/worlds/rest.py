@@ -202,7 +202,7 @@ def _funding_rate(api: RestApi, call: _Call) -> Any:
     items = [_required(api, call)] if call.params.get("symbol") else list(api.listed(call.view, "um").values())
     # Of each instrument no more than a page can count: ten thousand of them have millions of settlements.
     found = [row for item in items for row in _settlements(call.view, item, start, end, limit)]
-    found.sort(key=lambda row: row[0])
+    found.sort(key=lambda row: (row[0], row[2]))
     return [_settlement(call.view, *row) for row in (found[-limit:] if start is None else found[:limit])]
 
 

@@ -19,9 +19,9 @@ from huracan.adapters.binance.tables import funding_csv, klines_csv
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import DELISTED, Instrument, Market
 from huracan.domain.records import Quote, Snapshot
-from huracan.domain.time import DAY_MS, Horizon, iso
+from huracan.domain.time import DAY_MS, HOUR_MS, Horizon, iso
 from huracan.errors import ChecksumError, DelistedError, SchemaError
-from huracan.ports import FetchedFile, FetchedRows
+from huracan.ports import FetchedFile, FetchedRows, KnownSettlements
 from huracan.sections import BinanceSettings
 
 _TIME_VALID_S: Final = 60.0
@@ -102,8 +102,17 @@ class BinanceMarketData:
         spot, um = await asyncio.gather(self._rest.listed("spot"), self._rest.listed("um"))
         return (*spot, *um)
 
+    async def recent_settlements(self, start_ms: int, end_ms: int) -> pl.DataFrame:
+        """Settlements of every perpetual with start_ms <= time < end_ms: `symbol`, then FUNDING_SCHEMA; a page has 1,000."""
+        return await self._rest.all_funding(start_ms, end_ms)
+
     async def fetch(
-        self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
+        self,
+        instrument: Instrument,
+        start_ms: int,
+        end_ms: int,
+        known: Mapping[str, FetchedFile],
+        settled: KnownSettlements | None = None,
     ) -> AsyncIterator[FetchedRows]:
         """Closed bars, then settlements, before end_ms: one batch a file or page, so memory stays bounded.
 
@@ -116,7 +125,9 @@ class BinanceMarketData:
         if start_ms < end_ms:
             for kind in self._kinds(instrument):
                 covered: list[Span] = []
-                async for batch in self._history(kind, instrument, (start_ms, end_ms), known, covered, tail=True):
+                async for batch in self._history(
+                    kind, instrument, (start_ms, end_ms), known, covered, tail=True, settled=settled
+                ):
                     yield batch
                 if _is_gone(instrument) and not covered:
                     return  # without a bar in the window it was gone before
@@ -178,6 +189,7 @@ class BinanceMarketData:
         covered: list[Span],
         *,
         tail: bool,
+        settled: KnownSettlements | None = None,
     ) -> AsyncIterator[FetchedRows]:
         """One kind of rows; the spans of all files the lake has, or now gets, are put into `covered`."""
         plan, refused = await self._plan(kind, instrument, window, known), None
@@ -197,7 +209,7 @@ class BinanceMarketData:
         filled: dict[str, int] = {file.name: 0 for file in plan.lost}
         try:
             for low, high in _asked_of_rest(kind, plan, window, covered, instrument, tail=tail):
-                async for rows in self._pages(kind, instrument, low, high):
+                async for rows in self._pages(kind, instrument, low, high, settled if high == window[1] else None):
                     for file in plan.lost:
                         filled[file.name] += int(rows[rows.columns[0]].is_between(*file.span, closed="left").sum())
                     yield FetchedRows(kind=kind, rows=rows, source="rest")
@@ -215,13 +227,18 @@ class BinanceMarketData:
             return await self._archive.plan_klines(instrument, self._interval, window, known)
         return await self._archive.plan_funding(instrument, window, known)
 
-    async def _pages(self, kind: str, instrument: Instrument, low: int, high: int) -> AsyncIterator[pl.DataFrame]:
-        pages = (
-            self._rest.bars(instrument, low, high, await self._now())
-            if kind == "bars"
-            else self._rest.funding(instrument, low, high)
-        )
-        async for rows in pages:
+    async def _pages(
+        self, kind: str, instrument: Instrument, low: int, high: int, settled: KnownSettlements | None
+    ) -> AsyncIterator[pl.DataFrame]:
+        if kind == "bars":
+            async for rows in self._rest.bars(instrument, low, high, await self._now()):
+                yield rows
+            return
+        known_to = _known_to(settled, low)
+        if settled is not None and settled.rows is not None and known_to >= settled.since_ms:
+            yield settled.rows.filter(pl.col("funding_time").is_between(low, high, closed="left"))
+            return
+        async for rows in self._rest.funding(instrument, known_to, high):
             yield rows
 
     async def _file(
@@ -269,8 +286,18 @@ def _asked_of_rest(
     return uncovered(start_ms, end_ms, covered)
 
 
+LONGEST_FUNDING_MS: Final = 8 * HOUR_MS
+
+
 def _is_gone(instrument: Instrument) -> bool:
     return instrument.status != "TRADING"
+
+
+def _known_to(settled: KnownSettlements | None, low: int) -> int:
+    """From where on settlements are to be asked for: behind what is stored, where that reaches back to `low`."""
+    if settled is None or settled.stored is None or settled.stored[0] - LONGEST_FUNDING_MS > low:
+        return low
+    return max(low, settled.stored[1] + 1)
 
 
 def _floor(time_ms: int, step_ms: int) -> int:

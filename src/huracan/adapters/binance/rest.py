@@ -11,7 +11,7 @@ from huracan.adapters.binance.budget import SPOT, UM, UM_FUNDING
 from huracan.adapters.binance.http import Ask, HttpClient
 from huracan.adapters.binance.listing import instruments, quotes
 from huracan.adapters.binance.strict_json import parse_json
-from huracan.adapters.binance.tables import funding_json, klines_json
+from huracan.adapters.binance.tables import all_funding_json, funding_json, klines_json
 from huracan.domain.ids import Instrument, Market
 from huracan.domain.records import Quote
 from huracan.domain.time import DAY_MS, HOUR_MS
@@ -141,6 +141,34 @@ class Rest:
             if frame.height < FUNDING_PAGE:
                 return
             at = _advance(at, time, 1, instrument)
+
+    async def all_funding(self, start_ms: int, end_ms: int) -> pl.DataFrame:
+        """Settlements of every symbol with start_ms <= time < end_ms: `symbol`, then FUNDING_SCHEMA.
+
+        Without a symbol the exchange gives all of them by time, cut at a page's limit, and hundreds share a millisecond. So each
+        page begins with the last millisecond of the one before. Raises SchemaError for an answer that cannot be whole:
+        out of order, outside what was asked, or a page that one millisecond fills.
+        """
+        at, what = start_ms, "fundingRate of all symbols"
+        pages: list[pl.DataFrame] = []
+        while True:
+            params = {"startTime": at, "endTime": end_ms - 1, "limit": FUNDING_PAGE}
+            answer = await self._get("um", "fundingRate", 1, params=params, pool=UM_FUNDING, trust=False)
+            page = all_funding_json(answer, what)
+            time = page["recorded_ms"]
+            if not time.is_sorted() or not time.is_between(at, end_ms - 1).all():
+                message = f"{what}: wanted ascending times from {at} to {end_ms - 1}, seen {time.head(3).to_list()} ..."
+                raise SchemaError(message)
+            pages.append(page)
+            if page.height < FUNDING_PAGE:
+                break
+            if time[-1] <= at:
+                message = f"{what}: {page.height} settlements at {at} fill a page; nobody can tell what follows"
+                raise SchemaError(message)
+            at = time[-1]
+        settled = pl.concat(pages).unique(["symbol", "funding_time"], keep="last", maintain_order=True)
+        inside = pl.col("funding_time").is_between(start_ms, end_ms, closed="left")
+        return settled.filter(inside).drop("recorded_ms")
 
     async def _klines(
         self, instrument: Instrument, params: dict[str, Any], weight: int

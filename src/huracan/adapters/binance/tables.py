@@ -78,6 +78,18 @@ def funding_json(rows: Any, what: str) -> pl.DataFrame:
     return frame.with_columns(_rounded(pl.col("funding_time")))
 
 
+def all_funding_json(rows: Any, what: str) -> pl.DataFrame:
+    """Settlements of several symbols: `symbol`, `recorded_ms` (as the exchange wrote it), then FUNDING_SCHEMA."""
+    frame = funding_json(rows, what)
+    symbols = [row.get("symbol") for row in rows]
+    if not all(isinstance(symbol, str) and symbol for symbol in symbols):
+        message = f"{what}: a settlement names no symbol"
+        raise SchemaError(message)
+    recorded = pl.Series("recorded_ms", [row["fundingTime"] for row in rows], dtype=pl.Int64)
+    named = pl.Series("symbol", symbols, dtype=pl.String)
+    return frame.select(named, recorded, *FUNDING_SCHEMA)
+
+
 def _numbers(name: str, values: tuple[Any, ...], dtype: Any) -> pl.Series:
     if dtype == pl.Int64:
         return pl.Series(name, values, dtype=pl.Int64)

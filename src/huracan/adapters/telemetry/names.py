@@ -54,6 +54,7 @@ EVENTS: Final[dict[str, Level]] = {
     "run_refused": "error",
     "run_started": "info",
     "set_published": "info",
+    "settlements_unshared": "warning",
     "stage_failed": "info",
     "stage_finished": "info",
     "stage_started": "info",

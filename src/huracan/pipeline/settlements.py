@@ -1,0 +1,67 @@
+"""Settlements of the last days, read once for all perpetuals: the exchange allows few requests for them, and one names all."""
+
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from huracan.domain.frames import FUNDING_SCHEMA
+from huracan.domain.ids import Instrument, content_hash
+from huracan.domain.time import DAY_MS, HOUR_MS
+from huracan.errors import DataError
+from huracan.pipeline.artefacts import get_frame, put_frame
+from huracan.pipeline.plan import NightPlan
+from huracan.ports import ArtefactStore, KnownSettlements, Lake, MarketData, Telemetry
+
+I64 = NDArray[np.int64]
+
+RECENT_DAYS: Final = 3
+"""A pair whose newest stored settlement is older is asked for by itself: a new one, or one that nights have missed."""
+SHARED_FROM: Final = 12
+"""So many perpetuals cost more requests one by one than together: three days of the whole market are about ten pages."""
+STORED_DAYS: Final = 60
+LONGEST_MS: Final = 8 * HOUR_MS
+
+
+async def share_settlements(
+    market: MarketData, store: ArtefactStore, telemetry: Telemetry, plan: NightPlan
+) -> dict[str, Any]:
+    """Facts of the ingest's jobs: where the market's last settlements lie, and since when; empty where each pair asks alone.
+
+    A read that fails is told and costs nothing but requests: every pair then asks for its own.
+    """
+    perpetuals = [one for one in (*plan.members, *plan.former) if one.instrument.market == "um"]
+    if len(perpetuals) < SHARED_FROM:
+        return {}
+    since_ms = plan.cutoff_ms - RECENT_DAYS * DAY_MS
+    try:
+        found = await market.recent_settlements(since_ms, plan.cutoff_ms)
+    except DataError as error:
+        telemetry.event("settlements_unshared", code=error.code, error=str(error))
+        return {}
+    named = content_hash(since_ms, plan.cutoff_ms, found.hash_rows(seed=0).to_numpy().tobytes())
+    return {"settlements": put_frame(store, f"settlements/{named}.parquet", found), "since_ms": since_ms}
+
+
+def known_settlements(
+    lake: Lake, store: ArtefactStore, plan: NightPlan, instrument: Instrument, facts: dict[str, Any]
+) -> KnownSettlements | None:
+    """What a perpetual's job knows before it asks: what the lake has stored, and what was read for all."""
+    if instrument.market != "um":
+        return None
+    stored = lake.funding(instrument, plan.cutoff_ms - STORED_DAYS * DAY_MS, plan.cutoff_ms)["funding_time"].to_numpy()
+    rows: pl.DataFrame | None = None
+    if "settlements" in facts:
+        of_all = get_frame(store, facts["settlements"])
+        own = of_all.filter(pl.col("symbol") == instrument.symbol).select(list(FUNDING_SCHEMA))
+        rows = own if own.height else None
+    return KnownSettlements(stored=_last_stretch(stored), since_ms=facts.get("since_ms", plan.cutoff_ms), rows=rows)
+
+
+def _last_stretch(times: I64) -> tuple[int, int] | None:
+    """First and last of the settlements at the end that no interval is missing between."""
+    if not times.size:
+        return None
+    holes = np.flatnonzero(np.diff(times) > LONGEST_MS)
+    return int(times[holes[-1] + 1 if holes.size else 0]), int(times[-1])
