@@ -124,7 +124,9 @@ class OrchestratedWaves:
         return jobs
 
     async def start(self) -> TrainingOrchestrator:
-        """Bring the backend up, once; raises BackendError naming the extra or the address."""
+        """Bring the backend up, once; raises BackendError naming the extra or the address, ConfigError for a machine that
+        would need our folder and does not see it.
+        """
         if self._orchestrator is None:
             training = self.settings.training
             if training.backend_address is not None and training.training_backend == "asyncio":
@@ -144,6 +146,7 @@ class OrchestratedWaves:
                     job_timeout_s=training.job_timeout_s,
                     dask_address=training.backend_address,
                     ray_address=training.backend_address,
+                    shared_folder=self._shared_folder(),
                 )
             )
             self._orchestrator.on_start = self._start_of
@@ -155,6 +158,10 @@ class OrchestratedWaves:
                 "backend_started", backend=training.training_backend, slots=await self._orchestrator.slots()
             )
         return self._orchestrator
+
+    def _shared_folder(self) -> str | None:
+        """The workdir, unless everything that workers read and write lies in buckets."""
+        return None if is_url(self.facts["lake"]) and is_url(self.facts["artefacts"]) else str(self.folder)
 
     def _arm_deadline(self, orchestrator: TrainingOrchestrator) -> asyncio.TimerHandle | None:
         """Have whatever is unfinished at the deadline cancelled with that reason."""

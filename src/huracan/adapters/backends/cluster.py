@@ -11,9 +11,11 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from huracan.adapters.backends.addresses import checked_dask_address, checked_ray_address, host_and_port
+from huracan.adapters.backends.landmark import plant
 from huracan.adapters.backends.messages import address_of, decode, encode, name_of, without_secrets
 from huracan.adapters.backends.worker import MAX_MESSAGE
 from huracan.errors import BackendError
@@ -30,7 +32,8 @@ class ClusterBackend:
     """Backend on Dask or Ray: at an address, or on a cluster of its own on this machine with `workers` slots.
 
     Jobs run in the same worker processes as those of `AsyncioPool`, kept by a supervisor on every machine. Functions must
-    be importable there: machines at an address have the same release installed and see the same lake.
+    be importable there: machines at an address have the same release installed, and see `shared_folder` under the same path
+    where jobs need one.
     """
 
     kind: Literal["dask", "ray"]
@@ -38,6 +41,8 @@ class ClusterBackend:
     workers: int = 4
     recycle_after: int = 500
     reserve: int = RESERVE_BYTES
+    shared_folder: str | None = None
+    _landmark: Path | None = None
     _folder: "tempfile.TemporaryDirectory[str] | None" = None
     _process: Process | None = None
     _reader: asyncio.Task[None] | None = None
@@ -45,11 +50,15 @@ class ClusterBackend:
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     async def start(self) -> None:
-        """Bring the gateway and the cluster up; raises BackendError naming the extra or the address."""
+        """Bring the gateway and the cluster up; raises BackendError naming the extra or the address, ConfigError for a machine
+        that does not see `shared_folder`.
+        """
         if self._process is not None:
             return
         if self.address is not None:
             await self._probe(self.address)
+            if self.shared_folder is not None:
+                self._landmark = plant(Path(self.shared_folder))
         self._folder = tempfile.TemporaryDirectory(prefix="huracan-")
         command = [sys.executable, "-P", "-m", "huracan.adapters.backends.gateway", str(os.getpid())]
         environment = {**without_secrets(os.environ), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -108,6 +117,8 @@ class ClusterBackend:
         await self._reader
         if self._folder is not None:
             self._folder.cleanup()
+        if self._landmark is not None:
+            self._landmark.unlink(missing_ok=True)
 
     @property
     def pid(self) -> int | None:
@@ -143,7 +154,8 @@ class ClusterBackend:
             "folder": self._folder.name,
             "supervisor": supervisor,
         }
-        return {"kind": self.kind, "cluster": cluster, "reserve": self.reserve, "code": code}
+        landmark = None if self._landmark is None else str(self._landmark)
+        return {"kind": self.kind, "cluster": cluster, "reserve": self.reserve, "code": code, "landmark": landmark}
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._process is None:

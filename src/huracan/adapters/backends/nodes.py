@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import sys
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from huracan.adapters.backends.memory import room
 from huracan.adapters.backends.messages import refusal
-from huracan.errors import BackendError, WorkerLostError
+from huracan.errors import BackendError, ConfigError, HuracanError, WorkerLostError
 from huracan.ports import Machine
 
 BEAT_S: Final = 2.0
@@ -55,28 +56,42 @@ class _Node:
 
 
 class Nodes:
-    """Jobs on the machines of a cluster. `code` is what every machine must have installed (None: they share our disk)."""
+    """Jobs on the machines of a cluster.
+
+    `code` is what every machine must have installed (None: they share our disk), `landmark` a file that every one must see
+    (None: jobs need no folder of ours). A machine that fails either is not used, and at the start refuses the run.
+    """
 
     def __init__(
-        self, cluster: Cluster, *, reserve: int, code: str | None = None, no_node_s: float = NO_NODE_S
+        self,
+        cluster: Cluster,
+        *,
+        reserve: int,
+        code: str | None = None,
+        landmark: str | None = None,
+        no_node_s: float = NO_NODE_S,
     ) -> None:
         self._cluster = cluster
         self._reserve = reserve
         self._code = code
+        self._landmark = landmark
         self._no_node_s = no_node_s
         self._nodes: dict[str, _Node] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, HuracanError] = {}
         self._lost: BackendError | None = None
         self._changed = asyncio.Condition()
         self._hurry = asyncio.Event()
         self._pulse: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect and greet every machine; raises BackendError without a single one that runs our code."""
+        """Connect and greet every machine; raises BackendError where there is none or one runs other code, ConfigError for
+        one that does not see the landmark.
+        """
         await self._cluster.open()
         await self._look()
         if self._refused:
-            raise BackendError("; ".join(self._refused.values()))
+            kind = type(next(iter(self._refused.values())))
+            raise kind("; ".join(str(refused) for refused in self._refused.values()))
         self._pulse = asyncio.create_task(self._beat())
         await self._some_node()
 
@@ -172,20 +187,32 @@ class Nodes:
 
     async def _greet(self, name: str, slots: int) -> None:
         try:
-            facts = await self._within(name, "hello", self._code is not None)
+            facts = await self._within(name, "hello", self._code is not None, self._landmark)
         except NodeLostError:
             return
-        if self._code is not None and facts["code"] != self._code:
-            self._refused[name] = (
-                f"machine {name} ({facts['host']}) runs other sources of Huracan ({facts['code'][:12]}) than this one "
-                f"({self._code[:12]}); install the same release there and run again"
-            )
-            print(self._refused[name], file=sys.stderr)  # noqa: T201 - the gateway's stderr is the driver's
+        refused = self._unfit(f"machine {name} ({facts['host']})", facts)
+        if refused is not None:
+            self._refused[name] = refused
+            print(refused, file=sys.stderr)  # noqa: T201 - the gateway's stderr is the driver's
             return
         async with self._changed:
             self._nodes[name] = _Node(name, Machine(slots=slots))
             self._hear(self._nodes[name], facts)
             self._changed.notify_all()
+
+    def _unfit(self, machine: str, facts: dict[str, Any]) -> HuracanError | None:
+        if self._code is not None and facts["code"] != self._code:
+            return BackendError(
+                f"{machine} runs other sources of Huracan ({facts['code'][:12]}) than this one "
+                f"({self._code[:12]}); install the same release there and run again"
+            )
+        if self._landmark is not None and facts["obstacle"]:
+            return ConfigError(
+                f"{machine} does not share this run's folder {Path(self._landmark).parent} ({facts['obstacle']}), where its "
+                "jobs would read and write; set storage.lake_url and storage.artefacts_url to places in a bucket, or mount "
+                "the folder there under the same path, then run again"
+            )
+        return None
 
     async def _check(self, node: _Node) -> None:
         try:

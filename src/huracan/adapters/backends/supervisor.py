@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from huracan.adapters.backends.asyncio_pool import AsyncioPool
+from huracan.adapters.backends.landmark import obstacle
 from huracan.adapters.backends.messages import refusal
 from huracan.errors import BackendError, WorkerLostError
 
@@ -100,8 +101,10 @@ async def in_session(session: str, settings: dict[str, Any], method: str, *argum
             _SESSIONS.pop(session, None)
 
 
-def _identity(with_code: bool) -> dict[str, Any]:
-    facts: dict[str, Any] = {"host": platform.node(), "pid": os.getpid(), "code": None}
+def _identity(with_code: bool, landmark: str | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"host": platform.node(), "pid": os.getpid(), "code": None, "obstacle": ""}
+    if landmark is not None:
+        facts["obstacle"] = obstacle(landmark)
     if with_code:
         from huracan.training.jobs import compute_code_hash
 
