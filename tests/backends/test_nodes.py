@@ -182,6 +182,16 @@ async def test_a_machine_without_our_folder_refuses_the_run_and_one_that_joins_l
     await made.stop()
 
 
+async def test_a_run_that_waits_for_its_first_machine_is_refused_by_one_without_our_folder():
+    cluster = Fake()
+    cluster.obstacle = "nothing lies there"
+    asyncio.get_running_loop().call_later(0.05, cluster.slots.update, {"a": 1})
+    made = Nodes(cluster, reserve=0, landmark="/w/.landmark-1", no_node_s=20)
+    with pytest.raises(ConfigError, match="host-of-a"):
+        await made.start()
+    await made.stop()
+
+
 def test_a_landmark_tells_our_folder_from_none_from_another_and_from_a_closed_one(tmp_path, monkeypatch):
     ours, other = tmp_path / "ours", tmp_path / "other"
     ours.mkdir()

@@ -89,11 +89,10 @@ class Nodes:
         """
         await self._cluster.open()
         await self._look()
-        if self._refused:
-            kind = type(next(iter(self._refused.values())))
-            raise kind("; ".join(str(refused) for refused in self._refused.values()))
+        self._refuse()
         self._pulse = asyncio.create_task(self._beat())
-        await self._some_node()
+        await self._some_node(starting=True)
+        self._refuse()
 
     async def stop(self) -> None:
         """End every job and leave the cluster."""
@@ -152,11 +151,17 @@ class Nodes:
         reply: dict[str, Any] = answer["reply"]
         return reply
 
-    async def _some_node(self) -> None:
+    def _refuse(self) -> None:
+        """Raise what the machines so far were refused for; a run that starts does not settle for the others."""
+        if self._refused:
+            kind = type(next(iter(self._refused.values())))
+            raise kind("; ".join(str(refused) for refused in self._refused.values()))
+
+    async def _some_node(self, *, starting: bool = False) -> None:
         async with self._changed:
             try:
                 async with asyncio.timeout(self._no_node_s):
-                    await self._changed.wait_for(lambda: self._nodes or self._lost)
+                    await self._changed.wait_for(lambda: self._nodes or self._lost or (starting and self._refused))
             except TimeoutError:
                 self._lost = BackendError(
                     f"the cluster has had no machine for {self._no_node_s:g} s; start its workers and run again"
@@ -192,8 +197,10 @@ class Nodes:
             return
         refused = self._unfit(f"machine {name} ({facts['host']})", facts)
         if refused is not None:
-            self._refused[name] = refused
             print(refused, file=sys.stderr)  # noqa: T201 - the gateway's stderr is the driver's
+            async with self._changed:
+                self._refused[name] = refused
+                self._changed.notify_all()
             return
         async with self._changed:
             self._nodes[name] = _Node(name, Machine(slots=slots))
