@@ -170,7 +170,9 @@ async def test_a_machine_with_other_sources_refuses_the_run_and_one_that_joins_l
 async def test_a_machine_without_our_folder_refuses_the_run_and_one_that_joins_later_is_not_used(capsys):
     cluster = Fake(a=1, b=1)
     cluster.obstacle = "nothing lies there"
-    with pytest.raises(ConfigError, match=r"host-of-a.*folder /w \(nothing lies there\).*storage\.lake_url.*; machine b"):
+    with pytest.raises(
+        ConfigError, match=r"host-of-a.*folder /w \(nothing lies there\).*storage\.lake_url.*; machine b"
+    ):
         await started(cluster, landmark="/w/.landmark-1")
     cluster.obstacle = ""
     made = await started(cluster, landmark="/w/.landmark-1")
