@@ -21,6 +21,7 @@ from nights import (
     trust_variables,
 )
 from remotes import s3_variables
+from sockets import family
 
 from huracan.training.jobs import compute_code_hash
 from huracan.worlds.exchange import ReplayExchange
@@ -46,6 +47,8 @@ class Site:
     address: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     urls: dict[str, Any] = field(default_factory=dict)
+    node: subprocess.Popen[str] | None = None
+    """The cluster's process on the worker's machine, parent of all that works there."""
 
     def run(self, workdir: Path, **changes: Any) -> tuple[int, dict[str, Any], str]:
         """Exit status, answer and log of `huracan run` on the driver's machine."""
@@ -59,6 +62,11 @@ class Site:
         log = (self.machines.folder / f"{len(self.machines.started) - 1}.log").read_text()
         assert answer, log[-3000:]
         return driver.returncode, json.loads(answer), log
+
+    def seen_by_workers(self) -> set[str]:
+        """What the processes of the cluster on the worker's machine find in the folder of the driver."""
+        roots = [Path(f"/proc/{pid}/root{self.folders[DRIVER]}") for pid in family(self.node.pid)]
+        return {path.name for root in roots for path in root.iterdir()}
 
     def writers(self, wanted: str) -> set[str]:
         """Addresses that have written an object whose key contains this."""
@@ -101,11 +109,11 @@ def site(request, tmp_path_factory):
         bucket = {**s3_variables(serve(made, certified)), "SSL_CERT_FILE": str(certified / "ca.pem")}
         own = (bucket, {**bucket, "HURACAN_STATE_DIR": str(folders[WORKER] / "state")})
         if request.param == "dask":
-            made.address, user, _ = dask_cluster(machines, certified, own, folders, workers_on=(WORKER,))
+            made.address, user, nodes = dask_cluster(machines, certified, own, folders, workers_on=(WORKER,))
         else:
             machines.hide(WORKER, temporary, "rw")
-            made.address, user, _ = ray_cluster(machines, own, temporary, cpus=(0, 1))
-        made.environment = {**user, **bucket}
+            made.address, user, nodes = ray_cluster(machines, own, temporary, cpus=(0, 1))
+        made.environment, made.node = {**user, **bucket}, nodes[WORKER]
         yield made
 
 
@@ -131,10 +139,12 @@ def test_a_night_whose_workers_see_no_folder_of_the_driver_has_the_bytes_of_one_
     if compute_code_hash.__wrapped__() != sources:
         pytest.skip("somebody edits src/ while this runs: another code hash in every manifest")
     assert tree_hashes(workdir / "store" / "models") == one_machine != {}
+    assert {"workdir", "keys"} <= {path.name for path in site.folders[DRIVER].iterdir()}
+    assert site.seen_by_workers() == set()
     driver, worker = HOSTS
     assert site.writers("/plans/") == {driver}
-    assert {kind: site.writers(kind) for kind in ("/lake/", "/labels.parquet", "/model.safetensors")} == {
-        "/lake/": {worker},
+    assert {kind: site.writers(kind) for kind in ("/lake/1h/bars/", "/labels.parquet", "/model.safetensors")} == {
+        "/lake/1h/bars/": {worker},
         "/labels.parquet": {worker},
         "/model.safetensors": {worker},
     }
@@ -145,12 +155,12 @@ def test_a_night_whose_workers_see_no_folder_of_the_driver_has_the_bytes_of_one_
     assert "exchange.sqlite" in own
 
 
-@pytest.mark.parametrize("missing", ["lake_url", "artefacts_url"])
-def test_a_night_whose_workers_would_need_the_workdir_and_lack_it_is_refused_before_any_job(site, missing):
-    workdir = site.folders[DRIVER] / f"without-{missing}"
-    status, result, _ = site.run(workdir, **{key: url for key, url in URLS.items() if missing not in key})
+def test_a_night_whose_workers_would_need_the_workdir_and_lack_it_is_refused_before_any_job(site):
+    workdir = site.folders[DRIVER] / "alone"
+    status, result, log = site.run(workdir)
     assert (status, result["success"], result["code"]) == (2, False, "CONFIG")
     assert f"does not share this run's folder {workdir} (nothing lies there)" in result["error"]
     assert "set storage.lake_url and storage.artefacts_url" in result["error"]
     assert "mount the folder there under the same path" in result["error"]
+    assert "job_started" not in log
     assert not list(workdir.glob(".landmark-*"))

@@ -125,7 +125,7 @@ class OrchestratedWaves:
 
     async def start(self) -> TrainingOrchestrator:
         """Bring the backend up, once; raises BackendError naming the extra or the address, ConfigError for a machine that
-        would need our folder and does not see it.
+        does not reach what its jobs would read and write.
         """
         if self._orchestrator is None:
             training = self.settings.training
@@ -146,7 +146,7 @@ class OrchestratedWaves:
                     job_timeout_s=training.job_timeout_s,
                     dask_address=training.backend_address,
                     ray_address=training.backend_address,
-                    shared_folder=self._shared_folder(),
+                    places=self._places(),
                 )
             )
             self._orchestrator.on_start = self._start_of
@@ -159,9 +159,10 @@ class OrchestratedWaves:
             )
         return self._orchestrator
 
-    def _shared_folder(self) -> str | None:
-        """The workdir, unless everything that workers read and write lies in buckets."""
-        return None if is_url(self.facts["lake"]) and is_url(self.facts["artefacts"]) else str(self.folder)
+    def _places(self) -> tuple[str, ...]:
+        """Where workers read and write: the buckets of lake and artefacts, the workdir for what lies in none."""
+        both = (self.facts["lake"], self.facts["artefacts"])
+        return tuple(dict.fromkeys(place if is_url(place) else str(self.folder) for place in both))
 
     def _arm_deadline(self, orchestrator: TrainingOrchestrator) -> asyncio.TimerHandle | None:
         """Have whatever is unfinished at the deadline cancelled with that reason."""

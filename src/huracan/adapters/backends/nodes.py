@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, Final, Protocol
 
+from huracan.adapters.backends.landmark import refusal_of
 from huracan.adapters.backends.memory import room
 from huracan.adapters.backends.messages import refusal
-from huracan.errors import BackendError, ConfigError, HuracanError, WorkerLostError
+from huracan.errors import BackendError, HuracanError, WorkerLostError
 from huracan.ports import Machine
 
 BEAT_S: Final = 2.0
@@ -58,8 +59,8 @@ class _Node:
 class Nodes:
     """Jobs on the machines of a cluster.
 
-    `code` is what every machine must have installed (None: they share our disk), `landmark` a file that every one must see
-    (None: jobs need no folder of ours). A machine that fails either is not used, and at the start refuses the run.
+    `code` is what every machine must have installed (None: they share our disk); `landmarks` lie where jobs read and write,
+    and every machine must reach them. A machine that fails either is not used, and at the start refuses the run.
     """
 
     def __init__(
@@ -68,13 +69,13 @@ class Nodes:
         *,
         reserve: int,
         code: str | None = None,
-        landmark: str | None = None,
+        landmarks: Sequence[str] = (),
         no_node_s: float = NO_NODE_S,
     ) -> None:
         self._cluster = cluster
         self._reserve = reserve
         self._code = code
-        self._landmark = landmark
+        self._landmarks = list(landmarks)
         self._no_node_s = no_node_s
         self._nodes: dict[str, _Node] = {}
         self._refused: dict[str, HuracanError] = {}
@@ -85,7 +86,7 @@ class Nodes:
 
     async def start(self) -> None:
         """Connect and greet every machine; raises BackendError where there is none or one runs other code, ConfigError for
-        one that does not see the landmark.
+        one that does not reach the landmarks.
         """
         await self._cluster.open()
         await self._look()
@@ -192,7 +193,7 @@ class Nodes:
 
     async def _greet(self, name: str, slots: int) -> None:
         try:
-            facts = await self._within(name, "hello", self._code is not None, self._landmark)
+            facts = await self._within(name, "hello", self._code is not None, self._landmarks)
         except NodeLostError:
             return
         refused = self._unfit(f"machine {name} ({facts['host']})", facts)
@@ -213,13 +214,7 @@ class Nodes:
                 f"{machine} runs other sources of Huracan ({facts['code'][:12]}) than this one "
                 f"({self._code[:12]}); install the same release there and run again"
             )
-        if self._landmark is not None and facts["obstacle"]:
-            return ConfigError(
-                f"{machine} does not share this run's folder {Path(self._landmark).parent} ({facts['obstacle']}), where its "
-                "jobs would read and write; set storage.lake_url and storage.artefacts_url to places in a bucket, or mount "
-                "the folder there under the same path, then run again"
-            )
-        return None
+        return refusal_of(machine, facts["obstacles"])
 
     async def _check(self, node: _Node) -> None:
         try:

@@ -258,7 +258,7 @@ def _backend_for(config: TrainingConfig) -> Backend:
         workers=config.num_workers,
         recycle_after=config.recycle_after,
         reserve=config.memory_reserve_mb << 20,
-        shared_folder=config.shared_folder,
+        places=config.places,
     )
 
 
