@@ -164,3 +164,12 @@ def test_a_night_whose_workers_would_need_the_workdir_and_lack_it_is_refused_bef
     assert "mount the folder there under the same path" in result["error"]
     assert "job_started" not in log
     assert not list(workdir.glob(".landmark-*"))
+
+
+def test_a_workdir_that_both_machines_see_needs_no_bucket(site):
+    shared = site.machines.folder / "shared"
+    shared.mkdir()
+    nobody = {"binance__rest_url": "http://127.0.0.1:9", "binance__total_timeout_s": 1}
+    status, result, log = site.run(shared / "workdir", **nobody)
+    assert (status, result["code"]) == (3, "UPSTREAM"), "the next thing a night does once its machines are in order"
+    assert "backend_started" in log
