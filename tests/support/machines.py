@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
 import trustme
 from sockets import family
 
+_NUMBERS = count()
 HOSTS = ("10.77.0.1", "10.77.0.2")
 
 
@@ -44,7 +46,7 @@ class Machines:
     def __init__(self, folder: Path, path: tuple[Path, ...] = ()):
         self.folder = folder
         self.path = path
-        self.names = tuple(f"hu{os.getpid()}{letter}" for letter in "ab")
+        self.names = tuple(f"hu-{os.getpid()}-{next(_NUMBERS)}{letter}" for letter in "ab")
         self.started = []
         self._mounts: tuple[list[str], list[str]] = ([], [])
 
