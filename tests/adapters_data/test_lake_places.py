@@ -160,6 +160,20 @@ def test_silence_is_told_from_damage(words, silent):
 
 
 @pytest.mark.parametrize(
+    ("inner", "cause"),
+    [
+        ("error: InvalidCertificate(\n   UnknownIssuer,\n )", ": UnknownIssuer"),
+        ('Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }', ": Connection refused"),
+        ('Custom { error: "failed to lookup address information" }', ": failed to lookup address information"),
+        ("kind: Request", ""),
+    ],
+)
+def test_of_an_error_for_the_library_s_authors_only_the_cause_is_told(inner, cause):
+    error = OSError(f"Error performing GET https://x/y - error sending request\n\nDebug source:\nGeneric {{ {inner} }}")
+    assert in_words(error) == f"Error performing GET https://x/y - error sending request{cause}"
+
+
+@pytest.mark.parametrize(
     ("endpoint", "here"),
     [
         ("http://127.0.0.1:9000", True),

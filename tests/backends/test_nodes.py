@@ -9,10 +9,11 @@ from conformance import ended, job
 
 from huracan.adapters.backends import nodes as nodes_module
 from huracan.adapters.backends import supervisor as supervisor_module
+from huracan.adapters.backends.landmark import plant
 from huracan.adapters.backends.messages import address_of, encode
 from huracan.adapters.backends.nodes import NodeLostError, Nodes
 from huracan.adapters.backends.supervisor import Supervisor, in_session
-from huracan.errors import BackendError
+from huracan.errors import BackendError, ConfigError
 from huracan.ports import Machine
 
 FACTS = {"slots": 2, "running": 0, "memory": None, "largest": 0}
@@ -24,6 +25,7 @@ class Fake:
     def __init__(self, **slots):
         self.slots = slots
         self.code = "same"
+        self.obstacles = {}
         self.headless = False
         self.silent = set()
         self.asked = []
@@ -45,7 +47,8 @@ class Fake:
         if node in self.silent:
             await asyncio.Event().wait()
         if method == "hello":
-            return {**FACTS, "slots": self.slots[node], "host": f"host-of-{node}", "code": self.code}
+            told = {"host": f"host-of-{node}", "code": self.code, "obstacles": self.obstacles}
+            return {**FACTS, "slots": self.slots[node], **told}
         if method == "ask":
             self.asked.append(node)
             if arguments[2] == "hang":
@@ -163,6 +166,43 @@ async def test_a_machine_with_other_sources_refuses_the_run_and_one_that_joins_l
     await made.stop()
 
 
+async def test_a_machine_without_our_folder_refuses_the_run_and_one_that_joins_later_is_not_used(capsys):
+    cluster = Fake(a=1, b=1)
+    cluster.obstacles = {"/w/.landmark-1": "nothing lies there"}
+    with pytest.raises(
+        ConfigError, match=r"host-of-a.*folder /w \(nothing lies there\).*storage\.lake_url.*; machine b"
+    ):
+        await started(cluster, landmarks=["/w/.landmark-1"])
+    cluster.obstacles = {}
+    made = await started(cluster, landmarks=["/w/.landmark-1"])
+    cluster.obstacles = {"/w/.landmark-1": "another folder lies there"}
+    cluster.slots["late"] = 8
+    await until(lambda: made._refused)
+    assert (await made.run("1", b"", "job"))["result"] in {"a", "b"}
+    assert "another folder lies there" in capsys.readouterr().err
+    await made.stop()
+
+
+async def test_a_run_that_waits_for_its_first_machine_is_refused_by_one_without_our_folder():
+    cluster = Fake()
+    cluster.obstacles = {"/w/.landmark-1": "nothing lies there"}
+    asyncio.get_running_loop().call_later(0.05, cluster.slots.update, {"a": 1})
+    made = Nodes(cluster, reserve=0, landmarks=["/w/.landmark-1"], no_node_s=20)
+    with pytest.raises(ConfigError, match="host-of-a"):
+        await made.start()
+    await made.stop()
+
+
+async def test_a_supervisor_tells_what_its_machine_does_not_reach(tmp_path):
+    supervisor, landmark, gone = (
+        Supervisor(slots=1, recycle_after=9),
+        plant(str(tmp_path)),
+        str(tmp_path / "gone" / "x"),
+    )
+    facts = await supervisor.call("hello", False, [landmark, gone])
+    assert facts["obstacles"] == {gone: "nothing lies there"}
+
+
 async def test_a_supervisor_ends_the_work_of_a_driver_that_is_silent(tmp_path, monkeypatch):
     pipe = tmp_path / "pid"
     os.mkfifo(pipe)
@@ -183,7 +223,7 @@ async def test_a_supervisor_ends_the_work_of_a_driver_that_is_silent(tmp_path, m
 
 async def test_a_session_has_one_supervisor_until_it_is_stopped():
     settings = {"slots": 3, "recycle_after": 9}
-    facts = await in_session("s", settings, "hello", True)
+    facts = await in_session("s", settings, "hello", True, [])
     assert (facts["slots"], len(facts["code"])) == (3, 64)
     assert (await in_session("s", {**settings, "slots": 5}, "machine"))["slots"] == 3
     await in_session("s", settings, "stop")

@@ -100,7 +100,7 @@ def wave_run(folder, number, *, code_hash="c", killed=False):
         waves = OrchestratedWaves(
             settings=load_settings(None, (), {}),
             folder=folder,
-            facts={"artefacts": str(folder / "artefacts")},
+            facts={"lake": str(folder / "lake"), "artefacts": str(folder / "artefacts")},
             telemetry=telemetry,
             ledger=ledger,
         )

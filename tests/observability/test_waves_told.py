@@ -29,7 +29,7 @@ def told(tmp_path, monkeypatch):
         waves = OrchestratedWaves(
             settings=load_settings(None, ["training.num_workers=2"], {}),
             folder=tmp_path,
-            facts={"artefacts": str(tmp_path / "artefacts")},
+            facts={"lake": str(tmp_path / "lake"), "artefacts": str(tmp_path / "artefacts")},
             telemetry=heard,
             ledger=ledger,
             deadline_ms=deadline_ms,

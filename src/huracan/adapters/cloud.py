@@ -27,6 +27,7 @@ _UNANSWERED: Final = re.compile(
     r"Error performing|error sending request|Generic (S3|GCS|MicrosoftAzure) error|necessary privileges|credentials|[Tt]imed out"
 )
 _NOT_THERE: Final = re.compile(r"404 Not Found|[Nn]ot found|NoSuchKey")
+_CAUSE: Final = re.compile(r'InvalidCertificate\(\s*(\w+)|(?:message|error): "([^"]+)"')
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
@@ -89,6 +90,11 @@ def unanswered(error: BaseException) -> bool:
 
 
 def in_words(error: BaseException) -> str:
-    """An error on one line, without colours, the query of any URL (it may hold a signature) and what the server quotes."""
+    """An error on one line, without colours, the query of any URL (it may hold a signature) and what the server quotes; of
+    what the library adds for its authors only the cause, such as UnknownIssuer.
+    """
     text = _COLOUR.sub(" ", str(error)).partition("<?xml")[0].partition("<Error>")[0]
-    return re.sub(r"\?[^\s)]*", "", " ".join(text.split()))[:300]
+    words, _, inner = text.partition("Debug source:")
+    cause = _CAUSE.search(inner)
+    words = re.sub(r"\?[^\s)]*", "", " ".join(words.split()))[:300]
+    return words if cause is None else f"{words}: {(cause[1] or cause[2])[:100]}"

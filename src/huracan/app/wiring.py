@@ -124,7 +124,9 @@ class OrchestratedWaves:
         return jobs
 
     async def start(self) -> TrainingOrchestrator:
-        """Bring the backend up, once; raises BackendError naming the extra or the address."""
+        """Bring the backend up, once; raises BackendError naming the extra or the address, ConfigError for a machine that
+        does not reach what its jobs would read and write.
+        """
         if self._orchestrator is None:
             training = self.settings.training
             if training.backend_address is not None and training.training_backend == "asyncio":
@@ -144,6 +146,7 @@ class OrchestratedWaves:
                     job_timeout_s=training.job_timeout_s,
                     dask_address=training.backend_address,
                     ray_address=training.backend_address,
+                    places=self._places(),
                 )
             )
             self._orchestrator.on_start = self._start_of
@@ -155,6 +158,11 @@ class OrchestratedWaves:
                 "backend_started", backend=training.training_backend, slots=await self._orchestrator.slots()
             )
         return self._orchestrator
+
+    def _places(self) -> tuple[str, ...]:
+        """Where workers read and write: the buckets of lake and artefacts, the workdir for what lies in none."""
+        both = (self.facts["lake"], self.facts["artefacts"])
+        return tuple(dict.fromkeys(place if is_url(place) else str(self.folder) for place in both))
 
     def _arm_deadline(self, orchestrator: TrainingOrchestrator) -> asyncio.TimerHandle | None:
         """Have whatever is unfinished at the deadline cancelled with that reason."""

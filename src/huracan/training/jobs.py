@@ -89,6 +89,7 @@ class TrainingConfig:
     which `max_attempts` workers have died is poison and not started any more. A worker
     process is replaced after `recycle_after` jobs. No job starts while less memory is free than the largest one so far has
     used and `memory_reserve_mb` (MiB). `ray_address` and `dask_address` name a cluster; None starts one on this machine.
+    Every machine of a named one must reach the `places` that jobs read and write: folders, and URLs of buckets.
     """
 
     backend: TrainingBackend = TrainingBackend.ASYNCIO
@@ -106,6 +107,7 @@ class TrainingConfig:
     retry_backoff_s: float = 0.5
     recycle_after: int = 500
     memory_reserve_mb: int = 512
+    places: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:

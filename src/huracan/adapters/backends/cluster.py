@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from huracan.adapters.backends.addresses import checked_dask_address, checked_ray_address, host_and_port
+from huracan.adapters.backends.landmark import plant, uproot
 from huracan.adapters.backends.messages import address_of, decode, encode, name_of, without_secrets
 from huracan.adapters.backends.worker import MAX_MESSAGE
 from huracan.errors import BackendError
@@ -30,7 +31,8 @@ class ClusterBackend:
     """Backend on Dask or Ray: at an address, or on a cluster of its own on this machine with `workers` slots.
 
     Jobs run in the same worker processes as those of `AsyncioPool`, kept by a supervisor on every machine. Functions must
-    be importable there: machines at an address have the same release installed and see the same lake.
+    be importable there: machines at an address have the same release installed, and reach the `places` (folders, URLs of
+    buckets) that jobs read and write.
     """
 
     kind: Literal["dask", "ray"]
@@ -38,6 +40,8 @@ class ClusterBackend:
     workers: int = 4
     recycle_after: int = 500
     reserve: int = RESERVE_BYTES
+    places: Sequence[str] = ()
+    _landmarks: list[str] = field(default_factory=list)
     _folder: "tempfile.TemporaryDirectory[str] | None" = None
     _process: Process | None = None
     _reader: asyncio.Task[None] | None = None
@@ -45,11 +49,14 @@ class ClusterBackend:
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     async def start(self) -> None:
-        """Bring the gateway and the cluster up; raises BackendError naming the extra or the address."""
+        """Bring the gateway and the cluster up; raises BackendError naming the extra or the address, ConfigError for a machine
+        that does not reach the places.
+        """
         if self._process is not None:
             return
         if self.address is not None:
             await self._probe(self.address)
+            self._landmarks = [await asyncio.to_thread(plant, place) for place in self.places]
         self._folder = tempfile.TemporaryDirectory(prefix="huracan-")
         command = [sys.executable, "-P", "-m", "huracan.adapters.backends.gateway", str(os.getpid())]
         environment = {**without_secrets(os.environ), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -108,6 +115,8 @@ class ClusterBackend:
         await self._reader
         if self._folder is not None:
             self._folder.cleanup()
+        for landmark in self._landmarks:
+            uproot(landmark)
 
     @property
     def pid(self) -> int | None:
@@ -143,7 +152,8 @@ class ClusterBackend:
             "folder": self._folder.name,
             "supervisor": supervisor,
         }
-        return {"kind": self.kind, "cluster": cluster, "reserve": self.reserve, "code": code}
+        wanted = {"code": code, "landmarks": self._landmarks}
+        return {"kind": self.kind, "cluster": cluster, "reserve": self.reserve, **wanted}
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._process is None:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from huracan.adapters.backends.messages import refusal
 from huracan.adapters.backends.nodes import Cluster, Nodes
 from huracan.adapters.backends.worker import read_message, take_pipes, write_message
-from huracan.errors import BackendError
+from huracan.errors import BackendError, HuracanError
 
 FAREWELL_S = 5.0
 
@@ -30,7 +30,7 @@ class Gateway:
         self._requests: set[asyncio.Task[None]] = set()
 
     async def serve(self, inbox: "asyncio.Queue[Any]") -> None:
-        """Start the cluster (BackendError when that fails), say so, answer; leave the cluster when the inbox ends."""
+        """Start the cluster (BackendError or ConfigError when that fails), say so, answer; leave the cluster when the inbox ends."""
         try:
             await self._nodes.start()
             write_message(self._sink, {"id": 0, "ok": True})
@@ -87,9 +87,10 @@ async def _run(source: BinaryIO, sink: BinaryIO) -> None:
 
     threading.Thread(target=read, daemon=True).start()
     try:
-        nodes = Nodes(cluster_of(settings), reserve=settings["reserve"], code=settings["code"])
+        wanted = {name: settings[name] for name in ("reserve", "code", "landmarks")}
+        nodes = Nodes(cluster_of(settings), **wanted)
         await Gateway(nodes, sink).serve(inbox)
-    except BackendError as error:
+    except HuracanError as error:
         write_message(sink, {"id": 0, **refusal(error)})
 
 

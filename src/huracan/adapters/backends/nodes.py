@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Protocol
 
+from huracan.adapters.backends.landmark import refusal_of
 from huracan.adapters.backends.memory import room
 from huracan.adapters.backends.messages import refusal
-from huracan.errors import BackendError, WorkerLostError
+from huracan.errors import BackendError, HuracanError, WorkerLostError
 from huracan.ports import Machine
 
 BEAT_S: Final = 2.0
@@ -55,30 +57,43 @@ class _Node:
 
 
 class Nodes:
-    """Jobs on the machines of a cluster. `code` is what every machine must have installed (None: they share our disk)."""
+    """Jobs on the machines of a cluster.
+
+    `code` is what every machine must have installed (None: they share our disk); `landmarks` lie where jobs read and write,
+    and every machine must reach them. A machine that fails either is not used, and at the start refuses the run.
+    """
 
     def __init__(
-        self, cluster: Cluster, *, reserve: int, code: str | None = None, no_node_s: float = NO_NODE_S
+        self,
+        cluster: Cluster,
+        *,
+        reserve: int,
+        code: str | None = None,
+        landmarks: Sequence[str] = (),
+        no_node_s: float = NO_NODE_S,
     ) -> None:
         self._cluster = cluster
         self._reserve = reserve
         self._code = code
+        self._landmarks = list(landmarks)
         self._no_node_s = no_node_s
         self._nodes: dict[str, _Node] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, HuracanError] = {}
         self._lost: BackendError | None = None
         self._changed = asyncio.Condition()
         self._hurry = asyncio.Event()
         self._pulse: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect and greet every machine; raises BackendError without a single one that runs our code."""
+        """Connect and greet every machine; raises BackendError where there is none or one runs other code, ConfigError for
+        one that does not reach the landmarks.
+        """
         await self._cluster.open()
         await self._look()
-        if self._refused:
-            raise BackendError("; ".join(self._refused.values()))
+        self._refuse()
         self._pulse = asyncio.create_task(self._beat())
-        await self._some_node()
+        await self._some_node(starting=True)
+        self._refuse()
 
     async def stop(self) -> None:
         """End every job and leave the cluster."""
@@ -137,11 +152,17 @@ class Nodes:
         reply: dict[str, Any] = answer["reply"]
         return reply
 
-    async def _some_node(self) -> None:
+    def _refuse(self) -> None:
+        """Raise what the machines so far were refused for; a run that starts does not settle for the others."""
+        if self._refused:
+            kind = type(next(iter(self._refused.values())))
+            raise kind("; ".join(str(refused) for refused in self._refused.values()))
+
+    async def _some_node(self, *, starting: bool = False) -> None:
         async with self._changed:
             try:
                 async with asyncio.timeout(self._no_node_s):
-                    await self._changed.wait_for(lambda: self._nodes or self._lost)
+                    await self._changed.wait_for(lambda: self._nodes or self._lost or (starting and self._refused))
             except TimeoutError:
                 self._lost = BackendError(
                     f"the cluster has had no machine for {self._no_node_s:g} s; start its workers and run again"
@@ -172,20 +193,28 @@ class Nodes:
 
     async def _greet(self, name: str, slots: int) -> None:
         try:
-            facts = await self._within(name, "hello", self._code is not None)
+            facts = await self._within(name, "hello", self._code is not None, self._landmarks)
         except NodeLostError:
             return
-        if self._code is not None and facts["code"] != self._code:
-            self._refused[name] = (
-                f"machine {name} ({facts['host']}) runs other sources of Huracan ({facts['code'][:12]}) than this one "
-                f"({self._code[:12]}); install the same release there and run again"
-            )
-            print(self._refused[name], file=sys.stderr)  # noqa: T201 - the gateway's stderr is the driver's
+        refused = self._unfit(f"machine {name} ({facts['host']})", facts)
+        if refused is not None:
+            print(refused, file=sys.stderr)  # noqa: T201 - the gateway's stderr is the driver's
+            async with self._changed:
+                self._refused[name] = refused
+                self._changed.notify_all()
             return
         async with self._changed:
             self._nodes[name] = _Node(name, Machine(slots=slots))
             self._hear(self._nodes[name], facts)
             self._changed.notify_all()
+
+    def _unfit(self, machine: str, facts: dict[str, Any]) -> HuracanError | None:
+        if self._code is not None and facts["code"] != self._code:
+            return BackendError(
+                f"{machine} runs other sources of Huracan ({facts['code'][:12]}) than this one "
+                f"({self._code[:12]}); install the same release there and run again"
+            )
+        return refusal_of(machine, facts["obstacles"])
 
     async def _check(self, node: _Node) -> None:
         try:

@@ -60,7 +60,9 @@ class TrainingOrchestrator:
         self._sleep = sleep
 
     async def initialize(self) -> None:
-        """Start the backend; raises BackendError naming what is missing, and never takes another one instead."""
+        """Start the backend; raises BackendError or ConfigError naming what is missing, and never takes another
+        one instead.
+        """
         if self._ready:
             return
         if self._backend is None:
@@ -256,6 +258,7 @@ def _backend_for(config: TrainingConfig) -> Backend:
         workers=config.num_workers,
         recycle_after=config.recycle_after,
         reserve=config.memory_reserve_mb << 20,
+        places=config.places,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from huracan.adapters.backends.asyncio_pool import AsyncioPool
+from huracan.adapters.backends.landmark import obstacles
 from huracan.adapters.backends.messages import refusal
 from huracan.errors import BackendError, WorkerLostError
 
@@ -43,7 +44,7 @@ class Supervisor:
         if method == "stop":
             return await self.stop()
         facts = asdict(self._pool.machine())
-        return {**facts, **_identity(*arguments)} if method == "hello" else facts
+        return {**facts, **await _identity(*arguments)} if method == "hello" else facts
 
     async def ask(self, token: str, message: bytes, name: str) -> dict[str, Any]:
         """Run an encoded job: ``{"reply", "machine"}``; a dead worker is a reply too."""
@@ -100,8 +101,9 @@ async def in_session(session: str, settings: dict[str, Any], method: str, *argum
             _SESSIONS.pop(session, None)
 
 
-def _identity(with_code: bool) -> dict[str, Any]:
+async def _identity(with_code: bool, landmarks: Sequence[str]) -> dict[str, Any]:
     facts: dict[str, Any] = {"host": platform.node(), "pid": os.getpid(), "code": None}
+    facts["obstacles"] = await obstacles(landmarks)
     if with_code:
         from huracan.training.jobs import compute_code_hash
 
