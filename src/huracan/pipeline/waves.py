@@ -7,7 +7,7 @@ from typing import Any
 from huracan.domain.frames import Bars
 from huracan.domain.ids import content_hash
 from huracan.domain.records import Skip, SkipCode
-from huracan.errors import DiskFullError, StaleDataError
+from huracan.errors import DiskFullError, JobFailedError, StaleDataError, WorkerLostError
 from huracan.features import build_context
 from huracan.pipeline.artefacts import put_frame, put_json
 from huracan.pipeline.former import LAST, STEP_INGEST, STEP_PREPARE, STEP_TRAIN, former_coins, received
@@ -18,6 +18,7 @@ from huracan.training import pool_prior
 CONTEXT_MEMBERS = 20
 CHAMPIONS_FIRST = 10**15
 MIN_PRIOR_PAIRS = 4
+_OF_MACHINES = {JobFailedError.code, WorkerLostError.code}
 INJECTED_RECIPE = "injected"
 
 
@@ -191,13 +192,20 @@ async def _outcomes(
 ) -> tuple[list[PairOutcome], list[PairOutcome]]:
     """The wave's outcomes, of members (`work`) and of former pairs (`asked`: facts by coin).
 
-    A full disk is no coin's fault and ends the night, yesterday's champions untouched.
+    A full disk is no coin's fault and ends the night, yesterday's champions untouched; neither is it any coin's fault when the
+    job of every member fails: then it is the machines'.
     """
     behind = [PairWork(wave=wave, coin=coin, facts=facts, priority=LAST) for coin, facts in asked.items()]
     outcomes = await runner.run(night.plan, [*work, *behind])
     full = next((outcome for outcome in outcomes if outcome.code == DiskFullError.code), None)
     if full is not None:
         raise DiskFullError(f"{full.coin}: {full.error}")
+    lost = [outcome for outcome in outcomes[: len(work)] if outcome.code in _OF_MACHINES]
+    if len(lost) == len(work) > 1:
+        raise JobFailedError(
+            f"all {len(work)} jobs of the {wave} wave failed, the first ({lost[0].coin}) with {lost[0].code}: {lost[0].error}. "
+            "Nothing was published; see what is wrong with the workers, then run again"
+        )
     return outcomes[: len(work)], outcomes[len(work) :]
 
 
