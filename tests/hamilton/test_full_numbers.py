@@ -13,7 +13,8 @@ import tree_mutants
 from hostile import Tree, mutants, tree_of
 from sizes import size
 
-from huracan.adapters.publishers.sets import rollback_set, signed_tree
+from huracan.adapters.publishers.sets import rollback_set
+from huracan.adapters.publishers.trees import signed_tree
 from huracan.domain.bundle import ChampionSet, Manifest
 from huracan.errors import BundleFormatError, BundleSignatureError, FeatureError, ModelLoadError
 from huracan.export.plan import numbered

@@ -153,7 +153,7 @@ def test_every_call_sees_exactly_one_set_while_sets_are_swapped(world, factory):
 
 
 def _other_set(world):
-    from huracan.adapters.publishers.sets import signed_tree
+    from huracan.adapters.publishers.trees import signed_tree
 
     current = signed_tree(world.store, world.keys).current
     return current.version - 1

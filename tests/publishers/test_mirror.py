@@ -14,13 +14,8 @@ from huracan.adapters.keys import init_keys, rotate_keys
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.mirror import adopt, push, push_files, read_fence, remote_tree, taken_names
 from huracan.adapters.publishers.renumber import renumber_set
-from huracan.adapters.publishers.sets import (
-    prune_unlisted,
-    publish_summary,
-    resign_set,
-    rollback_set,
-    signed_tree,
-)
+from huracan.adapters.publishers.sets import prune_unlisted, publish_summary, resign_set, rollback_set
+from huracan.adapters.publishers.trees import signed_tree
 from huracan.errors import FencedError, PublishError
 from huracan.export.trust import TIMESTAMP_PATH
 

@@ -8,14 +8,8 @@ from tuf.api.metadata import Metadata
 
 from huracan.adapters.keys import init_keys, rotate_keys
 from huracan.adapters.publishers.folder import FolderStore
-from huracan.adapters.publishers.sets import (
-    KEEP_VERSIONS,
-    prune_unlisted,
-    publish_summary,
-    resign_set,
-    rollback_set,
-    signed_tree,
-)
+from huracan.adapters.publishers.sets import KEEP_VERSIONS, prune_unlisted, publish_summary, resign_set, rollback_set
+from huracan.adapters.publishers.trees import signed_tree
 from huracan.domain.bundle import DoNotTrade
 from huracan.errors import BundleSignatureError, DiskFullError, LockedError, ModelLoadError, PublishError
 

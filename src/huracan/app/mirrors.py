@@ -23,7 +23,8 @@ from huracan.adapters.publishers.naming import MIRRORS_FILE
 from huracan.adapters.publishers.pull import incomplete, manifests, pull_bundles
 from huracan.adapters.publishers.remotes import open_remote, publish_targets
 from huracan.adapters.publishers.renumber import renumber_set
-from huracan.adapters.publishers.sets import earlier_set, existing_tree
+from huracan.adapters.publishers.sets import earlier_set
+from huracan.adapters.publishers.trees import existing_tree
 from huracan.domain.bundle import BUNDLE_FILES
 from huracan.domain.ids import canonical_json, sha256_hex
 from huracan.errors import FencedError, HuracanError, PublishError

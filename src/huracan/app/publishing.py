@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from huracan.adapters.keys import KeySet, keys_folder, load_keys, rotate_keys
 from huracan.adapters.publishers.folder import FolderStore
-from huracan.adapters.publishers.sets import prune_unlisted, resign_set, rollback_set, signed_tree
+from huracan.adapters.publishers.sets import prune_unlisted, resign_set, rollback_set
+from huracan.adapters.publishers.trees import signed_tree
 from huracan.app.mirrors import Mirrors
 from huracan.app.wiring import SystemClock
 from huracan.errors import ConfigError

@@ -8,7 +8,8 @@ from pydantic import SecretStr
 
 from huracan.adapters.keys import KeySet, init_keys, install_trusted_root, keys_folder, load_keys, trusted_root_file
 from huracan.adapters.publishers.folder import FolderStore
-from huracan.adapters.publishers.sets import SetFacts, prune_unlisted, publish_set, publish_summary, signed_tree
+from huracan.adapters.publishers.sets import SetFacts, prune_unlisted, publish_set, publish_summary
+from huracan.adapters.publishers.trees import signed_tree
 from huracan.app.mirrors import Mirrors
 from huracan.domain.bundle import DoNotTrade, Manifest, bundle_folder
 from huracan.domain.ids import result_key

@@ -16,7 +16,7 @@ from huracan.adapters.keys import KeySet
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.naming import newest_versions, outdated, version_of
 from huracan.adapters.publishers.pull import RemoteView, pull_tree
-from huracan.adapters.publishers.sets import Readable, signed_tree
+from huracan.adapters.publishers.trees import Readable, signed_tree
 from huracan.domain.bundle import BUNDLE_FILES, MANIFEST_FILE, MAX_FILE, MAX_MANIFEST, Manifest, bundle_folder
 from huracan.domain.ids import sha256_hex
 from huracan.domain.strict import strict_json

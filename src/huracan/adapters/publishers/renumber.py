@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from huracan.adapters.keys import KeySet
 from huracan.adapters.publishers.naming import newest_versions, version_of
-from huracan.adapters.publishers.sets import existing_tree, sign_set
+from huracan.adapters.publishers.sets import sign_set
+from huracan.adapters.publishers.trees import existing_tree
 from huracan.domain.bundle import MANIFEST_FILE, Manifest, SetMember, bundle_folder
 from huracan.domain.ids import sha256_hex
 from huracan.errors import PublishError

@@ -17,6 +17,7 @@ from huracan.adapters.publishers.naming import (
     newest_versions,
     outdated_places,
 )
+from huracan.adapters.publishers.trees import Readable, Reader, existing_tree, signed_tree
 from huracan.domain.bundle import (
     MANIFEST_FILE,
     MAX_MANIFEST,
@@ -29,20 +30,12 @@ from huracan.domain.bundle import (
     bundle_folder,
 )
 from huracan.domain.ids import canonical_json, result_key, sha256_hex
-from huracan.errors import BundleFormatError, BundleSignatureError, HuracanError, PublishError
+from huracan.errors import BundleFormatError, BundleSignatureError, PublishError
 from huracan.export.plan import BundleFiles, numbered, plan_bundle, same_content
-from huracan.export.trust import TIMESTAMP_PATH, Seen, TrustedTree, checked_bytes, read_signed, set_path, verify_tree
+from huracan.export.trust import TIMESTAMP_PATH, Seen, TrustedTree, checked_bytes, read_signed, set_path
 from huracan.ports import Publisher
 
 NOTHING_TAKEN: Final[Mapping[str, int]] = {}
-
-
-class Readable(Protocol):
-    """Where a tree is read from: a publisher, or a remote store at one moment."""
-
-    def read(self, path: str) -> bytes | None:
-        """Bytes at a store path, or None."""
-        ...
 
 
 @runtime_checkable
@@ -170,7 +163,7 @@ def earlier_set(publisher: Readable, tree: TrustedTree, to: int | None = None) -
     for number in wanted:
         if number not in listed:
             raise PublishError(f"set {number} is not listed; known sets: {listed}")
-        earlier = ChampionSet.from_bytes(read_signed(_reader(publisher), tree.files, set_path(number), MAX_SET))
+        earlier = ChampionSet.from_bytes(read_signed(Reader(publisher), tree.files, set_path(number), MAX_SET))
         if to is not None or (earlier.origin == number and earlier.members != tree.current.members):
             return earlier
     raise PublishError(f"no earlier set differs from the current one (set {tree.current.version})")
@@ -200,35 +193,6 @@ def publish_summary(publisher: Publisher, summary: Mapping[str, Any], *, wall_cl
         path = f"summaries/{stamp}_{number}_summary.json"
     publisher.write_new(path, data)
     return path
-
-
-def signed_tree(publisher: Readable, keys: KeySet) -> TrustedTree | None:
-    """The tree as published before, verified, because what stands in a store may not be ours; None when empty.
-
-    A rotation that was not published yet left metadata of the root before; that one is accepted then.
-    """
-    read = _reader(publisher)
-    present = [
-        data for number, data in enumerate(keys.roots, 1) if publisher.read(f"metadata/{number}.root.json") == data
-    ]
-    problem: HuracanError | None = None
-    for count in (len(present), len(present) - 1):
-        if count < 1:
-            continue
-        hidden = f"metadata/{count + 1}.root.json"
-        try:
-            return verify_tree(
-                lambda path, limit, hidden=hidden: None if path == hidden else read(path, limit),  # type: ignore[misc]
-                present[count - 1],
-            )
-        except (BundleSignatureError, BundleFormatError) as error:
-            problem = problem or error
-    if problem is None and publisher.read(TIMESTAMP_PATH) is None:
-        return None
-    raise PublishError(
-        f"the store's metadata are not signed by the keys in {keys.folder} ({problem or 'unknown root'}); nothing was"
-        " written. Use the keys it was made with, or an empty store."
-    ) from problem
 
 
 def _folder(bundle: BundleFiles) -> str:
@@ -270,7 +234,7 @@ def _unchanged(publisher: Publisher, bundle: BundleFiles, version: int, files: M
 def _whole_bundle(
     publisher: Publisher, coin: str, horizon: str, version: int, files: Mapping[str, tuple[str, int]]
 ) -> Manifest:
-    read, folder = _reader(publisher), bundle_folder(coin, horizon, version)
+    read, folder = Reader(publisher), bundle_folder(coin, horizon, version)
     manifest = Manifest.from_bytes(read_signed(read, files, f"{folder}/{MANIFEST_FILE}", MAX_MANIFEST))
     for name, entry in manifest.files.items():
         checked_bytes(read, f"{folder}/{name}", entry.sha256, entry.size, entry.size)
@@ -358,14 +322,6 @@ def _listed(files: Mapping[str, tuple[str, int]], current: ChampionSet) -> dict[
     return kept
 
 
-def existing_tree(publisher: Readable, keys: KeySet) -> TrustedTree:
-    """The tree as published before; PublishError when there is none."""
-    tree = signed_tree(publisher, keys)
-    if tree is None:
-        raise PublishError("nothing was ever published to this store")
-    return tree
-
-
 def _as_member(member: PublishedMember, instrument: str) -> SetMember:
     return SetMember(
         coin=member.coin,
@@ -385,20 +341,3 @@ def _as_published(member: SetMember) -> PublishedMember:
         action="kept",
         path=bundle_folder(member.coin, member.horizon, member.version),
     )
-
-
-def _reader(publisher: Readable) -> "_Reader":
-    return _Reader(publisher)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """A publisher as the trust chain reads it: with a limit."""
-
-    publisher: Readable
-
-    def __call__(self, path: str, limit: int) -> bytes | None:
-        data = self.publisher.read(path)
-        if data is not None and len(data) > limit:
-            raise BundleFormatError(f"{path}: {len(data)} bytes, at most {limit} allowed")
-        return data
