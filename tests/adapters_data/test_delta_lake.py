@@ -107,14 +107,19 @@ def test_the_later_batch_wins_within_one_append(lake):
     assert lake.bars(COIN, *ALL)["open"].to_list() == [2.0, 7.0, 7.0]
 
 
+def test_rows_of_an_unknown_vendor_are_refused(lake):
+    with pytest.raises(SchemaError, match=r"vendor 'somebody'; the lake knows binance, injected"):
+        lake.append(COIN, [batch(rows([1]))], "somebody")
+
+
 def test_a_source_without_a_column_does_not_erase_it(lake):
     lake.append(COIN, [batch(rows([1, 2]))], "binance")
-    assert lake.append(COIN, [batch(rows([1, 2], trades=None, taker_base=None))], "other") == 0
+    assert lake.append(COIN, [batch(rows([1, 2], trades=None, taker_base=None))], "injected") == 0
     assert lake.bars(COIN, *ALL).equals(rows([1, 2]))
 
 
 def test_a_column_that_arrives_later_is_filled_in_without_being_a_restatement(lake):
-    lake.append(COIN, [batch(rows([1, 2], trades=None))], "other")
+    lake.append(COIN, [batch(rows([1, 2], trades=None))], "injected")
     assert lake.append(COIN, [batch(rows([1]))], "binance") == 1
     assert lake.bars(COIN, *ALL)["trades"].to_list() == [rows([1])["trades"][0], None]
     assert lake.coverage(COIN)[0].restated == 0

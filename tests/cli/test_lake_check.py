@@ -128,7 +128,7 @@ def test_a_bar_that_the_lake_knows_to_be_restated_is_no_mismatch(huracan, exchan
     one = honest["BTCUSDT-um"][0]
     day = sampled_day(lake, one, QUARTER)
     row = lake.bars(one, day * DAY_MS, day * DAY_MS + QUARTER).with_columns(volume=pl.lit(1.5))
-    lake.append(one, [FetchedRows(kind="bars", rows=row, source="archive")], "b")
+    lake.append(one, [FetchedRows(kind="bars", rows=row, source="archive")], "binance")
     body = check(huracan, exchange, workdir, "--instrument", one.id)
     (told,) = body["comparisons"]
     assert (told["differing"], told["restated"], told["mismatch"]) == (0, 1, False)

@@ -171,9 +171,18 @@ def everything_written(folder: Path, *, but: Iterable[Path] = ()) -> dict[str, b
         if path.is_file() and not path.is_symlink() and not excluded & {path, *path.parents}:
             found[str(path)] = path.read_bytes() + str(path).encode()
             if path.suffix == ".sqlite":
-                with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as opened:
-                    found[f"{path} (rows)"] = "\n".join(opened.iterdump()).encode()
+                found[f"{path} (rows)"] = _rows_of(path)
     return found
+
+
+def _rows_of(database: Path) -> bytes:
+    """A database as SQL. One whose log nobody closed cannot be opened for reading alone: then as it lies there."""
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+            return "\n".join(opened.iterdump()).encode()
+    except sqlite3.OperationalError:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?immutable=1", uri=True)) as opened:
+            return "\n".join(opened.iterdump()).encode()
 
 
 def check_private(folder: Path) -> None:

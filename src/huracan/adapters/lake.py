@@ -10,7 +10,7 @@ compared with: of two writers at once, also on two machines, the later one compa
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
@@ -18,10 +18,21 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from huracan.adapters.disk import is_disk_full
 from huracan.adapters.lake_place import place_of
+from huracan.adapters.lake_rows import (
+    BARS,
+    FUNDING,
+    KINDS,
+    ORIGIN,
+    Kind,
+    against_stored,
+    combined,
+    is_restated,
+    provenance_of,
+)
 from huracan.adapters.packing import PACKED_SCHEMA, pack_bars, unpack_bars
-from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, check_schema, empty
+from huracan.domain.frames import FUNDING_SCHEMA, empty
 from huracan.domain.ids import Instrument, from_path_segment
-from huracan.errors import DamagedTableError, DiskFullError, HuracanError, SchemaError, UpstreamError
+from huracan.errors import DamagedTableError, DiskFullError, HuracanError, UpstreamError
 from huracan.ports import FetchedFile, FetchedRows
 
 _FILES_KEY: Final = "huracan_files"
@@ -34,7 +45,6 @@ _EVER: Final = (-(1 << 63), (1 << 63) - 1)
 _TABLE: Final = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 7 days"}
 """A commit names every archive file of its table, so old ones are not kept; measured in docs/measurements/2026-11-25-ingest.md."""
 _ALREADY_THERE: Final = "already exists"
-_PROVENANCE: Final = {"vendor": pl.String, "source": pl.String, "restated": pl.Boolean}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,18 +60,6 @@ class Coverage:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    name: str
-    time: str
-    schema: dict[str, Any]
-
-
-_BARS: Final = _Kind("bars", "open_time", BAR_SCHEMA)
-_FUNDING: Final = _Kind("funding", "funding_time", FUNDING_SCHEMA)
-_KINDS: Final = {kind.name: kind for kind in (_BARS, _FUNDING)}
-
-
 class DeltaLake:
     """A Lake under a folder or a bucket's URL. Bars of different intervals need different roots.
 
@@ -75,7 +73,7 @@ class DeltaLake:
     def files(self, instrument: Instrument) -> dict[str, FetchedFile]:
         """Archive files whose rows are stored, by name."""
         found: dict[str, FetchedFile] = {}
-        for kind in _KINDS.values():
+        for kind in KINDS.values():
             found |= self._known_files(kind, instrument)
         return found
 
@@ -87,7 +85,7 @@ class DeltaLake:
         source lacks the column. Raises SchemaError, or DiskFullError with the lake as it was.
         """
         changed = 0
-        for kind in _KINDS.values():
+        for kind in KINDS.values():
             mine = [batch for batch in batches if batch.kind == kind.name]
             if mine:
                 changed += self._append_kind(kind, instrument, mine, vendor)
@@ -95,21 +93,21 @@ class DeltaLake:
 
     def bars(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
         """Stored rows (BAR_SCHEMA), ascending, start_ms <= open_time < end_ms; empty when nothing is stored."""
-        return self._read(_BARS, instrument, start_ms, end_ms)
+        return self._read(BARS, instrument, start_ms, end_ms)
 
     def funding(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
         """Stored settlements (FUNDING_SCHEMA), ascending, start_ms <= funding_time < end_ms."""
-        return self._read(_FUNDING, instrument, start_ms, end_ms)
+        return self._read(FUNDING, instrument, start_ms, end_ms)
 
     def provenance(self, instrument: Instrument) -> pl.DataFrame:
         """Of every stored bar its open_time, vendor, source (archive or rest) and whether the exchange restated it."""
-        table = self._open(_BARS, instrument)
+        table = self._open(BARS, instrument)
         if table is None:
-            return empty({"open_time": pl.Int64, **_PROVENANCE})
+            return provenance_of(empty({"open_time": pl.Int64, ORIGIN: pl.Int64}))
         try:
-            return self._scan(table, _BARS, instrument).select("open_time", *_PROVENANCE).collect()
+            return provenance_of(self._scan(table, BARS, instrument).select("open_time", ORIGIN).collect())
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise self._place.failure(self._uri(_BARS, instrument), error) from error
+            raise self._place.failure(self._uri(BARS, instrument), error) from error
 
     def instruments(self, kind: str = "bars") -> list[str]:
         """Instrument ids with a table of the kind, sorted."""
@@ -126,7 +124,7 @@ class DeltaLake:
         rows come from an archive that still has them.
         """
         moved = []
-        for kind in _KINDS.values():
+        for kind in KINDS.values():
             try:
                 self._read(kind, instrument, 0, 1 << 62)
                 self._known_files(kind, instrument)
@@ -139,10 +137,10 @@ class DeltaLake:
 
         Rows that somebody appends meanwhile stay; their file may be forgotten, and is then fetched once more.
         """
-        for kind in _KINDS.values():
+        for kind in KINDS.values():
             self._merge(kind, instrument, vacuum=vacuum)
 
-    def _merge(self, kind: _Kind, instrument: Instrument, *, vacuum: bool, target_bytes: int | None = None) -> None:
+    def _merge(self, kind: Kind, instrument: Instrument, *, vacuum: bool, target_bytes: int | None = None) -> None:
         table = self._open(kind, instrument)
         if table is None:
             return
@@ -161,13 +159,13 @@ class DeltaLake:
     def coverage(self, instrument: Instrument) -> list[Coverage]:
         """What is stored, per kind; nothing for a kind without rows."""
         found = []
-        for kind in _KINDS.values():
+        for kind in KINDS.values():
             table = self._open(kind, instrument)
             if table is None:
                 continue
             time = pl.col(kind.time)
             row = self._scan(table, kind, instrument).select(
-                rows=pl.len(), first=time.min(), last=time.max(), restated=pl.col("restated").sum()
+                rows=pl.len(), first=time.min(), last=time.max(), restated=is_restated().sum()
             )
             seen = row.collect().row(0, named=True)
             if seen["rows"]:
@@ -185,10 +183,10 @@ class DeltaLake:
                 )
         return found
 
-    def _uri(self, kind: _Kind, instrument: Instrument) -> str:
+    def _uri(self, kind: Kind, instrument: Instrument) -> str:
         return f"{self._place.root}/{_table(kind, instrument)}"
 
-    def _open(self, kind: _Kind, instrument: Instrument) -> DeltaTable | None:
+    def _open(self, kind: Kind, instrument: Instrument) -> DeltaTable | None:
         if not self._place.may_hold(_table(kind, instrument)):
             return None
         uri = self._uri(kind, instrument)
@@ -199,18 +197,18 @@ class DeltaLake:
         except (DeltaError, OSError) as error:
             raise self._place.failure(uri, error) from error
 
-    def _known_files(self, kind: _Kind, instrument: Instrument) -> dict[str, FetchedFile]:
+    def _known_files(self, kind: Kind, instrument: Instrument) -> dict[str, FetchedFile]:
         table = self._open(kind, instrument)
         return {} if table is None else self._files_of(table, kind, instrument)
 
-    def _files_of(self, table: DeltaTable, kind: _Kind, instrument: Instrument) -> dict[str, FetchedFile]:
+    def _files_of(self, table: DeltaTable, kind: Kind, instrument: Instrument) -> dict[str, FetchedFile]:
         try:
             return _files_of(table)
         except (DeltaError, OSError, ValueError) as error:
             raise self._place.failure(self._uri(kind, instrument), error) from error
 
     def _scan(
-        self, table: DeltaTable, kind: _Kind, instrument: Instrument, low: int = _EVER[0], high: int = _EVER[1]
+        self, table: DeltaTable, kind: Kind, instrument: Instrument, low: int = _EVER[0], high: int = _EVER[1]
     ) -> pl.LazyFrame:
         """Rows with low <= time <= high, from those files alone that may hold some."""
         files = pl.DataFrame(table.get_add_actions(flatten=True))
@@ -219,24 +217,24 @@ class DeltaLake:
             outside = (pl.col(last) < low) | (pl.col(first) > high)
             files = files.filter(~outside.fill_null(value=False))
         if files.is_empty():
-            known = {**PACKED_SCHEMA, **FUNDING_SCHEMA, **_PROVENANCE}
+            known = {**PACKED_SCHEMA, **FUNDING_SCHEMA, ORIGIN: pl.Int64}
             return pl.LazyFrame(schema={field.name: known[field.name] for field in table.schema().fields})
         uri = self._uri(kind, instrument)
         rows = self._place.read([f"{uri}/{name}" for name in files["path"]])
         return rows.filter(pl.col(kind.time).is_between(low, high))
 
-    def _read(self, kind: _Kind, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
+    def _read(self, kind: Kind, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
         table = self._open(kind, instrument)
         if table is None:
             return empty(kind.schema)
         try:
-            frame = self._scan(table, kind, instrument, start_ms, end_ms - 1).drop(list(_PROVENANCE)).collect()
+            frame = self._scan(table, kind, instrument, start_ms, end_ms - 1).drop(ORIGIN).collect()
             return _plain_form(kind, frame if frame[kind.time].is_sorted() else frame.sort(kind.time))
         except (pl.exceptions.PolarsError, OSError) as error:
             raise self._place.failure(self._uri(kind, instrument), error) from error
 
-    def _append_kind(self, kind: _Kind, instrument: Instrument, batches: Sequence[FetchedRows], vendor: str) -> int:
-        incoming = _combine(kind, batches, vendor)
+    def _append_kind(self, kind: Kind, instrument: Instrument, batches: Sequence[FetchedRows], vendor: str) -> int:
+        incoming = combined(kind, batches, vendor)
         files = {batch.file.name: batch.file for batch in batches if batch.file is not None}
         for _ in range(_WRITERS_AT_ONCE):
             fresh = self._try_append(kind, instrument, incoming, files)
@@ -246,7 +244,7 @@ class DeltaLake:
         raise UpstreamError(message)
 
     def _try_append(
-        self, kind: _Kind, instrument: Instrument, incoming: pl.DataFrame, files: Mapping[str, FetchedFile]
+        self, kind: Kind, instrument: Instrument, incoming: pl.DataFrame, files: Mapping[str, FetchedFile]
     ) -> int | None:
         """How many rows were new or changed; None where somebody else has committed meanwhile."""
         table = self._open(kind, instrument)
@@ -256,7 +254,7 @@ class DeltaLake:
             try:
                 low, high = incoming[kind.time][0], incoming[kind.time][-1]
                 stored = _plain_form(kind, self._scan(table, kind, instrument, low, high).collect())
-                fresh, merged = _against_stored(kind, stored, incoming)
+                fresh, merged = against_stored(kind, stored, incoming)
             except (pl.exceptions.PolarsError, OSError) as error:
                 raise self._place.failure(self._uri(kind, instrument), error) from error
         if fresh.is_empty() and all(known.get(name) == file for name, file in files.items()):
@@ -268,7 +266,7 @@ class DeltaLake:
             self._merge(kind, instrument, vacuum=True, target_bytes=_MERGED_BYTES)
         return fresh.height
 
-    def _commit(self, kind: _Kind, instrument: Instrument, table: DeltaTable | None, commit: "_Commit") -> bool:
+    def _commit(self, kind: Kind, instrument: Instrument, table: DeltaTable | None, commit: "_Commit") -> bool:
         """Whether this is now the version after `table` (None: the first)."""
         uri, rows = self._uri(kind, instrument), _stored_form(kind, commit.rows)
         writer, properties = _writer(kind), _commit_properties(commit.files)
@@ -317,50 +315,7 @@ class _Commit:
     replace: bool
 
 
-def _combine(kind: _Kind, batches: Sequence[FetchedRows], vendor: str) -> pl.DataFrame:
-    parts = []
-    for batch in batches:
-        check_schema(batch.rows, kind.schema, f"fetched {kind.name} from {batch.source}")
-        parts.append(
-            batch.rows.with_columns(vendor=pl.lit(vendor), source=pl.lit(batch.source), restated=pl.lit(value=False))
-        )
-    rows = pl.concat(parts)
-    time = rows[kind.time]
-    if time.null_count():
-        message = f"{time.null_count()} fetched {kind.name} rows without a time"
-        raise SchemaError(message)
-    if rows.height > 1 and not bool((time.diff().slice(1) > 0).all()):
-        rows = rows.unique(kind.time, keep="last", maintain_order=True).sort(kind.time)
-    return rows
-
-
-def _against_stored(
-    kind: _Kind, stored: pl.DataFrame, incoming: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-    """Rows that are new or changed, and, if any changed, everything that must stand in their time range."""
-    time, values = kind.time, [name for name in kind.schema if name != kind.time]
-    if stored.is_empty():
-        return incoming, None
-    pairs = incoming.join(stored, on=time, how="left", suffix="_old")
-    known = pl.col("vendor_old").is_not_null()
-    same = (pl.col(v).is_null() | pl.col(v).eq_missing(pl.col(f"{v}_old")) for v in values)
-    restated = (pl.col(v).ne(pl.col(f"{v}_old")).fill_null(value=False) for v in values)
-    pairs = pairs.filter(~(known & pl.all_horizontal(same)))
-    fresh = pairs.select(
-        time,
-        *(pl.coalesce(v, f"{v}_old").alias(v) for v in values),
-        "vendor",
-        "source",
-        restated=pl.any_horizontal(restated) | pl.col("restated_old").fill_null(value=False),
-    )
-    if pairs["vendor_old"].null_count() == pairs.height:  # an expression's is_not_null().any() is true on no rows
-        return fresh, None
-    low, high = fresh[time][0], fresh[time][-1]
-    beside = stored.filter(pl.col(time).is_between(low, high)).join(fresh, on=time, how="anti")
-    return fresh, pl.concat([beside.select(fresh.columns), fresh]).sort(time)
-
-
-def _table(kind: _Kind, instrument: Instrument) -> str:
+def _table(kind: Kind, instrument: Instrument) -> str:
     return f"{kind.name}/{instrument.path_id.replace('%', _ESCAPE)}"
 
 
@@ -369,20 +324,20 @@ def _small_files(table: DeltaTable) -> int:
     return int((sizes < _MERGED_BYTES).sum())
 
 
-def _stored_form(kind: _Kind, rows: pl.DataFrame) -> pl.DataFrame:
-    return pack_bars(rows) if kind is _BARS else rows
+def _stored_form(kind: Kind, rows: pl.DataFrame) -> pl.DataFrame:
+    return pack_bars(rows) if kind is BARS else rows
 
 
-def _plain_form(kind: _Kind, rows: pl.DataFrame) -> pl.DataFrame:
-    return unpack_bars(rows) if kind is _BARS else rows
+def _plain_form(kind: Kind, rows: pl.DataFrame) -> pl.DataFrame:
+    return unpack_bars(rows) if kind is BARS else rows
 
 
-def _writer(kind: _Kind) -> WriterProperties:
+def _writer(kind: Kind) -> WriterProperties:
     """Delta-packed integers need no compression; statistics are kept of the time alone, which is all that is asked for."""
     packed = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED", statistics_enabled="NONE")
     split = ColumnProperties(dictionary_enabled=False, encoding="BYTE_STREAM_SPLIT", statistics_enabled="NONE")
-    columns = dict.fromkeys(PACKED_SCHEMA, packed) if kind is _BARS else dict.fromkeys(FUNDING_SCHEMA, split)
-    columns |= dict.fromkeys(_PROVENANCE, ColumnProperties(statistics_enabled="NONE"))
+    columns = dict.fromkeys(PACKED_SCHEMA, packed) if kind is BARS else dict.fromkeys(FUNDING_SCHEMA, split)
+    columns[ORIGIN] = packed
     columns[kind.time] = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
     return WriterProperties(compression="LZ4_RAW", column_properties=columns)
 
