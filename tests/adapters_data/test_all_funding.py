@@ -175,7 +175,7 @@ async def test_a_pair_takes_what_was_read_for_all_and_asks_for_the_rest_alone(lo
     client, since = market(), T + 6 * DAY_MS
     rows = shared(T + 5 * DAY_MS, since, since + 8 * HOUR_MS)
     known = KnownSettlements(stored=(T, since + 8 * HOUR_MS), since_ms=since, rows=rows)
-    assert await settlements(client, known) == [T + 5 * DAY_MS, since, since + 8 * HOUR_MS]
+    assert await settlements(client, known, since + 16 * HOUR_MS) == [T + 5 * DAY_MS, since, since + 8 * HOUR_MS]
     assert loopback.queries[PATH] == []
     alone = (
         (
@@ -191,3 +191,18 @@ async def test_a_pair_takes_what_was_read_for_all_and_asks_for_the_rest_alone(lo
         assert int(loopback.queries[PATH][-1]["startTime"]) == start
         assert loopback.queries[PATH][-1]["symbol"] == "SOLUSDT"
     assert len(loopback.queries[PATH]) == len(alone)
+
+
+@pytest.mark.parametrize("hours", [(16,), (0, 8), (0, 16)], ids=["no start", "no end", "without the stored one"])
+async def test_shared_rows_that_a_short_answer_may_have_cut_are_not_believed(loopback, market, hours):
+    loopback.answers["fapi/v1/klines"], loopback.answers["api/v3/time"] = b"[]", json.dumps({"serverTime": T}).encode()
+    since = T + 6 * DAY_MS
+    stored = (T, since + 8 * HOUR_MS)
+    loopback.answers[PATH] = json.dumps(
+        [{"symbol": "SOLUSDT", "fundingTime": since + hour * HOUR_MS, "fundingRate": "0.1"} for hour in (16, 24)]
+    ).encode()
+    rows = shared(*(since + hour * HOUR_MS for hour in hours))
+    settled = KnownSettlements(stored=stored, since_ms=since, rows=rows)
+    found = await settlements(market(), settled, since + 32 * HOUR_MS)
+    assert found == [since + 16 * HOUR_MS, since + 24 * HOUR_MS]
+    assert int(loopback.queries[PATH][-1]["startTime"]) == stored[1] + 1

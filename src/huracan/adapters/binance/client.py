@@ -235,8 +235,8 @@ class BinanceMarketData:
                 yield rows
             return
         known_to = _known_to(settled, low)
-        if settled is not None and settled.rows is not None and known_to >= settled.since_ms:
-            yield settled.rows.filter(pl.col("funding_time").is_between(low, high, closed="left"))
+        if settled is not None and known_to >= settled.since_ms and (whole := _joining(settled, high)) is not None:
+            yield whole.filter(pl.col("funding_time").is_between(low, high, closed="left"))
             return
         async for rows in self._rest.funding(instrument, known_to, high):
             yield rows
@@ -298,6 +298,15 @@ def _known_to(settled: KnownSettlements | None, low: int) -> int:
     if settled is None or settled.stored is None or settled.stored[0] - LONGEST_FUNDING_MS > low:
         return low
     return max(low, settled.stored[1] + 1)
+
+
+def _joining(settled: KnownSettlements, high: int) -> pl.DataFrame | None:
+    """The rows read for all, if they hold the newest stored one and reach `high`: a short answer alone proves no end."""
+    if settled.rows is None or settled.rows.is_empty() or settled.stored is None:
+        return None
+    times = settled.rows["funding_time"]
+    whole = settled.stored[1] in times and int(times[-1]) >= high - LONGEST_FUNDING_MS
+    return settled.rows if whole else None
 
 
 def _floor(time_ms: int, step_ms: int) -> int:
