@@ -102,7 +102,7 @@ def _numbers(name: str, values: tuple[Any, ...], dtype: Any) -> pl.Series:
 
 
 def _read_csv(data: bytes, name: str, columns: tuple[str, ...], schema: Mapping[str, Any]) -> pl.DataFrame:
-    if not data.strip():
+    if not data or data.isspace():
         return empty(dict(schema))
     first = data[: data.find(b"\n") + 1 or None].strip()
     header = not first.partition(b",")[0].strip().isdigit()
