@@ -82,7 +82,9 @@ def main() -> None:
 def told(shared: pl.DataFrame, one: Instrument, start_ms: int) -> KnownSettlements:
     """What a pair's job is told of its settlements."""
     own = shared.filter(pl.col("symbol") == one.symbol).drop("symbol")
-    stored = (own["funding_time"][0],) * 2 if own.height else None  # the lake has the first of them from the night before
+    stored = (
+        (own["funding_time"][0],) * 2 if own.height else None
+    )  # the lake has the first of them from the night before
     return KnownSettlements(stored=stored, since_ms=start_ms, rows=own if own.height else None)
 
 

@@ -107,6 +107,24 @@ def test_the_later_batch_wins_within_one_append(lake):
     assert lake.bars(COIN, *ALL)["open"].to_list() == [2.0, 7.0, 7.0]
 
 
+def test_a_table_of_an_earlier_release_is_set_aside_whatever_is_asked_of_it(folder_lake):
+    lake = folder_lake
+    lake.append(COIN, [batch(rows([1, 2]))], "binance")
+    old = pl.DataFrame({"open_time": [1], "vendor": ["binance"]})
+    write_deltalake(table(lake), old, mode="overwrite", schema_mode="overwrite")
+    for ask in (
+        lambda: lake.bars(COIN, 0, 1 << 60),
+        lambda: lake.bars(COIN, 1 << 59, 1 << 60),
+        lambda: lake.append(COIN, [batch(rows([900]))], "binance"),
+        lambda: lake.coverage(COIN),
+        lambda: lake.provenance(COIN),
+    ):
+        with pytest.raises(DamagedTableError, match="another release"):
+            ask()
+    assert len(lake.set_aside(COIN)) == 1
+    assert lake.append(COIN, [batch(rows([1, 2]))], "binance") == 2
+
+
 def test_rows_of_an_unknown_vendor_are_refused(lake):
     with pytest.raises(SchemaError, match=r"vendor 'somebody'; the lake knows binance, injected"):
         lake.append(COIN, [batch(rows([1]))], "somebody")
@@ -296,18 +314,3 @@ def test_any_sequence_of_appends_equals_a_dictionary(tmp_path_factory, nights):
     seen = lake.bars(COIN, *ALL)
     assert dict(zip(seen["open_time"] // MINUTE_MS, seen["trades"], strict=True)) == stored
     assert seen["open_time"].is_sorted()
-
-
-def test_a_table_of_another_layout_is_set_aside_and_fetched_again(folder_lake):
-    folder_lake.append(OTHER, [batch(rows([1, 2]))], "binance")
-    stored = table(folder_lake, OTHER)
-    other = pl.DataFrame(stored.to_pyarrow_table())
-    write_deltalake(
-        stored.table_uri, other.rename({"scales": "price_scale"}), mode="overwrite", schema_mode="overwrite"
-    )
-    with pytest.raises(DamagedTableError, match="scales"):
-        folder_lake.bars(OTHER, *ALL)
-    with pytest.raises(DamagedTableError, match="scales"):
-        folder_lake.append(OTHER, [batch(rows([1, 2]))], "binance")
-    assert len(folder_lake.set_aside(OTHER)) == 1
-    assert folder_lake.append(OTHER, [batch(rows([1, 2]))], "binance") == 2

@@ -26,7 +26,9 @@ def lake(tmp_path):
     instrument = Instrument(symbol="BTCUSDT", market="um", base="BTC", quote="USDT", coin="BTC")
     row = {name: 1.0 if dtype.is_float() else 60_000 for name, dtype in BAR_SCHEMA.items()}
     rows = pl.DataFrame([row], schema=BAR_SCHEMA)
-    DeltaLake(str(tmp_path / "lake")).append(instrument, [FetchedRows(kind="bars", rows=rows, source="rest")], "binance")
+    DeltaLake(str(tmp_path / "lake")).append(
+        instrument, [FetchedRows(kind="bars", rows=rows, source="rest")], "binance"
+    )
     return {"lake": str(tmp_path / "lake"), "instrument": asdict(instrument), "seconds": 1.0}
 
 

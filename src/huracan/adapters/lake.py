@@ -10,7 +10,7 @@ compared with: of two writers at once, also on two machines, the later one compa
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
@@ -211,15 +211,16 @@ class DeltaLake:
         self, table: DeltaTable, kind: Kind, instrument: Instrument, low: int = _EVER[0], high: int = _EVER[1]
     ) -> pl.LazyFrame:
         """Rows with low <= time <= high, from those files alone that may hold some."""
+        uri, stored = self._uri(kind, instrument), _stored_schema(kind)
+        if {field.name for field in table.schema().fields} != set(stored):
+            raise self._place.failure(uri, ValueError("its columns are those of another release of Huracan"))
         files = pl.DataFrame(table.get_add_actions(flatten=True))
         first, last = f"min.{kind.time}", f"max.{kind.time}"
         if first in files.columns:
             outside = (pl.col(last) < low) | (pl.col(first) > high)
             files = files.filter(~outside.fill_null(value=False))
         if files.is_empty():
-            known = {**PACKED_SCHEMA, **FUNDING_SCHEMA, ORIGIN: pl.Int64}
-            return pl.LazyFrame(schema={field.name: known[field.name] for field in table.schema().fields})
-        uri = self._uri(kind, instrument)
+            return pl.LazyFrame(schema={field.name: stored[field.name] for field in table.schema().fields})
         rows = self._place.read([f"{uri}/{name}" for name in files["path"]])
         return rows.filter(pl.col(kind.time).is_between(low, high))
 
@@ -322,6 +323,10 @@ def _table(kind: Kind, instrument: Instrument) -> str:
 def _small_files(table: DeltaTable) -> int:
     sizes = pl.DataFrame(table.get_add_actions(flatten=True))["size_bytes"]
     return int((sizes < _MERGED_BYTES).sum())
+
+
+def _stored_schema(kind: Kind) -> dict[str, Any]:
+    return {**(PACKED_SCHEMA if kind is BARS else FUNDING_SCHEMA), ORIGIN: pl.Int64}
 
 
 def _stored_form(kind: Kind, rows: pl.DataFrame) -> pl.DataFrame:
