@@ -219,7 +219,9 @@ def workdir(tmp_path):
     def put(symbol, frame, *files):
         instrument = Instrument(market="um", symbol=symbol, base="", quote="")
         lake.append(
-            instrument, [FetchedRows(kind="bars", rows=frame, source="archive", file=f) for f in files or (None,)], "b"
+            instrument,
+            [FetchedRows(kind="bars", rows=frame, source="archive", file=f) for f in files or (None,)],
+            "binance",
         )
 
     put("AUSDT", candles(hours))

@@ -64,7 +64,7 @@ def lake_of(tmp_path):
             lake.append(
                 one,
                 [FetchedRows(kind="bars", rows=change(one, b.rows), source=b.source, file=b.file) for b in bars],
-                "b",
+                "binance",
             )
         return tmp_path / "work", lake
 

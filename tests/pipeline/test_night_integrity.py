@@ -231,7 +231,7 @@ class OneBatch:
     def __init__(self, raw, lost):
         self.raw, self.lost = raw, lost
 
-    async def fetch(self, instrument, start_ms, end_ms, known):
+    async def fetch(self, instrument, start_ms, end_ms, known, settled=None):
         yield FetchedRows(kind="bars", rows=self.raw, source="rest")
         if self.lost not in known:
             file = FetchedFile(name=self.lost, sha256="", rows=0)
@@ -245,7 +245,7 @@ async def test_the_record_of_wave_one_names_lost_files_tonight_and_every_night_a
     artefacts = LocalArtefacts(tmp_path / "artefacts")
     ports = PairPorts(lake=DeltaLake(str(tmp_path / "lake")), artefacts=artefacts, market=market)
     for _ in range(2):
-        record = json.loads(json.dumps(await ingest_pair(ports, plan, "AAA")))
+        record = json.loads(json.dumps(await ingest_pair(ports, plan, "AAA", {})))
         assert record["lost"] == [lost]
     night = dataclasses.replace(night_of({}), facts={"AAA": record})
     assert night_integrity(night)["gaps"] == {"lost_file": {"runs": 1, "bars": 1440, "instruments": 1}}

@@ -314,6 +314,7 @@ def test_google_compares_generations(monkeypatch, tmp_path):
     file = tmp_path / "account.json"
     file.write_text(json.dumps({**account, "client_email": "", "private_key": "", "private_key_id": ""}))
     monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(file))
+    monkeypatch.delenv("GOOGLE_SERVICE_ACCOUNT_KEY", raising=False)
     try:
         store = ObjectStore("gs://bucket/x", allow_http=True, deadline_s=1)
         store.preflight()

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from statistics import median
+from typing import Final
 
 from huracan.domain.frames import REGIMES
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Snapshot, Universe
 from huracan.domain.time import HOUR_MS, iso
-from huracan.errors import ConfigError, DataError
+from huracan.errors import ClockSkewError, ConfigError, DataError
 from huracan.pipeline.delistings import without_delisted
 from huracan.pipeline.former import with_drawn
 from huracan.pipeline.night import Night
@@ -19,6 +20,9 @@ from huracan.pipeline.settlements import share_settlements
 from huracan.pipeline.stages import Stage
 from huracan.pipeline.waves import ingest_wave, prepare_wave, refuse_stale, train_wave, write_context, write_priors
 from huracan.universe import archived_instruments, build_universe, delisted_members
+
+LONGEST_SNAPSHOT_MS: Final = HOUR_MS // 4
+"""A listing and its quotes take seconds, minutes where requests have to wait for their budget."""
 
 
 class NightPipeline:
@@ -92,6 +96,12 @@ class NightPipeline:
         market, snapshots = self.ports.pair.market, self.ports.snapshots
         if server_ms - now_ms < HOUR_MS:
             snapshot = await market.snapshot(now_ms)
+            moved_ms = await market.server_time() - server_ms
+            if not 0 <= moved_ms < LONGEST_SNAPSHOT_MS:
+                raise ClockSkewError(
+                    f"the exchange's clock moved by {moved_ms / 1000:.0f} s while it told what it lists; wanted an answer of one "
+                    "moment. Run again"
+                )
             snapshots.keep(snapshot)
             return snapshot
         stored = snapshots.as_of(now_ms)
