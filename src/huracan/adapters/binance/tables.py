@@ -164,10 +164,13 @@ def _to_ms(times: pl.Series, what: str) -> pl.Series:
 
 def _within(frame: pl.DataFrame, time: str, name: str, span: tuple[int, int]) -> pl.DataFrame:
     low, high = span[0] - DAY_MS, span[1] + DAY_MS
-    strange = frame.filter(~pl.col(time).is_between(low, high))
-    if strange.height:
-        message = f"{name}: time {iso(strange[time][0])} in a file of {iso(span[0])} to {iso(span[1])}"
-        raise SchemaError(message)
+    first, last = frame[time].min(), frame[time].max()
+    assert isinstance(first, int | None)
+    assert isinstance(last, int | None)
+    for strange in (first, last):
+        if strange is not None and not low <= strange <= high:
+            message = f"{name}: time {iso(strange)} in a file of {iso(span[0])} to {iso(span[1])}"
+            raise SchemaError(message)
     return frame
 
 
