@@ -7,7 +7,7 @@ import polars as pl
 
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.rest import Params, RestApi
-from huracan.worlds.source import Book, ListedInstrument, MarketSource
+from huracan.worlds.source import Book, Day, ListedInstrument, MarketSource, last_day
 
 Event = Literal["rename", "delisting", "reused ticker", "new listing", "status change"]
 EVENTS: Final[tuple[Event, ...]] = get_args(Event)
@@ -46,6 +46,10 @@ class ChangingMarket:
         """Of the instrument whose bars are shown."""
         frame = self.inner.funding(self._source_of(id))
         return frame.clear() if id.startswith(FRESH) else frame
+
+    def day(self, id: str) -> Day | None:  # noqa: A002
+        """The 24 hours before now, from the bars that are shown."""
+        return last_day(self, id)
 
     def book(self, id: str) -> Book | None:  # noqa: A002
         """No quotes for what does not trade."""
