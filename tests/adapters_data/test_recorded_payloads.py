@@ -15,7 +15,7 @@ from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import Instrument, sha256_hex
 from huracan.domain.records import SkipCode, Snapshot
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, parse_iso
-from huracan.ingest import IngestRules, edge_spread_bps, funding_intervals, validate_bars
+from huracan.ingest import IngestRules, clean_settlements, edge_spread_bps, validate_bars
 from huracan.universe import UniverseRules, build_universe
 
 MARKET = Path(__file__).resolve().parents[2].parent / "shared" / "market"
@@ -112,7 +112,7 @@ def test_recorded_settlements_land_on_the_hour():
     name = "rest-2026-07/fapi-v1-fundingRate-BTCUSDT-limit20.json"
     raw = load(name)
     assert any(row["fundingTime"] % HOUR_MS for row in raw)
-    settlements = funding_intervals(funding_json(raw, name), RULES)
+    settlements = clean_settlements(funding_json(raw, name), RULES).frame
     assert (settlements["funding_time"] % HOUR_MS).sum() == 0
     assert set(settlements["interval_hours"].drop_nulls()) == {8.0}
 
@@ -126,7 +126,7 @@ def test_a_coin_that_changed_its_interval_shows_it():
         pl.col(rate).cast(pl.Float64).alias("rate"),
         pl.lit(None, dtype=pl.Float64).alias("interval_hours"),
     )
-    assert {1.0, 4.0, 8.0} <= set(funding_intervals(frame, RULES)["interval_hours"].drop_nulls())
+    assert {1.0, 4.0, 8.0} <= set(clean_settlements(frame, RULES).frame["interval_hours"].drop_nulls())
 
 
 def recorded_bars(path):

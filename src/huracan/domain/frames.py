@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 import polars as pl
 
 from huracan.domain.ids import Instrument
-from huracan.domain.time import Horizon
+from huracan.domain.time import HOUR_MS, Horizon
 from huracan.errors import SchemaError
 
 # Bar flags, added up in the `flags` column.
@@ -46,6 +46,8 @@ FUNDING_SCHEMA: Final[dict[str, Any]] = {
     "rate": pl.Float64,  # fraction of notional; positive: longs pay
     "interval_hours": pl.Float64,  # from consecutive settlements, null for the first
 }
+LONGEST_FUNDING_MS: Final = 8 * HOUR_MS
+"""The longest a perpetual goes without settling; a longer gap is a hole."""
 
 
 def empty(schema: dict[str, Any]) -> pl.DataFrame:

@@ -39,6 +39,11 @@ class Instrument:
         return f"{self.symbol}-{self.market}{suffix}"
 
     @property
+    def trades(self) -> bool:
+        """Whether the exchange lets it trade now; what does not may have ended for good."""
+        return self.status == "TRADING"
+
+    @property
     def path_id(self) -> str:
         """`id` as one safe path segment."""
         return path_segment(self.id)

@@ -2,7 +2,7 @@
 
 from huracan.ingest.coverage import missing_by_month
 from huracan.ingest.freshness import median_daily_quote, staleness_minutes
-from huracan.ingest.funding import funding_intervals
+from huracan.ingest.funding import clean_settlements
 from huracan.ingest.hashing import values_hash
 from huracan.ingest.rules import IngestRules
 from huracan.ingest.spread import edge_spread_bps
@@ -10,8 +10,8 @@ from huracan.ingest.validate import validate_bars
 
 __all__ = [
     "IngestRules",
+    "clean_settlements",
     "edge_spread_bps",
-    "funding_intervals",
     "median_daily_quote",
     "missing_by_month",
     "staleness_minutes",

@@ -13,7 +13,7 @@ from huracan.ingest.rules import IngestRules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlements:
-    """Settlements as `funding_intervals` gives them, and how many rows were unusable, doubled, out of order."""
+    """Settlements in order with their intervals, and how many rows were unusable, doubled, out of order."""
 
     frame: pl.DataFrame
     unusable: int
@@ -22,18 +22,13 @@ class Settlements:
     disorder: int
 
 
-def funding_intervals(funding: pl.DataFrame, rules: IngestRules) -> pl.DataFrame:
+def clean_settlements(funding: pl.DataFrame, rules: IngestRules) -> Settlements:
     """Settlements (FUNDING_SCHEMA) ascending, one a minute at most, finite, `interval_hours` from consecutive times.
 
     The interval is the distance to the settlement before, in hours; the archive's own column is kept for the first
     row and after a hole longer than `funding_max_gap_ms`, null where that is absent too. Never today's setting:
-    intervals change over a coin's life.
+    intervals change over a coin's life. Rows in = unusable + duplicates + rows out; of two rows of one minute the later stays.
     """
-    return clean_settlements(funding, rules).frame
-
-
-def clean_settlements(funding: pl.DataFrame, rules: IngestRules) -> Settlements:
-    """The same, with counts: rows in = unusable + duplicates + rows out; of two rows of one minute the later stays."""
     check_schema(funding, FUNDING_SCHEMA, "settlements")
     known = funding.filter(pl.col("funding_time").is_not_null() & pl.col("rate").is_finite())
     minute = ((pl.col("funding_time") + MINUTE_MS // 2) // MINUTE_MS) * MINUTE_MS

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from huracan.domain.frames import LONGEST_FUNDING_MS
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.errors import ConfigError
 
@@ -38,7 +39,7 @@ class IngestRules:
     listing_ratio: float = 3.0  # high over low of a bar of that day: its open was no market's price
     common_share: float = 0.5  # of the instruments listed then: what so many miss, the exchange missed
     funding_slack_ms: int = HOUR_MS
-    funding_max_gap_ms: int = 8 * HOUR_MS
+    funding_max_gap_ms: int = LONGEST_FUNDING_MS
 
     def __post_init__(self) -> None:
         if self.interval_ms <= 0 or DAY_MS % self.interval_ms:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 from huracan.domain.ids import sha256_hex
-from huracan.domain.tiers import TIERS
 from huracan.pipeline.night import FormerPairs, Night, PairOutcome
 
 LAST: Final = -1
@@ -71,14 +70,10 @@ def with_drawn(night: Night, panel_size: int) -> Night:
     spans = {
         coin: facts["pool_days"] for coin, facts in (living | night.former.facts).items() if is_preferred(night, coin)
     }
-    tonight = {(night.plan.member(coin).instrument.market, facts["tier"]) for coin, facts in living.items()}
+    markets = {coin: night.plan.member(coin).instrument.market for coin in {*living, *spans}}
     drawn: set[str] = set()
-    for market in {market for market, _ in tonight}:
-        for tier in TIERS:
-            there = [
-                coin for coin in spans if spans[coin].get(tier) and night.plan.member(coin).instrument.market == market
-            ]
-            drawn.update(draw(there, panel_size) if (market, tier) in tonight else ())
+    for market, tier in {(markets[coin], facts["tier"]) for coin, facts in living.items()}:
+        drawn.update(draw((coin for coin in spans if markets[coin] == market and spans[coin].get(tier)), panel_size))
     return replace(night, former=replace(night.former, drawn=tuple(sorted(drawn & set(night.former.facts)))))
 
 

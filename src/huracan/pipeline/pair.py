@@ -127,7 +127,7 @@ def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
 
 def _ended(plan: NightPlan, bars: Bars) -> int | None:
     """The midnight after the last real bar of an instrument that trades no more; None while that day is not over."""
-    if bars.instrument.status == "TRADING":
+    if bars.instrument.trades:
         return None
     real = bars.frame.filter((pl.col("flags") & (REPAIRED | HALT) == 0) & (pl.col("volume") > 0))["open_time"]
     if real.is_empty():
@@ -141,7 +141,7 @@ def _unfit(plan: NightPlan, member: Candidate, bars: Bars) -> Skip | None:
     if bars.frame.is_empty():
         return Skip(coin=coin, horizon="*", step=2, code=SkipCode.NO_DATA, reason="no usable bar in the window")
     age = staleness_minutes(bars, plan.now_ms)
-    if age > plan.stale_after_minutes and member.instrument.status == "TRADING":
+    if age > plan.stale_after_minutes and member.instrument.trades:
         return Skip(
             coin=coin,
             horizon="*",

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from huracan.domain.frames import FUNDING_SCHEMA
+from huracan.domain.frames import FUNDING_SCHEMA, LONGEST_FUNDING_MS
 from huracan.domain.ids import Instrument, content_hash
-from huracan.domain.time import DAY_MS, HOUR_MS
+from huracan.domain.time import DAY_MS
 from huracan.errors import DataError
 from huracan.pipeline.artefacts import get_frame, put_frame
 from huracan.pipeline.plan import NightPlan
@@ -21,7 +21,6 @@ RECENT_DAYS: Final = 3
 SHARED_FROM: Final = 12
 """So many perpetuals cost more requests one by one than together: three days of the whole market are about ten pages."""
 STORED_DAYS: Final = 60
-LONGEST_MS: Final = 8 * HOUR_MS
 
 
 async def share_settlements(
@@ -63,5 +62,5 @@ def _last_stretch(times: I64) -> tuple[int, int] | None:
     """First and last of the settlements at the end that no interval is missing between."""
     if not times.size:
         return None
-    holes = np.flatnonzero(np.diff(times) > LONGEST_MS)
+    holes = np.flatnonzero(np.diff(times) > LONGEST_FUNDING_MS)
     return int(times[holes[-1] + 1 if holes.size else 0]), int(times[-1])

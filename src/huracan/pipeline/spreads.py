@@ -38,8 +38,7 @@ def known_spread(plan: NightPlan, member: Candidate, bars: Bars, volume_day_gbp:
     limit asks who may be traded tonight, and the spreads of its last days would keep exactly the dying out of the evidence.
     """
     spread = _best(plan, member, bars, volume_day_gbp)
-    gone = member.instrument.status != "TRADING"
-    if spread is not None and (gone or spread.bps <= plan.max_spread_bps):
+    if spread is not None and (not member.instrument.trades or spread.bps <= plan.max_spread_bps):
         return spread
     return Skip(
         coin=member.instrument.coin,

@@ -18,7 +18,7 @@ _MULTIPLIED = re.compile(r"1000(?:000)?(?=\D)(.+)")
 
 def is_tradable(instrument: Instrument) -> bool:
     """True for a spot pair or perpetual that trades now (no quarterlies, no equities)."""
-    return instrument.status == "TRADING" and instrument.contract_type in {None, PERPETUAL}
+    return instrument.trades and instrument.contract_type in {None, PERPETUAL}
 
 
 def coin_base(base: str, known: frozenset[str]) -> str:

@@ -16,10 +16,10 @@ from huracan.adapters.binance.listing import GBP_PAIR, rates_per_gbp
 from huracan.adapters.binance.plan import ArchiveFile, FilePlan, Span, uncovered
 from huracan.adapters.binance.rest import Rest
 from huracan.adapters.binance.tables import funding_csv, klines_csv
-from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
+from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, LONGEST_FUNDING_MS, empty
 from huracan.domain.ids import DELISTED, Instrument, Market
 from huracan.domain.records import Quote, Snapshot
-from huracan.domain.time import DAY_MS, HOUR_MS, Horizon, iso
+from huracan.domain.time import DAY_MS, Horizon, iso
 from huracan.errors import ChecksumError, DelistedError, SchemaError
 from huracan.ports import FetchedFile, FetchedRows, KnownSettlements
 from huracan.sections import BinanceSettings
@@ -129,7 +129,7 @@ class BinanceMarketData:
                     kind, instrument, (start_ms, end_ms), known, covered, tail=True, settled=settled
                 ):
                     yield batch
-                if _is_gone(instrument) and not covered:
+                if not instrument.trades and not covered:
                     return  # without a bar in the window it was gone before
 
     async def fetch_archived(
@@ -214,7 +214,7 @@ class BinanceMarketData:
                         filled[file.name] += int(rows[rows.columns[0]].is_between(*file.span, closed="left").sum())
                     yield FetchedRows(kind=kind, rows=rows, source="rest")
         except DelistedError:
-            if not _is_gone(instrument):
+            if instrument.trades:
                 raise
         for name, count in filled.items():
             record = FetchedFile(name=name, sha256="", rows=count)
@@ -280,17 +280,10 @@ def _asked_of_rest(
         return uncovered(0, end_ms, others)  # neighbours in one stretch
     if instrument.listed_ms is None and covered:
         start_ms = max(start_ms, min(covered)[0])
-    if _is_gone(instrument) and (covered or kind == "bars"):
+    if not instrument.trades and (covered or kind == "bars"):
         newest = max((high for _, high in covered), default=start_ms)
         end_ms = end_ms if covered and newest + GONE_DAYS * DAY_MS >= end_ms else newest
     return uncovered(start_ms, end_ms, covered)
-
-
-LONGEST_FUNDING_MS: Final = 8 * HOUR_MS
-
-
-def _is_gone(instrument: Instrument) -> bool:
-    return instrument.status != "TRADING"
 
 
 def _known_to(settled: KnownSettlements | None, low: int) -> int:
