@@ -14,6 +14,7 @@ from huracan.adapters.binance.plan import (
     months_of,
     plan_files,
     uncovered,
+    without_days_before,
 )
 from huracan.adapters.binance.s3_listing import ListedFile
 from huracan.domain.ids import Instrument
@@ -121,6 +122,23 @@ def test_a_file_is_lost_only_between_others_and_when_it_is_too_late_to_be_late()
     assert lost(late, listed_ms=start) == ["01", "03"]
     assert lost(late, stored=["BTCUSDT-1m-2026-01-06.zip"]) == ["03"]
     assert lost(late + 9 * DAY_MS, stored=["BTCUSDT-1m-2026-01-06.zip"]) == ["03", "05"]
+
+
+def test_between_two_listings_no_file_is_lost_and_within_the_earlier_one_some_may_be():
+    start, listed = parse_iso("2026-01-01"), parse_iso("2026-01-08")
+    days = [DAYS.file(start + day * DAY_MS) for day in range(12)]
+    have = published(DAYS, *(f"2026-01-{day:02}" for day in (2, 4, 8, 10)))
+    plan = plan_files(days, have, {}, end_ms=parse_iso("2026-06-01"), listed_ms=listed)
+    assert [name[-6:-4] for name in names(plan.lost)] == ["03", "09"]
+
+
+def test_days_before_a_listing_are_wanted_where_a_month_before_it_has_a_file():
+    days = [DAYS.file(parse_iso("2026-03-01") + day * DAY_MS) for day in range(31)]
+    listed = parse_iso("2026-03-20") + 5
+    assert without_days_before(None, [], days) == days
+    assert without_days_before(listed, [], days) == days[19:]
+    assert without_days_before(listed, [MONTHS.file(parse_iso("2026-03-01"))], days) == days[19:]
+    assert without_days_before(listed, [MONTHS.file(parse_iso("2026-02-01"))], days) == days
 
 
 def test_a_stored_file_that_the_list_has_no_more_is_kept_and_a_lost_one_that_turns_up_is_read():

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,7 @@ from huracan.domain.time import HOUR_MS, MINUTE_MS
 from huracan.errors import ConfigError, DamagedTableError, DiskFullError, SchemaError
 from huracan.ports import FetchedFile, FetchedRows
 
-COIN = Instrument(market="um", symbol="币安人生USDT", base="币安人生", quote="USDT", epoch=1)
+COIN = Instrument(market="um", symbol="币安人生USDT", base="币安人生", quote="USDT")
 OTHER = Instrument(market="spot", symbol="SOLUSDT", base="SOL", quote="USDT")
 ALL = (-(2**60), 2**60)
 
@@ -73,8 +74,17 @@ def test_rows_come_back_ascending_within_the_half_open_window(lake):
     assert lake.append(COIN, [batch(rows([5, 6])), batch(rows([1, 2]))], "binance") == 4
     assert lake.bars(COIN, *ALL).equals(rows([1, 2, 5, 6]))
     assert lake.bars(COIN, 2 * MINUTE_MS, 6 * MINUTE_MS).equals(rows([2, 5]))
-    assert lake.instruments() == ["币安人生USDT-um~1"]
+    assert lake.instruments() == ["币安人生USDT-um"]
     assert lake.bars(OTHER, *ALL).is_empty()
+
+
+def test_an_earlier_listing_is_a_cut_of_its_tickers_table(lake):
+    lake.append(COIN, [batch(rows([1, 2, 5, 6]))], "binance")
+    earlier = replace(COIN, epoch=19700101, until_ms=5 * MINUTE_MS)
+    assert lake.bars(earlier, *ALL).equals(rows([1, 2]))
+    assert lake.bars(earlier, 2 * MINUTE_MS, 4 * MINUTE_MS).equals(rows([2]))
+    assert lake.bars(earlier, 5 * MINUTE_MS, 9 * MINUTE_MS).is_empty()
+    assert lake.instruments() == [COIN.id]
 
 
 def test_the_same_rows_and_file_again_change_nothing_at_all(lake):

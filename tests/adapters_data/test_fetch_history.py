@@ -155,12 +155,35 @@ async def test_the_unclosed_bar_is_dropped(um, market):
     assert times_of(batches)[-1] == END - HOUR_BARS
 
 
-async def test_rows_before_the_listing_belong_to_another_coin(loopback, market):
-    exchange = Exchange(loopback, UM, listed=parse_iso("2026-03-01"))
+async def test_of_an_earlier_listing_the_files_come_and_rest_is_asked_for_lost_ones_alone(loopback, market):
+    """The ticker traded in January and February as another coin; its file of the 30th of January is lost."""
+    exchange = Exchange(loopback, UM, listed=parse_iso("2026-01-01"))
+    begins = parse_iso("2026-01-01")
+    for day in range(utc_day(begins), utc_day(parse_iso("2026-02-01"))):
+        if day_iso(day) != "2026-01-30":
+            exchange.publish_day(day)
+    exchange.publish("monthly", "2026-02", parse_iso("2026-02-01"), parse_iso("2026-02-05"))
     exchange.publish_march()
-    batches = await collect(market(interval="1h"), UM, start=parse_iso("2026-01-01"))
-    assert times_of(batches)[0] == UM.listed_ms
-    assert not exchange.asked("2026-02.zip.CHECKSUM")
+    batches = await collect(market(interval="1h"), UM, start=begins)
+    february = range(parse_iso("2026-02-01"), parse_iso("2026-02-05"), HOUR_BARS)
+    january = range(begins, parse_iso("2026-02-01"), HOUR_BARS)
+    march = range(parse_iso("2026-03-01"), END, HOUR_BARS)
+    assert times_of(batches) == [*january, *february, *march]
+    asked = [(int(query["startTime"]), int(query["endTime"]) + 1) for query in loopback.queries[exchange.klines]]
+    assert asked == [(parse_iso("2026-01-30"), parse_iso("2026-01-31")), (parse_iso("2026-04-01"), END)]
+    known = files_of(batches)
+    assert (known["币USDT-1h-2026-01-30.zip"].lost, known["币USDT-1h-2026-01-30.zip"].rows) == (True, 24)
+    loopback.queries.clear()
+    await collect(market(interval="1h"), UM, start=begins, known=known)
+    assert [int(query["startTime"]) for query in loopback.queries[exchange.klines]] == [parse_iso("2026-04-01")]
+
+
+async def test_where_no_month_was_before_the_listing_no_day_before_it_is_looked_for(loopback, market):
+    exchange = Exchange(loopback, UM)
+    exchange.publish_day(utc_day(LISTED))
+    await collect(market(interval="1h"), UM, start=parse_iso("2026-01-01"))
+    markers = [query["marker"] for query in loopback.queries[""] if "daily/klines" in query["prefix"]]
+    assert markers == [f"{exchange.folder('daily')}/币USDT-1h-{day_iso(utc_day(LISTED))}"]
 
 
 async def test_of_known_files_nothing_is_asked_but_the_list(um, market):

@@ -1,6 +1,7 @@
 """A symbol that stops and comes back is another listing: found on real swaps and deaths, and never in an ordinary outage."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS, parse_iso
 from huracan.ingest import IngestRules, validate_bars
-from huracan.ingest.epochs import listing_epochs
+from huracan.ingest.epochs import listing_epochs, part_listings
 
 HISTORY = Path(__file__).parents[3] / "shared" / "market" / "history"
 RULES = IngestRules(interval_ms=HOUR_MS)
@@ -33,10 +34,10 @@ def bars(hours, price=100.0, volume=5.0):
     )
 
 
-def validate(raw, funding=None):
+def validate(raw, funding=None, listed_ms=None):
     settlements = pl.DataFrame(schema=FUNDING_SCHEMA) if funding is None else funding
     end = int(raw["open_time"].max()) + HOUR_MS
-    return validate_bars(PERPETUAL, raw, settlements, RULES, START, end, "binance")
+    return validate_bars(replace(PERPETUAL, listed_ms=listed_ms), raw, settlements, RULES, START, end, "binance")
 
 
 def test_bars_without_a_break_are_one_listing():
@@ -65,6 +66,33 @@ def test_a_halt_filled_with_flat_bars_parts_listings_like_missing_ones():
     clean, report = validate(raw)
     assert clean.frame["close"].unique().to_list() == [0.1]
     assert (report.rows_out, report.cut, report.counts["earlier_listings"]) == (10, 60, 1)
+
+
+def test_the_exchanges_own_date_parts_listings_that_no_silence_parts():
+    raw = bars(range(100))
+    newest, before = START + 60 * HOUR_MS, START + 59 * HOUR_MS
+    parts = part_listings(raw, RULES, newest + 1)
+    assert parts.newest["open_time"].to_list() == list(range(newest, START + 100 * HOUR_MS, HOUR_MS))
+    (earlier,) = parts.earlier
+    assert (earlier.first_ms, earlier.last_ms, earlier.until_ms, earlier.bars) == (START, before, newest, 60)
+    assert "says that another listing began" in parts.issues[0].detail
+    assert part_listings(raw, RULES, START).earlier == ()
+
+
+def test_a_listing_that_has_no_bar_yet_leaves_all_bars_to_the_earlier_ones():
+    begins = START + 500 * HOUR_MS
+    parts = part_listings(bars([*range(30), *range(130, 160)]), RULES, begins)
+    assert parts.newest.is_empty()
+    assert [(one.bars, one.until_ms) for one in parts.earlier] == [(30, START + 130 * HOUR_MS), (30, begins)]
+    clean, report = validate(bars(range(30)), listed_ms=begins)
+    assert clean.frame.is_empty()
+    assert (report.rows_in, report.cut, report.counts["earlier_listings"]) == (30, 30, 1)
+
+
+def test_an_earlier_listing_ended_with_its_last_trade():
+    volume = np.where((np.arange(70) >= 10) & (np.arange(70) < 60), 0.0, 5.0)
+    (one,) = part_listings(bars(range(70), volume=volume), RULES).earlier
+    assert (one.last_ms, one.until_ms, one.bars) == (START + 9 * HOUR_MS, START + 60 * HOUR_MS, 60)
 
 
 def test_the_earlier_listing_is_cut_with_its_funding_and_told():

@@ -34,7 +34,9 @@ class Wave:
 
     def _outcome(self, coin):
         code = self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
-        return PairOutcome(coin=coin, record=None if code else {"skip": None}, code=code, error="a reason")
+        return PairOutcome(
+            coin=coin, record=None if code else {"skip": None, "earlier": []}, code=code, error="a reason"
+        )
 
 
 @pytest.mark.parametrize("codes", [("JOB_FAILED",), ("WORKER_LOST",), ("JOB_FAILED", "WORKER_LOST", "JOB_FAILED")])

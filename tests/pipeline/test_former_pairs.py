@@ -1,14 +1,14 @@
 """What a night remembers of its former pairs, and what it says of those it could not count."""
 
-import dataclasses
 import json
+from dataclasses import asdict, replace
 
 from plans import make_plan
 
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Universe
 from huracan.domain.time import DAY_MS
-from huracan.pipeline.former import draw, former_summary, received, survivor_notes, with_drawn
+from huracan.pipeline.former import draw, former_summary, received, survivor_notes, with_drawn, with_ingested
 from huracan.pipeline.night import FormerPairs, Night, PairOutcome
 from huracan.pipeline.plan import NightPlan
 
@@ -51,22 +51,55 @@ def test_each_wave_keeps_its_records_and_why_others_have_none():
     state = received(state, 5, [PairOutcome(coin="A", record=empty)])
     assert state.former.trained == {}
     assert state.former.failed == {"B": "NO_DATA", "C": "CHECKSUM", "A": "TOO_FEW_ROWS"}
-    assert former_summary(state.former) == {
-        "known": 3, "drawn": 0, "walked": 0, "refused": {"CHECKSUM": 1, "NO_DATA": 1, "TOO_FEW_ROWS": 1}
+    assert former_summary(state) == {
+        "known": 3, "earlier_listings": 0, "drawn": 0, "walked": 0, "refused": {"CHECKSUM": 1, "NO_DATA": 1, "TOO_FEW_ROWS": 1}
     }  # fmt: skip
+
+
+def earlier(coin, market="um", day=20260113):
+    instrument = replace(pair(coin, market).instrument, status="DELISTED", epoch=day, until_ms=5)
+    return {**facts(), "instrument": asdict(replace(instrument, coin=instrument.id))}
+
+
+def found(coin, *before, skip=None):
+    return PairOutcome(coin=coin, record={**facts(skip=skip), "earlier": list(before)})
+
+
+def test_earlier_listings_become_former_pairs_where_their_symbol_stands_for_its_base():
+    state = night(["A", "B"], ["D", "E"])
+    second = pair("A", "spot")
+    second = replace(second, instrument=replace(second.instrument, coin="AUSDT-spot"))
+    state = replace(state, plan=replace(state.plan, members=(*state.plan.members, second)))
+    short = {**earlier("E"), "skip": {"code": "SHORT_HISTORY"}}
+    members = [
+        found("A", earlier("A", day=20250101), earlier("A")),
+        found("AUSDT-spot", earlier("A", "spot")),
+        PairOutcome(coin="B", record=None, code="CHECKSUM"),
+    ]
+    former = [found("D", earlier("D"), skip={"code": "NO_DATA"}), found("E", short)]
+    counted = with_ingested(state, members, former, counted=True)
+    added = ["AUSDT-um~20250101", "AUSDT-um~20260113", "DUSDT-um~20260113"]
+    assert sorted(counted.former.facts) == [*added, "E"]
+    assert counted.former.failed == {"D": "NO_DATA", "EUSDT-um~20260113": "SHORT_HISTORY"}
+    assert [one.instrument.coin for one in counted.plan.former] == sorted(["D", "E", *added, "EUSDT-um~20260113"])
+    assert counted.plan.member("AUSDT-um~20250101").instrument.until_ms == 5
+    assert (former_summary(counted)["known"], former_summary(counted)["earlier_listings"]) == (6, 4)
+    assert NightPlan.from_json(json.loads(counted.plan.to_json())) == counted.plan
+    alone = with_ingested(state, members, former, counted=False)
+    assert (alone.plan, sorted(alone.former.facts)) == (state.plan, ["E"])
 
 
 def test_the_summary_says_what_the_evidence_lacks():
     quiet = night(["L"], [])
     assert survivor_notes(quiet, counted=True) == ()
     assert "tonight's members alone" in survivor_notes(quiet, counted=False)[0]
-    young = dataclasses.replace(quiet, former=FormerPairs(failed={"A": "SHORT_HISTORY", "B": "NO_DATA"}))
+    young = replace(quiet, former=FormerPairs(failed={"A": "SHORT_HISTORY", "B": "NO_DATA"}))
     assert survivor_notes(young, counted=True) == ()  # nobody would have traded them
-    lost = dataclasses.replace(quiet, former=FormerPairs(failed={"A": "CHECKSUM", "B": "UPSTREAM", "C": "NO_DATA"}))
+    lost = replace(quiet, former=FormerPairs(failed={"A": "CHECKSUM", "B": "UPSTREAM", "C": "NO_DATA"}))
     assert survivor_notes(lost, counted=True) == (
         "evidence from past days lacks 2 former pairs that could not be walked over (CHECKSUM 1, UPSTREAM 1)",
     )
-    one = dataclasses.replace(quiet, former=FormerPairs(failed={"A": "CHECKSUM"}))
+    one = replace(quiet, former=FormerPairs(failed={"A": "CHECKSUM"}))
     assert "lacks 1 former pair that" in survivor_notes(one, counted=True)[0]
 
 

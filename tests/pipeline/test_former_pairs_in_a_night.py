@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import polars as pl
+import polars.testing
 import pytest
 from changing import ChangingExchange, ChangingMarket, StrictRest
 from nights import in_this_process, night_settings, small_world, trust_variables, variables
@@ -11,8 +12,9 @@ from nights import in_this_process, night_settings, small_world, trust_variables
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
 from huracan.domain.records import SkipCode
-from huracan.domain.time import DAY_MS, HOUR_MS
+from huracan.domain.time import DAY_MS, HOUR_MS, iso
 from huracan.pipeline.artefacts import get_frame
+from huracan.pipeline.former import former_summary
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +52,33 @@ class Forgetful(StrictRest):
 
     def listed(self, view, market):
         return {symbol: item for symbol, item in super().listed(view, market).items() if item.id != DEAD}
+
+
+class Reborn(Mortal):
+    """Thirty hours after its death CHARLIE's ticker is another coin's, at fifty times the price."""
+
+    def __init__(self, inner, ended_ms):
+        super().__init__(inner, ended_ms)
+        self.event, self.reborn_ms = None, ended_ms + 30 * HOUR_MS
+
+    def klines(self, id, start_ms, end_ms):  # noqa: A002
+        before = super().klines(id, start_ms, end_ms)
+        if id != DEAD:
+            return before
+        after = self.inner.klines(id, max(start_ms, self.reborn_ms), end_ms)
+        return pl.concat([before, after.with_columns(pl.col("open", "high", "low", "close") * 50.0)])
+
+    def funding(self, id):  # noqa: A002
+        after = self.inner.funding(id).filter(pl.col("funding_time") >= self.reborn_ms)
+        return pl.concat([super().funding(id), after]) if id == DEAD else super().funding(id)
+
+    def book(self, id):  # noqa: A002
+        """Nobody quotes it yet: the tier's spread is that of the others, as where CHARLIE is dead."""
+        return None if id == DEAD else super().book(id)
+
+    def _changed(self, item):
+        instrument = replace(item.instrument, listed_ms=self.reborn_ms)
+        return replace(item, onboard_ms=self.reborn_ms, archived_ms=item.onboard_ms, instrument=instrument)
 
 
 def judged(folder, exchange, **changes):
@@ -97,6 +126,8 @@ def nights(tmp_path_factory):
             found[name] = judged(folder / name, exchange)
             if name == "remembered":
                 found["survivors"] = judged(folder / "survivors", exchange, promotion__former_pairs=False)
+    with ChangingExchange(Reborn(world, ended_ms), **stress) as exchange:
+        found["reborn"] = judged(folder / "reborn", exchange)
     return found
 
 
@@ -148,6 +179,24 @@ def test_what_the_exchange_forgot_counts_like_what_it_remembers_with_the_worst_f
     assert facts["remembered"]["funding_known"]
     assert not facts["forgotten"]["funding_known"]  # its last month is not in the archive yet, and REST tells nothing
     assert facts["forgotten"]["pool_days"] == facts["remembered"]["pool_days"]
+
+
+def test_an_earlier_listing_of_a_living_ticker_counts_like_a_coin_that_was_forgotten(nights):
+    """The new coin is a member too young to be trained; of the old one only its last month of funding is not known yet."""
+    promoted, _ = nights["reborn"]
+    night, ended = promoted.night, nights["ended_ms"]
+    old = f"{DEAD}~{iso(ended)[:10].replace('-', '')}"
+    assert {skip.code for skip in night.skips if skip.coin == "CHARLIE"} == {SkipCode.SHORT_HISTORY}
+    assert night.facts["CHARLIE"]["relisted_ms"] == ended + 30 * HOUR_MS
+    assert (old in night.former.drawn, old in night.former.trained) == (True, True)
+    row = next(row for row in promoted.evidence if row["pool"] == "um-A")
+    assert old in row["former"]
+    assert "CHARLIE" not in {*row["former"], *row["members"]}
+    facts, dead = night.former.facts[old], nights["forgotten"][0].night.former.facts["CHARLIE"]
+    for name in ("data_hash", "ended_ms", "pool_days", "spread_bps", "tier", "funding_known"):
+        assert facts[name] == dead[name], name
+    assert former_summary(night)["earlier_listings"] == 1
+    pl.testing.assert_frame_equal(daily(promoted), daily(nights["forgotten"][0]), abs_tol=1e-6)
 
 
 def test_an_owner_may_count_survivors_alone_and_the_night_says_so(nights):

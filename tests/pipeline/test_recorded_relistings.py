@@ -1,9 +1,11 @@
 """Recorded swaps and reused tickers, seen from the nights around them. Mechanics alone: nothing is trained or scored.
 
 Before the break a coin is what it was. From its first bar on, the new listing has a history of its own: too short for forty
-days, and any champion kept from the earlier one is retired.
+days, and any champion kept from the earlier one is retired. The earlier listing is an instrument that ended: its days until the
+break are worth what they were worth to a night before it.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -61,6 +63,7 @@ def plan_at(name, cutoff_ms):
         history_days=200,
         members=(member,),
         horizons=("1h",),
+        declared_spreads=tuple((tier, 9.0) for tier in "ABC"),
     )
 
 
@@ -90,6 +93,23 @@ def test_a_new_listing_starts_a_history_of_its_own_and_retires_the_champion_of_t
     assert (grown["skip"], grown["relisted_ms"]) == (None, began)
     bars, _ = load_bars(lake, plan_at(name, began + 60 * DAY_MS), plan_at(name, began).member(name))
     assert bars.frame["open_time"][0] == began
+
+    (old,) = grown["earlier"]
+    instrument = Instrument(**old["instrument"])
+    assert instrument.id == f"{name}USDT-spot~{BREAKS[name][0].replace('-', '')}"
+    assert (old["skip"], old["ended_ms"]) == (None, ended + DAY_MS)
+    plan = plan_at(name, began + 60 * DAY_MS)
+    last, _ = load_bars(
+        lake, plan.until(old["ended_ms"]), Candidate(instrument=instrument, volume_24h_gbp=0.0, spread_bps=None)
+    )
+    alive, _ = load_bars(
+        lake, replace(plan_at(name, ended), history_days=plan.until(ended).history_days), plan.member(name)
+    )
+    assert (last.frame["open_time"][0], last.frame["open_time"][-1] // DAY_MS) == (plan.start_ms, ended // DAY_MS)
+    assert last.frame.filter(pl.col("open_time") < ended).equals(alive.frame)
+    assert grown["pool_days"].keys() & old["pool_days"].keys()
+    assert max(day for spans in old["pool_days"].values() for span in spans for day in span) == ended // DAY_MS
+    assert min(day for spans in grown["pool_days"].values() for span in spans for day in span) > began // DAY_MS
 
     night = Night(
         run_id="r",

@@ -82,7 +82,7 @@ class Runner:
         outcomes = []
         for number, item in enumerate(work):
             skip = Skip(coin=item.coin, horizon="*", step=2, code=SkipCode.STALE, reason="old")
-            record = {"skip": asdict(skip) if number < self.stale else None}
+            record = {"skip": asdict(skip) if number < self.stale else None, "earlier": []}
             outcomes.append(PairOutcome(coin=item.coin, record=record))
         return outcomes
 

@@ -1,10 +1,10 @@
-"""The lake: raw rows as Delta tables, one per instrument and kind, each file's provenance in the commit.
+"""The lake: raw rows as Delta tables, one per ticker and kind, each file's provenance in the commit.
 
 A commit writes rows and the list of archive files they came from in one atomic step, so a killed night leaves either
 both or neither (stray Parquet files are invisible and go with `vacuum`). Nothing is ever appended twice: rows
 already stored with the same values are dropped before the commit, and a commit stands only on the version it was
 compared with: of two writers at once, also on two machines, the later one compares again. Bars are stored packed (see
-`packing`).
+`packing`). A table holds all listings of its ticker, as the archive's files do; an earlier one is a cut of its rows.
 """
 
 import json
@@ -92,7 +92,10 @@ class DeltaLake:
         return changed
 
     def bars(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
-        """Stored rows (BAR_SCHEMA), ascending, start_ms <= open_time < end_ms; empty when nothing is stored."""
+        """Stored rows (BAR_SCHEMA), ascending, start_ms <= open_time < end_ms; empty when nothing is stored.
+
+        Of an earlier listing nothing from `Instrument.until_ms` on: all listings of a ticker share its table.
+        """
         return self._read(BARS, instrument, start_ms, end_ms)
 
     def funding(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
@@ -110,7 +113,7 @@ class DeltaLake:
             raise self._place.failure(self._uri(BARS, instrument), error) from error
 
     def instruments(self, kind: str = "bars") -> list[str]:
-        """Instrument ids with a table of the kind, sorted."""
+        """Tickers (ids of their newest listings) with a table of the kind, sorted."""
         return sorted(from_path_segment(name.replace(_ESCAPE, "%")) for name in self._place.names(kind))
 
     def size(self) -> int:
@@ -228,6 +231,7 @@ class DeltaLake:
         table = self._open(kind, instrument)
         if table is None:
             return empty(kind.schema)
+        end_ms = min(end_ms, end_ms if instrument.until_ms is None else instrument.until_ms)
         try:
             frame = self._scan(table, kind, instrument, start_ms, end_ms - 1).drop(ORIGIN).collect()
             return _plain_form(kind, frame if frame[kind.time].is_sorted() else frame.sort(kind.time))

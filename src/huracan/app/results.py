@@ -48,7 +48,7 @@ def night_summary(
             "cache": {"hits": night.cache[0], "total": night.cache[1]},
             "gbp_source": night.gbp_source,
             "universe_source": night.universe_source,
-            "former_pairs": former_summary(night.former),
+            "former_pairs": former_summary(night),
             "notes": (*promoted.verdict.notes, *survivor_notes(night, counted=former_pairs)),
             "verdict": verdict_sentence(
                 NightReport(

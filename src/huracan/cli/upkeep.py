@@ -63,16 +63,13 @@ def show_coverage(settings: Any, workdir: Path | None, interval: str | None, onl
 
 
 def show_missing(settings: Any, workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
-    """The months in which an instrument's bars are missing, between its first and its last."""
-    from huracan.ingest import IngestRules, missing_by_month
+    """The months in which an instrument's bars are missing, between its first and its last; earlier listings by themselves."""
+    from huracan.ingest import IngestRules
 
     place = lake_place(settings, workdir, interval)
     lake, instruments = open_lake(place, only)
     rules = IngestRules(interval_ms=_bar_ms(place))
-    rows = []
-    for instrument in instruments:
-        times = lake.bars(instrument, 0, 1 << 62)["open_time"]
-        rows += [{"instrument": instrument.id, **row} for row in missing_by_month(times, rules).iter_rows(named=True)]
+    rows = [row for instrument in instruments for row in _missing(lake, instrument, rules)]
     if as_json:
         print_json({"lake": place, "instruments": len(instruments), "months": rows})
         return 0
@@ -84,6 +81,23 @@ def show_missing(settings: Any, workdir: Path | None, interval: str | None, only
     title = f"{lacking} of {len(instruments)} instruments lack {interval_of(place)} bars between their first and last"
     show(terminal(), title, columns, cells)
     return 0
+
+
+def _missing(lake: Any, instrument: Any, rules: Any) -> Iterator[dict[str, Any]]:
+    """Months with missing bars of every listing of a ticker: what lies between two of them is missing to neither."""
+    from huracan.ingest import missing_by_month, stored_listings
+    from huracan.pipeline.listings import earlier_candidates
+
+    raw = lake.bars(instrument, 0, 1 << 62)
+    listings = stored_listings(raw, rules)
+    lives = {
+        one.instrument.id: raw["open_time"].filter(raw["open_time"].is_between(listing.first_ms, listing.last_ms))
+        for listing in listings.earlier
+        for one in earlier_candidates(instrument, [listing])
+    }
+    lives[instrument.id] = listings.newest["open_time"]
+    for name, times in lives.items():
+        yield from ({"instrument": name, **row} for row in missing_by_month(times, rules).iter_rows(named=True))
 
 
 def _bar_ms(place: str) -> int:

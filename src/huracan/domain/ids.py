@@ -14,8 +14,11 @@ DELISTED: Final = "DELISTED"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """One thing that trades: a symbol on one market, in one listing epoch (tickers are reused).
+    """One thing that trades: a symbol on one market, in one listing (tickers are reused).
 
+    `epoch` tells an earlier listing of the symbol by the UTC day of its last trade, as in 20220513; 0 is the newest one, so
+    what the symbol stands for now keeps its plain id. `until_ms` is the moment from which the symbol's bars are another
+    listing's (None: the newest). `listed_ms` is when the exchange says the listing began.
     `tick_size` is the price filter's, in quote currency (0 = unknown); `contract_type` is None on spot.
     `coin` is the prefix of all result keys: the base asset for the preferred instrument of a
     base, else ``SYMBOL-market``; it is empty until the universe has chosen.
@@ -30,23 +33,28 @@ class Instrument:
     tick_size: float = 0.0
     listed_ms: int | None = None
     epoch: int = 0
+    until_ms: int | None = None
     coin: str = ""
 
     @property
     def id(self) -> str:
-        """Unique text: ``SOLUSDT-um`` (later listing epochs carry ``~1``, ``~2``)."""
-        suffix = f"~{self.epoch}" if self.epoch else ""
-        return f"{self.symbol}-{self.market}{suffix}"
+        """Unique text: ``LUNAUSDT-spot``; an earlier listing carries the day it ended, ``LUNAUSDT-spot~20220513``."""
+        return f"{self.ticker}~{self.epoch}" if self.epoch else self.ticker
+
+    @property
+    def ticker(self) -> str:
+        """Symbol and market, the same for all listings: what an archive folder or a table of the lake is called."""
+        return f"{self.symbol}-{self.market}"
+
+    @property
+    def path_id(self) -> str:
+        """`ticker` as one safe path segment."""
+        return path_segment(self.ticker)
 
     @property
     def trades(self) -> bool:
         """Whether the exchange lets it trade now; what does not may have ended for good."""
         return self.status == "TRADING"
-
-    @property
-    def path_id(self) -> str:
-        """`id` as one safe path segment."""
-        return path_segment(self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,11 +145,24 @@ class IntegrityIssue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierListing:
+    """Bars of a symbol that were another listing's: open times (ms) of the first and of the last one with a trade, the moment
+    from which the symbol was the next listing's, and how many bars there are.
+    """
+
+    first_ms: int
+    last_ms: int
+    until_ms: int
+    bars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IntegrityReport:
     """What validation found. `quality` is the share of expected bars that arrived real and unrepaired (0..1).
 
     `first_ms` and `last_ms` are the open times of the first and the last bar (None without any); `gaps` are all missing
     stretches between them, filled ones too, and `halts` all long silent ones, each as (open time of its first bar, bars).
+    `earlier` are listings of the symbol before this one, oldest first, whose bars were cut.
     """
 
     instrument_id: str
@@ -166,6 +179,7 @@ class IntegrityReport:
     last_ms: int | None = None
     gaps: tuple[tuple[int, int], ...] = ()
     halts: tuple[tuple[int, int], ...] = ()
+    earlier: tuple[EarlierListing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,8 +60,8 @@ class LiveInputs:
 def instrument_of(text: str) -> Instrument:
     """The instrument of an id such as ``BTCUSDT-um``; raises ModelLoadError for another form.
 
-    >>> instrument_of("SOLUSDT-um~2").epoch, instrument_of("BTCUSDT-spot").market
-    (2, 'spot')
+    >>> instrument_of("LUNAUSDT-spot~20220513").epoch, instrument_of("BTCUSDT-spot").market
+    (20220513, 'spot')
     """
     name, _, epoch = text.partition("~")
     symbol, _, market = name.rpartition("-")

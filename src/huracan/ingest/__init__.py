@@ -1,6 +1,7 @@
 """Step 2: raw rows to bars that later steps may trust, with a report of everything found on the way."""
 
 from huracan.ingest.coverage import missing_by_month
+from huracan.ingest.epochs import stored_listings
 from huracan.ingest.freshness import median_daily_quote, staleness_minutes
 from huracan.ingest.funding import clean_settlements
 from huracan.ingest.hashing import values_hash
@@ -15,6 +16,7 @@ __all__ = [
     "median_daily_quote",
     "missing_by_month",
     "staleness_minutes",
+    "stored_listings",
     "validate_bars",
     "values_hash",
 ]

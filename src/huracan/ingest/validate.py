@@ -7,7 +7,7 @@ import polars as pl
 from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, Bars, check_schema
 from huracan.domain.ids import Instrument
 from huracan.domain.records import IntegrityIssue, IntegrityReport
-from huracan.ingest.epochs import newest_epoch
+from huracan.ingest.epochs import part_listings
 from huracan.ingest.flags import mark_bars
 from huracan.ingest.funding import Settlements, clean_settlements, funding_covers
 from huracan.ingest.grid import Filled, fill_gaps
@@ -37,7 +37,8 @@ def validate_bars(
     check_schema(raw, BAR_SCHEMA, f"raw bars of {instrument.id}")
     verdict = judge_rows(raw, rules.interval_ms, start_ms, end_ms)
     ordered = order_rows(verdict.good, "open_time")
-    current, earlier = newest_epoch(ordered.frame, rules)
+    listings = part_listings(ordered.frame, rules, instrument.listed_ms)
+    current = listings.newest
     filled = fill_gaps(current, rules)
     marked = mark_bars(filled.frame, rules, _listed(current, start_ms))
     frame = marked.frame.select(list(CLEAN_SCHEMA))
@@ -59,11 +60,11 @@ def validate_bars(
         rows_out=frame.height,
         repaired=filled.repaired,
         cut=verdict.cut + ordered.frame.height - current.height,
-        issues=_longest((*verdict.issues, *ordered.issues, *earlier, *filled.issues, *marked.issues)),
+        issues=_longest((*verdict.issues, *ordered.issues, *listings.issues, *filled.issues, *marked.issues)),
         quality=_quality(frame, filled.repaired, rules, end_ms),
         counts={
             **_counts(ordered, filled),
-            "earlier_listings": len(earlier),
+            "earlier_listings": len(listings.earlier),
             **marked.counts,
             **{issue.kind: issue.bars for issue in verdict.issues},
             **_settlement_counts(bars, settled),
@@ -72,6 +73,7 @@ def validate_bars(
         last_ms=None if frame.is_empty() else int(frame["open_time"][-1]),
         gaps=_kept(filled.missing),
         halts=_kept(marked.halts),
+        earlier=listings.earlier,
     )
     return bars, report
 

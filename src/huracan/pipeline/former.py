@@ -1,6 +1,6 @@
 """Former pairs in a night: ingested like members, walked over where a pool's draw asks for them, and nothing more.
 
-They have no models, no skips and no place in the lists of coins: they are part of the evidence, and the summary counts them.
+Step 1 knows the delisted and the faded ones; earlier listings of a symbol are found in its bars, by step 2. They have no models, no skips and no place in the lists of coins: they are part of the evidence, and the summary counts them.
 """
 
 from collections import Counter
@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from huracan.domain.ids import sha256_hex
-from huracan.pipeline.night import FormerPairs, Night, PairOutcome
+from huracan.domain.ids import Instrument, sha256_hex
+from huracan.domain.records import Candidate
+from huracan.pipeline.night import Night, PairOutcome
 
 LAST: Final = -1
 """Priority of their jobs: after every pair that may be published."""
@@ -26,7 +27,7 @@ def former_coins(night: Night) -> list[str]:
 def is_preferred(night: Night, coin: str) -> bool:
     """Whether a coin stands for its base asset: evidence counts every base once."""
     instrument = night.plan.member(coin).instrument
-    return coin != f"{instrument.symbol}-{instrument.market}" or coin in night.former.facts
+    return coin != instrument.ticker or coin in night.former.facts
 
 
 def draw(coins: Iterable[str], panel_size: int) -> list[str]:
@@ -56,6 +57,26 @@ def received(night: Night, step: int, outcomes: Iterable[PairOutcome]) -> Night:
     return replace(night, former=replace(known, trained=records))
 
 
+def with_ingested(
+    night: Night, outcomes: Iterable[PairOutcome], former: Iterable[PairOutcome], *, counted: bool
+) -> Night:
+    """The night with its former pairs after step 2: those of the plan, and (if `counted`) the earlier listings found in the
+    bars of every symbol that stands for its base.
+    """
+    former, known = [*former], {*former_coins(night)}
+    added: list[Candidate] = []
+    found: list[PairOutcome] = []
+    for outcome in (*outcomes, *former) if counted else ():
+        standing = outcome.coin in known or outcome.coin != night.plan.member(outcome.coin).instrument.ticker
+        for facts in outcome.record["earlier"] if outcome.record is not None and standing else ():
+            instrument = Instrument(**facts["instrument"])
+            added.append(Candidate(instrument=instrument, volume_24h_gbp=0.0, spread_bps=None))
+            found.append(PairOutcome(coin=instrument.coin, record=facts))
+    everybody = sorted((*night.plan.former, *added), key=lambda one: one.instrument.coin)
+    planned = replace(night, plan=replace(night.plan, former=tuple(everybody)))
+    return received(planned, STEP_INGEST, [*former, *found])
+
+
 def _refused(record: dict[str, Any]) -> dict[str, Any] | None:
     """The skip of a wave's record that leaves nothing to go on with: wave 1's own, or wave 3's first without any cell."""
     if "cells" in record:
@@ -77,10 +98,14 @@ def with_drawn(night: Night, panel_size: int) -> Night:
     return replace(night, former=replace(night.former, drawn=tuple(sorted(drawn & set(night.former.facts)))))
 
 
-def former_summary(former: FormerPairs) -> dict[str, Any]:
-    """What became of the former pairs: how many there were, were drawn and are in the evidence, and why others are not."""
+def former_summary(night: Night) -> dict[str, Any]:
+    """What became of the former pairs: how many there were (and were earlier listings of a symbol), were drawn and are in the
+    evidence, and why others are not.
+    """
+    former = night.former
     return {
         "known": len(former.facts) + len(former.failed.keys() - former.facts.keys()),
+        "earlier_listings": sum(one.instrument.epoch > 0 for one in night.plan.former),
         "drawn": len(former.drawn),
         "walked": len(former.trained),
         "refused": dict(sorted(Counter(former.failed.values()).items())),

@@ -23,6 +23,7 @@ from huracan.ingest import (
 )
 from huracan.labels import label_forward_returns
 from huracan.pipeline.artefacts import get_bytes, get_frame, get_json, put_frame, put_json
+from huracan.pipeline.listings import earlier_candidates
 from huracan.pipeline.membership import pool_days
 from huracan.pipeline.plan import NightPlan, prepare_key
 from huracan.pipeline.settlements import known_settlements
@@ -41,7 +42,7 @@ class PairPorts:
 
 
 def load_bars(lake: Lake, plan: NightPlan, member: Candidate) -> tuple[Bars, IntegrityReport]:
-    """Validated bars of a member up to the cut-off, from the lake alone."""
+    """Validated bars of a member or former pair up to the cut-off, from the lake alone."""
     instrument = member.instrument
     return validate_bars(
         instrument,
@@ -89,8 +90,18 @@ async def _ingest(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str,
 
 
 def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
-    """What the bars in the lake are worth tonight: the record of wave 1, with a skip where they are not fit."""
+    """What the bars in the lake are worth tonight: the record of wave 1, with a skip where they are not fit.
+
+    `earlier` are the records of the symbol's earlier listings, each with its `instrument`.
+    """
     member = plan.member(coin)
+    record, report = _worth(ports, plan, member)
+    before = earlier_candidates(member.instrument, report.earlier)
+    facts = [{"instrument": asdict(one.instrument), **_worth(ports, plan, one)[0]} for one in before]
+    return {**record, "earlier": facts}
+
+
+def _worth(ports: PairPorts, plan: NightPlan, member: Candidate) -> tuple[dict[str, Any], IntegrityReport]:
     instrument = member.instrument
     bars, report = load_bars(ports.lake, plan, member)
     ended_ms = _ended(plan, bars)
@@ -98,23 +109,23 @@ def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
         bars, report = load_bars(ports.lake, plan.until(ended_ms), member)
     age = None if bars.frame.is_empty() else staleness_minutes(bars, plan.now_ms)
     record: dict[str, Any] = {
-        "coin": coin,
+        "coin": instrument.coin,
         "report": asdict(report),
         "data_hash": bars.data_hash,
         "age_minutes": age,
         "ended_ms": ended_ms,
-        "relisted_ms": int(bars.frame["open_time"][0]) if report.counts["earlier_listings"] else None,
+        "relisted_ms": report.earlier[-1].until_ms if report.earlier else None,
         "skip": None,
     }
     refused = _unfit(plan, member, bars)
     if refused is not None:
-        return {**record, "skip": asdict(refused)}
+        return {**record, "skip": asdict(refused)}, report
     rate = dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
     gbp = (median_daily_quote(bars) or 0.0) / rate
     known = known_spread(plan, member, bars, gbp)
     if isinstance(known, Skip):
-        return {**record, "skip": asdict(known)}
-    return {
+        return {**record, "skip": asdict(known)}, report
+    facts = {
         **record,
         "spread_bps": known.bps,
         "spread_source": known.source,
@@ -123,6 +134,7 @@ def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
         "pool_days": pool_days(bars, rate, plan.min_liquidity_gbp),
         "funding_known": bars.funding_known,
     }
+    return facts, report
 
 
 def _ended(plan: NightPlan, bars: Bars) -> int | None:

@@ -147,7 +147,9 @@ class NightPipeline:
         with self._stage(2):
             pair, telemetry = self.ports.pair, self.ports.telemetry
             shared = await share_settlements(pair.market, pair.artefacts, telemetry, night.plan)
-            self.ingested = night = await ingest_wave(self.ports.waves, night, shared)
+            self.ingested = night = await ingest_wave(
+                self.ports.waves, night, shared, former_pairs=self.rules.former_pairs
+            )
             self._tell_data(night)
             refuse_stale(night, self.rules.max_stale_share)
             return write_context(self.ports.pair, with_drawn(night, self.rules.panel_size))

@@ -10,7 +10,7 @@ from huracan.domain.records import Skip, SkipCode
 from huracan.errors import DiskFullError, JobFailedError, StaleDataError, WorkerLostError
 from huracan.features import build_context
 from huracan.pipeline.artefacts import put_frame, put_json
-from huracan.pipeline.former import LAST, STEP_INGEST, STEP_PREPARE, STEP_TRAIN, former_coins, received
+from huracan.pipeline.former import LAST, STEP_PREPARE, STEP_TRAIN, former_coins, received, with_ingested
 from huracan.pipeline.night import Night, PairOutcome, PairWork, WaveRunner
 from huracan.pipeline.pair import PairPorts, load_bars, load_grams
 from huracan.training import pool_prior
@@ -22,8 +22,13 @@ _OF_MACHINES = {JobFailedError.code, WorkerLostError.code}
 INJECTED_RECIPE = "injected"
 
 
-async def ingest_wave(runner: WaveRunner, night: Night, facts: dict[str, Any] | None = None) -> Night:
-    """Step 2 for every member and former pair; `facts` are for all of them (see `settlements`)."""
+async def ingest_wave(
+    runner: WaveRunner, night: Night, facts: dict[str, Any] | None = None, *, former_pairs: bool = True
+) -> Night:
+    """Step 2 for every member and former pair; `facts` are for all of them (see `settlements`).
+
+    With `former_pairs` the earlier listings of their symbols are former pairs from here on.
+    """
     shared = facts or {}
     work = [
         PairWork(
@@ -35,7 +40,7 @@ async def ingest_wave(runner: WaveRunner, night: Night, facts: dict[str, Any] | 
         for member in night.plan.members
     ]
     outcomes, former = await _outcomes(runner, night, work, "ingest", dict.fromkeys(former_coins(night), shared))
-    night = received(night, STEP_INGEST, former)
+    night = with_ingested(night, outcomes, former, counted=former_pairs)
     found: dict[str, dict[str, Any]] = {}
     for outcome in outcomes:
         if outcome.record is None:

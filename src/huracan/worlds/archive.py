@@ -132,7 +132,8 @@ class Archive:
         item = self._listings.of(view, root.market).get(symbol)
         for folder, interval in _folders_of(item, root):
             if item is not None and key.startswith(folder):
-                for name, start, end in _periods(item.onboard_ms, view.now_ms, monthly=root.monthly):
+                first_ms = item.onboard_ms if item.archived_ms is None else item.archived_ms
+                for name, start, end in _periods(first_ms, view.now_ms, monthly=root.monthly):
                     stem = f"{symbol}-{interval or 'fundingRate'}-{name}"
                     yield _File(listed=item, folder=folder, stem=stem, interval=interval, start_ms=start, end_ms=end)
 

@@ -36,13 +36,15 @@ Book = tuple[float, float, float, float]
 class ListedInstrument:
     """An instrument with what `exchangeInfo` says of it.
 
-    `interval_ms` is the finest bar the source has. `step_size` 0 means unknown. `funding_hours` is None without
+    `interval_ms` is the finest bar the source has. `archived_ms` is the first bar of an earlier listing of the ticker, which
+    the archive alone remembers (None: there was none). `step_size` 0 means unknown. `funding_hours` is None without
     settlements (spot, recorded candles).
     """
 
     instrument: Instrument
     onboard_ms: int
     delivery_ms: int = NO_DELIVERY_MS
+    archived_ms: int | None = None
     interval_ms: int = MINUTE_MS
     step_size: float = 0.0
     min_notional: float = 5.0

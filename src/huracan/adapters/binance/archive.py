@@ -22,6 +22,7 @@ from huracan.adapters.binance.plan import (
     months_and_days,
     months_of,
     plan_files,
+    without_days_before,
 )
 from huracan.adapters.binance.s3_listing import ArchiveListing
 from huracan.adapters.binance.strict_zip import MAX_ZIP_BYTES, unzip_single
@@ -69,6 +70,7 @@ class Archive:
         if any(after <= window[1] for _, after in months_of(*window)):
             listed = await self._listed(months, next(months_of(*window))[0])
         whole, single = months_and_days(months, days, window, listed, known)
+        single = without_days_before(instrument.listed_ms, whole, single)
         first_day = first_day_to_list(single, window[1], known)
         if first_day is not None:
             listed |= await self._listed(days, first_day)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -116,21 +116,19 @@ class BinanceMarketData:
     ) -> AsyncIterator[FetchedRows]:
         """Closed bars, then settlements, before end_ms: one batch a file or page, so memory stays bounded.
 
-        An archive file comes whole even where it reaches back before start_ms: a stored file is complete. Nothing
-        older than the listing is given (tickers are reused). Of an instrument that does not trade any more, what REST refuses
-        to tell is left out. A file that is damaged (ChecksumError) or no table of ours
+        An archive file comes whole even where it reaches back before start_ms: a stored file is complete. Files of the ticker's
+        earlier listings come, too; REST is asked about them for lost files alone. Of an instrument that does not trade any more,
+        what REST refuses to tell is left out. A file that is damaged (ChecksumError) or no table of ours
         (SchemaError) is left out; the other files come, and then the error. Raises DataError subclasses only.
         """
-        start_ms = self._listed_start(instrument, start_ms)
-        if start_ms < end_ms:
-            for kind in self._kinds(instrument):
-                covered: list[Span] = []
-                async for batch in self._history(
-                    kind, instrument, (start_ms, end_ms), known, covered, tail=True, settled=settled
-                ):
-                    yield batch
-                if not instrument.trades and not covered:
-                    return  # without a bar in the window it was gone before
+        for kind in self._kinds(instrument):
+            covered: list[Span] = []
+            async for batch in self._history(
+                kind, instrument, (start_ms, end_ms), known, covered, tail=True, settled=settled
+            ):
+                yield batch
+            if not instrument.trades and not covered:
+                return  # without a bar in the window it was gone before
 
     async def fetch_archived(
         self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
@@ -196,7 +194,7 @@ class BinanceMarketData:
         covered += [file.span for file in plan.kept]
         for file in plan.published:
             try:
-                done, batch = await self._file(kind, instrument, file, known.get(file.name))
+                done, batch = await self._file(kind, file, known.get(file.name))
             except (ChecksumError, SchemaError) as error:
                 refused = refused or error
                 continue
@@ -208,7 +206,9 @@ class BinanceMarketData:
             raise refused
         filled: dict[str, int] = {file.name: 0 for file in plan.lost}
         try:
-            for low, high in _asked_of_rest(kind, plan, window, covered, instrument, tail=tail):
+            listed = _floor(instrument.listed_ms or 0, self._interval_ms)
+            of_rest = (max(window[0], listed), window[1])
+            for low, high in _asked_of_rest(kind, plan, of_rest, covered, instrument, tail=tail):
                 async for rows in self._pages(kind, instrument, low, high, settled if high == window[1] else None):
                     for file in plan.lost:
                         filled[file.name] += int(rows[rows.columns[0]].is_between(*file.span, closed="left").sum())
@@ -241,9 +241,7 @@ class BinanceMarketData:
         async for rows in self._rest.funding(instrument, known_to, high):
             yield rows
 
-    async def _file(
-        self, kind: str, instrument: Instrument, file: ArchiveFile, stored: FetchedFile | None
-    ) -> tuple[bool, FetchedRows | None]:
+    async def _file(self, kind: str, file: ArchiveFile, stored: FetchedFile | None) -> tuple[bool, FetchedRows | None]:
         """Whether the lake has, or now gets, the file's rows; and what is new about them, if anything."""
         if stored is not None and stored.stamp == file.stamp:
             return True, None
@@ -251,13 +249,7 @@ class BinanceMarketData:
         if verified is None:
             return stored is not None and not stored.lost, None
         rows = empty(_SCHEMAS[kind]) if verified.rows is None else verified.rows
-        if instrument.listed_ms is not None:
-            rows = rows.filter(pl.col(rows.columns[0]) >= _floor(instrument.listed_ms, self._interval_ms))
         return True, FetchedRows(kind=kind, rows=rows, source="archive", file=verified.file)
-
-    def _listed_start(self, instrument: Instrument, start_ms: int) -> int:
-        """start_ms, or the listing where that is known and later."""
-        return max(start_ms, _floor(instrument.listed_ms or 0, self._interval_ms))
 
     async def _now(self) -> int:
         """A server time at most a minute old; an older one only drops bars that closed meanwhile."""
@@ -269,21 +261,32 @@ class BinanceMarketData:
 def _asked_of_rest(
     kind: str, plan: FilePlan, window: Span, covered: list[Span], instrument: Instrument, *, tail: bool
 ) -> list[Span]:
-    """What no file covers: of the whole window, or (without `tail`) of lost files alone.
+    """What no file covers: of the whole window and of files lost before it, or (without `tail`) of lost files alone.
 
-    Where nobody says when the instrument was listed, the archive's first file does: it has every symbol's first day. One that
+    The window begins with the listing. Where nobody says when the instrument was listed, the archive's first file does: it has every symbol's first day. One that
     does not trade any more has nothing after its last file, once that is older than files are late, and no bars without one.
     """
     start_ms, end_ms = window
     if not tail:
-        others = uncovered(0, end_ms, [file.span for file in plan.lost])
-        return uncovered(0, end_ms, others)  # neighbours in one stretch
+        return _joined(file.span for file in plan.lost)
+    before = _joined(file.span for file in plan.lost if file.span[1] <= start_ms)
     if instrument.listed_ms is None and covered:
         start_ms = max(start_ms, min(covered)[0])
     if not instrument.trades and (covered or kind == "bars"):
         newest = max((high for _, high in covered), default=start_ms)
         end_ms = end_ms if covered and newest + GONE_DAYS * DAY_MS >= end_ms else newest
-    return uncovered(start_ms, end_ms, covered)
+    return [*before, *uncovered(start_ms, end_ms, covered)]
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Ascending spans, neighbours as one."""
+    found: list[Span] = []
+    for low, high in sorted(spans):
+        if found and found[-1][1] == low:
+            found[-1] = (found[-1][0], high)
+        else:
+            found.append((low, high))
+    return found
 
 
 def _known_to(settled: KnownSettlements | None, low: int) -> int:

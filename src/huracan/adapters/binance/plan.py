@@ -122,6 +122,15 @@ def months_and_days(
     return whole, single
 
 
+def without_days_before(
+    listed_ms: int | None, whole: Sequence[ArchiveFile], single: Sequence[ArchiveFile]
+) -> list[ArchiveFile]:
+    """The single days without those before the listing, unless some month before it has a file: an earlier listing's."""
+    if listed_ms is None or any(file.span[1] <= listed_ms for file in whole):
+        return list(single)
+    return [file for file in single if file.span[1] > listed_ms]
+
+
 def first_day_to_list(days: Sequence[ArchiveFile], end_ms: int, known: Mapping[str, FetchedFile]) -> int | None:
     """Where a list of daily files must begin: at the first one that is not stored, or is still watched; None: no need."""
     watched_from = end_ms - WATCHED_DAYS * DAY_MS
@@ -138,20 +147,22 @@ def plan_files(
 ) -> FilePlan:
     """What is to be done about each wanted file, given the list and what the lake holds.
 
-    A file is lost only between others (or after the known listing of its instrument and before another): before the first
+    A file is lost only between others of one listing (or after the known begin of it and before another): before the first
     one the instrument was not listed, and after the last one it may have ended.
     """
     published = [listed[file.name] for file in wanted if file.name in listed]
     kept = [file for file in wanted if file.name in known and file.name not in listed]
     present = sorted(file.span for file in (*published, *(file for file in kept if not known[file.name].lost)))
-    first = min((low for low, _ in present), default=end_ms) if listed_ms is None else listed_ms
-    last = present[-1][0] if present else 0
+    begins = [low for low, _ in present]
+    earlier = [low for low in begins if listed_ms is not None and low < listed_ms]
+    first = min(begins, default=end_ms) if listed_ms is None else listed_ms
+    lives = [(min(earlier), max(earlier)), (first, max(begins))] if earlier else [(first, max(begins, default=0))]
     lost = [
         file
         for file in wanted
         if file.name not in listed
         and file.name not in known
-        and first <= file.span[0] < last
+        and any(first <= file.span[0] < last for first, last in lives)
         and file.span[1] + LATE_DAYS * DAY_MS <= end_ms
     ]
     return FilePlan(published=tuple(published), kept=tuple(kept), lost=tuple(lost))
