@@ -48,6 +48,20 @@ def test_coverage_by_month_names_the_months_that_lack_bars_and_no_others(huracan
     assert "1 of 1 instruments lack 15m bars" in spoken
 
 
+def test_between_two_listings_of_a_ticker_nothing_is_missing(huracan, workdir):
+    lake = DeltaLake(str(workdir / "lake" / "15m"))
+    coin = Instrument(market="spot", symbol="TWICEUSDT", base="TWICE", quote="USDT")
+    first = 1_767_139_200_000
+    times = [first + step * 900_000 for step in (*range(192), *range(672, 864)) if step not in {5, 700}]
+    rows = pl.DataFrame({"open_time": times, **dict.fromkeys(list(BAR_SCHEMA)[1:], 1.0)}, schema=BAR_SCHEMA)
+    lake.append(coin, [FetchedRows(kind="bars", rows=rows, source="archive")], "binance")
+    told = huracan("lake", "coverage", "--months", "--workdir", workdir, "--instrument", coin.id, "--json").json
+    assert told["months"] == [
+        {"instrument": "TWICEUSDT-spot~20260101", "month": "2025-12", "expected": 96, "held": 95, "missing": 1},
+        {"instrument": "TWICEUSDT-spot", "month": "2026-01", "expected": 192, "held": 191, "missing": 1},
+    ]
+
+
 def test_compacting_and_vacuuming_change_no_row(huracan, workdir):
     lake = DeltaLake(str(workdir / "lake" / "15m"))
     coin = Instrument(market="um", symbol="BTCUSDT", base="BTC", quote="USDT")

@@ -1,4 +1,4 @@
-"""Who is walked over for evidence alone: pairs that fell out, one a base asset, and nobody who has a member."""
+"""Who is walked over for evidence alone: pairs that fell out, one a base asset and market, and nobody who has a member there."""
 
 import dataclasses
 
@@ -66,14 +66,32 @@ def test_the_archive_remembers_what_the_exchange_forgot():
         ("spot", ["LUNAUSDT", "FTTUSDC", "XBUSD"]),
     ]
     found = former(SOL, (um("WIDE"), WIDE), archived=archived)
-    assert {coin: one.id for coin, one in found.items()} == {"LUNA": "LUNAUSDT-um", "FTT": "FTTUSDC-spot"}
+    names = {"LUNA": "LUNAUSDT-um", "LUNAUSDT-spot": "LUNAUSDT-spot", "FTT": "FTTUSDC-spot"}
+    assert {coin: one.id for coin, one in found.items()} == names
     assert {one.status for one in found.values()} == {"DELISTED"}
-    assert former(SOL, archived=archived, market="spot")["LUNA"].market == "spot"
+    spot_first = former(SOL, (um("WIDE"), WIDE), archived=archived, market="spot")
+    assert {coin: one.market for coin, one in spot_first.items()} == {
+        "LUNA": "spot",
+        "LUNAUSDT-um": "um",
+        "FTT": "spot",
+    }
 
 
 def test_a_base_with_a_member_is_counted_by_its_member_alone():
     dead_twins = [("um", ["SHIBUSDT"]), ("spot", ["SOLUSDC", "1000SHIBUSDT"])]
     assert former(SOL, (um("1000SHIB"), TIGHT), (spot("SOL", status="BREAK"), None), archived=dead_twins) == {}
+
+
+def test_a_perpetual_that_died_is_walked_over_beside_the_spot_pair_that_lives():
+    archived = [("um", ["LUNAUSDT", "FTTUSDC", "FTTUSDT"])]
+    pairs = [SOL, (spot("LUNA"), TIGHT), (spot("FTT"), TIGHT), (um("FADED"), THIN), (spot("FADED"), TIGHT)]
+    found = former(*pairs, (spot("LUNA", "USDC", status="BREAK"), None), archived=archived)
+    assert {coin: one.id for coin, one in found.items()} == {
+        "LUNAUSDT-um": "LUNAUSDT-um",
+        "FTTUSDT-um": "FTTUSDT-um",
+        "FADED": "FADEDUSDT-um",
+    }
+    assert former(*pairs, archived=archived, market="spot") == {}
 
 
 def test_leveraged_tokens_are_no_assets_of_their_own():

@@ -1,6 +1,7 @@
 """Former pairs in a night: ingested like members, walked over where a pool's draw asks for them, and nothing more.
 
-Step 1 knows the delisted and the faded ones; earlier listings of a symbol are found in its bars, by step 2. They have no models, no skips and no place in the lists of coins: they are part of the evidence, and the summary counts them.
+Step 1 knows the delisted and the faded ones; earlier listings of a symbol are found in its bars, by step 2. They have no models,
+no skips and no place in the lists of coins: they are part of the evidence, and the summary counts them.
 """
 
 from collections import Counter

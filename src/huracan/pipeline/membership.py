@@ -43,6 +43,12 @@ def days_of(spans: Mapping[str, Sequence[Sequence[int]]], tier: str) -> I64:
     return np.concatenate(stretches) if stretches else np.empty(0, np.int64)
 
 
+def without_days(spans: Mapping[str, Sequence[Sequence[int]]], days: I64) -> Spans:
+    """The spans without these days."""
+    left = {tier: np.setdiff1d(days_of(spans, tier), days) for tier in spans}
+    return {tier: _spans(own) for tier, own in left.items() if own.size}
+
+
 def _tier(median: float, yesterday: float, quote_per_gbp: float, min_volume_gbp: float) -> str:
     if math.isnan(median) or yesterday / quote_per_gbp < min_volume_gbp:
         return _NOBODY

@@ -9,6 +9,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.records import Snapshot, Universe
 from huracan.domain.time import HOUR_MS, iso
 from huracan.errors import ClockSkewError, ConfigError, DataError
+from huracan.pipeline.bases import once_a_base
 from huracan.pipeline.delistings import without_delisted
 from huracan.pipeline.former import with_drawn
 from huracan.pipeline.night import Night
@@ -152,7 +153,8 @@ class NightPipeline:
             )
             self._tell_data(night)
             refuse_stale(night, self.rules.max_stale_share)
-            return write_context(self.ports.pair, with_drawn(night, self.rules.panel_size))
+            counted = once_a_base(night, self.rules.universe.market)
+            return write_context(self.ports.pair, with_drawn(counted, self.rules.panel_size))
 
     async def step3_generate_features(self, night: Night) -> Night:
         """Features of every pair that is alive (and, in the same jobs, step 4's labels)."""

@@ -3,15 +3,18 @@
 from huracan.universe.archived import archived_instruments, split_symbol
 from huracan.universe.build import UniverseRules, build_universe
 from huracan.universe.changes import delisted_members
-from huracan.universe.names import coin_keys, resolve_coin
+from huracan.universe.former import market_rank
+from huracan.universe.names import coin_base, coin_keys, resolve_coin
 from huracan.universe.spreads import tier_key
 
 __all__ = [
     "UniverseRules",
     "archived_instruments",
     "build_universe",
+    "coin_base",
     "coin_keys",
     "delisted_members",
+    "market_rank",
     "resolve_coin",
     "split_symbol",
     "tier_key",

@@ -1,8 +1,9 @@
 """Pairs that are no members tonight and may have been on a past day: evidence from that day has to count them, too.
 
 A pool walked over tonight's members alone is a pool of survivors: whoever was delisted, or lost its trade, is missing with
-all its losses. One instrument a base asset, none where the base has a member; what it is worth as evidence is decided day
-by day (`pipeline.membership`).
+all its losses. One instrument a base asset and market, none where the base has a member of that market or of the preferred
+one; what they are worth as evidence is decided day by day (`pipeline.membership`), and no day counts a base twice
+(`pipeline.bases`).
 """
 
 import re
@@ -30,20 +31,25 @@ def former_pairs(
     """Pairs to walk over for evidence alone, by coin key.
 
     `others` are listed pairs that fell out, with their keys; `forgotten` instruments are no longer listed at all and get keys
-    of their own beside all `taken` ones. The instrument of a base is the first by market (as the universe prefers it) and quote asset. Pegged coins and leveraged
-    tokens are none; of more than `most`, some are drawn by hash.
+    of their own beside all `taken` ones. A base without a member is walked over on both markets, one whose member is not of the
+    preferred market on that one, by the first instrument by quote asset. Pegged coins and leveraged tokens are none; of more than
+    `most`, some are drawn by hash.
     """
     fallen = [*others, *(Candidate(instrument=one, volume_24h_gbp=0.0, spread_bps=None) for one in forgotten)]
     bases = frozenset(one.instrument.base for one in (*members, *fallen))
-    groups: dict[str, list[Candidate]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
     for one in fallen:
-        groups[coin_base(one.instrument.base, bases)].append(one)
-    alive = {coin_base(one.instrument.base, bases) for one in members}
-    wanted = sorted(base for base in groups if base not in alive | PEGGED and not is_leveraged(base, bases))
-    chosen = [min(groups[base], key=lambda one: _rank(one.instrument, market)) for base in wanted]
-    named = [one if one.instrument.coin else _named(one, taken) for one in chosen]
-    drawn = sorted(named, key=lambda one: sha256_hex(one.instrument.id.encode()))[:most]
-    return tuple(sorted(drawn, key=lambda one: one.instrument.coin))
+        groups[coin_base(one.instrument.base, bases), one.instrument.market].append(one)
+    counted = {
+        (coin_base(one.instrument.base, bases), of_market)
+        for one in members
+        for of_market in ("spot", "um")
+        if market_rank(of_market, market) >= market_rank(one.instrument.market, market)
+    }
+    wanted = [key for key in groups if key not in counted and not _is_none(key[0], bases)]
+    chosen = sorted((min(groups[key], key=_rank) for key in wanted), key=lambda one: one.instrument.id)
+    drawn = sorted(chosen, key=lambda one: sha256_hex(one.instrument.id.encode()))[:most]
+    return tuple(sorted(_named(drawn, taken, market), key=lambda one: one.instrument.coin))
 
 
 def is_leveraged(base: str, bases: frozenset[str]) -> bool:
@@ -56,14 +62,32 @@ def is_leveraged(base: str, bases: frozenset[str]) -> bool:
     return match is not None and match[1] in bases
 
 
-def _rank(instrument: Instrument, market: str) -> tuple[bool, int, str]:
-    quote = QUOTE_ORDER.index(instrument.quote) if instrument.quote in QUOTE_ORDER else len(QUOTE_ORDER)
-    return instrument.market != ("spot" if market == "spot" else "um"), quote, instrument.id
+def market_rank(of_market: str, preferred: str) -> int:
+    """0 for the market that stands for a base by the owner's policy (`auto`, `um` or `spot`), 1 for the other.
+
+    >>> market_rank("um", "auto"), market_rank("um", "spot")
+    (0, 1)
+    """
+    return int(of_market != ("spot" if preferred == "spot" else "um"))
 
 
-def _named(one: Candidate, taken: frozenset[str]) -> Candidate:
-    """The candidate with its base as key, or its id where a listed pair bears that name."""
-    instrument = one.instrument
-    return replace(
-        one, instrument=replace(instrument, coin=instrument.id if instrument.base in taken else instrument.base)
-    )
+def _is_none(base: str, bases: frozenset[str]) -> bool:
+    return base in PEGGED or is_leveraged(base, bases)
+
+
+def _rank(one: Candidate) -> tuple[int, str]:
+    quote = one.instrument.quote
+    return QUOTE_ORDER.index(quote) if quote in QUOTE_ORDER else len(QUOTE_ORDER), one.instrument.id
+
+
+def _named(chosen: Iterable[Candidate], taken: frozenset[str], market: str) -> list[Candidate]:
+    """The candidates with keys: a nameless one gets its base's, or its id where a listed pair or a better one bears that."""
+    used, named = set(taken), []
+    for one in sorted(chosen, key=lambda one: (market_rank(one.instrument.market, market), one.instrument.id)):
+        instrument = one.instrument
+        if not instrument.coin:
+            key = instrument.id if instrument.base in used else instrument.base
+            instrument = replace(instrument, coin=key)
+        used.add(instrument.coin)
+        named.append(replace(one, instrument=instrument))
+    return named
