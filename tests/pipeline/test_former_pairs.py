@@ -58,14 +58,14 @@ def test_each_wave_keeps_its_records_and_why_others_have_none():
 
 def earlier(coin, market="um", day=20260113):
     instrument = replace(pair(coin, market).instrument, status="DELISTED", epoch=day, until_ms=5)
-    return {**facts(), "instrument": asdict(replace(instrument, coin=instrument.id))}
+    return {**facts(), "coin": instrument.id, "instrument": asdict(replace(instrument, coin=instrument.id))}
 
 
 def found(coin, *before, skip=None):
     return PairOutcome(coin=coin, record={**facts(skip=skip), "earlier": list(before)})
 
 
-def test_earlier_listings_become_former_pairs_where_their_symbol_stands_for_its_base():
+def test_earlier_listings_become_former_pairs_whoever_bears_their_symbol_now():
     state = night(["A", "B"], ["D", "E"])
     second = pair("A", "spot")
     second = replace(second, instrument=replace(second.instrument, coin="AUSDT-spot"))
@@ -78,12 +78,12 @@ def test_earlier_listings_become_former_pairs_where_their_symbol_stands_for_its_
     ]
     former = [found("D", earlier("D"), skip={"code": "NO_DATA"}), found("E", short)]
     counted = with_ingested(state, members, former, counted=True)
-    added = ["AUSDT-um~20250101", "AUSDT-um~20260113", "DUSDT-um~20260113"]
+    added = ["AUSDT-spot~20260113", "AUSDT-um~20250101", "AUSDT-um~20260113", "DUSDT-um~20260113"]
     assert sorted(counted.former.facts) == [*added, "E"]
     assert counted.former.failed == {"D": "NO_DATA", "EUSDT-um~20260113": "SHORT_HISTORY"}
     assert [one.instrument.coin for one in counted.plan.former] == sorted(["D", "E", *added, "EUSDT-um~20260113"])
     assert counted.plan.member("AUSDT-um~20250101").instrument.until_ms == 5
-    assert (former_summary(counted)["known"], former_summary(counted)["earlier_listings"]) == (6, 4)
+    assert (former_summary(counted)["known"], former_summary(counted)["earlier_listings"]) == (7, 5)
     assert NightPlan.from_json(json.loads(counted.plan.to_json())) == counted.plan
     alone = with_ingested(state, members, former, counted=False)
     assert (alone.plan, sorted(alone.former.facts)) == (state.plan, ["E"])

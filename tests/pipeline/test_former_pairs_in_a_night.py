@@ -19,20 +19,22 @@ from huracan.pipeline.former import former_summary
 pytestmark = pytest.mark.slow
 
 DEAD = "CHARLIEUSDT-um"
+OUTLIVED = "ALFAUSDT-um"
+"""Its spot pair trades on."""
 SIZES = {"training__base_interval": "1h", "training__lookback_days": 34, "training__num_workers": 2}
 
 
 class Mortal(ChangingMarket):
-    """CHARLIE loses nine tenths of its price within the last three hours of its life, six hours into its last day."""
+    """A perpetual loses nine tenths of its price within the last three hours of its life, six hours into its last day."""
 
-    def __init__(self, inner, ended_ms):
-        super().__init__(inner, DEAD)
+    def __init__(self, inner, ended_ms, dead=DEAD):
+        super().__init__(inner, dead)
         self.ended_ms = ended_ms
         if inner.now_ms > ended_ms:
             self.event = "delisting"
 
     def klines(self, id, start_ms, end_ms):  # noqa: A002
-        if id != DEAD:
+        if id != self.victim:
             return super().klines(id, start_ms, end_ms)
         frame = super().klines(id, start_ms, min(end_ms, self.ended_ms))
         crash = pl.when(pl.col("open_time") >= self.ended_ms - 3 * HOUR_MS).then(0.1).otherwise(1.0)
@@ -40,7 +42,7 @@ class Mortal(ChangingMarket):
 
     def funding(self, id):  # noqa: A002
         frame = super().funding(id)
-        return frame.filter(pl.col("funding_time") < self.ended_ms) if id == DEAD else frame
+        return frame.filter(pl.col("funding_time") < self.ended_ms) if id == self.victim else frame
 
     def _changed(self, item):
         changed = super()._changed(item)
@@ -128,6 +130,8 @@ def nights(tmp_path_factory):
                 found["survivors"] = judged(folder / "survivors", exchange, promotion__former_pairs=False)
     with ChangingExchange(Reborn(world, ended_ms), **stress) as exchange:
         found["reborn"] = judged(folder / "reborn", exchange)
+    with ChangingExchange(Mortal(world, ended_ms, OUTLIVED), **stress) as exchange:
+        found["outlived"] = judged(folder / "outlived", exchange)
     return found
 
 
@@ -197,6 +201,22 @@ def test_an_earlier_listing_of_a_living_ticker_counts_like_a_coin_that_was_forgo
         assert facts[name] == dead[name], name
     assert former_summary(night)["earlier_listings"] == 1
     pl.testing.assert_frame_equal(daily(promoted), daily(nights["forgotten"][0]), abs_tol=1e-6)
+
+
+def test_a_perpetual_that_its_spot_pair_outlives_counts_for_its_life_and_the_spot_pair_for_the_days_after_it(nights):
+    promoted, panels = nights["outlived"]
+    night, last_day = promoted.night, nights["ended_ms"] // DAY_MS
+    assert night.plan.member("ALFA").instrument.id == "ALFAUSDT-spot"
+    rows = {row["pool"]: row for row in promoted.evidence}
+    assert OUTLIVED in rows["um-A"]["former"]
+    (spot,) = (row for pool, row in rows.items() if pool.startswith("spot"))
+    assert (spot["members"], spot["former"]) == (["ALFA"], [])
+    own = daily(promoted, spot["pool"])
+    counted = own.filter("valid")["day"].to_list()
+    assert counted == list(range(last_day + 1, daily(promoted)["day"][-1] + 1))
+    (dead, _), *_ = [frames for (coin, _), frames in panels.items() if coin == OUTLIVED]
+    assert dead["day"][-1] == last_day
+    assert daily(promoted)["day"][0] < last_day < daily(promoted)["day"][-1]
 
 
 def test_an_owner_may_count_survivors_alone_and_the_night_says_so(nights):

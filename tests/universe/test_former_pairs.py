@@ -94,6 +94,23 @@ def test_a_perpetual_that_died_is_walked_over_beside_the_spot_pair_that_lives():
     assert former(*pairs, archived=archived, market="spot") == {}
 
 
+def test_the_spot_pair_of_a_young_perpetual_is_walked_over_for_the_days_before_it():
+    archived = [("spot", ["OLDUSDT", "YOUNGUSDC", "YOUNGUSDT", "GONEUSDT"])]
+    pairs = [(um("OLD", listed_ms=5), TIGHT), (um("YOUNG", listed_ms=900), TIGHT), (um("NEVER", listed_ms=900), TIGHT)]
+    snapshot = Snapshot(
+        now_ms=1000,
+        instruments=(*(one for one, _ in pairs), spot("NEVER")),
+        quotes={**{one.id: quote for one, quote in pairs}, "NEVERUSDT-spot": WIDE},
+        quote_per_gbp={"USDT": 1.0, "USDC": 1.0},
+        gbp_source="test",
+    )
+    known = [one for market, symbols in archived for one in archived_instruments(symbols, market, ("USDT", "USDC"))[0]]
+    rules = UniverseRules(quote_assets=("USDT", "USDC"))
+    found = build_universe(snapshot, rules, ["1h"], known, since_ms=500).former
+    assert [one.instrument.coin for one in found] == ["GONE", "YOUNGUSDT-spot"]
+    assert [one.instrument.coin for one in build_universe(snapshot, rules, ["1h"], known).former] == ["GONE"]
+
+
 def test_leveraged_tokens_are_no_assets_of_their_own():
     archived = [("spot", ["BTCUPUSDT", "BTCDOWNUSDT", "ETHBULLUSDT", "SETUPUSDT", "BTCUSDT"])]
     assert set(former(SOL, (um("ETH"), TIGHT), archived=archived)) == {"BTC", "SETUP"}

@@ -1,39 +1,52 @@
 """Every base asset once a day: a coin's perpetual and its spot pair are the same bet, and evidence may not count it twice."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from huracan.domain.tiers import TIERS
+from huracan.domain.time import DAY_MS
 from huracan.pipeline.former import is_preferred
-from huracan.pipeline.membership import days_of, without_days
+from huracan.pipeline.membership import without_days
 from huracan.pipeline.night import Night
-from huracan.universe import coin_base, market_rank
+from huracan.universe import coin_base, preference
+
+Facts = dict[str, dict[str, Any]]
 
 
 def once_a_base(night: Night, market: str) -> Night:
     """The night with `pool_days` such that a base counts by one instrument a day: by the one that a night of that day would
-    have preferred (`market` is the owner's policy) among those that were in a pool then.
+    have preferred (`market` is the owner's policy) among those that were listed then.
 
-    So a perpetual that was delisted counts for the days it lived, and its spot pair, which still trades, for all others.
+    So a perpetual that was delisted counts for the days it lived, and its spot pair for those before and after. A member beside
+    the one that stands for the base tonight counts only where that one's life is known.
     """
-    alive = {coin: facts for coin, facts in night.facts.items() if facts["skip"] is None}
-    facts: dict[str, dict[str, Any]] = {**alive, **night.former.facts}
+    known: Facts = {**night.facts, **night.former.facts}
     instruments = {one.instrument.coin: one.instrument for one in (*night.plan.members, *night.plan.former)}
-    bases = frozenset(instruments[coin].base for coin in facts)
+    bases = frozenset(instruments[coin].base for coin in known)
     groups: dict[str, list[str]] = defaultdict(list)
-    for coin in sorted(facts, key=lambda coin: (market_rank(instruments[coin].market, market), coin)):
-        if is_preferred(night, coin):
-            groups[coin_base(instruments[coin].base, bases)].append(coin)
-    changed: dict[str, dict[str, Any]] = {}
+    for coin in sorted(known, key=lambda coin: preference(instruments[coin], market)):
+        groups[coin_base(instruments[coin].base, bases)].append(coin)
+    counted: Facts = {}
     for coins in groups.values():
         taken = np.empty(0, np.int64)
-        for coin in coins if len(coins) > 1 else ():
-            spans = facts[coin]["pool_days"]
-            changed[coin] = {**facts[coin], "pool_days": without_days(spans, taken)}
-            taken = np.concatenate([taken, *(days_of(spans, tier) for tier in TIERS)])
-    former = {coin: changed.get(coin, of_coin) for coin, of_coin in night.former.facts.items()}
-    members = {coin: changed.get(coin, of_coin) for coin, of_coin in night.facts.items()}
+        standing = any(coin in night.facts and is_preferred(night, coin) for coin in coins)
+        for coin in coins:
+            facts = known[coin]
+            counts = standing or is_preferred(night, coin)
+            spans = without_days(facts.get("pool_days", {}), taken) if counts else {}
+            counted[coin] = {**facts, "pool_days": spans}
+            taken = np.union1d(taken, _life(facts["report"]))
+    members = {coin: counted[coin] for coin in night.facts}
+    former = {coin: counted[coin] for coin in night.former.facts}
     return replace(night, facts=members, former=replace(night.former, facts=former))
+
+
+def _life(report: Mapping[str, Any]) -> NDArray[np.int64]:
+    """Days from an instrument's first bar to its last."""
+    if report["first_ms"] is None:
+        return np.empty(0, np.int64)
+    return np.arange(report["first_ms"] // DAY_MS, report["last_ms"] // DAY_MS + 1, dtype=np.int64)

@@ -26,7 +26,7 @@ def former_coins(night: Night) -> list[str]:
 
 
 def is_preferred(night: Night, coin: str) -> bool:
-    """Whether a coin stands for its base asset: evidence counts every base once."""
+    """Whether a coin stands for its base asset tonight (on past days others may: see `bases`), or is a former pair."""
     instrument = night.plan.member(coin).instrument
     return coin != instrument.ticker or coin in night.former.facts
 
@@ -61,21 +61,19 @@ def received(night: Night, step: int, outcomes: Iterable[PairOutcome]) -> Night:
 def with_ingested(
     night: Night, outcomes: Iterable[PairOutcome], former: Iterable[PairOutcome], *, counted: bool
 ) -> Night:
-    """The night with its former pairs after step 2: those of the plan, and (if `counted`) the earlier listings found in the
-    bars of every symbol that stands for its base.
+    """The night with its former pairs after step 2: those of the plan, and (if `counted`) the earlier listings that were found in
+    anybody's bars.
     """
-    former, known = [*former], {*former_coins(night)}
-    added: list[Candidate] = []
-    found: list[PairOutcome] = []
-    for outcome in (*outcomes, *former) if counted else ():
-        standing = outcome.coin in known or outcome.coin != night.plan.member(outcome.coin).instrument.ticker
-        for facts in outcome.record["earlier"] if outcome.record is not None and standing else ():
-            instrument = Instrument(**facts["instrument"])
-            added.append(Candidate(instrument=instrument, volume_24h_gbp=0.0, spread_bps=None))
-            found.append(PairOutcome(coin=instrument.coin, record=facts))
+    former = [*former]
+    records = [outcome.record for outcome in (*outcomes, *former) if outcome.record is not None]
+    earlier = [facts for record in records for facts in record["earlier"]] if counted else []
+    added = [
+        Candidate(instrument=Instrument(**facts["instrument"]), volume_24h_gbp=0.0, spread_bps=None)
+        for facts in earlier
+    ]
     everybody = sorted((*night.plan.former, *added), key=lambda one: one.instrument.coin)
     planned = replace(night, plan=replace(night.plan, former=tuple(everybody)))
-    return received(planned, STEP_INGEST, [*former, *found])
+    return received(planned, STEP_INGEST, [*former, *(PairOutcome(coin=f["coin"], record=f) for f in earlier)])
 
 
 def _refused(record: dict[str, Any]) -> dict[str, Any] | None:
@@ -89,9 +87,7 @@ def _refused(record: dict[str, Any]) -> dict[str, Any] | None:
 def with_drawn(night: Night, panel_size: int) -> Night:
     """The night with the former pairs that a pool of tonight draws among everybody who was in its tier on some day."""
     living = {coin: facts for coin, facts in night.facts.items() if facts["skip"] is None}
-    spans = {
-        coin: facts["pool_days"] for coin, facts in (living | night.former.facts).items() if is_preferred(night, coin)
-    }
+    spans = {coin: facts["pool_days"] for coin, facts in (living | night.former.facts).items()}
     markets = {coin: night.plan.member(coin).instrument.market for coin in {*living, *spans}}
     drawn: set[str] = set()
     for market, tier in {(markets[coin], facts["tier"]) for coin, facts in living.items()}:

@@ -161,7 +161,7 @@ def _evidence(store: ArtefactStore, night: Night, pools: tuple[Pool, ...], panel
     and former pairs alike.
     """
     facts = {**night.facts, **night.former.facts}
-    walked = [coin for coin in (*night.trained, *night.former.trained) if is_preferred(night, coin)]
+    walked = [*night.trained, *night.former.trained]
     for pool in pools:
         if not pool.panel:
             continue
@@ -203,7 +203,7 @@ def _recipe_evidence(
         horizon=horizon,
         recipe=recipe,
         members=members,
-        former=tuple(coin for coin in roots if coin in night.former.trained),
+        former=tuple(coin for coin in roots if coin in night.former.trained or not is_preferred(night, coin)),
         daily=result.daily,
         net_cap=result.net_cap,
         gross_cap=result.gross_cap,

@@ -7,7 +7,7 @@ from typing import Final
 from huracan.domain.frames import REGIMES
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Snapshot, Universe
-from huracan.domain.time import HOUR_MS, iso
+from huracan.domain.time import DAY_MS, HOUR_MS, iso
 from huracan.errors import ClockSkewError, ConfigError, DataError
 from huracan.pipeline.bases import once_a_base
 from huracan.pipeline.delistings import without_delisted
@@ -62,7 +62,8 @@ class NightPipeline:
         self.ports.check_clock(server_ms)
         now_ms = rules.as_of_ms if rules.as_of_ms is not None else server_ms
         snapshot = await self._snapshot(now_ms, server_ms)
-        universe = build_universe(snapshot, rules.universe, rules.horizons, await self._archived())
+        since_ms = now_ms - rules.history_days * DAY_MS
+        universe = build_universe(snapshot, rules.universe, rules.horizons, await self._archived(), since_ms)
         plan = self._plan(now_ms, snapshot, universe)
         rejected = {skip.coin for skip in universe.skips}
         pairs = tuple(sorted({member.instrument.coin for member in universe.members} | rejected))

@@ -3,7 +3,7 @@
 from huracan.universe.archived import archived_instruments, split_symbol
 from huracan.universe.build import UniverseRules, build_universe
 from huracan.universe.changes import delisted_members
-from huracan.universe.former import market_rank
+from huracan.universe.former import preference
 from huracan.universe.names import coin_base, coin_keys, resolve_coin
 from huracan.universe.spreads import tier_key
 
@@ -14,7 +14,7 @@ __all__ = [
     "coin_base",
     "coin_keys",
     "delisted_members",
-    "market_rank",
+    "preference",
     "resolve_coin",
     "split_symbol",
     "tier_key",

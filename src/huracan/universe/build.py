@@ -43,14 +43,18 @@ class _Refusal:
 
 
 def build_universe(
-    snapshot: Snapshot, rules: UniverseRules, horizons: Sequence[str], archived: Iterable[Instrument] = ()
+    snapshot: Snapshot,
+    rules: UniverseRules,
+    horizons: Sequence[str],
+    archived: Iterable[Instrument] = (),
+    since_ms: int | None = None,
 ) -> Universe:
     """Members by falling 24 h volume, and one Skip per horizon for every other pair of the quote assets.
 
     Instruments of other quote assets are no pairs of ours and leave no trace. A spread that is not quoted passes
     (measured in step 2; `tier_spreads` are the medians of those that are quoted, wide ones included). `max_coins` keeps
     the most liquid. |members| + |skips| / |horizons| = listed pairs. `former` are listed pairs that do not trade any more or
-    too little, and what else the archive remembers (`archived`).
+    too little, and what else the archive remembers (`archived`); `since_ms` is the first instant of the history.
     """
     pairs = _look(snapshot, rules)
     accepted: list[_Seen] = []
@@ -83,7 +87,7 @@ def build_universe(
         members=members,
         skips=skips,
         tier_spreads=tuple(_tier_spreads(pairs, rules).items()),
-        former=former_pairs(others, members, forgotten, keys, rules.market, rules.max_coins),
+        former=former_pairs(others, members, forgotten, keys, rules.market, rules.max_coins, since_ms),
     )
 
 

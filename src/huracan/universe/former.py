@@ -1,8 +1,8 @@
 """Pairs that are no members tonight and may have been on a past day: evidence from that day has to count them, too.
 
 A pool walked over tonight's members alone is a pool of survivors: whoever was delisted, or lost its trade, is missing with
-all its losses. One instrument a base asset and market, none where the base has a member of that market or of the preferred
-one; what they are worth as evidence is decided day by day (`pipeline.membership`), and no day counts a base twice
+all its losses. One instrument a base asset and market, none where the base has had a member of that market, or of the preferred
+one, all the time; what they are worth as evidence is decided day by day (`pipeline.membership`), and no day counts a base twice
 (`pipeline.bases`).
 """
 
@@ -27,13 +27,14 @@ def former_pairs(
     taken: frozenset[str],
     market: str,
     most: int | None,
+    since_ms: int | None = None,
 ) -> tuple[Candidate, ...]:
     """Pairs to walk over for evidence alone, by coin key.
 
     `others` are listed pairs that fell out, with their keys; `forgotten` instruments are no longer listed at all and get keys
     of their own beside all `taken` ones. A base without a member is walked over on both markets, one whose member is not of the
-    preferred market on that one, by the first instrument by quote asset. Pegged coins and leveraged tokens are none; of more than
-    `most`, some are drawn by hash.
+    preferred market on that one, and one whose member was listed after `since_ms` on the other; each by the first instrument by
+    quote asset. Pegged coins and leveraged tokens are none; of more than `most`, some are drawn by hash.
     """
     fallen = [*others, *(Candidate(instrument=one, volume_24h_gbp=0.0, spread_bps=None) for one in forgotten)]
     bases = frozenset(one.instrument.base for one in (*members, *fallen))
@@ -44,10 +45,11 @@ def former_pairs(
         (coin_base(one.instrument.base, bases), of_market)
         for one in members
         for of_market in ("spot", "um")
-        if market_rank(of_market, market) >= market_rank(one.instrument.market, market)
+        if of_market == one.instrument.market
+        or (_prefers(one.instrument, of_market, market) and not _is_newer(one.instrument, since_ms))
     }
     wanted = [key for key in groups if key not in counted and not _is_none(key[0], bases)]
-    chosen = sorted((min(groups[key], key=_rank) for key in wanted), key=lambda one: one.instrument.id)
+    chosen = [min(groups[key], key=lambda one: preference(one.instrument, market)) for key in wanted]
     drawn = sorted(chosen, key=lambda one: sha256_hex(one.instrument.id.encode()))[:most]
     return tuple(sorted(_named(drawn, taken, market), key=lambda one: one.instrument.coin))
 
@@ -62,28 +64,29 @@ def is_leveraged(base: str, bases: frozenset[str]) -> bool:
     return match is not None and match[1] in bases
 
 
-def market_rank(of_market: str, preferred: str) -> int:
-    """0 for the market that stands for a base by the owner's policy (`auto`, `um` or `spot`), 1 for the other.
+def preference(instrument: Instrument, market: str) -> tuple[bool, int, str]:
+    """What instruments of one base are sorted by, the preferred one first: market by the owner's policy, quote asset, id."""
+    quote = QUOTE_ORDER.index(instrument.quote) if instrument.quote in QUOTE_ORDER else len(QUOTE_ORDER)
+    return instrument.market != ("spot" if market == "spot" else "um"), quote, instrument.id
 
-    >>> market_rank("um", "auto"), market_rank("um", "spot")
-    (0, 1)
-    """
-    return int(of_market != ("spot" if preferred == "spot" else "um"))
+
+def _prefers(member: Instrument, of_market: str, market: str) -> bool:
+    """Whether an instrument's market goes before another one by the owner's policy."""
+    return (member.market == "spot") == (market == "spot") and of_market != member.market
+
+
+def _is_newer(member: Instrument, since_ms: int | None) -> bool:
+    return since_ms is not None and member.listed_ms is not None and member.listed_ms > since_ms
 
 
 def _is_none(base: str, bases: frozenset[str]) -> bool:
     return base in PEGGED or is_leveraged(base, bases)
 
 
-def _rank(one: Candidate) -> tuple[int, str]:
-    quote = one.instrument.quote
-    return QUOTE_ORDER.index(quote) if quote in QUOTE_ORDER else len(QUOTE_ORDER), one.instrument.id
-
-
 def _named(chosen: Iterable[Candidate], taken: frozenset[str], market: str) -> list[Candidate]:
     """The candidates with keys: a nameless one gets its base's, or its id where a listed pair or a better one bears that."""
     used, named = set(taken), []
-    for one in sorted(chosen, key=lambda one: (market_rank(one.instrument.market, market), one.instrument.id)):
+    for one in sorted(chosen, key=lambda one: preference(one.instrument, market)):
         instrument = one.instrument
         if not instrument.coin:
             key = instrument.id if instrument.base in used else instrument.base
