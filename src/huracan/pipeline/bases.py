@@ -25,11 +25,13 @@ def once_a_base(night: Night, market: str) -> Night:
     the one that stands for the base tonight counts only where that one's life is known.
     """
     known: Facts = {**night.facts, **night.former.facts}
-    instruments = {one.instrument.coin: one.instrument for one in (*night.plan.members, *night.plan.former)}
-    bases = frozenset(instruments[coin].base for coin in known)
+    instruments = sorted(
+        (night.plan.member(coin).instrument for coin in known), key=lambda one: preference(one, market)
+    )
+    bases = frozenset(instrument.base for instrument in instruments)
     groups: dict[str, list[str]] = defaultdict(list)
-    for coin in sorted(known, key=lambda coin: preference(instruments[coin], market)):
-        groups[coin_base(instruments[coin].base, bases)].append(coin)
+    for instrument in instruments:
+        groups[coin_base(instrument.base, bases)].append(instrument.coin)
     counted: Facts = {}
     for coins in groups.values():
         taken = np.empty(0, np.int64)

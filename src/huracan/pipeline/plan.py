@@ -1,6 +1,7 @@
 """What a night is about: the frozen plan that every job of a run reads, and the keys of what jobs make."""
 
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from huracan.domain.ids import Instrument, canonical_json, content_hash
@@ -9,7 +10,7 @@ from huracan.domain.records import Candidate
 from huracan.domain.time import DAY_MS, MINUTE_MS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NightPlan:
     """One night, decided before the first job starts; content only, so equal plans give equal results.
 
@@ -51,10 +52,11 @@ class NightPlan:
 
     def member(self, coin: str) -> Candidate:
         """The member or former pair with this key; KeyError if there is none."""
-        for candidate in (*self.members, *self.former):
-            if candidate.instrument.coin == coin:
-                return candidate
-        raise KeyError(coin)
+        return self._by_coin[coin]
+
+    @cached_property
+    def _by_coin(self) -> dict[str, Candidate]:
+        return {candidate.instrument.coin: candidate for candidate in (*self.former, *self.members)}
 
     def until(self, ended_ms: int | None) -> "NightPlan":
         """The plan for an instrument that ended at this midnight: cut off there, from the same first instant on."""
