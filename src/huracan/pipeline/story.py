@@ -26,6 +26,10 @@ LONGEST_SNAPSHOT_MS: Final = HOUR_MS // 4
 """A listing and its quotes take seconds, minutes where requests have to wait for their budget."""
 
 
+NODES_APART_MS: Final = 1_000
+"""Two answers of one exchange come from two machines, whose clocks are milliseconds apart: time may seem to step back."""
+
+
 class NightPipeline:
     """One night. Steps may be called one by one, in order; `run` calls them all and recovers from any earlier crash.
 
@@ -99,7 +103,7 @@ class NightPipeline:
         if server_ms - now_ms < HOUR_MS:
             snapshot = await market.snapshot(now_ms)
             moved_ms = await market.server_time() - server_ms
-            if not 0 <= moved_ms < LONGEST_SNAPSHOT_MS:
+            if not -NODES_APART_MS <= moved_ms < LONGEST_SNAPSHOT_MS:
                 raise ClockSkewError(
                     f"the exchange's clock moved by {moved_ms / 1000:.0f} s while it told what it lists; wanted an answer of one "
                     "moment. Run again"
