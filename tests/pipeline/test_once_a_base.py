@@ -15,8 +15,8 @@ from huracan.pipeline.membership import days_of
 from huracan.pipeline.night import FormerPairs, Night
 
 
-def pair(coin, market, base, quote="USDT"):
-    instrument = Instrument(market=market, symbol=f"{base}{quote}", base=base, quote=quote, coin=coin)
+def pair(coin, market, base, quote="USDT", epoch=0):
+    instrument = Instrument(market=market, symbol=f"{base}{quote}", base=base, quote=quote, coin=coin, epoch=epoch)
     return Candidate(instrument=instrument, volume_24h_gbp=1e9, spread_bps=None)
 
 
@@ -27,7 +27,7 @@ MEMBERS = (
     pair("SHIBUSDC-spot", "spot", "SHIB", "USDC"),
 )
 FORMER = (
-    pair("LUNAUSDT-spot~20220513", "spot", "LUNA"),
+    pair("LUNAUSDT-spot~20220513", "spot", "LUNA", epoch=20220513),
     pair("LUNAUSDT-um", "um", "LUNA"),
     pair("FTT", "um", "FTT"),
     pair("FTTUSDT-spot", "spot", "FTT"),
@@ -70,6 +70,14 @@ def test_a_dead_perpetual_counts_for_the_days_it_lived_and_its_spot_pair_for_tho
     assert found["LUNA"] == {"B": [[40, 60]]}
 
 
+def test_the_day_on_which_another_unit_came_is_the_last_one_of_the_earlier_listing():
+    found = counted(
+        LUNA=facts((30, 60), {"B": [[31, 60]]}),
+        LUNAUSDT_spot_20220513=facts((1, 30), {"A": [[2, 30]]}),
+    )
+    assert (found["LUNA"], found["LUNAUSDT-spot~20220513"]) == ({"B": [[31, 60]]}, {"A": [[2, 30]]})
+
+
 def test_of_a_coin_that_is_dead_altogether_the_owners_market_goes_first():
     both = {"FTT": facts((1, 9), {"A": [[2, 9]]}), "FTTUSDT_spot": facts((3, 12), {"B": [[3, 12]]})}
     assert counted(**both) == {"FTT": {"A": [[2, 9]]}, "FTTUSDT-spot": {"B": [[10, 12]]}}
@@ -96,8 +104,8 @@ TIER_OF_DAYS = st.lists(st.sampled_from(["", *TIERS]), min_size=30, max_size=30)
 
 @given(st.lists(st.tuples(LIVES, TIER_OF_DAYS), min_size=3, max_size=3))
 def test_every_day_belongs_to_the_first_who_lived_it(lives):
-    names = ("LUNAUSDT_um", "LUNA", "LUNAUSDT_spot_20220513")
-    coins = ("LUNAUSDT-um", "LUNA", "LUNAUSDT-spot~20220513")
+    names = ("LUNAUSDT_um", "LUNAUSDT_spot_20220513", "LUNA")
+    coins = ("LUNAUSDT-um", "LUNAUSDT-spot~20220513", "LUNA")
     records, own = {}, {}
     for name, coin, ((first, last), tiers) in zip(names, coins, lives, strict=True):
         own[coin] = {day: tiers[day] for day in range(first, last + 1) if tiers[day]}

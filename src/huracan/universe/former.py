@@ -6,6 +6,7 @@ one, all the time; what they are worth as evidence is decided day by day (`pipel
 (`pipeline.bases`).
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -64,10 +65,13 @@ def is_leveraged(base: str, bases: frozenset[str]) -> bool:
     return match is not None and match[1] in bases
 
 
-def preference(instrument: Instrument, market: str) -> tuple[bool, int, str]:
-    """What instruments of one base are sorted by, the preferred one first: market by the owner's policy, quote asset, id."""
+def preference(instrument: Instrument, market: str) -> tuple[bool, int, str, float]:
+    """What instruments of one base are sorted by, the preferred one first: market by the owner's policy, quote asset, symbol;
+    of a symbol's listings the earlier one, which was there when the day began on which the next one came.
+    """
     quote = QUOTE_ORDER.index(instrument.quote) if instrument.quote in QUOTE_ORDER else len(QUOTE_ORDER)
-    return instrument.market != ("spot" if market == "spot" else "um"), quote, instrument.id
+    other_market = instrument.market != ("spot" if market == "spot" else "um")
+    return other_market, quote, instrument.ticker, instrument.epoch or math.inf
 
 
 def _prefers(member: Instrument, of_market: str, market: str) -> bool:
