@@ -231,7 +231,8 @@ class DeltaLake:
         table = self._open(kind, instrument)
         if table is None:
             return empty(kind.schema)
-        end_ms = min(end_ms, end_ms if instrument.until_ms is None else instrument.until_ms)
+        if instrument.until_ms is not None:
+            end_ms = min(end_ms, instrument.until_ms)
         try:
             frame = self._scan(table, kind, instrument, start_ms, end_ms - 1).drop(ORIGIN).collect()
             return _plain_form(kind, frame if frame[kind.time].is_sorted() else frame.sort(kind.time))

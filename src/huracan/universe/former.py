@@ -47,7 +47,7 @@ def former_pairs(
         for one in members
         for of_market in ("spot", "um")
         if of_market == one.instrument.market
-        or (_prefers(one.instrument, of_market, market) and not _is_newer(one.instrument, since_ms))
+        or (_is_of(one.instrument, market) and not _is_newer(one.instrument, since_ms))
     }
     wanted = [key for key in groups if key not in counted and not _is_none(key[0], bases)]
     chosen = [min(groups[key], key=lambda one: preference(one.instrument, market)) for key in wanted]
@@ -74,9 +74,9 @@ def preference(instrument: Instrument, market: str) -> tuple[bool, int, str, flo
     return other_market, quote, instrument.ticker, instrument.epoch or math.inf
 
 
-def _prefers(member: Instrument, of_market: str, market: str) -> bool:
-    """Whether an instrument's market goes before another one by the owner's policy."""
-    return (member.market == "spot") == (market == "spot") and of_market != member.market
+def _is_of(member: Instrument, market: str) -> bool:
+    """Whether an instrument is of the market that stands for a base by the owner's policy."""
+    return (member.market == "spot") == (market == "spot")
 
 
 def _is_newer(member: Instrument, since_ms: int | None) -> bool:

@@ -263,8 +263,9 @@ def _asked_of_rest(
 ) -> list[Span]:
     """What no file covers: of the whole window and of files lost before it, or (without `tail`) of lost files alone.
 
-    The window begins with the listing. Where nobody says when the instrument was listed, the archive's first file does: it has every symbol's first day. One that
-    does not trade any more has nothing after its last file, once that is older than files are late, and no bars without one.
+    The window begins with the listing. Where nobody says when the instrument was listed, the archive's first file does: it has
+    every symbol's first day. One that does not trade any more has nothing after its last file, once that is older than files are
+    late, and no bars without one.
     """
     start_ms, end_ms = window
     if not tail:
