@@ -1,10 +1,9 @@
 """What tests of whole nights share."""
 
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,8 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 import canaries
 import guarantee_plugin
 from guarantee_plugin import counted
-
-from huracan.domain.addresses import is_loopback
+from home import stay_at_home
 
 if TYPE_CHECKING:
     from nights import FinishedNight
@@ -28,24 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     canaries.add_options(parser)
 
 
-AT_HOME = {"", socket.gethostname()}
-
-
-def _stay_at_home(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse to leave this machine: no test may reach a real exchange, store or cloud, whatever it forgot to configure."""
-    if event == "socket.connect" and isinstance(arguments[1], tuple) and not is_loopback(str(arguments[1][0])):
-        raise PermissionError(f"a test tried to connect to {arguments[1][0]}")
-    if event == "socket.getaddrinfo" and not ((host := _text(arguments[0] or "")) in AT_HOME or is_loopback(host)):
-        raise PermissionError(f"a test asked for the address of {host}")
-
-
-def _text(host: str | bytes) -> str:
-    return host.decode() if isinstance(host, bytes) else host
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """The marker `guarantee`; and a process of tests talks to this machine alone."""
-    sys.addaudithook(_stay_at_home)
+    stay_at_home()
     guarantee_plugin.configure(config)
     canaries.configure(config)
 
