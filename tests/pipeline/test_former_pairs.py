@@ -1,14 +1,16 @@
-"""What a night remembers of its former pairs, and what it says of those it could not count."""
+"""What a night remembers of its former pairs, and what it says and does without those it could not count."""
 
 import json
 from dataclasses import asdict, replace
 
+import pytest
 from plans import make_plan
 
 from huracan.domain.ids import Instrument
-from huracan.domain.records import Candidate, Universe
+from huracan.domain.records import Candidate, Skip, SkipCode, Universe
 from huracan.domain.time import DAY_MS
 from huracan.pipeline.former import draw, former_summary, received, survivor_notes, with_drawn, with_ingested
+from huracan.pipeline.losses import lost_pairs, why_no_admission
 from huracan.pipeline.night import FormerPairs, Night, PairOutcome
 from huracan.pipeline.plan import NightPlan
 
@@ -111,3 +113,45 @@ def test_a_plan_until_an_end_keeps_its_first_instant_and_former_pairs_survive_th
     assert plan.until(None) is plan
     assert NightPlan.from_json(json.loads(plan.to_json())) == plan
     assert plan.member("DEAD").instrument.status == "SETTLING"
+
+
+def skip(coin, code):
+    return Skip(coin=coin, horizon="1h", step=5, code=code, reason="")
+
+
+def test_who_was_to_be_walked_over_and_was_not_is_lost_unless_its_own_data_forbade_it():
+    members = {"OK": facts(), "KILLED": facts(), "FEW": facts(), "OLD": facts(skip={"code": "STALE"})}
+    dead = {name: facts() for name in ("WALKED", "CUT", "SHORT", "UNDRAWN")}
+    state = night(
+        members,
+        dead,
+        facts=members,
+        trained={"OK": {}},
+        skips=(
+            skip("OK", SkipCode.NOT_PROVEN),
+            skip("KILLED", SkipCode.WORKER_LOST),
+            skip("FEW", SkipCode.TOO_FEW_ROWS),
+        ),
+        former=FormerPairs(
+            facts=dead,
+            drawn=("CUT", "SHORT", "WALKED"),
+            trained={"WALKED": {}},
+            failed={"CUT": "DEADLINE", "SHORT": "SHORT_HISTORY", "UNDRAWN": "CHECKSUM"},
+        ),
+    )
+    assert lost_pairs(state) == {"KILLED": "WORKER_LOST", "CUT": "DEADLINE"}
+
+
+@pytest.mark.parametrize(("drawn", "lost", "refused"), [(5, 1, False), (5, 2, True), (10, 2, False), (4, 1, True)])
+def test_no_past_is_brought_in_where_its_days_would_be_void(drawn, lost, refused):
+    coins = [f"C{n}" for n in range(drawn)]
+    why = why_no_admission(night(coins, []), coins, dict.fromkeys([*coins[:lost], "ELSEWHERE"], "WORKER_LOST"))
+    assert bool(why) is refused
+    if refused:
+        assert why.startswith(f"{lost} of the {drawn} pairs of the pool were lost tonight (WORKER_LOST {lost})")
+
+
+def test_no_past_is_brought_in_when_the_dead_were_cut_for_time():
+    state = replace(night(["A"], ["D", "E"]), former=FormerPairs(failed={"D": "DEADLINE", "E": "NO_DATA"}))
+    assert why_no_admission(state, ["A"], {}).startswith("1 former pairs were not walked over before the deadline")
+    assert why_no_admission(replace(state, former=FormerPairs(failed={"E": "CHECKSUM"})), ["A"], {}) == ""

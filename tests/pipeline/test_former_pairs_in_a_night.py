@@ -83,8 +83,14 @@ class Reborn(Mortal):
         return replace(item, onboard_ms=self.reborn_ms, archived_ms=item.onboard_ms, instrument=instrument)
 
 
-def judged(folder, exchange, **changes):
-    """A night up to its verdict."""
+def cut_for_time(night):
+    """The night as it would be if its former pairs had not been trained before the deadline."""
+    failed = dict.fromkeys(night.former.trained, SkipCode.DEADLINE.value)
+    return replace(night, former=replace(night.former, trained={}, failed=failed))
+
+
+def judged(folder, exchange, trained=lambda night: night, **changes):
+    """A night up to its verdict, `trained` put between."""
 
     async def steps():
         settings = night_settings(exchange.urls, **SIZES, **changes)
@@ -96,6 +102,7 @@ def judged(folder, exchange, **changes):
             night = await pipeline.step3_generate_features(night)
             night = await pipeline.step4_label_forward_returns(night)
             night = await pipeline.step5_train_models(night)
+            night = trained(night)
             promoted = await pipeline.step8_shadow_test_challengers(night)
             panels = {}
             for coin, record in {**night.trained, **night.former.trained}.items():
@@ -127,6 +134,7 @@ def nights(tmp_path_factory):
             exchange.rest = rest()
             found[name] = judged(folder / name, exchange)
             if name == "remembered":
+                found["cut"] = judged(folder / "cut", exchange, cut_for_time)
                 found["survivors"] = judged(folder / "survivors", exchange, promotion__former_pairs=False)
     with ChangingExchange(Reborn(world, ended_ms), **stress) as exchange:
         found["reborn"] = judged(folder / "reborn", exchange)
@@ -223,3 +231,19 @@ def test_an_owner_may_count_survivors_alone_and_the_night_says_so(nights):
     promoted, _ = nights["survivors"]
     assert promoted.night.plan.former == ()
     assert all(row["former"] == [] for row in promoted.evidence)
+
+
+def test_a_night_that_cut_its_former_pairs_for_time_admits_nothing_and_counts_them_as_lost(nights):
+    promoted, _ = nights["cut"]
+    assert (promoted.verdict.lineages, promoted.evidence) == ((), ())
+    (note,) = promoted.verdict.notes
+    assert "former pairs were not walked over before the deadline" in note
+    panel = {coin for pool in promoted.pools if pool.name == "um-A" for coin in pool.panel}
+    reasons = [skip.reason for skip in promoted.night.skips if skip.step == 8 and skip.coin in panel]
+    assert reasons
+    assert all("the past is of survivors" in reason for reason in reasons)
+    whole, lacking = daily(nights["remembered"][0]), daily(promoted)
+    assert lacking["valid"].to_list() == whole["valid"].to_list()  # four of five are enough
+    before = pl.col("day") <= nights["ended_ms"] // DAY_MS
+    assert not lacking.filter(before)["net_bps"].equals(whole.filter(before)["net_bps"])
+    pl.testing.assert_frame_equal(lacking.filter(~before), whole.filter(~before), abs_tol=1e-6)

@@ -259,3 +259,15 @@ def test_a_day_without_any_member_is_void():
         membership={"A": START_DAY + np.arange(1)},
     )  # fmt: skip
     assert result.daily["valid"].to_list() == [True, False, False]
+
+
+@settings(max_examples=40, deadline=None)
+@given(lost=st.integers(0, 4), days=st.sets(st.integers(-1, 5)))
+def test_members_without_any_results_make_a_day_void_where_they_are_too_many(lost, days):
+    members = {f"C{i}": member(i, days=4) for i in range(5)}
+    everywhere = {name: START_DAY + np.arange(4) for name in members}
+    gone = {f"L{i}": START_DAY + np.array(sorted(days), dtype=np.int64) for i in range(lost)}
+    whole, lacking = dated(members, everywhere), dated(members, everywhere | gone)
+    void = [day for day in range(4) if day in days and 0.8 * (5 + lost) > 5]
+    assert lacking["valid"].to_list() == [day not in void for day in range(4)]
+    assert lacking["net_bps"].equals(whole["net_bps"])

@@ -219,6 +219,19 @@ def test_when_all_slots_are_spent_a_lineage_waits_and_next_year_it_enters(make):
     assert turned.waiting == ()
 
 
+def test_a_past_that_is_not_whole_tonight_is_not_brought_in_and_the_night_after_it_is(make):
+    net = make.planted(87, 1.5)
+    first = make.evidence(net[:85])
+    verdict = judge_night(LedgerState(), [replace(first, unready="2 former pairs were lost")], make.tonight(85))
+    assert verdict.lineages == ()
+    assert verdict.notes == ("not admitted: 1 of tonight's hypotheses; 2 former pairs were lost",)
+    later = judge_night(verdict.state, [make.evidence(net[:86])], make.tonight(86))
+    assert (later.table[0].history_days, later.notes) == (86, ())
+    lacking = replace(make.evidence(net), unready="2 former pairs were lost")  # who is in already goes on
+    (row,) = judge_night(later.state, [lacking], make.tonight(87)).rows
+    assert (row.day, row.net_bps) == (make.day + 86, net[86])
+
+
 def test_the_same_evidence_twice_is_an_error_of_the_caller(make):
     piece = make.evidence(make.planted(70, 0.0))
     with pytest.raises(ValueError, match="two results"):

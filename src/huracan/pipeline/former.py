@@ -109,7 +109,7 @@ def former_summary(night: Night) -> dict[str, Any]:
     }
 
 
-_DATA: Final = frozenset({"NO_DATA", "SHORT_HISTORY", "TOO_FEW_ROWS", "SPREAD_TOO_WIDE"})
+OF_DATA: Final = frozenset({"NO_DATA", "SHORT_HISTORY", "TOO_FEW_ROWS", "SPREAD_TOO_WIDE"})
 """Reasons for which a pair would not have been walked over in its own time either."""
 
 
@@ -117,7 +117,7 @@ def survivor_notes(night: Night, *, counted: bool) -> tuple[str, ...]:
     """What must be said of evidence from past days where pairs are missing that were traded then."""
     if not counted:
         return ("evidence from past days is of tonight's members alone: pairs that fell out since are not in it",)
-    lost = Counter(code for code in night.former.failed.values() if code not in _DATA)
+    lost = Counter(code for code in night.former.failed.values() if code not in OF_DATA)
     if not lost:
         return ()
     reasons = ", ".join(f"{code} {number}" for code, number in sorted(lost.items()))

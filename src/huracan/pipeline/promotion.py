@@ -1,7 +1,7 @@
 """Step 8 over all pairs: pools, their evidence, the verdict, and what it means for every (coin, horizon)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from huracan.domain.records import Skip, SkipCode
 from huracan.domain.time import Horizon
 from huracan.pipeline.artefacts import get_frame
 from huracan.pipeline.former import draw, is_preferred
+from huracan.pipeline.losses import lost_pairs, why_no_admission
 from huracan.pipeline.membership import days_of
 from huracan.pipeline.night import Night
 from huracan.pipeline.rules import NightPorts, NightRules
@@ -158,21 +159,22 @@ def make_pools(night: Night, panel_size: int) -> tuple[Pool, ...]:
 
 def _evidence(store: ArtefactStore, night: Night, pools: tuple[Pool, ...], panel_size: int) -> Iterator[PoolEvidence]:
     """Every recipe's results in every pool. A past day counts whoever was in the pool's tier on that day, members of tonight
-    and former pairs alike.
+    and former pairs alike; who was lost tonight counts as without valid data.
     """
-    facts = {**night.facts, **night.former.facts}
-    walked = [*night.trained, *night.former.trained]
+    facts, lost = {**night.facts, **night.former.facts}, lost_pairs(night)
+    counted = [*night.trained, *night.former.trained, *lost]
     for pool in pools:
         if not pool.panel:
             continue
-        here = [coin for coin in walked if night.plan.member(coin).instrument.market == pool.market]
+        here = [coin for coin in counted if night.plan.member(coin).instrument.market == pool.market]
         days = {coin: of_tier for coin in here if (of_tier := days_of(facts[coin]["pool_days"], pool.tier)).size}
-        drawn = draw(days, panel_size)
+        drawn = {coin: days[coin] for coin in draw(days, panel_size)}
+        unready = why_no_admission(night, drawn, lost)
         for recipe in night.plan.recipes:
             for horizon in night.plan.horizons:
-                evidence = _recipe_evidence(store, night, pool, {coin: days[coin] for coin in drawn}, recipe, horizon)
+                evidence = _recipe_evidence(store, night, pool, drawn, recipe, horizon)
                 if evidence is not None:
-                    yield evidence
+                    yield replace(evidence, unready=unready) if unready else evidence
 
 
 def _recipe_evidence(
@@ -180,7 +182,7 @@ def _recipe_evidence(
 ) -> PoolEvidence | None:
     name = f"{recipe.id}/{horizon}"
     trained = {**night.trained, **night.former.trained}
-    cells = {coin: trained[coin]["cells"] for coin in days}
+    cells = {coin: trained[coin]["cells"] for coin in days if coin in trained}
     roots = {coin: of_coin[name]["root"] for coin, of_coin in cells.items() if name in of_coin}
     members = tuple(coin for coin in pool.panel if coin in roots)
     if not members:
@@ -194,7 +196,7 @@ def _recipe_evidence(
         {coin: get_frame(store, f"{root}/daily.parquet") for coin, root in roots.items()},
         net_cap=recipe.sizing.net_cap_share * largest,
         gross_cap=recipe.sizing.gross_cap_share * largest,
-        membership=days,
+        membership={coin: days[coin] for coin in days if coin in roots or coin not in trained},
     )
     return PoolEvidence(
         pool=pool.name,
@@ -224,8 +226,9 @@ def _assign(
             here = [row for row in rows if row["pool"] == pool.name and row["horizon"] == horizon]
             champion = verdict.champions.get((pool.name, horizon), NOTHING)
             edges = _edges(store, night, pool, horizon, champion)
+            waits = next((one.reason for one in verdict.waiting if (one.pool, one.horizon) == (pool.name, horizon)), "")
             for coin in pool.coins:
-                night, assigned = _assign_coin(night, pool, horizon, coin, champion, edges.get(coin), here)
+                night, assigned = _assign_coin(night, pool, horizon, coin, champion, edges.get(coin), here, waits)
                 assignments += [assigned] if assigned else []
     del rules
     return night, assignments
@@ -252,6 +255,7 @@ def _assign_coin(
     champion: str,
     edge: CoinEdge | None,
     rows: list[dict[str, Any]],
+    waits: str,
 ) -> tuple[Night, Assignment | None]:
     cells = night.trained[coin]["cells"]
     trained = [recipe for recipe in night.plan.recipes if f"{recipe.id}/{horizon}" in cells]
@@ -264,7 +268,7 @@ def _assign_coin(
             coin=coin, horizon=horizon, pool=pool.name, recipe=recipe, champion=True, edge=edge, evidence=row
         )
     best = _nearest(rows, trained)
-    night = night.skipping([_not_champion(coin, horizon, champion, edge, best)])
+    night = night.skipping([_not_champion(coin, horizon, champion, edge, best, waits)])
     recipe = next((recipe for recipe in trained if best and recipe.id == best["recipe_id"]), trained[0])
     return night, Assignment(
         coin=coin, horizon=horizon, pool=pool.name, recipe=recipe, champion=False, edge=edge, evidence=best or {}
@@ -278,7 +282,9 @@ def _nearest(rows: list[dict[str, Any]], trained: list[Recipe]) -> dict[str, Any
     return min(known, key=lambda row: (-row["e"], order[row["recipe_id"]])) if known else None
 
 
-def _not_champion(coin: str, horizon: str, champion: str, edge: CoinEdge | None, best: dict[str, Any] | None) -> Skip:
+def _not_champion(
+    coin: str, horizon: str, champion: str, edge: CoinEdge | None, best: dict[str, Any] | None, waits: str
+) -> Skip:
     if champion != NOTHING:
         few = edge is None or edge.lower_bps is None
         reason = (
@@ -297,7 +303,7 @@ def _not_champion(coin: str, horizon: str, champion: str, edge: CoinEdge | None,
             wanted=None if edge is None else edge.wanted_bps,
         )
     if best is None:
-        reason = "nothing is tested in this coin's pool: its base assets count where they are preferred"
+        reason = f"nothing is tested in this coin's pool: {waits or 'its base assets count where they are preferred'}"
         return Skip(coin=coin, horizon=horizon, step=8, code=SkipCode.NOT_PROVEN, reason=reason)
     return Skip(
         coin=coin,

@@ -5,12 +5,13 @@ from huracan.scoring.cells import score_cells
 from huracan.scoring.costs import CostUnknownError, row_costs
 from huracan.scoring.events import EVENT_SCHEMA, decision_events
 from huracan.scoring.metrics import scorecard_metrics
-from huracan.scoring.portfolio import pool_result, stress_costs
+from huracan.scoring.portfolio import FEWEST_VALID, pool_result, stress_costs
 from huracan.scoring.round_trips import round_trip_costs
 from huracan.scoring.simulate import Simulation, simulate, simulate_decisions
 
 __all__ = [
     "EVENT_SCHEMA",
+    "FEWEST_VALID",
     "CostUnknownError",
     "Simulation",
     "break_even_quote",

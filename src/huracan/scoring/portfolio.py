@@ -46,11 +46,11 @@ def pool_result(
     """Daily results of a pool in bps of its capital: the mean over the members whose day is valid.
 
     `panels` (PANEL_SCHEMA) and `dailies` (DAILY_SCHEMA; `day` and `valid` are read) by coin. `membership` names the UTC days
-    on which a coin belongs to the pool, decided on data before each day (None: every day). A coin that leaves the pool is
-    sold at that midnight, at the expense of its last day in it, and one that comes back is bought. Whenever the mean position
-    leaves the caps (fractions of capital), all positions are scaled down pro rata, and what that trades pays
-    costs at the members' rates of the moment. A member without a price at that moment shares its return pro rata
-    in time. Days with fewer than 80% valid members, or none at all, are invalid. Memory: changes of position x members.
+    on which a coin belongs to the pool, decided on data before each day (None: every day); it may name coins without results,
+    which have no valid day. A coin that leaves the pool is sold at that midnight, at the expense of its last day in it, and one
+    that comes back is bought. Whenever the mean position leaves the caps (fractions of capital), all positions are scaled down
+    pro rata, and what that trades pays costs at the members' rates of the moment. A member without a price at that moment
+    shares its return pro rata in time. Days with fewer than 80% valid members, or none at all, are invalid. Memory: changes of position x members.
     """
     coins = tuple(sorted(panels))
     first, valid = _validity(coins, dailies, membership)
@@ -64,7 +64,8 @@ def pool_result(
         sums = np.zeros((len(SUMS), valid.shape[0]))
         for index, coin in enumerate(coins):
             sums += _member(panels[coin], first, member[:, index], scale) * valid[:, index]
-        daily = _daily(first, sums / number, valid, member[:-1].sum(axis=1))
+        lost = _lost(coins, membership, first, valid.shape[0])
+        daily = _daily(first, sums / number, valid, member[:-1].sum(axis=1) + lost)
     return PoolResult(
         pool=pool,
         horizon=horizon,
@@ -113,6 +114,13 @@ def _members(coins: tuple[str, ...], membership: Mapping[str, I64] | None, first
         return np.ones((n_days, len(coins)), dtype=np.bool_)
     days = first + np.arange(n_days)
     return np.column_stack([np.isin(days, membership[coin]) for coin in coins])
+
+
+def _lost(coins: tuple[str, ...], membership: Mapping[str, I64] | None, first: int, n_days: int) -> I64:
+    """How many members without any results there are on each day, shape (n_days,)."""
+    days = [known for coin, known in (membership or {}).items() if coin not in coins]
+    at = np.concatenate(days) - first if days else np.empty(0, np.int64)
+    return np.bincount(at[(at >= 0) & (at < n_days)], minlength=n_days)
 
 
 def _scale(

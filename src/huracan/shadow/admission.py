@@ -39,7 +39,8 @@ class _Terms:
 def open_missing(book: Book, day: int, *, newcomers: bool) -> None:
     """Admit every hypothesis of tonight's evidence that has no lineage against the present champion.
 
-    `newcomers` False (a missed night is being caught up) leaves out recipes that were never admitted to the cell.
+    `newcomers` False (a missed night is being caught up) leaves out recipes that were never admitted to the cell; these also
+    wait where tonight's past is not whole.
     """
     for key, evidence in book.evidence.items():
         book.waiting.pop(key, None)
@@ -47,6 +48,9 @@ def open_missing(book: Book, day: int, *, newcomers: bool) -> None:
         champion_id = book.champion_of(cell)
         known = book.of_recipe(cell, recipe_id)
         if recipe_id == champion_id or not (known or newcomers) or not _wanted(book, known, book.epoch_of(cell)):
+            continue
+        if evidence.unready and not known:
+            book.waiting[key] = _waiting(evidence, evidence.unready)
             continue
         champion = book.evidence.get((*cell, champion_id))
         if champion is None and champion_id != NOTHING:

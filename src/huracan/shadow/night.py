@@ -1,5 +1,6 @@
 """Step 8's decision: from the ledger and tonight's pool results to the verdict, missed nights first."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -95,9 +96,14 @@ def _verdict(book: Book) -> Verdict:
         suspended=tuple((view.pool, view.horizon) for view in table if view.reigns and view.suspended),
         frozen_pools=tuple(sorted(frozen_pools(book, day))),
         waiting=tuple(book.waiting[key] for key in sorted(book.waiting)),
-        notes=tuple(dict.fromkeys(book.notes)),
+        notes=(*dict.fromkeys(book.notes), *_waiting_notes(book)),
         state=after,
     )
+
+
+def _waiting_notes(book: Book) -> list[str]:
+    reasons = Counter(one.reason for one in book.waiting.values())
+    return [f"not admitted: {number} of tonight's hypotheses; {reason}" for reason, number in sorted(reasons.items())]
 
 
 def _candidates(book: Book, table: Sequence[LineageView]) -> dict[Cell, str]:

@@ -36,7 +36,8 @@ class PoolEvidence:
 
     `pool` names market and tier, not the horizon. `daily` is DAILY_SCHEMA, bps of the pool's capital, history and live days
     alike. Caps are fractions of capital that the simulation enforced. `market` "spot" is long or flat. `members` are tonight's,
-    `former` pairs those that only past days count.
+    `former` pairs those that only past days count. `unready` says why its past is not whole tonight: then nothing is admitted
+    with it.
     """
 
     pool: str
@@ -49,6 +50,7 @@ class PoolEvidence:
     net_cap: float
     gross_cap: float
     former: tuple[str, ...] = ()
+    unready: str = ""
     recipe_id: str = field(init=False)
     series: Series = field(init=False)
 
