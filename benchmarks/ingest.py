@@ -1,12 +1,12 @@
 """Our ingest of archive files against unzipping them, and beside freqtrade's loader: CPU seconds of the same zips in one run.
 
-Run: ``python benchmarks/ingest.py [--rounds 7]``. Ours is everything between the bytes of a download and rows in the lake: sha256
+Run: ``python benchmarks/ingest.py [--rounds 7] [--freqtrade PYTHON]``. Ours is everything between the bytes of a download and rows in the lake: sha256
 against the published one, the strict zip reader, parsing all columns with units settled, the schema and order checks, packing,
-Parquet and the Delta commit, one append an instrument. "Unzip" is `zipfile` alone. freqtrade is a re-enactment with the same
-public pandas calls as its archive loader, which keeps six of twelve columns and checks nothing, and then its feather
-file; freqtrade itself is not installed. Best of the rounds, one thread each, and each side in a process of its own: what one
-side leaves in the allocator makes the others' pages cheap or dear (freqtrade's frames alone move ours / unzip from 1.5 to 1.9). The
-ratio of the sides in one process, taking turns, is printed too. Fails above 1.8 x unzip or above 28 bytes a row.
+Parquet and the Delta commit, one append an instrument. "Unzip" is `zipfile` alone. "freqtrade" is freqtrade itself, its archive
+loader (six of twelve columns, nothing checked) and its feather store, in an environment of its own: PYTHON's, else one that is
+made below build/ from requirements/freqtrade.lock. Best of the rounds, one thread each, each side in a process of its own: what
+one side leaves in the allocator makes the others' pages cheap or dear. The ratio of ours and unzip in one process, taking
+turns, is printed too. Fails above 1.8 x unzip or above 28 bytes a row.
 """
 
 import os
@@ -25,7 +25,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from huracan.adapters.binance.strict_zip import unzip_single
 from huracan.adapters.binance.tables import klines_csv
@@ -35,6 +34,7 @@ from huracan.ports import FetchedFile, FetchedRows
 
 CPU_LIMIT, BYTES_LIMIT = 1.8, 28.0
 REPEATS = 3
+HERE = Path(__file__).parent
 
 
 class Zip:
@@ -61,15 +61,32 @@ def best(sides: dict[str, Callable[[int], object]], rounds: int) -> dict[str, fl
     return {name: min(seconds) for name, seconds in spent.items()}
 
 
-def apart(folder: Path, market: str, rounds: int) -> dict[str, float]:
-    """CPU seconds of each side's fastest round, each side alone in a fresh process; the sides take turns."""
-    spent: dict[str, list[float]] = {"unzip": [], "ours": [], "freqtrade": []}
+def apart(folder: Path, market: str, rounds: int, freqtrade: Path) -> dict[str, dict[str, float]]:
+    """What each side told of its fastest round ("cpu_s"), each alone in a fresh process; the sides take turns."""
+    wanted = ("--market", market, "--rounds", str(rounds))
+    own = [sys.executable, Path(__file__), "--zips", folder, *wanted, "--side"]
+    theirs = [freqtrade, HERE / "sides" / "freqtrade_loader.py", folder, *wanted, "--out", folder.parent / "feather"]
+    sides = {"unzip": [*own, "unzip"], "ours": [*own, "ours"], "freqtrade": theirs}
+    told: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
     for _ in range(REPEATS):
-        for side, seconds in spent.items():
-            command = [sys.executable, __file__, "--side", side, "--market", market, "--rounds", str(rounds)]
-            told = subprocess.run([*command, "--zips", folder], check=True, capture_output=True, text=True)
-            seconds.append(float(told.stdout))
-    return {side: min(found) for side, found in spent.items()}
+        for side, command in sides.items():
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            told[side].append(json.loads(done.stdout.splitlines()[-1]))
+    return {side: min(found, key=lambda one: one["cpu_s"]) for side, found in told.items()}
+
+
+def freqtrade_python() -> Path:
+    """The interpreter of an environment that holds freqtrade as it is locked; made where it is not there yet."""
+    lock = HERE.parent / "requirements" / "freqtrade.lock"
+    folder = HERE.parent / "build" / f"freqtrade-{sha256_hex(lock.read_bytes())[:12]}"
+    python, uv = folder / "bin" / "python", Path(sys.executable).with_name("uv")
+    if not (folder / "whole").exists():
+        print(f"installing freqtrade into {folder.relative_to(HERE.parent)}", file=sys.stderr)
+        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
+        command = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", lock]
+        subprocess.run(command, check=True)
+        (folder / "whole").touch()
+    return python
 
 
 def unzip(zips: list[Zip]) -> int:
@@ -96,29 +113,6 @@ def ours(zips: list[Zip], root: Path) -> DeltaLake:
     return lake
 
 
-def freqtrade(zips: list[Zip], root: Path) -> int:
-    """Frames of six columns, concatenated and stored as its default data handler stores them."""
-    root.mkdir()
-    rows = 0
-    for instrument in dict.fromkeys(one.instrument for one in zips):
-        frame = pd.concat([six_columns(one.data) for one in zips if one.instrument == instrument])
-        stored = frame.reset_index(drop=True)
-        stored.to_feather(root / f"{instrument.symbol}.feather", compression="lz4", compression_level=9)
-        rows += len(stored)
-    return rows
-
-
-def six_columns(data: bytes) -> pd.DataFrame:
-    with zipfile.ZipFile(BytesIO(data)) as archive, archive.open(archive.namelist()[0]) as member:
-        header = None if chr(member.read(1)[0]).isdigit() else 0
-        member.seek(0)
-        names = ["date", "open", "high", "low", "close", "volume"]
-        frame = pd.read_csv(member, usecols=range(6), names=names, header=header)
-    milliseconds = np.where(frame["date"] > 1e13, frame["date"] // 1000, frame["date"])
-    frame["date"] = pd.to_datetime(milliseconds, unit="ms", utc=True)
-    return frame
-
-
 def bytes_a_row(lake: DeltaLake, zips: list[Zip], step: Callable[[Instrument], object]) -> float:
     held = []
     for instrument in dict.fromkeys(one.instrument for one in zips):
@@ -142,56 +136,59 @@ def sides_of(zips: list[Zip], folder: Path) -> dict[str, Callable[[int], object]
         "unzip": lambda _: unzip(zips),
         "ours": lambda number: ours(zips, folder / f"ours-{number}"),
         "verified_and_parsed": lambda _: [verified(one) for one in zips],
-        "freqtrade": lambda number: freqtrade(zips, folder / f"freqtrade-{number}"),
     }
 
 
-def measure(zips: list[Zip], rounds: int, folder: Path, market: str) -> dict[str, float]:
+def measure(zips: list[Zip], rounds: int, folder: Path, market: str, freqtrade: Path) -> dict[str, float]:
     rows = sum(verified(one).rows.height for one in zips)
     sides = sides_of(zips, folder)
-    cpu, alone = best(sides, rounds), apart(folder.parent / "zips", market, rounds)
+    cpu, alone = best(sides, rounds), apart(folder.parent / "zips", market, rounds, freqtrade)
+    unzipped, own, theirs = (alone[side]["cpu_s"] for side in ("unzip", "ours", "freqtrade"))
+    assert alone["freqtrade"]["rows"] == rows, f"freqtrade stored {alone['freqtrade']['rows']} rows of {rows}"
     lake, days = DeltaLake(str(folder / "ours-0")), nightly(zips[:2], folder / "days")
     return {
         "rows": rows,
-        "unzip_us_a_row": 1e6 * alone["unzip"] / rows,
-        "ours_over_unzip": alone["ours"] / alone["unzip"],
-        "freqtrade_over_unzip": alone["freqtrade"] / alone["unzip"],
-        "freqtrade_over_ours": alone["freqtrade"] / alone["ours"],
+        "unzip_us_a_row": 1e6 * unzipped / rows,
+        "ours_over_unzip": own / unzipped,
+        "freqtrade_over_unzip": theirs / unzipped,
+        "freqtrade_over_ours": theirs / own,
         **{f"{name}_over_unzip_in_turns": cpu[name] / cpu["unzip"] for name in sides if name != "unzip"},
         "bytes_a_row_as_written": bytes_a_row(lake, zips, lambda _: None),
         "bytes_a_row_compacted": bytes_a_row(lake, zips, lake.compact),
         "bytes_a_row_day_by_day": bytes_a_row(days, zips[:2], lambda _: None),
         "bytes_a_row_day_by_day_compacted": bytes_a_row(days, zips[:2], days.compact),
-        "freqtrade_bytes_a_row_of_6_columns": sum(f.stat().st_size for f in (folder / "freqtrade-0").iterdir()) / rows,
+        "freqtrade_bytes_a_row_of_6_columns": alone["freqtrade"]["bytes"] / rows,
     }
+
+
+def one_side(folder: Path, market: str, side: str, rounds: int) -> None:
+    """This process as one of the sides."""
+    with tempfile.TemporaryDirectory() as name:
+        zips = [one for one in map(Zip, sorted(folder.iterdir())) if market in {one.instrument.market, "both"}]
+        print(json.dumps({"cpu_s": best({side: sides_of(zips, Path(name))[side]}, rounds)[side]}))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--side", choices=("unzip", "ours", "freqtrade"), help=argparse.SUPPRESS)
+    parser.add_argument("--freqtrade", type=Path, metavar="PYTHON", help="interpreter that has freqtrade")
+    parser.add_argument("--side", choices=("unzip", "ours"), help=argparse.SUPPRESS)
     parser.add_argument("--market", default="both", help=argparse.SUPPRESS)
     parser.add_argument("--zips", type=Path, help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.side is not None:
-        with tempfile.TemporaryDirectory() as name:
-            zips = [
-                one
-                for one in map(Zip, sorted(wanted.zips.iterdir()))
-                if wanted.market in {one.instrument.market, "both"}
-            ]
-            side = sides_of(zips, Path(name))[wanted.side]
-            print(best({wanted.side: side}, wanted.rounds)[wanted.side])
+        one_side(wanted.zips, wanted.market, wanted.side, wanted.rounds)
         return 0
+    freqtrade = wanted.freqtrade or freqtrade_python()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subprocess.run([sys.executable, Path(__file__).with_name("archive_zips.py"), folder / "zips"], check=True)
+        subprocess.run([sys.executable, HERE / "sides" / "archive_zips.py", folder / "zips"], check=True)
         zips = [Zip(path) for path in sorted((folder / "zips").iterdir())]
         report: dict[str, dict[str, float]] = {}
         for market in ("spot", "um", "both"):
             (folder / market).mkdir()
             mine = [one for one in zips if market in {one.instrument.market, "both"}]
-            report[market] = measure(mine, wanted.rounds, folder / market, market)
+            report[market] = measure(mine, wanted.rounds, folder / market, market, freqtrade)
     failed = [
         market
         for market, seen in report.items()

@@ -1,6 +1,6 @@
 """Month files of the public archive for benchmarks, made in a process of their own so that their CPU is nobody else's.
 
-Run: ``python benchmarks/archive_zips.py FOLDER``. Prices and base volumes are recorded candles where ../shared/market has
+Run: ``python benchmarks/sides/archive_zips.py FOLDER``. Prices and base volumes are recorded candles where ../shared/market has
 them, else a simulated market's; quote volume, trades and taker volumes are derived from them with digits as the exchange
 prints them (spot: eight decimals and microseconds, no header; USD-M: shortest decimals, milliseconds, a header). Deflated at level 6,
 which reproduces the sizes of the recorded files.
@@ -19,7 +19,7 @@ from huracan.worlds.archive import UM_HEADER
 from huracan.worlds.simulated import simulate
 from huracan.worlds.spec import WorldSpec
 
-RECORDED = Path(__file__).parents[2] / "shared" / "market" / "klines"
+RECORDED = Path(__file__).parents[3] / "shared" / "market" / "klines"
 SYMBOLS = (("spot", "SOLUSDT"), ("spot", "ASTRUSDT"), ("um", "SOLUSDC"), ("um", "MELANIAUSDT"))
 
 
@@ -31,7 +31,7 @@ def candles(market: str, symbol: str) -> pl.DataFrame:
     world = simulate(WorldSpec(name="demo", coins=len(SYMBOLS), days=150))
     place = [one for _, one in SYMBOLS].index(symbol)
     listed = [one for one in world.instruments() if one.instrument.market == "um"][place]
-    bars = world.bars(listed.id, world.now_ms - 150 * 1440 * MINUTE_MS, world.now_ms)
+    bars = world.klines(listed.id, world.now_ms - 150 * 1440 * MINUTE_MS, world.now_ms)
     return bars.select("open_time", "open", "high", "low", "close", "volume")
 
 
