@@ -219,6 +219,7 @@ def test_vacuum_deletes_what_no_version_of_a_week_needs_and_what_killed_nights_l
     assert folder_lake.bars(COIN, *ALL).equals(rows(range(12)))
 
 
+@pytest.mark.slow
 def test_an_append_that_leaves_many_small_files_merges_them(lake):
     nights = lake_module._SMALL_FILES + 2
     for night in range(nights):

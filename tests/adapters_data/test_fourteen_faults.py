@@ -217,6 +217,7 @@ def cases() -> list[tuple[str, str, int, float]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("R14")
 async def test_every_fault_at_every_place_ends_within_the_deadline_and_never_in_wrong_data(world, counted, monkeypatch):
     monkeypatch.setattr(rest, "FUNDING_PAGE", FUNDING_PAGE)

@@ -56,6 +56,7 @@ def append_nights(root, allow_http, writer):
         lake.append(COIN, [batch(bars(range(night, night + 4)), f"{writer}-{night}.zip")], "binance")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["threads", "processes"])
 def test_writers_at_once_never_store_a_row_twice_and_lose_no_file(place, how):
     root, allow_http = place

@@ -21,6 +21,8 @@ from huracan.worlds.limits import LIMITS
 from huracan.worlds.wide import wide_world
 from huracan.worlds.wide_listings import WideSpec
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 4
 AT_ONCE = size(1, 4)
 """Requests that a worker has under way. What is under way as the clock moves on counts in the next window: few against

@@ -110,6 +110,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_file_stay_below_the_limit_together(tmp_path):
     line = [sys.executable, "-c", SPENDER, str(tmp_path / "budget.sqlite")]
     spenders = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for _ in range(3)]

@@ -115,6 +115,7 @@ def test_a_symbol_that_fails_is_counted_and_the_others_are_filled(no_faults, ord
     assert again.files > 0
 
 
+@pytest.mark.slow
 def test_a_fill_that_was_stopped_goes_on_without_reading_a_committed_file_again(
     world, no_faults, order, tmp_path, monkeypatch
 ):

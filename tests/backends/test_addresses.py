@@ -84,6 +84,7 @@ def test_loopback_may_be_listened_on(host):
     assert checked_bind(host) == host
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("R19")
 @pytest.mark.parametrize("kind", ["dask", "ray"])
 async def test_a_cluster_of_our_own_listens_on_loopback_only(kind):

@@ -41,6 +41,7 @@ def test_a_landmark_tells_our_folder_from_none_from_another_and_from_a_closed_on
     assert not landmark.exists()
 
 
+@pytest.mark.slow
 def test_a_landmark_in_a_bucket_is_reached_by_whoever_may_read_and_write_there(lake_bucket, monkeypatch):
     assert plant(lake_bucket) == plant(lake_bucket) == f"{lake_bucket}/landmark"
     assert met(f"{lake_bucket}/landmark") is None

@@ -11,6 +11,8 @@ import pytest
 from huracan.cli import demo, night
 from huracan.errors import UpstreamError
 
+pytestmark = pytest.mark.slow
+
 
 def result_with(champions=(), candidates=(), horizons=("1h",), evidence=()):
     rows = {

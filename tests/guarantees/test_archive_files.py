@@ -25,6 +25,7 @@ NAMES = (
 UNITS = {"s": 1e-3, "ms": 1, "us": 1_000, "ns": 1_000_000}
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("R9")
 def test_a_damaged_file_is_refused_after_three_fetches_and_never_parsed_unverified(counted):
     truncated, mutants = ("0", "100000") if FULL else ("8", "1000")

@@ -14,6 +14,8 @@ from huracan.worlds.wide_listings import WideSpec
 ccxt = pytest.importorskip("ccxt", reason="needs the extra huracan-engine[vendors]")
 from ccxt import binance, binanceusdm  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 def pointed(client, base: str):  # type: ignore[no-untyped-def]
     """The client with every URL of Binance on loopback; nothing else of it is touched."""
