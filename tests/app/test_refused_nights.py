@@ -209,6 +209,26 @@ def test_a_job_that_raises_costs_its_own_pair(next_night, monkeypatch):
     assert "no such thing" in error["error"]
 
 
+def test_a_deadline_before_training_keeps_every_champion_and_judges_nothing(next_night, yesterday, monkeypatch):
+    run = huracan.app.wiring.OrchestratedWaves.run
+
+    async def late(self, plan, work):
+        if work[0].wave == "train":
+            self.deadline_ms = 1
+        return await run(self, plan, work)
+
+    before = evidence(yesterday)["lineage_rows"]
+    monkeypatch.setattr(huracan.app.wiring.OrchestratedWaves, "run", late)
+    result, _ = next_night(training__num_workers=2)
+    assert result["success"], result.get("error")
+    accounted(result)
+    assert {(row["status"], row["version"]) for row in result["champions"].values()} == {("kept", 1)}
+    assert len(result["champions"]) > 1
+    trained = {skip["code"] for skip in result["skipped"] if skip["step"] >= 5}
+    assert trained == {"DEADLINE"}
+    assert evidence(yesterday)["lineage_rows"] == before
+
+
 @pytest.mark.guarantee("R9")
 def test_a_damaged_file_quarantines_its_own_pair_and_the_summary_counts_it(next_night):
     def damaged(path):
