@@ -33,6 +33,14 @@ def pytest_configure(config: pytest.Config) -> None:
     canaries.configure(config)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever reads the shared night is slow: the first to ask has it run."""
+    for item in items:
+        if "finished_night" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all test processes of this session."""

@@ -21,6 +21,8 @@ from huracan.worlds.rest import settlement_jitter_ms
 from huracan.worlds.wide import wide_world
 from huracan.worlds.wide_listings import WideSpec
 
+pytestmark = pytest.mark.slow
+
 PATH = "fapi/v1/fundingRate"
 T = 1_760_000_000_000 // (8 * HOUR_MS) * 8 * HOUR_MS
 

@@ -20,6 +20,8 @@ from huracan.domain.time import HOUR_MS, MINUTE_MS
 from huracan.errors import ConfigError, DamagedTableError, DiskFullError, SchemaError
 from huracan.ports import FetchedFile, FetchedRows
 
+pytestmark = pytest.mark.slow
+
 COIN = Instrument(market="um", symbol="币安人生USDT", base="币安人生", quote="USDT")
 OTHER = Instrument(market="spot", symbol="SOLUSDT", base="SOL", quote="USDT")
 ALL = (-(2**60), 2**60)
@@ -219,7 +221,6 @@ def test_vacuum_deletes_what_no_version_of_a_week_needs_and_what_killed_nights_l
     assert folder_lake.bars(COIN, *ALL).equals(rows(range(12)))
 
 
-@pytest.mark.slow
 def test_an_append_that_leaves_many_small_files_merges_them(lake):
     nights = lake_module._SMALL_FILES + 2
     for night in range(nights):

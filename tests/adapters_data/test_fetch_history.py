@@ -16,6 +16,8 @@ from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, day_iso, parse_iso, 
 from huracan.errors import ChecksumError, DataError, SchemaError, UpstreamError
 from huracan.ports import FetchedFile
 
+pytestmark = pytest.mark.slow
+
 HOUR_BARS = HOUR_MS
 START = parse_iso("2026-03-30")
 END = parse_iso("2026-04-02T06:00:00Z")

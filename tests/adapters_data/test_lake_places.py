@@ -22,6 +22,8 @@ from huracan.errors import DamagedTableError, UpstreamError
 from huracan.ingest import values_hash
 from huracan.ports import FetchedFile, FetchedRows
 
+pytestmark = pytest.mark.slow
+
 COIN = Instrument(market="um", symbol="1000PEPEUSDT", base="PEPE", quote="USDT")
 ALL = (-(2**60), 2**60)
 
@@ -56,7 +58,6 @@ def append_nights(root, allow_http, writer):
         lake.append(COIN, [batch(bars(range(night, night + 4)), f"{writer}-{night}.zip")], "binance")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["threads", "processes"])
 def test_writers_at_once_never_store_a_row_twice_and_lose_no_file(place, how):
     root, allow_http = place

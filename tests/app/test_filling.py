@@ -19,6 +19,8 @@ from huracan.worlds.faults import Fault
 from huracan.worlds.simulated import simulate
 from huracan.worlds.spec import WorldSpec
 
+pytestmark = pytest.mark.slow
+
 DAYS = 75
 
 
@@ -115,7 +117,6 @@ def test_a_symbol_that_fails_is_counted_and_the_others_are_filled(no_faults, ord
     assert again.files > 0
 
 
-@pytest.mark.slow
 def test_a_fill_that_was_stopped_goes_on_without_reading_a_committed_file_again(
     world, no_faults, order, tmp_path, monkeypatch
 ):

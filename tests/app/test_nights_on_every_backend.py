@@ -11,6 +11,8 @@ from nights import accounted, night_overrides, night_settings, run_pipeline, sma
 from huracan.training.jobs import compute_code_hash
 from huracan.worlds.exchange import ReplayExchange
 
+pytestmark = pytest.mark.slow
+
 COINS = int(os.environ.get("HURACAN_TEST_NIGHT_COINS", "3"))
 SIZES = {"training__base_interval": "1h", "training__lookback_days": 34, "training__num_workers": 2}
 
@@ -22,7 +24,6 @@ def urls(tmp_path_factory):
         yield exchange.urls
 
 
-@pytest.mark.slow
 def test_bundles_are_the_same_bytes_whatever_ran_the_jobs(urls, tmp_path):
     bundles, sources = {}, compute_code_hash.__wrapped__()
     for kind in ("asyncio", "dask", "ray"):

@@ -11,6 +11,8 @@ from huracan.adapters.progress import EVERY_S, ProgressFile
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.worlds.exchange import ReplayExchange
 
+pytestmark = pytest.mark.slow
+
 
 class Times:
     """A clock that stands until it is moved, seconds."""

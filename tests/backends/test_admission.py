@@ -14,6 +14,8 @@ from huracan.adapters.backends.memory import held_and_peak, memory_for_jobs, roo
 from huracan.ports import Machine
 from huracan.training.jobs import TrainingConfig, TrainingJob
 
+pytestmark = pytest.mark.slow
+
 GB = 1 << 30
 
 

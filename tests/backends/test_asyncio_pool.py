@@ -21,6 +21,8 @@ from huracan.adapters.backends.asyncio_pool import address_of
 from huracan.errors import BackendError, BannedError, JobFailedError, SchemaError, WorkerLostError
 from huracan.training.jobs import TrainingJob
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def pool():

@@ -19,6 +19,8 @@ from huracan.errors import (
     PublishError,
 )
 
+pytestmark = pytest.mark.slow
+
 NOTHING_LISTENS = "http://127.0.0.1:9"
 
 

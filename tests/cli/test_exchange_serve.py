@@ -16,6 +16,8 @@ import pytest
 from huracan.cli import demo
 from huracan.errors import UpstreamError
 
+pytestmark = pytest.mark.slow
+
 DAY_MS = 86_400_000
 
 

@@ -13,6 +13,8 @@ from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS, iso
 from huracan.ports import FetchedFile, FetchedRows
 
+pytestmark = pytest.mark.slow
+
 MARKET = Path(__file__).parents[3] / "shared" / "market"
 START = 20_000 * DAY_MS
 needs_market = pytest.mark.skipif(not (MARKET / "history").is_dir(), reason="the recorded candles are not here")

@@ -22,6 +22,8 @@ from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.simulated import simulate
 from huracan.worlds.spec import WorldSpec
 
+pytestmark = pytest.mark.slow
+
 QUARTER = 15 * MINUTE_MS
 SYMBOLS = (("um", "BTCUSDT", "BTC"), ("spot", "BTCUSDT", "BTC"), ("um", "GAPPYUSDT", "GAPPY"))
 

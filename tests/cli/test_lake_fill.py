@@ -11,6 +11,8 @@ from huracan.worlds.faults import Fault
 from huracan.worlds.simulated import simulate
 from huracan.worlds.spec import WorldSpec
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def exchange():

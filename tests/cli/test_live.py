@@ -13,6 +13,8 @@ import pytest
 
 from huracan.cli import live
 
+pytestmark = pytest.mark.slow
+
 
 def start(*arguments, **variables):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HURACAN_")} | variables

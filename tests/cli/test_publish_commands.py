@@ -13,6 +13,8 @@ from huracan.adapters.publishers.mirror import adopt, push, read_fence
 from huracan.adapters.publishers.objectstore import ObjectStore
 from huracan.adapters.publishers.sets import resign_set
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["bucket", "s3", "s3_process"]
 
 _SPEC = importlib.util.spec_from_file_location("bundle_factory", Path(__file__).parents[1] / "hamilton" / "factory.py")

@@ -6,6 +6,8 @@ import pytest
 
 from huracan.worlds.exchange import ReplayExchange
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def settings_file(tmp_path_factory):

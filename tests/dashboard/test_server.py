@@ -8,6 +8,8 @@ from pydantic import SecretStr
 from huracan.adapters.dashboard import WorkdirReader, checked_access
 from huracan.reports.live import PARTS
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a-token-of-some-length"
 
 

@@ -21,6 +21,8 @@ from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.errors import ClockSkewError, FencedError, LockedError, PublishError
 from huracan.worlds.exchange import ReplayExchange
 
+pytestmark = pytest.mark.slow
+
 NOW_MS = 1_780_000_000_000
 
 
@@ -303,7 +305,6 @@ def test_an_exchange_that_is_away_is_wrong_with_its_code(here):
     assert (found.state, found.code, found.exit_status) == ("wrong", "UPSTREAM", 3)
 
 
-@pytest.mark.slow
 def test_an_archive_that_is_away_or_does_not_list_is_wrong(here, replay):
     found = run(
         market.exchange,

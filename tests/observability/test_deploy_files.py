@@ -14,6 +14,8 @@ from huracan.adapters.telemetry.names import METRICS
 from huracan.pipeline.stages import STEPS
 from huracan.settings import load_settings
 
+pytestmark = pytest.mark.slow
+
 PROMETHEUS_FILES = ROOT / "deploy" / "prometheus"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "huracan.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]

@@ -12,6 +12,8 @@ from huracan.app.observing import Observers
 from huracan.errors import ConfigError
 from huracan.settings import load_settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def receiver():

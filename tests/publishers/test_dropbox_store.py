@@ -18,6 +18,8 @@ from huracan.settings import load_settings
 from huracan.worlds.dropbox import ALL_SCOPES, App, Fault, FaultPlan, uploads
 from huracan.worlds.dropbox.tokens import Tokens
 
+pytestmark = pytest.mark.slow
+
 FILES = {f"models/BTC/1h/v1/{name}.json": name.encode() for name in ("metrics", "cost_report", "manifest")}
 
 
@@ -213,7 +215,6 @@ def test_files_that_never_arrive_whole_are_an_error_and_do_not_stay(store, dropb
     assert "/HuracanEngine/models/BTC/1h/v1/manifest.json" not in dropbox_server.files()
 
 
-@pytest.mark.slow
 def test_another_writers_commits_are_waited_for(dropbox_server, monkeypatch):
     from concurrent.futures import ThreadPoolExecutor
 

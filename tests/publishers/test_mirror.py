@@ -19,6 +19,8 @@ from huracan.adapters.publishers.trees import signed_tree
 from huracan.errors import FencedError, PublishError
 from huracan.export.trust import TIMESTAMP_PATH
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("HURACAN_TEST_KILLS", "25"))
 WRITES = ("write", "swap")
 EVERY_NAME = {

@@ -14,6 +14,8 @@ from huracan.adapters.publishers import objectstore as module
 from huracan.adapters.publishers.objectstore import ObjectStore
 from huracan.errors import BundleFormatError, ConfigError, FencedError, PublishError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(bucket, monkeypatch):

@@ -16,6 +16,8 @@ from huracan.app.pulling import PullingSource, open_source
 from huracan.errors import BundleSignatureError, ConfigError, ModelLoadError, PublishError
 from huracan.hamilton import FolderSource
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = int(os.environ.get("HURACAN_TEST_PULLS", "8"))
 
 

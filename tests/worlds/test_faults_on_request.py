@@ -22,6 +22,8 @@ from huracan.worlds.simulated import SimulatedWorld
 
 from .conftest import Client
 
+pytestmark = pytest.mark.slow
+
 Connect = Callable[[ReplayExchange], Client]
 ZIP = "/data/futures/um/daily/klines/ALFAUSDT/1m/ALFAUSDT-1m-2026-01-03.zip"
 SPOT_ZIP = "/data/spot/daily/klines/ALFAUSDT/1m/ALFAUSDT-1m-2026-01-03.zip"
