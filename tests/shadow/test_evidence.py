@@ -1,14 +1,19 @@
 """Which historical days count, and what the others may lend."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from huracan.domain.recipe import SHIPPED_SEEN
 from huracan.domain.time import DAY_MS, parse_iso
 from huracan.errors import ConfigError
 from huracan.shadow.evidence import Start, counts_in_full, seen_days, taxed_start
 from huracan.stats.evalues import e_process_path
+from huracan.training.recipes import ENGINES_OF, built_in_recipes
 
 SEEN = (("2025-06-11", "2025-11-12"),)
 
@@ -53,3 +58,12 @@ def test_the_best_of_fifty_null_recipes_rarely_gains_from_its_seen_days():
         started.append(taxed_start(best, 1.0, 50).e)
     assert np.mean(np.array(started) > 1.0) < 0.06
     assert np.mean(started) < 1.05  # the larger of 1 and e / M is not quite an e-value: measured 1.02
+
+
+def test_every_look_of_the_makers_is_in_the_register_and_counts_for_nothing():
+    register = (Path(__file__).parents[2] / "docs" / "trials.md").read_text(encoding="utf-8")
+    looks = re.findall(r"^\|[^|]*\| (\d{4}-\d\d-\d\d) to (\d{4}-\d\d-\d\d) \|", register, re.MULTILINE)
+    assert sorted(looks) == sorted(SHIPPED_SEEN)
+    assert {recipe.seen for recipe in built_in_recipes(list(ENGINES_OF), feature_recipe="core")} == {SHIPPED_SEEN}
+    edges = np.array([number(day) for look in looks for day in look])
+    assert not counts_in_full(edges, SHIPPED_SEEN, registered_day=number("2026-11-22")).any()

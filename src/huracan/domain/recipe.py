@@ -6,7 +6,7 @@ golden-output tests fail when an output changes and its version does not.
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
 from huracan.domain.ids import content_hash
 from huracan.domain.time import Horizon
@@ -105,6 +105,10 @@ PRESETS: dict[RiskPreset, SizingRules] = {
 DRAWDOWN_LIMIT: dict[RiskPreset, float] = {"conservative": 0.10, "balanced": 0.15, "aggressive": 0.20}
 
 
+SHIPPED_SEEN: Final = (("2022-02-20", "2022-06-20"), ("2025-06-11", "2025-11-12"))
+"""Days the makers of shipped recipes looked at, both ends included; each look is a row of docs/trials.md."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Engines + features + training + consensus + costs + sizing, under one name."""
@@ -118,7 +122,7 @@ class Recipe:
     sizing: SizingRules = field(default_factory=SizingRules)
     decision_interval_minutes: int = 60
     execution_latency_s: int = 30
-    seen: tuple[tuple[str, str], ...] = (("2025-06-11", "2025-11-12"),)
+    seen: tuple[tuple[str, str], ...] = SHIPPED_SEEN
 
     @property
     def id(self) -> str:
