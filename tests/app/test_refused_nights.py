@@ -160,6 +160,24 @@ def test_an_exchange_that_loses_one_coins_files_costs_that_coin_alone(next_night
     assert result["champions"]["ALFA_1h"]["version"] == 2
 
 
+@pytest.mark.parametrize(("away", "void"), [(("BRAVO",), False), (("BRAVO", "CHARLIE", "DELTA"), True)])
+def test_a_day_on_which_the_exchange_lost_more_than_a_fifth_of_a_pool_is_void(next_night, yesterday, world, away, void):
+    def faults(path):
+        lost = any(f"{coin}USDT" in path for coin in away)
+        return Fault(status=500) if lost and ("klines" in path or "data/" in path) else None
+
+    with in_this_process():
+        result, _ = next_night(later(world, 2), faults=faults, binance__total_timeout_s=1)
+    assert result["success"], result.get("error")
+    accounted(result)
+    (pool,) = [pool for pool in result["summary"]["pools"] if pool["pool"] == "um-A"]
+    assert set(away).isdisjoint(pool["members"])
+    with SqliteLedger(yesterday / "workdir" / "ledger.sqlite") as ledger:
+        records = ledger.load_state().records.values()
+    (row,) = [record.rows[-1] for record in records if record.lineage.pool == "um-A"]
+    assert (row.kind, row.net_bps is None) == ("reign", void)
+
+
 # Jobs and workers that die
 
 

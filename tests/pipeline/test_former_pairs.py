@@ -10,7 +10,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Skip, SkipCode, Universe
 from huracan.domain.time import DAY_MS
 from huracan.pipeline.former import draw, former_summary, received, survivor_notes, with_drawn, with_ingested
-from huracan.pipeline.losses import lost_pairs, why_no_admission
+from huracan.pipeline.losses import lost_pairs, pool_days_of, why_no_admission
 from huracan.pipeline.night import FormerPairs, Night, PairOutcome
 from huracan.pipeline.plan import NightPlan
 
@@ -120,10 +120,10 @@ def skip(coin, code):
 
 
 def test_who_was_to_be_walked_over_and_was_not_is_lost_unless_its_own_data_forbade_it():
-    members = {"OK": facts(), "KILLED": facts(), "FEW": facts(), "OLD": facts(skip={"code": "STALE"})}
+    members = {"OK": facts(), "KILLED": facts(), "FEW": facts(), "OLD": {"skip": {"code": "STALE"}}}
     dead = {name: facts() for name in ("WALKED", "CUT", "SHORT", "UNDRAWN")}
     state = night(
-        members,
+        [*members, "AWAY"],
         dead,
         facts=members,
         trained={"OK": {}},
@@ -131,6 +131,8 @@ def test_who_was_to_be_walked_over_and_was_not_is_lost_unless_its_own_data_forba
             skip("OK", SkipCode.NOT_PROVEN),
             skip("KILLED", SkipCode.WORKER_LOST),
             skip("FEW", SkipCode.TOO_FEW_ROWS),
+            skip("OLD", SkipCode.STALE),
+            skip("AWAY", SkipCode.UPSTREAM),
         ),
         former=FormerPairs(
             facts=dead,
@@ -139,7 +141,16 @@ def test_who_was_to_be_walked_over_and_was_not_is_lost_unless_its_own_data_forba
             failed={"CUT": "DEADLINE", "SHORT": "SHORT_HISTORY", "UNDRAWN": "CHECKSUM"},
         ),
     )
-    assert lost_pairs(state) == {"KILLED": "WORKER_LOST", "CUT": "DEADLINE"}
+    lost = {"KILLED": "WORKER_LOST", "OLD": "STALE", "AWAY": "UPSTREAM", "CUT": "DEADLINE"}
+    assert lost_pairs(state) == lost
+    plan = state.plan
+    for coin in ("OLD", "AWAY"):  # nobody judged their bars tonight
+        days = pool_days_of(state, coin, "A")
+        assert (days[0], days[-1] + 1, days.size) == (plan.start_ms // DAY_MS, plan.end_day, plan.history_days)
+        assert pool_days_of(state, coin, "B").size == 0
+    assert pool_days_of(state, "KILLED", "A").tolist() == list(range(1, 10))
+    other = replace(plan.members[0], instrument=replace(plan.members[0].instrument, coin="OKUSDT-um"))
+    assert pool_days_of(replace(state, plan=replace(plan, members=(other,))), "OKUSDT-um", "A").size == 0
 
 
 @pytest.mark.parametrize(("drawn", "lost", "refused"), [(5, 1, False), (5, 2, True), (10, 2, False), (4, 1, True)])
@@ -154,4 +165,11 @@ def test_no_past_is_brought_in_where_its_days_would_be_void(drawn, lost, refused
 def test_no_past_is_brought_in_when_the_dead_were_cut_for_time():
     state = replace(night(["A"], ["D", "E"]), former=FormerPairs(failed={"D": "DEADLINE", "E": "NO_DATA"}))
     assert why_no_admission(state, ["A"], {}).startswith("1 former pairs were not walked over before the deadline")
-    assert why_no_admission(replace(state, former=FormerPairs(failed={"E": "CHECKSUM"})), ["A"], {}) == ""
+    dead = {f"D{n}": facts() for n in range(4)}
+    few = replace(state, former=FormerPairs(facts=dead, failed={"E": "CHECKSUM"}))
+    assert why_no_admission(few, ["A"], {}) == ""
+    many = replace(
+        state, former=FormerPairs(facts=dead, failed={"E": "CHECKSUM", "D1": "WORKER_LOST", "D2": "NO_DATA"})
+    )
+    told = "2 of 5 former pairs were lost tonight (CHECKSUM 1, WORKER_LOST 1), so the past is of survivors"
+    assert why_no_admission(many, ["A"], {}) == told

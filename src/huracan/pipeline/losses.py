@@ -1,26 +1,44 @@
-"""Pairs that belong to a pool's evidence and that the machines lost tonight: members without valid data (PROMOTION rule 2).
+"""Pairs that belong to a pool's evidence and were lost tonight: members without valid data (PROMOTION rule 2).
 
-To leave them out would be to choose who is counted: a deadline cuts former pairs first, and those are the dead ones.
+To leave them out would be to choose who is counted: who trades no more is stale first, and a deadline cuts former pairs first.
 """
 
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from huracan.pipeline.former import OF_DATA
+import numpy as np
+
+from huracan.domain.model import I64
+from huracan.domain.tiers import tier_of
+from huracan.domain.time import DAY_MS
+from huracan.pipeline.former import OF_DATA, former_summary, is_preferred
+from huracan.pipeline.membership import days_of
 from huracan.pipeline.night import Night
 from huracan.scoring import FEWEST_VALID
 
 LATE: Final = frozenset({"DEADLINE", "CANCELLED"})
+_UNFIT: Final = OF_DATA | {"SPREAD_UNKNOWN", "BAD_DATA", "BAD_FEATURES", "BAD_LABELS", "LEAK"}
+"""Reasons that any other night would have found as well: a pair's own bars, or a spread that nobody told."""
 
 
 def lost_pairs(night: Night) -> dict[str, str]:
-    """Code by coin of the members and drawn former pairs that were to be walked over and were not, their own data aside."""
+    """Code by coin of the members and drawn former pairs that were to be walked over and were not, for no reason of their own."""
     codes = {**{skip.coin: skip.code.value for skip in night.skips}, **night.former.failed}
     walked = night.trained.keys() | night.former.trained.keys()
-    alive = (coin for coin, facts in night.facts.items() if facts["skip"] is None)
-    left = [coin for coin in (*alive, *night.former.drawn) if coin not in walked]
-    return {coin: codes[coin] for coin in left if coin in codes and codes[coin] not in OF_DATA}
+    wanted = (*(member.instrument.coin for member in night.plan.members), *night.former.drawn)
+    left = [coin for coin in wanted if coin not in walked]
+    return {coin: codes[coin] for coin in left if coin in codes and codes[coin] not in _UNFIT}
+
+
+def pool_days_of(night: Night, coin: str, tier: str) -> I64:
+    """Days a pair belonged to a tier's pool; of one whose bars were not judged tonight, all days in the tier of its 24 h volume."""
+    facts = (night.facts | night.former.facts).get(coin, {})
+    if "pool_days" in facts:
+        return days_of(facts["pool_days"], tier)
+    if not is_preferred(night, coin) or tier_of(night.plan.member(coin).volume_24h_gbp) != tier:
+        return np.empty(0, np.int64)
+    return np.arange(night.plan.start_ms // DAY_MS, night.plan.end_day, dtype=np.int64)
 
 
 def why_no_admission(night: Night, drawn: Collection[str], lost: Mapping[str, str]) -> str:
@@ -28,11 +46,20 @@ def why_no_admission(night: Night, drawn: Collection[str], lost: Mapping[str, st
 
     A first admission reads the past once and for all. `drawn` are the pool's pairs, `lost` those of the night that were lost.
     """
-    late = sum(code in LATE for code in night.former.failed.values())
+    failed = Counter(code for code in night.former.failed.values() if code not in _UNFIT)
+    late = sum(failed[code] for code in LATE)
     if late:
         return f"{late} former pairs were not walked over before the deadline, so the past is of survivors: give a night more time"
+    known = former_summary(night)["known"]
+    if known - failed.total() < FEWEST_VALID * known:
+        return (
+            f"{failed.total()} of {known} former pairs were lost tonight ({_told(failed)}), so the past is of survivors"
+        )
     missing = Counter(lost[coin] for coin in drawn if coin in lost)
     if len(drawn) - missing.total() < FEWEST_VALID * len(drawn):
-        codes = ", ".join(f"{code} {number}" for code, number in sorted(missing.items()))
-        return f"{missing.total()} of the {len(drawn)} pairs of the pool were lost tonight ({codes}), so no day of its past counts"
+        return f"{missing.total()} of the {len(drawn)} pairs of the pool were lost tonight ({_told(missing)}), so no day of its past counts"
     return ""
+
+
+def _told(codes: Counter[str]) -> str:
+    return ", ".join(f"{code} {number}" for code, number in sorted(codes.items()))

@@ -13,8 +13,7 @@ from huracan.domain.records import Skip, SkipCode
 from huracan.domain.time import Horizon
 from huracan.pipeline.artefacts import get_frame
 from huracan.pipeline.former import draw, is_preferred
-from huracan.pipeline.losses import lost_pairs, why_no_admission
-from huracan.pipeline.membership import days_of
+from huracan.pipeline.losses import lost_pairs, pool_days_of, why_no_admission
 from huracan.pipeline.night import Night
 from huracan.pipeline.rules import NightPorts, NightRules
 from huracan.ports import ArtefactStore, Telemetry
@@ -161,13 +160,13 @@ def _evidence(store: ArtefactStore, night: Night, pools: tuple[Pool, ...], panel
     """Every recipe's results in every pool. A past day counts whoever was in the pool's tier on that day, members of tonight
     and former pairs alike; who was lost tonight counts as without valid data.
     """
-    facts, lost = {**night.facts, **night.former.facts}, lost_pairs(night)
+    lost = lost_pairs(night)
     counted = [*night.trained, *night.former.trained, *lost]
     for pool in pools:
         if not pool.panel:
             continue
         here = [coin for coin in counted if night.plan.member(coin).instrument.market == pool.market]
-        days = {coin: of_tier for coin in here if (of_tier := days_of(facts[coin]["pool_days"], pool.tier)).size}
+        days = {coin: of_tier for coin in here if (of_tier := pool_days_of(night, coin, pool.tier)).size}
         drawn = {coin: days[coin] for coin in draw(days, panel_size)}
         unready = why_no_admission(night, drawn, lost)
         for recipe in night.plan.recipes:
