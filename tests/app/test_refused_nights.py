@@ -172,10 +172,25 @@ def test_a_day_on_which_the_exchange_lost_more_than_a_fifth_of_a_pool_is_void(ne
     accounted(result)
     (pool,) = [pool for pool in result["summary"]["pools"] if pool["pool"] == "um-A"]
     assert set(away).isdisjoint(pool["members"])
-    with SqliteLedger(yesterday / "workdir" / "ledger.sqlite") as ledger:
+    assert reigns(yesterday) == (True, void)
+
+
+def test_a_day_on_which_more_than_a_fifth_of_a_pool_is_stale_is_void(next_night, yesterday, world):
+    after = later(world, 2)
+    with in_this_process():
+        result, _ = next_night(Silenced(after, after.now_ms - 5 * HOUR_MS, ("CHARLIE", "DELTA")))
+    assert result["success"], result.get("error")
+    assert {skip["coin"] for skip in result["skipped"] if skip["code"] == "STALE"} <= {"CHARLIE", "DELTA"}
+    assert result["champions"]["CHARLIE_1h"]["status"] == "kept"
+    assert reigns(yesterday) == (True, True)
+
+
+def reigns(folder):
+    """Whether the champion of um-A has a row of tonight, and whether its day is void."""
+    with SqliteLedger(folder / "workdir" / "ledger.sqlite") as ledger:
         records = ledger.load_state().records.values()
     (row,) = [record.rows[-1] for record in records if record.lineage.pool == "um-A"]
-    assert (row.kind, row.net_bps is None) == ("reign", void)
+    return row.kind == "reign", row.net_bps is None
 
 
 # Jobs and workers that die

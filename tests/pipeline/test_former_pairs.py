@@ -120,7 +120,7 @@ def skip(coin, code):
 
 
 def test_who_was_to_be_walked_over_and_was_not_is_lost_unless_its_own_data_forbade_it():
-    members = {"OK": facts(), "KILLED": facts(), "FEW": facts(), "OLD": {"skip": {"code": "STALE"}}}
+    members = {"OK": facts(), "KILLED": facts(), "FEW": facts(), "OLD": facts(skip={"code": "STALE"})}
     dead = {name: facts() for name in ("WALKED", "CUT", "SHORT", "UNDRAWN")}
     state = night(
         [*members, "AWAY"],
@@ -144,13 +144,22 @@ def test_who_was_to_be_walked_over_and_was_not_is_lost_unless_its_own_data_forba
     lost = {"KILLED": "WORKER_LOST", "OLD": "STALE", "AWAY": "UPSTREAM", "CUT": "DEADLINE"}
     assert lost_pairs(state) == lost
     plan = state.plan
-    for coin in ("OLD", "AWAY"):  # nobody judged their bars tonight
-        days = pool_days_of(state, coin, "A")
-        assert (days[0], days[-1] + 1, days.size) == (plan.start_ms // DAY_MS, plan.end_day, plan.history_days)
-        assert pool_days_of(state, coin, "B").size == 0
+    first = plan.start_ms // DAY_MS
+    assert pool_days_of(state, "AWAY", "A").tolist() == list(range(first, plan.end_day))  # nobody read its bars tonight
+    assert pool_days_of(state, "AWAY", "B").size == 0
     assert pool_days_of(state, "KILLED", "A").tolist() == list(range(1, 10))
-    other = replace(plan.members[0], instrument=replace(plan.members[0].instrument, coin="OKUSDT-um"))
-    assert pool_days_of(replace(state, plan=replace(plan, members=(other,))), "OKUSDT-um", "A").size == 0
+    for coin, spans in (
+        ("OLD", {"A": [[1, 9]]}),
+        ("OLD", {"A": [[1, 9]], "B": [[4, 6]]}),
+        ("OLD", {"A": [[1, 3]], "B": [[4, 9]]}),
+    ):
+        stale = replace(state, facts={**members, coin: {**members[coin], "pool_days": spans}})
+        until = plan.end_day if spans["A"][-1][1] == 9 else 4
+        assert pool_days_of(stale, coin, "A").tolist() == list(range(1, until))
+    for changes, days in (({"coin": "AWAYUSDT-um"}, 0), ({"listed_ms": (plan.end_day - 7) * DAY_MS}, 7)):
+        away = replace(plan.members[-1], instrument=replace(plan.members[-1].instrument, **changes))
+        changed = replace(state, plan=replace(plan, members=(*plan.members[:-1], away)))
+        assert pool_days_of(changed, away.instrument.coin, "A").size == days
 
 
 @pytest.mark.parametrize(("drawn", "lost", "refused"), [(5, 1, False), (5, 2, True), (10, 2, False), (4, 1, True)])

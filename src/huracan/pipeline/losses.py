@@ -13,7 +13,7 @@ from huracan.domain.model import I64
 from huracan.domain.tiers import tier_of
 from huracan.domain.time import DAY_MS
 from huracan.pipeline.former import OF_DATA, former_summary, is_preferred
-from huracan.pipeline.membership import days_of
+from huracan.pipeline.membership import Spans, days_of
 from huracan.pipeline.night import Night
 from huracan.scoring import FEWEST_VALID
 
@@ -32,13 +32,22 @@ def lost_pairs(night: Night) -> dict[str, str]:
 
 
 def pool_days_of(night: Night, coin: str, tier: str) -> I64:
-    """Days a pair belonged to a tier's pool; of one whose bars were not judged tonight, all days in the tier of its 24 h volume."""
+    """Days a pair belonged to a tier's pool; of one whose bars were not read tonight, all since its listing in that of its 24 h volume."""
     facts = (night.facts | night.former.facts).get(coin, {})
     if "pool_days" in facts:
-        return days_of(facts["pool_days"], tier)
-    if not is_preferred(night, coin) or tier_of(night.plan.member(coin).volume_24h_gbp) != tier:
+        days = days_of(facts["pool_days"], tier)
+        return days if facts["skip"] is None else _until_tonight(days, facts["pool_days"], night.plan.end_day)
+    member = night.plan.member(coin)
+    if not is_preferred(night, coin) or tier_of(member.volume_24h_gbp) != tier:
         return np.empty(0, np.int64)
-    return np.arange(night.plan.start_ms // DAY_MS, night.plan.end_day, dtype=np.int64)
+    first_ms = max(night.plan.start_ms, member.instrument.listed_ms or 0)
+    return np.arange(first_ms // DAY_MS, night.plan.end_day, dtype=np.int64)
+
+
+def _until_tonight(days: I64, spans: Spans, end_day: int) -> I64:
+    """A stale pair's days: where its last one was in this pool, all days since then are, too, for nothing is known of them."""
+    last = max((span[1] for of_tier in spans.values() for span in of_tier), default=0)
+    return np.append(days, np.arange(last + 1, end_day)) if days.size and days[-1] == last else days
 
 
 def why_no_admission(night: Night, drawn: Collection[str], lost: Mapping[str, str]) -> str:

@@ -117,10 +117,12 @@ def _worth(ports: PairPorts, plan: NightPlan, member: Candidate) -> tuple[dict[s
         "relisted_ms": report.earlier[-1].until_ms if report.earlier else None,
         "skip": None,
     }
+    rate = dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
+    days = pool_days(bars, rate, plan.min_liquidity_gbp)
     refused = _unfit(plan, member, bars)
     if refused is not None:
-        return {**record, "skip": asdict(refused)}, report
-    rate = dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
+        stale = {"pool_days": days} if refused.code == SkipCode.STALE else {}
+        return {**record, **stale, "skip": asdict(refused)}, report
     gbp = (median_daily_quote(bars) or 0.0) / rate
     known = known_spread(plan, member, bars, gbp)
     if isinstance(known, Skip):
@@ -131,7 +133,7 @@ def _worth(ports: PairPorts, plan: NightPlan, member: Candidate) -> tuple[dict[s
         "spread_source": known.source,
         "volume_day_gbp": gbp,
         "tier": tier_of(gbp),
-        "pool_days": pool_days(bars, rate, plan.min_liquidity_gbp),
+        "pool_days": days,
         "funding_known": bars.funding_known,
     }
     return facts, report
