@@ -119,10 +119,12 @@ def skip(coin, code):
     return Skip(coin=coin, horizon="1h", step=5, code=code, reason="")
 
 
-def test_who_was_to_be_walked_over_and_was_not_is_lost_unless_its_own_data_forbade_it():
+@pytest.fixture
+def lossy():
+    """A night that lost members and former pairs in every way, and refused others for their own data."""
     members = {"OK": facts(), "KILLED": facts(), "FEW": facts(), "OLD": facts(skip={"code": "STALE"})}
     dead = {name: facts() for name in ("WALKED", "CUT", "SHORT", "UNDRAWN")}
-    state = night(
+    return night(
         [*members, "AWAY"],
         dead,
         facts=members,
@@ -141,24 +143,27 @@ def test_who_was_to_be_walked_over_and_was_not_is_lost_unless_its_own_data_forba
             failed={"CUT": "DEADLINE", "SHORT": "SHORT_HISTORY", "UNDRAWN": "CHECKSUM"},
         ),
     )
-    lost = {"KILLED": "WORKER_LOST", "OLD": "STALE", "AWAY": "UPSTREAM", "CUT": "DEADLINE"}
-    assert lost_pairs(state) == lost
-    plan = state.plan
-    first = plan.start_ms // DAY_MS
-    assert pool_days_of(state, "AWAY", "A").tolist() == list(range(first, plan.end_day))  # nobody read its bars tonight
-    assert pool_days_of(state, "AWAY", "B").size == 0
-    assert pool_days_of(state, "KILLED", "A").tolist() == list(range(1, 10))
-    for coin, spans in (
-        ("OLD", {"A": [[1, 9]]}),
-        ("OLD", {"A": [[1, 9]], "B": [[4, 6]]}),
-        ("OLD", {"A": [[1, 3]], "B": [[4, 9]]}),
-    ):
-        stale = replace(state, facts={**members, coin: {**members[coin], "pool_days": spans}})
-        until = plan.end_day if spans["A"][-1][1] == 9 else 4
-        assert pool_days_of(stale, coin, "A").tolist() == list(range(1, until))
+
+
+def test_who_was_to_be_walked_over_and_was_not_is_lost_unless_its_own_data_forbade_it(lossy):
+    assert lost_pairs(lossy) == {"KILLED": "WORKER_LOST", "OLD": "STALE", "AWAY": "UPSTREAM", "CUT": "DEADLINE"}
+
+
+@pytest.mark.parametrize("spans", [{"A": [[1, 9]]}, {"A": [[1, 9]], "B": [[4, 6]]}, {"A": [[1, 3]], "B": [[4, 9]]}])
+def test_a_stale_pair_stays_in_the_pool_of_its_last_day(lossy, spans):
+    stale = replace(lossy, facts={**lossy.facts, "OLD": {**lossy.facts["OLD"], "pool_days": spans}})
+    until = lossy.plan.end_day if spans["A"][-1][1] == 9 else 4
+    assert pool_days_of(stale, "OLD", "A").tolist() == list(range(1, until))
+    assert pool_days_of(lossy, "KILLED", "A").tolist() == list(range(1, 10))
+
+
+def test_a_pair_that_could_not_be_read_is_in_the_pool_of_its_volume_since_its_listing(lossy):
+    plan = lossy.plan
+    assert pool_days_of(lossy, "AWAY", "A").tolist() == list(range(plan.start_ms // DAY_MS, plan.end_day))
+    assert pool_days_of(lossy, "AWAY", "B").size == 0
     for changes, days in (({"coin": "AWAYUSDT-um"}, 0), ({"listed_ms": (plan.end_day - 7) * DAY_MS}, 7)):
         away = replace(plan.members[-1], instrument=replace(plan.members[-1].instrument, **changes))
-        changed = replace(state, plan=replace(plan, members=(*plan.members[:-1], away)))
+        changed = replace(lossy, plan=replace(plan, members=(*plan.members[:-1], away)))
         assert pool_days_of(changed, away.instrument.coin, "A").size == days
 
 

@@ -95,13 +95,18 @@ def with_drawn(night: Night, panel_size: int) -> Night:
     return replace(night, former=replace(night.former, drawn=tuple(sorted(drawn & set(night.former.facts)))))
 
 
+def known_former(night: Night) -> int:
+    """How many former pairs the night knows, whatever became of them."""
+    return len(night.former.facts.keys() | night.former.failed.keys())
+
+
 def former_summary(night: Night) -> dict[str, Any]:
     """What became of the former pairs: how many there were (and were earlier listings of a symbol), were drawn and are in the
     evidence, and why others are not.
     """
     former = night.former
     return {
-        "known": len(former.facts) + len(former.failed.keys() - former.facts.keys()),
+        "known": known_former(night),
         "earlier_listings": sum(one.instrument.epoch > 0 for one in night.plan.former),
         "drawn": len(former.drawn),
         "walked": len(former.trained),

@@ -12,12 +12,12 @@ import numpy as np
 from huracan.domain.model import I64
 from huracan.domain.tiers import tier_of
 from huracan.domain.time import DAY_MS
-from huracan.pipeline.former import OF_DATA, former_summary, is_preferred
+from huracan.pipeline.former import OF_DATA, is_preferred, known_former
 from huracan.pipeline.membership import Spans, days_of
 from huracan.pipeline.night import Night
 from huracan.scoring import FEWEST_VALID
 
-LATE: Final = frozenset({"DEADLINE", "CANCELLED"})
+_LATE: Final = frozenset({"DEADLINE", "CANCELLED"})
 _UNFIT: Final = OF_DATA | {"SPREAD_UNKNOWN", "BAD_DATA", "BAD_FEATURES", "BAD_LABELS", "LEAK"}
 """Reasons that any other night would have found as well: a pair's own bars, or a spread that nobody told."""
 
@@ -32,7 +32,10 @@ def lost_pairs(night: Night) -> dict[str, str]:
 
 
 def pool_days_of(night: Night, coin: str, tier: str) -> I64:
-    """Days a pair belonged to a tier's pool; of one whose bars were not read tonight, all since its listing in that of its 24 h volume."""
+    """Days a pair belonged to a tier's pool.
+
+    Of one whose bars were not read tonight they are not known: all days since its listing, in the tier of its 24 h volume.
+    """
     facts = (night.facts | night.former.facts).get(coin, {})
     if "pool_days" in facts:
         days = days_of(facts["pool_days"], tier)
@@ -56,17 +59,17 @@ def why_no_admission(night: Night, drawn: Collection[str], lost: Mapping[str, st
     A first admission reads the past once and for all. `drawn` are the pool's pairs, `lost` those of the night that were lost.
     """
     failed = Counter(code for code in night.former.failed.values() if code not in _UNFIT)
-    late = sum(failed[code] for code in LATE)
+    late = sum(failed[code] for code in _LATE)
     if late:
         return f"{late} former pairs were not walked over before the deadline, so the past is of survivors: give a night more time"
-    known = former_summary(night)["known"]
+    known = known_former(night)
     if known - failed.total() < FEWEST_VALID * known:
-        return (
-            f"{failed.total()} of {known} former pairs were lost tonight ({_told(failed)}), so the past is of survivors"
-        )
+        lacks = f"{failed.total()} of {known} former pairs were lost tonight ({_told(failed)})"
+        return f"{lacks}, so the past is of survivors"
     missing = Counter(lost[coin] for coin in drawn if coin in lost)
     if len(drawn) - missing.total() < FEWEST_VALID * len(drawn):
-        return f"{missing.total()} of the {len(drawn)} pairs of the pool were lost tonight ({_told(missing)}), so no day of its past counts"
+        lacks = f"{missing.total()} of the {len(drawn)} pairs of the pool were lost tonight ({_told(missing)})"
+        return f"{lacks}, so no day of its past counts"
     return ""
 
 

@@ -75,7 +75,7 @@ def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
         ports.ledger.append_verdict(verdict)
     rows = tuple(_row(row, evidence) for row in verdict.table_rows())
     _tell(ports.telemetry, verdict, rows)
-    night, assignments = _assign(ports.pair.artefacts, rules, night, pools, verdict, rows)
+    night, assignments = _assign(ports.pair.artefacts, night, pools, verdict, rows)
     return Promoted(
         night=night,
         verdict=verdict,
@@ -213,7 +213,6 @@ def _recipe_evidence(
 
 def _assign(
     store: ArtefactStore,
-    rules: NightRules,
     night: Night,
     pools: tuple[Pool, ...],
     verdict: Verdict,
@@ -229,7 +228,6 @@ def _assign(
             for coin in pool.coins:
                 night, assigned = _assign_coin(night, pool, horizon, coin, champion, edges.get(coin), here, waits)
                 assignments += [assigned] if assigned else []
-    del rules
     return night, assignments
 
 

@@ -50,7 +50,8 @@ def pool_result(
     which have no valid day. A coin that leaves the pool is sold at that midnight, at the expense of its last day in it, and one
     that comes back is bought. Whenever the mean position leaves the caps (fractions of capital), all positions are scaled down
     pro rata, and what that trades pays costs at the members' rates of the moment. A member without a price at that moment
-    shares its return pro rata in time. Days with fewer than 80% valid members, or none at all, are invalid. Memory: changes of position x members.
+    shares its return pro rata in time. Days with fewer than 80% valid members, or none at all, are invalid. Memory: changes of
+    position x members.
     """
     coins = tuple(sorted(panels))
     first, valid = _validity(coins, dailies, membership)
