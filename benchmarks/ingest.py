@@ -1,8 +1,8 @@
 """Our ingest of archive files against unzipping them, and beside freqtrade's loader: CPU seconds of the same zips in one run.
 
-Run: ``python benchmarks/ingest.py [--rounds 7] [--freqtrade PYTHON]``. Ours is everything between the bytes of a download and rows in the lake: sha256
-against the published one, the strict zip reader, parsing all columns with units settled, the schema and order checks, packing,
-Parquet and the Delta commit, one append an instrument. "Unzip" is `zipfile` alone. "freqtrade" is freqtrade itself, its archive
+Run: ``python benchmarks/ingest.py [--rounds 7] [--freqtrade PYTHON]``. Ours is everything between the bytes of a download and
+rows in the lake: sha256 against the published one, the strict zip reader, parsing all columns with units settled, the schema and
+order checks, packing, Parquet and the Delta commit, one append an instrument. "Unzip" is `zipfile` alone. "freqtrade" is freqtrade itself, its archive
 loader (six of twelve columns, nothing checked) and its feather store, in an environment of its own: PYTHON's, else one that is
 made below build/ from requirements/freqtrade.lock. Best of the rounds, one thread each, each side in a process of its own: what
 one side leaves in the allocator makes the others' pages cheap or dear. The ratio of ours and unzip in one process, taking
