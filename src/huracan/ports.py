@@ -134,7 +134,7 @@ class Lake(Protocol):
 
 
 class ArtefactStore(Protocol):
-    """Immutable derived files under content keys; `put` is atomic and create-if-absent."""
+    """Derived files under content keys, written whole or not at all."""
 
     def get(self, key: str) -> bytes | None:
         """The bytes, or None."""
@@ -142,6 +142,10 @@ class ArtefactStore(Protocol):
 
     def put(self, key: str, data: bytes) -> None:
         """Store bytes under a key; a key that exists keeps its bytes."""
+        ...
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Store bytes under a key in place of any others."""
         ...
 
     def list(self, prefix: str) -> list[str]:

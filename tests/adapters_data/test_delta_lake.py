@@ -293,12 +293,25 @@ def test_rows_of_another_schema_or_without_a_time_are_refused(lake):
         lake.append(COIN, [batch(rows([1]).with_columns(open_time=pl.lit(None, dtype=pl.Int64)))], "binance")
 
 
-def test_a_root_with_a_percent_sign_is_refused():
-    with pytest.raises(ConfigError, match="%"):
-        DeltaLake("/tmp/50%/lake")
+@pytest.mark.parametrize("sign", ["%", "[", "]", "^", "|", "\\", "\t"])
+def test_a_root_that_the_table_format_misreads_is_refused_before_it_panics(sign):
+    for root in (f"/tmp/50{sign}/lake", f"/tmp/K{sign}", f"s3://bucket/a{sign}b"):
+        with pytest.raises(ConfigError, match=re.escape(repr(sign))):
+            DeltaLake(root)
 
 
-@pytest.mark.parametrize("url", ["memory://bucket/lake", "s3://", "s3://user:secret-word@bucket/x", "s3://bucket/50%"])
+@pytest.mark.parametrize("name", ["K:", "C:", "a b", "a+b", "a&b", "ä"])
+def test_a_root_whose_name_is_odd_and_readable_holds_a_lake(tmp_path, name):
+    lake = DeltaLake(str(tmp_path / name))
+    for minute in (1, 2):
+        lake.append(COIN, [batch(rows([minute]))], "binance")
+    assert lake.bars(COIN, *ALL)["open_time"].len() == 2
+
+
+BAD_URLS = ("memory://bucket/lake", "s3://", "s3://user:secret-word@bucket/x", "s3://bucket/50%", "s3://bucket/a#b")
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
 def test_a_url_that_no_store_understands_is_refused_without_its_secrets(url):
     with pytest.raises(ConfigError) as refused:
         DeltaLake(url)

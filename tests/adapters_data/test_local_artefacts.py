@@ -3,14 +3,12 @@
 import os
 import threading
 
-import obstore
 import pytest
 from buckets import SECRET
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from obstore.exceptions import GenericError
 
-from huracan.adapters import cloud
+from huracan.adapters import artefacts, cloud
 from huracan.adapters.artefacts import LocalArtefacts, open_artefacts
 from huracan.adapters.disk import is_disk_full
 from huracan.errors import ConfigError, DiskFullError, PublishError
@@ -51,6 +49,25 @@ def test_a_key_that_exists_keeps_its_bytes(anywhere):
     anywhere.sweep()
     assert anywhere.get("k") == b"first"
     assert anywhere.list("") == ["k"]
+
+
+def test_a_key_that_is_replaced_has_the_new_bytes(anywhere):
+    anywhere.put("a/k", b"first")
+    anywhere.replace("a/k", b"second")
+    anywhere.replace("a/new", b"third")
+    assert [anywhere.get(key) for key in anywhere.list("")] == [b"second", b"third"]
+
+
+def test_a_key_that_is_a_folder_or_below_a_file_is_refused_in_words(store):
+    store.put("a/b", b"x")
+    for key in ("a", "a/b/c"):
+        assert store.get(key) is None
+        store.delete([key])
+        for write in (store.put, store.replace):
+            with pytest.raises(PublishError, match=key):
+                write(key, b"y")
+    assert store.list("") == ["a/b"]
+    assert stray(store) == []
 
 
 def test_a_bucket_that_does_not_answer_says_so_without_its_secret(lake_bucket, monkeypatch):
@@ -97,7 +114,26 @@ SEGMENTS = st.text(st.characters(codec="utf-8", exclude_characters="/#\0"), min_
 )
 
 
+DRIVES = ("K|", "K:", "a/K|", "a/K:", "c|/a", "C:/a", "file:/a", "a/b|", "a\\b")
+"""Names that native stores read as drive letters or addresses; some of them made a write that never returned."""
+
+
+@pytest.mark.parametrize("key", DRIVES)
+def test_a_name_that_looks_like_a_drive_letter_is_a_name(anywhere, key):
+    anywhere.put(key, b"x")
+    assert anywhere.get(key) == b"x"
+    assert anywhere.list("") == [key]
+    anywhere.replace(key, b"y")
+    assert anywhere.get(key) == b"y"
+    anywhere.delete([key])
+    assert anywhere.get(key) is None
+
+
 @settings(max_examples=60, deadline=None)
+@example(["K|"])
+@example(["a", "K|"])
+@example(["K:"])
+@example(["c|", "a"])
 @given(st.lists(SEGMENTS, min_size=1, max_size=3))
 def test_any_plain_key_round_trips_or_is_refused_cleanly(tmp_path_factory, segments):
     store = LocalArtefacts(tmp_path_factory.mktemp("artefacts"))
@@ -125,7 +161,8 @@ def test_of_many_writers_one_wins_and_nothing_is_left_over(store):
     assert stray(store) == []
 
 
-def test_a_writer_killed_before_the_rename_leaves_no_artefact(store, monkeypatch):
+@pytest.mark.parametrize(("write", "name"), [("put", "link"), ("replace", "replace")])
+def test_a_writer_killed_before_the_name_leaves_no_artefact(store, monkeypatch, write, name):
     class KilledError(BaseException):
         pass
 
@@ -133,42 +170,42 @@ def test_a_writer_killed_before_the_rename_leaves_no_artefact(store, monkeypatch
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(obstore, "rename", die)
+        patch.setattr(os, name, die)
         with pytest.raises(KilledError):
-            store.put("a/1", b"x")
+            getattr(store, write)("a/1", b"x")
     assert store.get("a/1") is None
     assert store.list("") == []
-    store.put("a/1", b"y")
+    getattr(store, write)("a/1", b"y")
     assert store.get("a/1") == b"y"
 
 
-def test_bytes_are_on_the_disk_before_the_name_is(store, monkeypatch):
+@pytest.mark.parametrize(("write", "name"), [("put", "link"), ("replace", "replace")])
+def test_bytes_are_on_the_disk_before_the_name_is_and_the_name_is_synced(store, monkeypatch, write, name):
+    store.put("other", b"x")
     order = []
-    real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (order.append("sync"), real(handle)))
-    rename = obstore.rename
-    monkeypatch.setattr(obstore, "rename", lambda *a, **k: (order.append("rename"), rename(*a, **k)))
-    store.put("a", b"x")
-    assert order[:2] == ["sync", "rename"]
+    sync, naming, folder = os.fsync, getattr(os, name), artefacts.sync_folder
+    monkeypatch.setattr(os, "fsync", lambda handle: (order.append("sync"), sync(handle)))
+    monkeypatch.setattr(os, name, lambda *a, **k: (order.append("name"), naming(*a, **k)))
+    monkeypatch.setattr(artefacts, "sync_folder", lambda path: (order.append(path), folder(path)))
+    getattr(store, write)("a", b"x")
+    assert order == ["sync", "name", store._folder, "sync"]
 
 
+@pytest.mark.parametrize("write", ["put", "replace"])
 @pytest.mark.parametrize(
-    ("words", "kind"),
-    [
-        ("No space left on device (os error 28)", DiskFullError),
-        ("Input/output error (os error 5)", DiskFullError),
-        ("os error 13", PublishError),
-    ],
+    ("number", "kind"),
+    [(28, DiskFullError), (122, DiskFullError), (5, DiskFullError), (13, PublishError)],
 )
-def test_a_full_disk_is_disk_full_and_other_failures_are_not(store, monkeypatch, words, kind):
+def test_a_full_disk_is_disk_full_and_other_failures_are_not(store, monkeypatch, write, number, kind):
     def fail(*args, **kwargs):
-        raise GenericError(words)
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(obstore, "put", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(PublishError, match="'a'") as caught:
-        store.put("a", b"x")
+        getattr(store, write)("a", b"x")
     assert type(caught.value) is kind
     assert stray(store) == []
+    assert store.get("a") is None
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,15 @@ from uuid import uuid4
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
-from obstore.store import LocalStore
 
 from huracan.adapters.cloud import in_words, is_url, open_bucket
-from huracan.adapters.disk import is_disk_full
+from huracan.adapters.disk import is_disk_full, make_folders, sync_folder
 from huracan.errors import ConfigError, DiskFullError, PublishError
 
 T = TypeVar("T")
 
 _STAGING: Final = ".staging"
+_PRIVATE: Final = 0o600
 
 
 def open_artefacts(place: str, *, allow_http: bool = False) -> "LocalArtefacts | BucketArtefacts":
@@ -26,57 +26,71 @@ def open_artefacts(place: str, *, allow_http: bool = False) -> "LocalArtefacts |
 
 
 class LocalArtefacts:
-    """An ArtefactStore in a folder: a key is visible only with all its bytes on the disk, and never changes.
+    """An ArtefactStore in a folder: a key is visible only with all its bytes on the disk.
 
-    Bytes are staged, synced and then renamed to a key that must not exist, so a kill or a power cut leaves no torn
-    artefact behind. Keys are relative paths of plain segments.
+    Bytes are staged, synced and then linked to a key that must not exist, or renamed over the one that does. A kill or a
+    power cut leaves no torn artefact behind. Keys are relative paths of plain segments, and file names as they stand: native
+    stores read some of them (``K|``) as drive letters and never return.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = Path(folder).absolute()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._store = LocalStore(self._folder)
 
     def get(self, key: str) -> bytes | None:
-        """The bytes, or None."""
+        """The bytes, or None; raises PublishError for a file that cannot be read."""
+        target = self._folder / _checked(key)
         try:
-            return bytes(obstore.get(self._store, _checked(key)).bytes())
-        except (NotFoundError, FileNotFoundError):
+            return target.read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+        except OSError as error:
+            raise PublishError(f"artefact {key!r} cannot be read from {self._folder}: {error}") from error
 
     def put(self, key: str, data: bytes) -> None:
         """Store bytes under a key; a key that exists keeps its bytes. Raises DiskFullError, PublishError."""
-        wanted, staged = _checked(key), f"{_STAGING}/{uuid4().hex}"
-        if (self._folder / wanted).exists():
-            return
-        try:
-            obstore.put(self._store, staged, data, use_multipart=False)
-            _sync(self._folder / staged)
-            obstore.rename(self._store, staged, wanted, overwrite=False)
-        except (AlreadyExistsError, FileExistsError):
-            obstore.delete(self._store, staged)
-        except (BaseError, OSError) as error:
-            (self._folder / staged).unlink(missing_ok=True)
-            kind = DiskFullError if is_disk_full(error) else PublishError
-            message = f"artefact {key!r} ({len(data)} bytes) could not be written to {self._folder}: {error}"
-            raise kind(message) from error
+        target = self._folder / _checked(key)
+        if not target.is_file():
+            self._write(target, key, data, _link_if_absent)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Store bytes under a key in place of any others. Raises DiskFullError, PublishError."""
+        self._write(self._folder / _checked(key), key, data, os.replace)
 
     def list(self, prefix: str) -> list[str]:
         """Keys that start with the prefix, sorted."""
-        folder = prefix.rpartition("/")[0]
-        chunks = obstore.list(self._store, prefix=folder or None)
-        keys = (str(meta["path"]) for chunk in chunks for meta in chunk)
+        folder = self._folder / prefix.rpartition("/")[0]
+        files = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+        keys = (path.relative_to(self._folder).as_posix() for path in files)
         return sorted(key for key in keys if key.startswith(prefix) and not key.startswith(f"{_STAGING}/"))
 
     def delete(self, keys: Iterable[str]) -> None:
         """Forget keys; unknown ones are no error."""
         for key in keys:
-            (self._folder / _checked(key)).unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                (self._folder / _checked(key)).unlink()
 
     def sweep(self) -> None:
         """Remove what killed runs left half-written; for the one run that holds the workdir."""
         for left in (self._folder / _STAGING).glob("*"):
             left.unlink(missing_ok=True)
+
+    def _write(self, target: Path, key: str, data: bytes, name: Callable[[Path, Path], None]) -> None:
+        """Bytes on the disk first, then the name, then the folder that holds it."""
+        staged = self._folder / _STAGING / uuid4().hex
+        try:
+            make_folders(staged.parent)
+            make_folders(target.parent)
+            try:
+                _write_synced(staged, data)
+                name(staged, target)
+            finally:
+                staged.unlink(missing_ok=True)
+            sync_folder(target.parent)
+        except OSError as error:
+            kind = DiskFullError if is_disk_full(error) else PublishError
+            message = f"artefact {key!r} ({len(data)} bytes) could not be written to {self._folder}: {error}"
+            raise kind(message) from error
 
 
 class BucketArtefacts:
@@ -102,6 +116,11 @@ class BucketArtefacts:
         path = _checked(key)
         with suppress(AlreadyExistsError, FileExistsError):
             self._call(key, lambda: obstore.put(self._store, path, data, mode="create", use_multipart=False))
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Store bytes under a key in place of any others. Raises PublishError."""
+        path = _checked(key)
+        self._call(key, lambda: obstore.put(self._store, path, data, use_multipart=False))
 
     def list(self, prefix: str) -> list[str]:
         """Keys that start with the prefix, sorted."""
@@ -137,9 +156,17 @@ def _checked(key: str) -> str:
     return key
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _write_synced(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(descriptor)
+
+
+def _link_if_absent(staged: Path, target: Path) -> None:
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        os.link(staged, target)
+    except FileExistsError:
+        if not target.is_file():
+            raise

@@ -17,6 +17,8 @@ from huracan.errors import ConfigError, DamagedTableError, DataError, UpstreamEr
 T = TypeVar("T")
 
 DAMAGED: Final = "damaged"
+_UNFIT: Final = frozenset("%[]^|\\")
+"""Signs that Delta tables take for escapes, hosts or separators in a path: they panic or write somewhere else."""
 
 
 class LakePlace(Protocol):
@@ -56,14 +58,18 @@ def place_of(root: str, *, allow_http: bool) -> LakePlace:
     return _Bucket(root, allow_http=allow_http) if is_url(root) else _Folder(root)
 
 
+def _refuse_unfit(root: str, unfit: frozenset[str]) -> None:
+    bad = next((sign for sign in root if sign in unfit or not sign.isprintable()), None)
+    if bad is not None:
+        raise ConfigError(f"lake {root!r} contains {bad!r}, which Delta tables cannot hold; wanted a place without it")
+
+
 class _Folder:
     options: dict[str, str] | None = None
 
     def __init__(self, root: str) -> None:
         self.root = str(Path(root).absolute())
-        if "%" in self.root:
-            message = f"lake folder {root!r} contains '%', which Delta tables read as an escape; wanted a path without"
-            raise ConfigError(message)
+        _refuse_unfit(self.root, _UNFIT)
 
     def may_hold(self, table: str) -> bool:
         return os.path.isdir(f"{self.root}/{table}/_delta_log")  # noqa: PTH112
@@ -94,8 +100,7 @@ class _Folder:
 class _Bucket:
     def __init__(self, url: str, *, allow_http: bool) -> None:
         self.root = checked_url(url)
-        if "%" in self.root:
-            raise ConfigError(f"lake URL {self.root!r} contains '%', which Delta tables read as an escape")
+        _refuse_unfit(self.root, _UNFIT | {"#"})
         self.options: dict[str, str] | None = table_options(allow_http=allow_http)
         self._files = file_options(allow_http=allow_http)
         self._store = open_bucket(self.root, allow_http=allow_http)
