@@ -37,12 +37,12 @@ def slow_path(cells, time, regime, day, config, cutoff):
     for step, moment in enumerate(moments):
         for engine, name in enumerate(ENGINES):
             for code, kind in enumerate(regimes):
-                rows = np.isfinite(cells.net_bps[:, engine]) & (regime == code) & (cells.closed_ms <= moment)
+                rows = np.isfinite(cells.net_bps[:, engine]) & (regime == code) & (cells.closed_ms < moment)
                 if rows.sum() == known_before.get((engine, code), 0):
                     continue
                 known_before[engine, code] = rows.sum()
                 net = cells.net_bps[rows, engine]
-                bucket = np.searchsorted(moments, cells.closed_ms[rows])
+                bucket = np.searchsorted(moments, cells.closed_ms[rows], side="right")
                 gap = [np.sum(net[bucket == b] - net.mean()) for b in range(step + 1)]
                 full = len(np.unique(bucket))
                 variance = max(np.dot(gap, gap) + np.dot(gap[1:], gap[:-1]), 0) * full / max(full - 1, 1)
@@ -85,11 +85,11 @@ def test_the_first_day_stands_on_defaults():
     assert enabled[0].tolist() == [[1, 1, 1, 0]] * 2
 
 
-def test_live_knows_what_closed_by_the_cut_off_and_nothing_later():
+def test_live_knows_what_closed_before_the_cut_off_and_nothing_later():
     cells, time, regime, day = outcomes(days=1, mean=-30.0)
     noon = FIRST * DAY_MS + DAY_MS // 2
     _, _, live = walk(cells, time, regime, day, cutoff=noon)
-    known = cells.closed_ms <= noon
+    known = cells.closed_ms < noon
     net = np.where(known[:, None], cells.net_bps, np.nan)
     assert (
         live.tolist()
@@ -123,7 +123,7 @@ def test_overlapping_outcomes_do_not_shrink_the_error():
     days = 200
     time = FIRST * DAY_MS + np.arange(days * 24) * HOUR_MS
     net = np.repeat(rng.normal(0, 50, days), 24)[:, None]
-    cells = CellScores(net_bps=net, closed_ms=(time // DAY_MS) * DAY_MS + DAY_MS, cost_bps=np.ones(time.size))
+    cells = CellScores(net_bps=net, closed_ms=(time // DAY_MS) * DAY_MS + DAY_MS - 1, cost_bps=np.ones(time.size))
     moments = (FIRST + 1 + np.arange(days)) * DAY_MS
     evidence = cell_evidence(cells, np.zeros(time.size, np.int64), moments, 4)
     assert evidence.error_bps[-1, 0, 0] == pytest.approx(50 / np.sqrt(days), rel=0.25)

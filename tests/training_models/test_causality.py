@@ -62,8 +62,8 @@ def test_inner_folds_train_on_nothing_near_the_weeks_they_test(make_pair, hours,
     np.testing.assert_array_equal(np.sort(tested), np.flatnonzero(design.day < design.first_test_day))
     for fold in folds:
         begin, end = design.decision_time[fold.test[0]], design.decision_time[fold.test[-1]]
-        assert (labels.closed_ms[fold.train] <= design.first_test_day * DAY_MS).all()
-        precedes = labels.closed_ms[fold.train] <= begin
+        assert (labels.closed_ms[fold.train] < design.first_test_day * DAY_MS).all()
+        precedes = labels.closed_ms[fold.train] < begin
         follows = design.decision_time[fold.train] >= end + max(horizon_ms, DECORRELATION_MS)
         assert (precedes | follows).all()
 

@@ -34,11 +34,11 @@ def test_no_train_label_overlaps_the_test_block(seed, horizon_hours, refit_days,
     for block, start in enumerate(folds.starts):
         train, test = folds.train_rows(block), folds.test_rows(block)
         start_ms = int(start) * DAY_MS
-        assert (end[train] + embargo <= start_ms).all()
-        assert (end[train] > start_ms - (lookback + 1) * DAY_MS - embargo).all()
+        assert (end[train] + embargo < start_ms).all()
+        assert (end[train] >= start_ms - (lookback + 1) * DAY_MS - embargo).all()
         assert (time[test] >= start_ms).all()
-        left_out = np.setdiff1d(np.flatnonzero(end <= start_ms - embargo), train)
-        assert (end[left_out] + embargo <= start_ms - lookback * DAY_MS).all()
+        left_out = np.setdiff1d(np.flatnonzero(end < start_ms - embargo), train)
+        assert (end[left_out] + embargo < start_ms - lookback * DAY_MS).all()
     tested = np.concatenate([folds.test_rows(block) for block in range(folds.starts.size)])
     np.testing.assert_array_equal(tested, np.flatnonzero(time >= (DAY0 + 10) * DAY_MS))
 
@@ -64,17 +64,17 @@ def test_a_short_history_has_no_fold():
     assert (folds.block == -1).all()
 
 
-def test_the_live_window_holds_every_label_closed_at_the_cutoff():
+def test_the_live_window_holds_every_label_closed_before_the_cutoff():
     time = decisions(40, HOUR_MS)
     end = np.where(time + HOUR_MS <= time[-1], time + HOUR_MS, NEVER)
     folds = walk_forward(time, end, DAY0, DAY0 + 39, TrainingRules(lookback_days=35))
     live = folds.live_rows(int(time[-1]))
     assert live[-1] == time.size - 2
-    assert end[live[0]] > (DAY0 + 5) * DAY_MS
-    assert end[live[0] - 1] <= (DAY0 + 5) * DAY_MS
+    assert end[live[0]] >= (DAY0 + 5) * DAY_MS
+    assert end[live[0] - 1] < (DAY0 + 5) * DAY_MS
 
 
-def test_a_label_closing_at_midnight_is_known_that_day_and_a_missing_one_never():
-    days = closing_days(np.array([5 * DAY_MS, 5 * DAY_MS + 1, NEVER]))
-    assert days[:2].tolist() == [5, 6]
-    assert days[2] > 10**6
+def test_a_label_closing_at_midnight_is_known_a_day_later_and_a_missing_one_never():
+    days = closing_days(np.array([5 * DAY_MS - 1, 5 * DAY_MS, 5 * DAY_MS + 1, NEVER]))
+    assert days[:3].tolist() == [5, 6, 6]
+    assert days[3] > 10**6

@@ -59,7 +59,7 @@ class CellEvidence:
 
 
 def cell_evidence(cells: CellScores, regime: I64, moments_ms: I64, n_regimes: int) -> CellEvidence:
-    """Evidence from outcomes closed at or before each of the ascending moments (t,).
+    """Evidence from outcomes closed before each of the ascending moments (t,).
 
     Outcomes overlap and come in bursts, so the standard error of the mean is clustered by the interval between two
     moments (a day) with a Bartlett weight on the neighbouring one (Newey and West 1987); NaN with fewer than two
@@ -67,7 +67,7 @@ def cell_evidence(cells: CellScores, regime: I64, moments_ms: I64, n_regimes: in
     """
     n_engines = cells.net_bps.shape[1]
     shape = (moments_ms.size, n_engines, n_regimes)
-    moment = np.searchsorted(moments_ms, cells.closed_ms, side="left")
+    moment = np.searchsorted(moments_ms, cells.closed_ms, side="right")
     usable = np.isfinite(cells.net_bps) & ((moment < moments_ms.size) & (regime >= 0))[:, None]
     row, engine = np.nonzero(usable)
     net = cells.net_bps[row, engine]

@@ -219,8 +219,8 @@ def gate_path(
 ) -> tuple[I64, I64, I64]:
     """The gate as it stood on every fold day, and as of the cut-off: (enabled (d, E, R) of 0 and 1, days (d,), live (E, R)).
 
-    Rows (n,) align with the cells. On a day the gate knows the outcomes closed at or before that day's start, live
-    those closed at or before `cutoff_ms`; so an outcome changes no earlier decision. Rows with a negative regime teach
+    Rows (n,) align with the cells. On a day the gate knows the outcomes closed before that day's start, live
+    those closed before `cutoff_ms`: on long bars an exit at midnight is the fill of the day's first decision. So an outcome changes no earlier decision. Rows with a negative regime teach
     nothing. Raises DataError when an outcome is older than its decision, or a fold day begins after the cut-off.
     """
     scored = np.isfinite(cells.net_bps).any(axis=1)

@@ -161,7 +161,7 @@ def clip_bounds(
 
 
 def align(design: Design, labels: LabelledSet, rules: TrainingRules) -> Labels:
-    """Labels of the design's decisions known at the cut-off; raises TrainingRefused(BAD_LABELS) unless row-aligned."""
+    """Labels of the design's decisions closed before the cut-off; raises TrainingRefused(BAD_LABELS) unless row-aligned."""
     frame = labels.frame
     n = design.decision_time.size
     if frame.height < n or not np.array_equal(frame["decision_time"].to_numpy()[:n], design.decision_time):
@@ -176,7 +176,7 @@ def align(design: Design, labels: LabelledSet, rules: TrainingRules) -> Labels:
     weight = frame["weight"].fill_null(0.0).to_numpy()
     closed = np.maximum(frame["label_end"].fill_null(NEVER).to_numpy(), frame["exit_time"].fill_null(NEVER).to_numpy())
     limit = rules.label_clip_sd * design.sigma_day_bps * labels.horizon.days**0.5
-    known = np.isfinite(forward) & np.isfinite(limit) & (weight > 0.0) & (closed <= design.cutoff_ms)
+    known = np.isfinite(forward) & np.isfinite(limit) & (weight > 0.0) & (closed < design.cutoff_ms)
     return Labels(
         y=np.where(known, np.clip(forward, -limit, limit), 0.0),
         weight=np.where(known, weight, 0.0),

@@ -21,9 +21,10 @@ _NO_DAY = NEVER // DAY_MS
 class Folds:
     """Refit blocks of one pair and horizon.
 
-    starts (B,): first UTC day of each test block, ascending; its model knows labels closed before that day began.
-    last_day: last test day. block (n,): test block of each decision, -1 outside. closing_day (n,): first UTC day at
-    whose start a decision's label is known.
+    starts (B,): first UTC day of each test block, ascending; its model knows labels closed before that day began. A label that
+    ends at that very instant is purged: on long bars its exit is the price at which the block's first decision fills.
+    last_day: last test day. block (n,): test block of each decision, -1 outside. closing_day (n,): first UTC day
+    that begins after a decision's label has closed.
     """
 
     starts: I64
@@ -41,7 +42,7 @@ class Folds:
         return np.flatnonzero(self.block == block)
 
     def live_rows(self, cutoff_ms: int) -> I64:
-        """Training rows of the model fitted at the cut-off (give `label_end` NEVER where it lies behind it)."""
+        """Training rows of the model fitted at the cut-off (give `label_end` NEVER unless it lies before it)."""
         return self._closed_before(first_day_after(cutoff_ms))
 
     def _closed_before(self, day: int) -> I64:
@@ -58,9 +59,13 @@ def first_day_after(time_ms: int) -> int:
 
 
 def closing_days(closed_ms: I64, embargo_ms: int = 0) -> I64:
-    """First UTC day at whose start each label is known; a day no clock reaches for NEVER."""
+    """First UTC day that begins after each label has closed; a day no clock reaches for NEVER.
+
+    >>> closing_days(np.array([5 * DAY_MS - 1, 5 * DAY_MS])).tolist()
+    [5, 6]
+    """
     known = np.minimum(closed_ms, NEVER - DAY_MS - embargo_ms) + embargo_ms
-    return np.where(closed_ms == NEVER, _NO_DAY, -(-known // DAY_MS))
+    return np.where(closed_ms == NEVER, _NO_DAY, known // DAY_MS + 1)
 
 
 def refit_starts(first_test_day: int, last_day: int, every_days: int) -> I64:
@@ -88,7 +93,7 @@ def walk_forward(
     """Folds of the decisions: test days run from `first_day + first_window_days` to `last_day`.
 
     `first_day` is the first whole UTC day with warm features. A train row of a block satisfies
-    ``label_end + embargo <= start of the block``; the embargo is 0 because training always precedes its test, so no
+    ``label_end + embargo < start of the block``; the embargo is 0 because training always precedes its test, so no
     feature of a train row looks into it. The window rolls: labels that closed more than `lookback_days` before the
     block are left out. No block when the history is too short.
     """

@@ -151,12 +151,12 @@ def _without_week(member: PairGrams, first: int, weeks: int) -> F64:
     """Grams (weeks + 1, 5, q, q) of the pool's first window: for each of its weeks, all but the labels near that week.
 
     The first of these weeks lies before `first`: its labels are the first to be known. Labels of a week's decisions become
-    known from the next week's start on; later ones may overlap them, or have features that look back into the week,
-    until a horizon and the rest of a week have passed.
+    known from the next week's start on, at most a horizon later. A label kept was filled after that, so it closed another
+    horizon later at the least.
     """
     placed = _placed(member, first, weeks)
     total = placed.sum(axis=0)
-    spill = 1 + -(-member.horizon_minutes // (WEEK_DAYS * 1440))
+    spill = 1 + -(-2 * member.horizon_minutes // (WEEK_DAYS * 1440))
     return with_pooled(np.stack([total - placed[week : week + spill].sum(axis=0) for week in range(weeks + 1)]))
 
 
