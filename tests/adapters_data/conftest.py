@@ -10,12 +10,12 @@ from xml.sax.saxutils import escape
 
 import pytest
 import stamina
-from buckets import lake_bucket, s3_apart
+from buckets import conflict_at, lake_bucket, s3_apart, s3_apart_process
 
 from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.sections import BinanceSettings
 
-__all__ = ["lake_bucket", "s3_apart"]
+__all__ = ["conflict_at", "lake_bucket", "s3_apart", "s3_apart_process"]
 
 
 class Reply:

@@ -226,3 +226,12 @@ def test_the_data_hash_of_any_window_depends_on_its_values_alone(tmp_path_factor
     funding = wanted.select(funding_time="open_time", rate="open", interval_hours="volume").cast(FUNDING_SCHEMA)
     seen = values_hash(lake.bars(COIN, start, end), lake.funding(COIN, start, end))
     assert seen == values_hash(wanted, funding)
+
+
+@pytest.mark.parametrize("part", ["00000000000000000000.json", ".parquet", "00000000000000000001.json"])
+def test_a_write_that_meets_a_conflict_in_the_bucket_is_made_again(lake_bucket, conflict_at, part):
+    lake = DeltaLake(lake_bucket, allow_http=True)
+    conflict_at(part)
+    assert lake.append(COIN, [batch(bars([1, 2]), "a.zip")], "binance") == 2
+    assert lake.append(COIN, [batch(bars([3]), "b.zip")], "binance") == 1
+    assert lake.bars(COIN, *ALL)["open_time"].to_list() == [minute * MINUTE_MS for minute in (1, 2, 3)]

@@ -82,6 +82,13 @@ def test_a_bucket_that_does_not_answer_says_so_without_its_secret(lake_bucket, m
         assert SECRET not in repr(raised.value)
 
 
+def test_a_write_that_meets_a_conflict_in_the_bucket_is_made_again(lake_bucket, conflict_at):
+    store = open_artefacts(lake_bucket, allow_http=True)
+    conflict_at("a/1")
+    store.put("a/1", b"kept")
+    assert store.get("a/1") == b"kept"
+
+
 def test_keys_are_listed_below_a_prefix(anywhere):
     for key in ("a/1", "a/2", "ab/3", "b"):
         anywhere.put(key, b"")

@@ -5,14 +5,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from buckets import lake_bucket, s3_apart
+from buckets import lake_bucket, s3_apart, s3_apart_process
 
 from huracan.adapters.artefacts import open_artefacts
 from huracan.adapters.backends import landmark as landmarks
 from huracan.adapters.backends.landmark import obstacles, plant, refusal_of, uproot
 from huracan.errors import ConfigError
 
-__all__ = ["lake_bucket", "s3_apart"]
+__all__ = ["lake_bucket", "s3_apart", "s3_apart_process"]
 
 
 def met(landmark):

@@ -10,7 +10,7 @@ import pytest
 from remote_store_conformance import RemoteStoreConformance
 from remotes import MemoryRemote, s3_variables
 
-from huracan.adapters.publishers import objectstore as module
+from huracan.adapters import refusals
 from huracan.adapters.publishers.objectstore import ObjectStore
 from huracan.errors import BundleFormatError, ConfigError, FencedError, PublishError
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def store(bucket, monkeypatch):
-    monkeypatch.setattr(module, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(refusals, "_PAUSE_S", 0.01)
     return ObjectStore(bucket, allow_http=True, deadline_s=5, request_s=1)
 
 
@@ -206,6 +206,165 @@ def test_nobody_listening_is_pending(monkeypatch):
     with pytest.raises(PublishError) as caught:
         away.read("a", 1)
     assert "a-secret" not in repr(caught.value) + repr(away) + repr(caught.value.__context__)
+
+
+def answer(status, code, message="told by the store"):
+    return status, f"<?xml version='1.0'?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+
+
+CONFLICT = answer(409, "ConditionalRequestConflict")
+PREFLIGHT = ".huracan-preflight"
+
+
+def once(s3, fault, *, method="PUT", part=""):
+    """Answers one request so; tells how often it did."""
+    left = [1]
+
+    def meddle(asked, path):
+        if asked == method and part in path and left[0]:
+            left[0] -= 1
+            return fault
+        return None
+
+    s3.fault = meddle
+    return left
+
+
+def test_a_write_that_meets_a_conflict_is_made_again(store, s3):
+    for act in (
+        lambda: store.write_new([("models/m.json", b"1")]),
+        lambda: store.swap("p", b"one", None),
+        lambda: store.swap("p", b"two", store.read("p", 9)[1].revision),
+        store.preflight,
+    ):
+        left = once(s3, CONFLICT)
+        act()
+        assert left == [0]
+    assert (store.read("models/m.json", 9)[0], store.read("p", 9)[0]) == (b"1", b"two")
+    assert not store.files(PREFLIGHT)
+
+
+def test_every_conditional_write_of_a_preflight_may_meet_a_conflict(store, s3):
+    for number in range(3):
+        writes = count()
+        s3.fault = lambda method, _path, at=number, seen=writes: (
+            CONFLICT if method == "PUT" and next(seen) == at else None
+        )
+        store.preflight()
+
+
+@pytest.mark.parametrize("status", [412, 409])
+def test_a_refused_condition_is_no_other_run_while_the_file_is_what_it_wants(store, s3, status):
+    revision = store.swap("p", b"one", None)
+    left = once(s3, answer(status, "PreconditionFailed"))
+    revision = store.swap("p", b"two", revision)
+    assert store.read("p", 9)[1].revision == revision
+    assert left == [0]
+    once(s3, answer(status, "PreconditionFailed"))
+    assert store.write_new([("a", b"1")]) == 1
+
+
+def test_a_conflict_that_stays_is_pending_and_never_fenced(store, s3, bucket):
+    impatient = ObjectStore(bucket, allow_http=True, deadline_s=0.05)
+    s3.fault = lambda method, _path: CONFLICT if method == "PUT" else None
+    for act in (
+        lambda: impatient.write_new([("a", b"1")]),
+        lambda: impatient.swap("p", b"1", None),
+        impatient.preflight,
+    ):
+        with pytest.raises(PublishError, match="ConditionalRequestConflict") as caught:
+            act()
+        assert not isinstance(caught.value, FencedError)
+        assert caught.value.exit_status == 5
+
+
+def test_after_a_conflict_the_file_of_another_run_fences(store, s3, bucket):
+    rival = ObjectStore(bucket, allow_http=True)
+    revision = store.swap("p", b"one", None)
+
+    def overtaken(act):
+        def meddle(method, _path):
+            if method != "PUT":
+                return None
+            s3.fault = lambda _method, _path: None
+            act()
+            return CONFLICT
+
+        return meddle
+
+    s3.fault = overtaken(lambda: rival.swap("p", b"theirs", revision))
+    with pytest.raises(FencedError, match="replaced meanwhile"):
+        store.swap("p", b"ours", revision)
+    s3.fault = overtaken(lambda: rival.write_new([("sets/2.json", b"theirs")]))
+    with pytest.raises(FencedError, match="holds other bytes"):
+        store.write_new([("sets/2.json", b"ours")])
+    assert (store.read("p", 9)[0], store.read("sets/2.json", 9)[0]) == (b"theirs", b"theirs")
+
+
+REFUSALS = [
+    (403, "RequestTimeTooSkewed", "", "clock"),
+    (403, "AccessDenied", "", "list, read, write and delete"),
+    (403, "InvalidAccessKeyId", "", "AWS_ACCESS_KEY_ID"),
+    (403, "SignatureDoesNotMatch", "", "AWS_SECRET_ACCESS_KEY"),
+    (403, "InvalidObjectState", "", "archive"),
+    (400, "ExpiredToken", "", "session token"),
+    (
+        400,
+        "AuthorizationHeaderMalformed",
+        "the region 'us-east-1' is wrong; expecting 'ap-south-1'",
+        "AWS_REGION=ap-south-1",
+    ),
+    (501, "NotImplemented", "", "use one that has it"),
+    (507, "InsufficientStorage", "", "full"),
+    (404, "NoSuchBucket", "", "does not exist"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "message", "advice"), REFUSALS, ids=[row[1] for row in REFUSALS])
+def test_a_refusal_keeps_the_code_says_what_to_do_and_is_not_repeated(bucket, s3, status, code, message, advice):
+    naps = []
+    store = ObjectStore(bucket, allow_http=True, sleep=naps.append)
+    s3.fault = lambda _method, _path: answer(status, code, message)
+    for act in (
+        store.preflight,
+        lambda: store.read("a", 1),
+        lambda: store.files(""),
+        lambda: store.swap("p", b"1", None),
+    ):
+        with pytest.raises(PublishError, match=advice) as caught:
+            act()
+        assert code in str(caught.value) or status == 404
+        assert code == "AccessDenied" or "list, read, write" not in str(caught.value)
+    assert naps == []
+
+
+@pytest.mark.parametrize("status", [301, 307])
+def test_a_store_that_only_redirects_is_asked_for_its_region(bucket, s3, status):
+    naps = []
+    store = ObjectStore(bucket, allow_http=True, sleep=naps.append)
+    s3.fault = lambda _method, _path: answer(status, "PermanentRedirect")
+    for act in (store.preflight, lambda: store.read("a", 1)):
+        with pytest.raises(PublishError, match="set AWS_REGION=eu-west-1"):
+            act()
+    assert naps == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(503, "SlowDown"), (502, ""), (400, "RequestTimeout"), (409, "OperationAborted"), (429, "")]
+)
+def test_what_may_get_better_is_repeated_and_then_told_with_its_code(store, s3, status, code):
+    once(s3, answer(status, code), method="GET")
+    assert store.read("a", 1) is None
+    impatient = ObjectStore(store.identity, allow_http=True, deadline_s=0.05)
+    s3.fault = lambda _method, _path: answer(status, code)
+    with pytest.raises(PublishError, match=f"no answer.*{code}"):
+        impatient.read("a", 1)
+
+
+def test_what_went_wrong_first_is_told_when_the_test_file_cannot_be_removed_either(store, s3):
+    s3.fault = lambda method, _path: {"PUT": "unconditional", "POST": 403}.get(method)
+    with pytest.raises(PublishError, match="ignores conditional writes"):
+        store.preflight()
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -15,24 +15,49 @@ _NUMBERS = count()
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """Its URL; gone at the end."""
+def s3_process() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Its URL and the process; gone at the end."""
     script = Path(__file__).with_name("s3_server.py")
     process = subprocess.Popen(
         [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
     try:
-        yield process.stdout.readline().strip()
+        yield process.stdout.readline().strip(), process
     finally:
         process.stdin.close()
         process.wait(10)
         process.stdout.close()
 
 
-@pytest.fixture(scope="session")
-def s3_apart() -> Iterator[str]:
-    with s3_server() as url:
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """Its URL; gone at the end."""
+    with s3_process() as (url, _):
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_apart_process() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    with s3_process() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def s3_apart(s3_apart_process) -> str:
+    return s3_apart_process[0]
+
+
+@pytest.fixture
+def conflict_at(s3_apart_process) -> Callable[[str], None]:
+    """Makes the next write to a path that holds this text meet a conflict, which says nothing about what stands there."""
+
+    def conflict(part: str) -> None:
+        process = s3_apart_process[1]
+        process.stdin.write(f"{part}\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ready\n"
+
+    return conflict
 
 
 @pytest.fixture

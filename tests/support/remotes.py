@@ -149,7 +149,7 @@ class FaultyS3:
     """A real S3 server (moto's) on loopback whose `fault` may meddle with a request.
 
     `fault(method, path)` returns None, a status to answer instead, "lost" (it takes effect, the answer is a 500), "slow", or
-    "unconditional" (the conditions of the request are ignored, as some servers do).
+    "unconditional" (the conditions of the request are ignored, as some servers do), or a pair of a status and a body.
     """
 
     def __init__(self):
@@ -188,10 +188,12 @@ class FaultyS3:
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
             list(self._app(environ, lambda *_: None))
             kind = 500
-        if isinstance(kind, int):
+        status, body = kind if isinstance(kind, tuple) else (kind, b"injected")
+        if isinstance(status, int):
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            start_response(f"{kind} Fault", [("Content-Type", "text/plain")])
-            return [b"injected"]
+            headers = [("Content-Type", "application/xml"), ("x-amz-bucket-region", "eu-west-1")]
+            start_response(f"{status} Fault", headers)
+            return [b"" if method == "HEAD" else body]
         return self._app(environ, start_response)
 
 

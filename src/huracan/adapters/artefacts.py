@@ -8,10 +8,11 @@ from typing import Final, TypeVar
 from uuid import uuid4
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.exceptions import NotFoundError
 
-from huracan.adapters.cloud import in_words, is_url, open_bucket
+from huracan.adapters.cloud import asked, is_url, open_bucket
 from huracan.adapters.disk import is_disk_full, make_folders, sync_folder
+from huracan.adapters.refusals import CONDITION, GivenUpError, NothingChangedError, Refusal
 from huracan.errors import ConfigError, DiskFullError, PublishError
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ class BucketArtefacts:
     """
 
     def __init__(self, url: str, *, allow_http: bool = False) -> None:
-        self._store, self._url = open_bucket(url, allow_http=allow_http), url.rstrip("/")
+        self._store, self._url = open_bucket(url, allow_http=allow_http, repeated=False), url.rstrip("/")
 
     def get(self, key: str) -> bytes | None:
         """The bytes, or None."""
@@ -114,8 +115,15 @@ class BucketArtefacts:
     def put(self, key: str, data: bytes) -> None:
         """Store bytes under a key; a key that exists keeps its bytes. Raises PublishError."""
         path = _checked(key)
-        with suppress(AlreadyExistsError, FileExistsError):
-            self._call(key, lambda: obstore.put(self._store, path, data, mode="create", use_multipart=False))
+
+        def write() -> None:
+            try:
+                obstore.put(self._store, path, data, mode="create", use_multipart=False)
+            except CONDITION as error:
+                if Refusal.of(error).conflict:  # two writers met, and neither may have written
+                    raise NothingChangedError(str(error)) from error
+
+        self._call(key, write)
 
     def replace(self, key: str, data: bytes) -> None:
         """Store bytes under a key in place of any others. Raises PublishError."""
@@ -140,11 +148,9 @@ class BucketArtefacts:
 
     def _call(self, key: str, operation: Callable[[], T]) -> T:
         try:
-            return operation()
-        except (NotFoundError, FileNotFoundError, AlreadyExistsError, FileExistsError):
-            raise
-        except (BaseError, OSError) as error:
-            raise PublishError(f"artefact {key!r} in {self._url}: no answer to work with ({in_words(error)})") from None
+            return asked(operation)
+        except GivenUpError as error:
+            raise PublishError(f"artefact {key!r} in {self._url}: {error}") from None
 
 
 def _checked(key: str) -> str:

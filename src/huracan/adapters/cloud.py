@@ -5,15 +5,18 @@ endpoint of one's own from AWS_ENDPOINT_URL. They never pass through settings, p
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store, from_url
 
 from huracan.adapters.publishers.objectstore import Cloud, checked_url
+from huracan.adapters.refusals import Refusal, patiently
 from huracan.errors import ConfigError
+
+T = TypeVar("T")
 
 CONNECT_S: Final = 5
 REQUEST_S: Final = 60
@@ -27,8 +30,6 @@ _UNANSWERED: Final = re.compile(
     r"Error performing|error sending request|Generic (S3|GCS|MicrosoftAzure) error|necessary privileges|credentials|[Tt]imed out"
 )
 _NOT_THERE: Final = re.compile(r"404 Not Found|[Nn]ot found|NoSuchKey")
-_CAUSE: Final = re.compile(r'InvalidCertificate\(\s*(\w+)|(?:message|error): "([^"]+)"')
-_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
 def is_url(place: str) -> bool:
@@ -43,8 +44,11 @@ def loopback_endpoint(environ: Mapping[str, str]) -> bool:
     return any(_LOOPBACK.match(environ.get(name, "")) for name in _ENDPOINTS)
 
 
-def open_bucket(url: str, *, allow_http: bool = False) -> Cloud:
-    """The bucket below a URL's prefix; raises ConfigError for a URL that no store understands."""
+def open_bucket(url: str, *, allow_http: bool = False, repeated: bool = True) -> Cloud:
+    """The bucket below a URL's prefix; raises ConfigError for a URL that no store understands.
+
+    The library repeats every request by itself; with `repeated` False it leaves that to `asked`.
+    """
     checked = checked_url(url)
     try:
         store = from_url(
@@ -54,12 +58,17 @@ def open_bucket(url: str, *, allow_http: bool = False) -> Cloud:
                 "timeout": timedelta(seconds=REQUEST_S),
                 "allow_http": allow_http,
             },
-            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=PATIENCE_S)},
+            retry_config={"max_retries": RETRIES if repeated else 0, "retry_timeout": timedelta(seconds=PATIENCE_S)},
         )
     except (BaseError, ValueError, TypeError) as error:
         raise ConfigError(f"{checked} cannot be opened: {in_words(error)}") from None
     assert isinstance(store, S3Store | GCSStore | AzureStore)
     return store
+
+
+def asked(operation: Callable[[], T]) -> T:
+    """The operation's answer, as `patiently` gives it within the patience of lake and artefacts."""
+    return patiently(operation, PATIENCE_S)
 
 
 def table_options(*, allow_http: bool) -> dict[str, str]:
@@ -90,11 +99,5 @@ def unanswered(error: BaseException) -> bool:
 
 
 def in_words(error: BaseException) -> str:
-    """An error on one line, without colours, the query of any URL (it may hold a signature) and what the server quotes; of
-    what the library adds for its authors only the cause, such as UnknownIssuer.
-    """
-    text = _COLOUR.sub(" ", str(error)).partition("<?xml")[0].partition("<Error>")[0]
-    words, _, inner = text.partition("Debug source:")
-    cause = _CAUSE.search(inner)
-    words = re.sub(r"\?[^\s)]*", "", " ".join(words.split()))[:300]
-    return words if cause is None else f"{words}: {(cause[1] or cause[2])[:100]}"
+    """An error on one line, as `Refusal.sentence`."""
+    return Refusal.of(error).sentence()

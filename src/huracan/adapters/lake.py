@@ -8,6 +8,7 @@ compared with: of two writers at once, also on two machines, the later one compa
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -44,7 +45,8 @@ _MERGED_BYTES: Final = 1 << 20
 _EVER: Final = (-(1 << 63), (1 << 63) - 1)
 _TABLE: Final = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 7 days"}
 """A commit names every archive file of its table, so old ones are not kept; measured in docs/measurements/2026-11-25-ingest.md."""
-_ALREADY_THERE: Final = "already exists"
+_LOST: Final = re.compile("already exists|Invalid table version")
+"""How delta-rs tells that a commit did not become its version. The second comes of a conflict after which nothing stands there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +302,7 @@ class DeltaLake:
             else:
                 write_deltalake(table, rows, mode="append", writer_properties=writer, commit_properties=properties)
         except (DeltaError, OSError) as error:
-            if isinstance(error, CommitFailedError) or _ALREADY_THERE in str(error):
+            if isinstance(error, CommitFailedError) or _LOST.search(str(error)):
                 return False
             what = f"{rows.height} {kind.name} rows of {instrument.id}"
             raise self._write_failure(uri, what, error) from error

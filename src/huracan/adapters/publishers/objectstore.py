@@ -8,28 +8,20 @@ import hashlib
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import obstore
-from obstore.exceptions import (
-    AlreadyExistsError,
-    BaseError,
-    InvalidPathError,
-    NotSupportedError,
-    PermissionDeniedError,
-    PreconditionError,
-    UnauthenticatedError,
-    UnknownConfigurationKeyError,
-)
+from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store, from_url
 
 from huracan.adapters.publishers.paths import inside
+from huracan.adapters.refusals import CONDITION, GivenUpError, NothingChangedError, Refusal, patiently
 from huracan.errors import BundleFormatError, ConfigError, FencedError, PublishError
 from huracan.ports import RemoteFile
 
@@ -39,14 +31,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Cloud = S3Store | GCSStore | AzureStore
-
 SCHEMES: Final = ("s3", "gs", "az")
 WRITERS: Final = 8
 """Files written at once."""
 
-_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 10.0
-_STATUS = re.compile(r"status code: (\d{3})")
+_NO_BUCKET: Final = "NoSuchBucket"
 _MD5 = re.compile('"?([0-9a-f]{32})"?')
 
 
@@ -83,7 +72,7 @@ class ObjectStore:
         """
         path, data = f".huracan-preflight/{uuid.uuid4().hex}", b"huracan"
         self._create(path, data)
-        try:
+        with self._removed_after(path):
             found = self.read(path, len(data))
             if found is None or found[0] != data:
                 raise PublishError(f"{self._url}: a file just written is not read back; this is no consistent store")
@@ -92,8 +81,6 @@ class ObjectStore:
                     f"{self._url}: the server ignores conditional writes (If-None-Match, If-Match), so two runs could"
                     " overwrite each other; use one that honours them"
                 )
-        finally:
-            self.remove([path])
 
     def files(self, prefix: str) -> dict[str, RemoteFile]:
         """Every file below a prefix, by store path."""
@@ -111,7 +98,9 @@ class ObjectStore:
         """A file's bytes and its revision, None if absent; more than `limit` bytes is a BundleFormatError."""
         try:
             return self._call(lambda: self._read(path, limit))
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if Refusal.of(error).code == _NO_BUCKET:
+                raise self._no_bucket() from error
             return None
 
     def write_new(self, files: Iterable[tuple[str, bytes]]) -> int:
@@ -137,19 +126,19 @@ class ObjectStore:
         mode: PutMode = "create" if revision is None else self._only(revision)
         tries = count()
 
-        def put() -> "PutResult":
-            next(tries)
-            return obstore.put(self._store, inside(path), data, mode=mode)
+        def put() -> str:
+            repeated = next(tries) > 0
+            try:
+                return self._revision(obstore.put(self._store, inside(path), data, mode=mode))
+            except (*CONDITION, FileNotFoundError) as error:
+                found = self._standing(path, max(len(data), 1 << 20))
+                if (repeated or Refusal.of(error).conflict) and found is not None and found[0] == data:
+                    return found[1].revision  # our own write had worked, and only its answer was lost
+                if (found[1].revision if found is not None else None) != revision:
+                    raise FencedError(f"{self._url}: {path} was replaced meanwhile by another run") from error
+                raise NothingChangedError(error) from error
 
-        try:
-            result = self._call(put)
-        except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:
-            if next(tries) > 1:  # our own write may have worked, and only its answer was lost
-                found = self.read(path, max(len(data), 1 << 20))
-                if found is not None and found[0] == data:
-                    return found[1].revision
-            raise FencedError(f"{self._url}: {path} was replaced meanwhile by another run") from error
-        return self._revision(result)
+        return self._call(put)
 
     def remove(self, paths: Iterable[str]) -> None:
         """Delete files that no signed set lists; absent ones are no error."""
@@ -170,26 +159,52 @@ class ObjectStore:
         digest = f"md5:{hashlib.md5(data, usedforsecurity=False).hexdigest()}"
         if self._known.get(path) == digest:
             return False
-        try:
-            self._create(path, data)
-        except AlreadyExistsError as error:
-            try:
-                found = self.read(path, len(data))
-            except BundleFormatError:
-                found = None
-            if found is None or found[0] != data:
-                raise FencedError(
-                    f"{self._url}: {path} holds other bytes; another run owns that name. `huracan publish` numbers this"
-                    " set anew when that run is over."
-                ) from error
-            return False
-        return True
+        return self._create(path, data)
 
-    def _create(self, path: str, data: bytes) -> None:
+    def _create(self, path: str, data: bytes) -> bool:
+        """Whether it was made; False where it stood there with these bytes."""
+
+        def put() -> bool:
+            try:
+                obstore.put(self._store, inside(path), data, mode="create")
+            except CONDITION as error:
+                found = self._standing(path, len(data))
+                if found is None:
+                    raise NothingChangedError(error) from error
+                if found[0] != data:
+                    raise FencedError(
+                        f"{self._url}: {path} holds other bytes; another run owns that name. `huracan publish` numbers"
+                        " this set anew when that run is over."
+                    ) from error
+                return False
+            return True
+
         try:
-            self._call(lambda: obstore.put(self._store, inside(path), data, mode="create"))
+            return self._call(put)
         except FileNotFoundError as error:
             raise self._no_bucket() from error
+
+    def _standing(self, path: str, limit: int) -> tuple[bytes | None, RemoteFile] | None:
+        """What stands at a path whose condition was refused, None where nothing does; its bytes are None over the limit."""
+        try:
+            return self._read(path, limit)
+        except BundleFormatError:
+            return None, self._file(path, obstore.head(self._store, inside(path)))
+        except FileNotFoundError as error:
+            if Refusal.of(error).code == _NO_BUCKET:
+                raise self._no_bucket() from error
+            return None
+
+    @contextmanager
+    def _removed_after(self, path: str) -> Iterator[None]:
+        """The file goes in any case; what went wrong before is told, rather than that it could not be removed either."""
+        try:
+            yield
+        except PublishError:
+            with suppress(PublishError):
+                self.remove([path])
+            raise
+        self.remove([path])
 
     def _no_bucket(self) -> PublishError:
         return PublishError(f"{self._url}: the bucket does not exist; make it first, Huracan never does")
@@ -197,11 +212,17 @@ class ObjectStore:
     def _refuses(self, path: str, how: str) -> bool:
         """Whether a write that must not happen is refused."""
         mode: PutMode = "create" if how == "create" else self._only("1" if self._is_gcs else '"0"')
-        try:
-            self._call(lambda: obstore.put(self._store, path, b"another", mode=mode))
-        except (AlreadyExistsError, PreconditionError):
-            return True
-        return False
+
+        def put() -> bool:
+            try:
+                obstore.put(self._store, path, b"another", mode=mode)
+            except CONDITION as error:
+                if Refusal.of(error).conflict:
+                    raise NothingChangedError(error) from error
+                return True
+            return False
+
+        return self._call(put)
 
     @property
     def _is_gcs(self) -> bool:
@@ -224,25 +245,10 @@ class ObjectStore:
         )
 
     def _call(self, operation: Callable[[], T]) -> T:
-        """The operation's answer, repeated with growing pauses while the store is unwell; every one is safe to repeat."""
-        until, pause = time.monotonic() + self._deadline_s, _PAUSE_S
-        while True:
-            try:
-                return operation()
-            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
-                raise
-            except (UnauthenticatedError, PermissionDeniedError, PermissionError) as error:
-                raise PublishError(
-                    f"{self._url}: access refused ({_text(error)}); the credentials in the environment must be allowed to"
-                    " list, read, write and delete below this prefix"
-                ) from None
-            except (BaseError, OSError) as error:
-                if _status(error) == 404:  # a listing says so in its own way
-                    raise FileNotFoundError(_text(error)) from None
-                if _permanent(error) or time.monotonic() + pause > until:
-                    raise PublishError(f"{self._url}: no answer to work with ({_text(error)})") from None
-            self._sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
+        try:
+            return patiently(operation, self._deadline_s, self._sleep)
+        except GivenUpError as error:
+            raise PublishError(f"{self._url}: {error}") from None
 
 
 def checked_url(url: str) -> str:
@@ -268,24 +274,6 @@ def _opened(url: str, request_s: float, allow_http: bool) -> Cloud:
     try:
         store = from_url(url, client_options=options, retry_config={"max_retries": 0})
     except (BaseError, ValueError, TypeError) as error:
-        raise ConfigError(f"{url} cannot be opened: {_text(error)}") from None
+        raise ConfigError(f"{url} cannot be opened: {Refusal.of(error).words}") from None
     assert isinstance(store, S3Store | GCSStore | AzureStore)
     return store
-
-
-def _permanent(error: Exception) -> bool:
-    """Whether repeating is of no use: the store answered, and the answer is no."""
-    if isinstance(error, InvalidPathError | NotSupportedError | UnknownConfigurationKeyError):
-        return True
-    return 400 <= _status(error) < 500 and _status(error) not in {408, 409, 425, 429}
-
-
-def _status(error: Exception) -> int:
-    """The HTTP status an error tells of; 0 for none."""
-    found = _STATUS.search(str(error))
-    return int(found[1]) if found else 0
-
-
-def _text(error: Exception) -> str:
-    """The first line of an error, without the query of any URL (it may hold a signature)."""
-    return re.sub(r"\?[^\s)]*", "", str(error).split("\n", 1)[0])[:300]
