@@ -12,6 +12,7 @@ from huracan.domain.frames import CLEAN_SCHEMA, FUNDING_SCHEMA, HALT, REPAIRED, 
 from huracan.domain.ids import Instrument
 from huracan.domain.tiers import TIERS, tier_of
 from huracan.domain.time import DAY_MS, HOUR_MS
+from huracan.features import daily_prices, daily_volume
 from huracan.pipeline.membership import days_of, pool_days
 
 FIRST = 20_000
@@ -19,8 +20,11 @@ RATE = 1.25
 LEAST = 10e6
 
 
-def bars_of(volumes, *, first_hour=0, silent=(), missing=()):
-    """Hourly bars whose quote volume is `volumes` (one figure a day, in pounds), spread over the day."""
+def bars_of(volumes, *, first_hour=0, silent=(), missing=(), ranges_bps=100.0):
+    """Hourly bars whose quote volume is `volumes` (one figure a day, in pounds), spread over the day.
+
+    `ranges_bps` is by how much each day's high is above its low: one figure, or one a day.
+    """
     hours = np.arange(first_hour, len(volumes) * 24)
     day = hours // 24
     keep = ~np.isin(day, list(missing))
@@ -32,7 +36,8 @@ def bars_of(volumes, *, first_hour=0, silent=(), missing=()):
     frame = pl.DataFrame(
         {
             "open_time": (FIRST * 24 + hours) * HOUR_MS,
-            **dict.fromkeys(("open", "high", "low", "close"), ones),
+            **dict.fromkeys(("open", "low", "close"), ones),
+            "high": ones * (1.0 + np.broadcast_to(ranges_bps, len(volumes))[day] * 1e-4),
             "volume": quote,
             "quote_volume": quote,
             "trades": ones,
@@ -46,6 +51,10 @@ def bars_of(volumes, *, first_hour=0, silent=(), missing=()):
     instrument = Instrument(market="um", symbol="XUSDT", base="X", quote="USDT", coin="X")
     funding = pl.DataFrame(schema=FUNDING_SCHEMA)
     return Bars(instrument=instrument, interval_ms=HOUR_MS, frame=frame, funding=funding, funding_known=False)
+
+
+def spans_of(bars):
+    return pool_days(daily_volume(bars.frame), daily_prices(bars.frame), RATE, LEAST)
 
 
 def slowly(bars):
@@ -80,32 +89,43 @@ def test_the_days_are_those_a_slow_reading_finds_and_cutting_the_bars_changes_no
     volumes, first_hour, silent, missing
 ):
     bars = bars_of(volumes, first_hour=first_hour, silent=silent, missing=missing)
-    spans = pool_days(bars, RATE, LEAST)
+    spans = spans_of(bars)
     found = {int(day): tier for tier in TIERS for day in days_of(spans, tier)}
     assert found == slowly(bars)
     cut = (FIRST + len(volumes) // 2) * DAY_MS
     before = replace(bars, frame=bars.frame.filter(pl.col("open_time") <= cut))
-    early = pool_days(before, RATE, LEAST)
+    early = spans_of(before)
     assert {int(day) for tier in TIERS for day in days_of(early, tier)} == {
         day for day in found if before.frame.height and day <= before.frame["open_time"][-1] // DAY_MS
     }
 
 
 def test_a_pair_counts_on_the_days_it_was_traded_enough_and_on_no_other():
-    spans = pool_days(bars_of([2e7] * 5 + [1e6] * 3 + [2e7] * 2), RATE, LEAST)
+    spans = spans_of(bars_of([2e7] * 5 + [1e6] * 3 + [2e7] * 2))
     assert spans == {"B": [[FIRST + 1, FIRST + 5], [FIRST + 9, FIRST + 9]]}
 
 
 def test_a_day_that_is_lost_does_not_change_who_is_counted_after_it():
-    spans = pool_days(bars_of([2e7] * 6, missing={3}), RATE, LEAST)
+    spans = spans_of(bars_of([2e7] * 6, missing={3}))
     assert spans == {"B": [[FIRST + 1, FIRST + 5]]}
 
 
 def test_a_day_of_silence_is_known_to_be_one():
-    spans = pool_days(bars_of([2e7] * 6, silent={3}), RATE, LEAST)
+    spans = spans_of(bars_of([2e7] * 6, silent={3}))
     assert spans == {"B": [[FIRST + 1, FIRST + 3], [FIRST + 5, FIRST + 5]]}
 
 
 def test_no_bars_are_no_days():
-    assert pool_days(bars_of([]), RATE, LEAST) == {}
+    assert spans_of(bars_of([])) == {}
     assert days_of({}, "A").size == 0
+
+
+def test_a_price_that_was_held_for_thirty_days_is_no_member_until_it_moves():
+    ranges = np.full(50, 12.0)
+    ranges[34], ranges[:3] = 21.0, 50.0
+    spans = spans_of(bars_of([2e7] * 50, ranges_bps=ranges))
+    assert spans == {"B": [[FIRST + 1, FIRST + 32], [FIRST + 35, FIRST + 49]]}
+
+
+def test_days_on_which_nothing_traded_say_nothing_of_a_price_being_held():
+    assert spans_of(bars_of([2e7] * 33, ranges_bps=12.0, missing=set(range(3, 21)))) == {"B": [[FIRST + 1, FIRST + 32]]}

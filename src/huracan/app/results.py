@@ -5,6 +5,7 @@ from typing import Any
 from huracan.app.config import TrainingPipelineConfig
 from huracan.domain.time import iso
 from huracan.errors import HuracanError
+from huracan.pipeline.copies import copy_notes
 from huracan.pipeline.former import former_summary, survivor_notes
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Promoted
@@ -49,7 +50,8 @@ def night_summary(
             "gbp_source": night.gbp_source,
             "universe_source": night.universe_source,
             "former_pairs": former_summary(night),
-            "notes": (*promoted.verdict.notes, *survivor_notes(night, counted=former_pairs)),
+            "copies": night.copies,
+            "notes": (*promoted.verdict.notes, *survivor_notes(night, counted=former_pairs), *copy_notes(night)),
             "verdict": verdict_sentence(
                 NightReport(
                     run_id=night.run_id,

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from huracan.domain.model import I64
+from huracan.domain.records import SkipCode
 from huracan.domain.tiers import tier_of
 from huracan.domain.time import DAY_MS
 from huracan.pipeline.former import OF_DATA, is_preferred, known_former
@@ -39,7 +40,8 @@ def pool_days_of(night: Night, coin: str, tier: str) -> I64:
     facts = (night.facts | night.former.facts).get(coin, {})
     if "pool_days" in facts:
         days = days_of(facts["pool_days"], tier)
-        return days if facts["skip"] is None else _until_tonight(days, facts["pool_days"], night.plan.end_day)
+        is_stale = facts["skip"] is not None and facts["skip"]["code"] == SkipCode.STALE
+        return _until_tonight(days, facts["pool_days"], night.plan.end_day) if is_stale else days
     member = night.plan.member(coin)
     if not is_preferred(night, coin) or tier_of(member.volume_24h_gbp) != tier:
         return np.empty(0, np.int64)

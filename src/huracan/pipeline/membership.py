@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from huracan.domain.frames import Bars
 from huracan.domain.tiers import TIERS, tier_of
-from huracan.features import daily_volume
+from huracan.features import DailyPrices, DailyVolume
+from huracan.universe import held_before
 
 I64 = NDArray[np.int64]
 Spans = dict[str, list[list[int]]]
@@ -18,14 +18,14 @@ Spans = dict[str, list[list[int]]]
 _NOBODY: Final = ""
 
 
-def pool_days(bars: Bars, quote_per_gbp: float, min_volume_gbp: float) -> Spans:
+def pool_days(known: DailyVolume, prices: DailyPrices, quote_per_gbp: float, min_volume_gbp: float) -> Spans:
     """The days a pair belonged to each tier's pool, as the universe's rule would have seen it at their midnights.
 
     The tier is that of the median volume of the 30 days before. A pair whose volume of the day before did not reach
     `min_volume_gbp` was no member; where nothing at all is known of the day before, the day counts, so that lost data void
-    it (rule 3) instead of changing who is counted. What past books quoted is not known: spreads do not enter.
+    it (rule 3) instead of changing who is counted. A price that was held over the 30 days before is nobody's bet. What past books
+    quoted is not known: spreads do not enter.
     """
-    known = daily_volume(bars.frame)
     if not known.day.size:
         return {}
     days = np.arange(int(known.day[0]) + 1, int(known.day[-1]) + 1)
@@ -34,7 +34,8 @@ def pool_days(bars: Bars, quote_per_gbp: float, min_volume_gbp: float) -> Spans:
         _tier(known.median[place], known.quote[place] if known.day[place] == day - 1 else math.inf, quote_per_gbp, min_volume_gbp)
         for day, place in zip(days.tolist(), before.tolist(), strict=True)
     ]  # fmt: skip
-    return {tier: spans for tier in TIERS if (spans := _spans(days[np.array(tiers) == tier]))}
+    free = ~held_before(prices.day, prices.range_bps, days)
+    return {tier: spans for tier in TIERS if (spans := _spans(days[free & (np.array(tiers) == tier)]))}
 
 
 def days_of(spans: Mapping[str, Sequence[Sequence[int]]], tier: str) -> I64:

@@ -7,6 +7,7 @@ under content keys. A record that exists already is the answer: that is resume, 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from huracan.domain.frames import HALT, REPAIRED, Bars, FeatureFrame, LabelledSet, MarketContext
@@ -14,7 +15,7 @@ from huracan.domain.records import Candidate, IntegrityReport, Skip, SkipCode
 from huracan.domain.tiers import tier_of
 from huracan.domain.time import DAY_MS, Horizon
 from huracan.errors import DamagedTableError, DataError
-from huracan.features import build_features, leak_canary
+from huracan.features import DailyPrices, build_features, daily_prices, daily_volume, leak_canary
 from huracan.ingest import (
     IngestRules,
     median_daily_quote,
@@ -23,6 +24,7 @@ from huracan.ingest import (
 )
 from huracan.labels import label_forward_returns
 from huracan.pipeline.artefacts import get_bytes, get_frame, get_json, put_frame, put_json
+from huracan.pipeline.copies import DailySeries
 from huracan.pipeline.listings import earlier_candidates
 from huracan.pipeline.membership import pool_days
 from huracan.pipeline.plan import NightPlan, prepare_key
@@ -30,6 +32,10 @@ from huracan.pipeline.settlements import known_settlements
 from huracan.pipeline.spreads import known_spread
 from huracan.ports import ArtefactStore, FetchedRows, Lake, MarketData
 from huracan.training import PairGrams, PoolPrior, pair_grams
+from huracan.universe import HELD_BPS, HELD_DAYS, held_before
+
+_COUNTED_BEFORE = frozenset({SkipCode.STALE, SkipCode.PEGGED})
+"""Reasons of tonight alone: on past days the pair was a member all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +124,15 @@ def _worth(ports: PairPorts, plan: NightPlan, member: Candidate) -> tuple[dict[s
         "skip": None,
     }
     rate = dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
-    days = pool_days(bars, rate, plan.min_liquidity_gbp)
-    refused = _unfit(plan, member, bars)
+    prices, volume = daily_prices(bars.frame), daily_volume(bars.frame)
+    past = {
+        "pool_days": pool_days(volume, prices, rate, plan.min_liquidity_gbp),
+        "days": DailySeries.of(prices, volume, rate).to_record(),
+    }
+    refused = _unfit(plan, member, bars) or _held(plan, instrument.coin, prices)
     if refused is not None:
-        stale = {"pool_days": days} if refused.code == SkipCode.STALE else {}
-        return {**record, **stale, "skip": asdict(refused)}, report
+        counted = past if refused.code in _COUNTED_BEFORE else {}
+        return {**record, **counted, "skip": asdict(refused)}, report
     gbp = (median_daily_quote(bars) or 0.0) / rate
     known = known_spread(plan, member, bars, gbp)
     if isinstance(known, Skip):
@@ -133,7 +143,7 @@ def _worth(ports: PairPorts, plan: NightPlan, member: Candidate) -> tuple[dict[s
         "spread_source": known.source,
         "volume_day_gbp": gbp,
         "tier": tier_of(gbp),
-        "pool_days": days,
+        **past,
         "funding_known": bars.funding_known,
     }
     return facts, report
@@ -178,6 +188,23 @@ def _unfit(plan: NightPlan, member: Candidate, bars: Bars) -> Skip | None:
             wanted=float(plan.min_history_days),
         )
     return None
+
+
+def _held(plan: NightPlan, coin: str, prices: DailyPrices) -> Skip | None:
+    """The skip of a member whose price was held over the last 30 days; of a former pair, the days say so."""
+    tonight = np.array([plan.end_day])
+    if not plan.is_member(coin) or not held_before(prices.day, prices.range_bps, tonight)[0]:
+        return None
+    recent = (prices.day >= plan.end_day - HELD_DAYS) & (prices.day < plan.end_day)
+    return Skip(
+        coin=coin,
+        horizon="*",
+        step=2,
+        code=SkipCode.PEGGED,
+        reason=f"somebody holds the price: no day of the last {HELD_DAYS} ranged further (bps)",
+        measured=round(float(prices.range_bps[recent].max()), 2),
+        wanted=HELD_BPS,
+    )
 
 
 def load_context(store: ArtefactStore, key: str | None) -> MarketContext | None:

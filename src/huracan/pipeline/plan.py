@@ -54,6 +54,14 @@ class NightPlan:
         """The member or former pair with this key; KeyError if there is none."""
         return self._by_coin[coin]
 
+    def is_member(self, coin: str) -> bool:
+        """Whether a coin is one of tonight's members, not a former pair alone."""
+        return coin in self._member_coins
+
+    @cached_property
+    def _member_coins(self) -> frozenset[str]:
+        return frozenset(candidate.instrument.coin for candidate in self.members)
+
     @cached_property
     def _by_coin(self) -> dict[str, Candidate]:
         return {candidate.instrument.coin: candidate for candidate in (*self.former, *self.members)}

@@ -12,6 +12,7 @@ from huracan.domain.recipe import Recipe
 from huracan.domain.records import Skip, SkipCode
 from huracan.domain.time import Horizon
 from huracan.pipeline.artefacts import get_frame
+from huracan.pipeline.copies import ALIKE
 from huracan.pipeline.former import draw, is_preferred
 from huracan.pipeline.losses import lost_pairs, pool_days_of, why_no_admission
 from huracan.pipeline.night import Night
@@ -136,14 +137,14 @@ _IDENTITY = ("pool", "horizon", "recipe_id")
 
 
 def make_pools(night: Night, panel_size: int) -> tuple[Pool, ...]:
-    """Pools of tonight's trained pairs. Evidence counts base assets once (the preferred instrument), drawn by hash."""
+    """Pools of tonight's trained pairs. Evidence counts base assets once (the preferred instrument) and no copies, drawn by hash."""
     groups: dict[tuple[str, str], list[str]] = {}
     for coin in sorted(night.trained):
         instrument = night.plan.member(coin).instrument
         groups.setdefault((instrument.market, night.facts[coin]["tier"]), []).append(coin)
     pools = []
     for (market, tier), coins in sorted(groups.items()):
-        preferred = [coin for coin in coins if is_preferred(night, coin)]
+        preferred = [coin for coin in coins if is_preferred(night, coin) and coin not in night.copies]
         pools.append(
             Pool(
                 name=f"{market}-{tier}",
@@ -258,18 +259,28 @@ def _assign_coin(
     trained = [recipe for recipe in night.plan.recipes if f"{recipe.id}/{horizon}" in cells]
     if not trained:
         return night, None
-    if edge is not None and edge.passed:
+    if edge is not None and edge.passed and coin not in night.copies:
         recipe = next(recipe for recipe in trained if recipe.id == champion)
         row = next((row for row in rows if row["recipe_id"] == champion), {})
         return night, Assignment(
             coin=coin, horizon=horizon, pool=pool.name, recipe=recipe, champion=True, edge=edge, evidence=row
         )
     best = _nearest(rows, trained)
-    night = night.skipping([_not_champion(coin, horizon, champion, edge, best, waits)])
+    refused = _copy(night, coin, horizon) or _not_champion(coin, horizon, champion, edge, best, waits)
+    night = night.skipping([refused])
     recipe = next((recipe for recipe in trained if best and recipe.id == best["recipe_id"]), trained[0])
     return night, Assignment(
         coin=coin, horizon=horizon, pool=pool.name, recipe=recipe, champion=False, edge=edge, evidence=best or {}
     )
+
+
+def _copy(night: Night, coin: str, horizon: str) -> Skip | None:
+    """A copy has no champion of its own, proven or not: with its leader's it would be the same bet twice."""
+    leader = night.copies.get(coin)
+    if leader is None:
+        return None
+    reason = f"its returns are those of {leader}, which is traded for both (correlation over 30 days)"
+    return Skip(coin=coin, horizon=horizon, step=8, code=SkipCode.COPY, reason=reason, wanted=ALIKE)
 
 
 def _nearest(rows: list[dict[str, Any]], trained: list[Recipe]) -> dict[str, Any] | None:

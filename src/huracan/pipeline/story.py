@@ -10,6 +10,7 @@ from huracan.domain.records import Snapshot, Universe
 from huracan.domain.time import DAY_MS, HOUR_MS, iso
 from huracan.errors import ClockSkewError, ConfigError, DataError
 from huracan.pipeline.bases import once_a_base
+from huracan.pipeline.copies import without_copies
 from huracan.pipeline.delistings import without_delisted
 from huracan.pipeline.former import with_drawn
 from huracan.pipeline.night import Night
@@ -158,7 +159,8 @@ class NightPipeline:
             )
             self._tell_data(night)
             refuse_stale(night, self.rules.max_stale_share)
-            counted = once_a_base(night, self.rules.universe.market)
+            counted = without_copies(once_a_base(night, self.rules.universe.market))
+            self._tell_copies(counted)
             return write_context(self.ports.pair, with_drawn(counted, self.rules.panel_size))
 
     async def step3_generate_features(self, night: Night) -> Night:
@@ -235,6 +237,10 @@ class NightPipeline:
                 ages.append(facts["age_minutes"])
         if ages:
             self.ports.telemetry.event("data_aged", pairs=len(ages), max_minutes=max(ages), median_minutes=median(ages))
+
+    def _tell_copies(self, night: Night) -> None:
+        for coin, leader in night.copies.items():
+            self.ports.telemetry.event("copy_found", coin=coin, leader=leader)
 
 
 def _cell(name: str) -> dict[str, str]:

@@ -72,7 +72,7 @@ def alive(night: Night) -> list[str]:
 
 def write_context(ports: PairPorts, night: Night) -> Night:
     """Build and store the market context from the most liquid members (BTC alone where it is one)."""
-    coins = alive(night)
+    coins = [coin for coin in alive(night) if coin not in night.copies]
     if not coins:
         return night
     chosen = coins[:CONTEXT_MEMBERS]
@@ -123,7 +123,7 @@ def _prepare_facts(night: Night, facts: dict[str, Any]) -> dict[str, Any]:
 def write_priors(ports: PairPorts, night: Night) -> Night:
     """Sum the pairs' Gram matrices into pool priors, one per (market, tier) and horizon; a small pool joins all others.
 
-    Former pairs are in them: past folds may not learn from survivors alone. Returns the night with, for each coin, the
+    Former pairs are in them: past folds may not learn from survivors alone. Tonight's copies are not. Returns the night with, for each coin, the
     prior's artefact key by ``recipe_id/horizon``.
     """
     if night.plan.recipes[0].name == INJECTED_RECIPE:
@@ -135,7 +135,9 @@ def write_priors(ports: PairPorts, night: Night) -> Night:
         groups.setdefault((market, facts[coin]["tier"]), []).append(coin)
     priors: dict[str, dict[str, str]] = {coin: {} for coin in prepared}
     for coins in groups.values():
-        members = coins if len(coins) >= MIN_PRIOR_PAIRS else list(prepared)
+        members = [coin for coin in coins if coin not in night.copies]
+        if len(members) < MIN_PRIOR_PAIRS:
+            members = [coin for coin in prepared if coin not in night.copies]
         for horizon in night.plan.horizons:
             of_members = [prepared[coin] for coin in sorted(members)]
             for recipe_id, key in _write_prior(ports, night, of_members, horizon).items():

@@ -5,15 +5,19 @@ from huracan.universe.build import UniverseRules, build_universe
 from huracan.universe.changes import delisted_members
 from huracan.universe.former import preference
 from huracan.universe.names import coin_base, coin_keys, resolve_coin
+from huracan.universe.pegged import HELD_BPS, HELD_DAYS, held_before
 from huracan.universe.spreads import tier_key
 
 __all__ = [
+    "HELD_BPS",
+    "HELD_DAYS",
     "UniverseRules",
     "archived_instruments",
     "build_universe",
     "coin_base",
     "coin_keys",
     "delisted_members",
+    "held_before",
     "preference",
     "resolve_coin",
     "split_symbol",

@@ -1,6 +1,14 @@
-"""Base assets whose price is held by somebody: a forecast of them is a forecast of that somebody."""
+"""Coins whose price is held by somebody: a forecast of them is a forecast of that somebody.
+
+Known ones are told by name, others by their price: it does not move.
+"""
 
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+I64 = NDArray[np.int64]
 
 PEGGED: Final = frozenset(
     {
@@ -17,3 +25,24 @@ PEGGED: Final = frozenset(
 USTC is in: it was one until it broke, and its archive runs across that day. Coins pegged to another *coin* (WBTC,
 WBETH) or to gold (PAXG) are not: they move.
 """
+
+HELD_BPS: Final = 20.0
+"""A price is held where no day's high is this far above its low."""
+HELD_DAYS: Final = 30
+FEWEST_HELD_DAYS: Final = 15
+"""Days of the window that must have a price at all."""
+
+
+def held_before(known: I64, range_bps: NDArray[np.float64], days: I64) -> NDArray[np.bool_]:
+    """Whether a price was held over the 30 days before each of `days`.
+
+    `known` (n,) are the days with a price, ascending, and `range_bps` (n,) their high over their low.
+
+    >>> known = np.arange(100, 130)
+    >>> held_before(known, np.full(30, 12.0), np.array([114, 115, 130])).tolist()
+    [False, True, True]
+    """
+    wide = np.append(0, np.cumsum(range_bps >= HELD_BPS))
+    first, end = np.searchsorted(known, days - HELD_DAYS), np.searchsorted(known, days)
+    held: NDArray[np.bool_] = (end - first >= FEWEST_HELD_DAYS) & (wide[end] == wide[first])
+    return held

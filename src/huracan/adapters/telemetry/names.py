@@ -20,6 +20,7 @@ EVENTS: Final[dict[str, Level]] = {
     "champion_refreshed": "info",
     "champion_set_refused": "warning",
     "consensus_reached": "info",
+    "copy_found": "info",
     "data_aged": "info",
     "decision_made": "debug",
     "export_failed": "error",

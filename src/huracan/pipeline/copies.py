@@ -1,0 +1,175 @@
+"""Copies of another series count once: eleven names of one price are one bet, however many the exchange lists.
+
+Told on each day by the returns of the 30 days before it, so no day's members depend on what came after.
+"""
+
+import base64
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huracan.domain.model import I64
+from huracan.features import DailyPrices, DailyVolume
+from huracan.pipeline.membership import days_of, without_days
+from huracan.pipeline.night import Night
+from huracan.stats.likeness import first_alike
+from huracan.universe import coin_base
+
+ALIKE: Final = 0.999
+"""Correlation of daily returns above which two series are one."""
+WINDOW_DAYS: Final = 30
+FEWEST_DAYS: Final = 15
+"""Days of the window that two series must both have, to be told apart at all."""
+_FLOAT: Final = np.dtype("<f4")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailySeries:
+    """What a copy is told by, day by day from `first_day` on, shape (n,) each.
+
+    `returns` are logarithms of close over close of the day before, NaN where either is unknown. `volume_gbp` is the median
+    quote volume of the 30 days up to that one.
+    """
+
+    first_day: int
+    returns: NDArray[np.float32]
+    volume_gbp: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, prices: DailyPrices, volume: DailyVolume, quote_per_gbp: float) -> Self:
+        """The series of one pair's bars."""
+        if not prices.day.size:
+            none = np.empty(0, np.float32)
+            return cls(first_day=0, returns=none, volume_gbp=none)
+        first = int(prices.day[0])
+        size = int(prices.day[-1]) - first + 1
+        level, median = np.full(size, np.nan), np.full(size, np.nan)
+        level[prices.day - first] = np.log(prices.close)
+        inside = (volume.day >= first) & (volume.day < first + size)
+        median[volume.day[inside] - first] = volume.median[inside] / quote_per_gbp
+        returns = np.diff(level, prepend=np.nan)
+        return cls(first_day=first, returns=returns.astype(np.float32), volume_gbp=median.astype(np.float32))
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON values, about 12 bytes a day; `from_record` reads them back."""
+        return {"first_day": self.first_day, **{name: _text(getattr(self, name)) for name in ("returns", "volume_gbp")}}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The series that `to_record` wrote."""
+        returns, volume = (_array(record[name]) for name in ("returns", "volume_gbp"))
+        return cls(first_day=record["first_day"], returns=returns, volume_gbp=volume)
+
+
+class SeriesTable:
+    """Many pairs' series side by side, so that a day is one slice; coins ascending by name."""
+
+    def __init__(self, series: Mapping[str, DailySeries]) -> None:
+        self.coins = sorted(coin for coin in series if series[coin].returns.size)
+        known = [series[coin] for coin in self.coins]
+        self.first_day = min((one.first_day for one in known), default=0)
+        days = max((one.first_day + one.returns.size for one in known), default=0) - self.first_day
+        self.returns = np.full((len(known), days + WINDOW_DAYS), np.nan, np.float32)
+        self.volume_gbp = np.full((len(known), days), -1.0, np.float32)
+        """Below every volume where there is none."""
+        for row, one in enumerate(known):
+            place = one.first_day - self.first_day
+            self.returns[row, place + WINDOW_DAYS : place + WINDOW_DAYS + one.returns.size] = one.returns
+            self.volume_gbp[row, place : place + one.returns.size] = np.nan_to_num(one.volume_gbp, nan=-1.0)
+
+    def copied_on(self, day: int, rows: Sequence[int] | I64) -> dict[str, str]:
+        """Of these rows' pairs, those that are copies on a day, each with the most liquid pair that it is a copy of.
+
+        A pair is a copy of every more liquid one whose returns of the 30 days before correlate with its own by more than
+        .999. Of equals in volume the first by name stays.
+        """
+        place, rows = day - self.first_day, np.sort(rows)
+        if place < 1 or len(rows) < 2:
+            return {}
+        volume = self.volume_gbp[rows, min(place, self.volume_gbp.shape[1]) - 1]
+        rows = rows[np.argsort(-volume, kind="stable")]
+        window = np.full((rows.size, WINDOW_DAYS), np.nan)
+        known = self.returns[rows, place : place + WINDOW_DAYS]
+        window[:, : known.shape[1]] = known
+        leaders: dict[str, str] = {}
+        for row, other in zip(rows, first_alike(window, ALIKE, FEWEST_DAYS), strict=True):
+            if other >= 0:
+                leader = self.coins[rows[other]]
+                leaders[self.coins[row]] = leaders.get(leader, leader)
+        return leaders
+
+
+def without_copies(night: Night) -> Night:
+    """The night with `pool_days` on which no copy counts, and with `copies`: tonight's, whatever they may become.
+
+    A pair of the same base asset is no copy here: of those one counts a day already (see `bases`).
+    """
+    known = {coin: facts for coin, facts in (night.facts | night.former.facts).items() if facts.get("pool_days")}
+    series = {coin: DailySeries.from_record(facts["days"]) for coin, facts in known.items()}
+    left_out = _copied_days({coin: facts["pool_days"] for coin, facts in known.items()}, series)
+    changed = {
+        coin: {**known[coin], "pool_days": without_days(known[coin]["pool_days"], days)}
+        for coin, days in left_out.items()
+    }
+    former = {coin: changed.get(coin, facts) for coin, facts in night.former.facts.items()}
+    return replace(
+        night,
+        facts={coin: changed.get(coin, facts) for coin, facts in night.facts.items()},
+        former=replace(night.former, facts=former),
+        copies=_tonight(night),
+        copied_days=sum(days.size for days in left_out.values()),
+    )
+
+
+def _copied_days(
+    spans: Mapping[str, Mapping[str, Sequence[Sequence[int]]]], series: Mapping[str, DailySeries]
+) -> dict[str, I64]:
+    """The days on which each pair was a copy of another member."""
+    table = SeriesTable(series)
+    members: dict[int, list[int]] = defaultdict(list)
+    for row, coin in enumerate(table.coins):
+        for tier in spans[coin]:
+            for day in days_of(spans[coin], tier).tolist():
+                members[day].append(row)
+    found: dict[str, list[int]] = defaultdict(list)
+    for day in sorted(members):
+        for coin in table.copied_on(day, members[day]):
+            found[coin].append(day)
+    return {coin: np.array(days, np.int64) for coin, days in found.items()}
+
+
+def _tonight(night: Night) -> dict[str, str]:
+    """Copies among the pairs that are alive, by the days before tonight."""
+    alive = {coin: facts for coin, facts in night.facts.items() if facts["skip"] is None}
+    series = {coin: DailySeries.from_record(facts["days"]) for coin, facts in alive.items()}
+    instruments = {coin: night.plan.member(coin).instrument for coin in alive}
+    bases = frozenset(one.base for one in instruments.values())
+    base = {coin: coin_base(one.base, bases) for coin, one in instruments.items()}
+    table = SeriesTable(series)
+    found = table.copied_on(night.plan.end_day, range(len(table.coins)))
+    return {coin: leader for coin, leader in sorted(found.items()) if base[coin] != base[leader]}
+
+
+def copy_notes(night: Night) -> tuple[str, ...]:
+    """What must be said of copies: whose, and on how many past days they were left out."""
+    pairs: dict[str, list[str]] = defaultdict(list)
+    for coin, leader in night.copies.items():
+        pairs[leader].append(coin)
+    told = [f"{leader} = {', '.join(coins)}" for leader, coins in sorted(pairs.items())]
+    tonight = (f"tonight's copies count and trade once: {'. '.join(told)}",) if told else ()
+    past = (
+        (f"{night.copied_days} days of copies are left out of the evidence of the past",) if night.copied_days else ()
+    )
+    return (*tonight, *past)
+
+
+def _text(values: NDArray[np.float32]) -> str:
+    return base64.b64encode(values.astype(_FLOAT).tobytes()).decode()
+
+
+def _array(text: str) -> NDArray[np.float32]:
+    return np.frombuffer(base64.b64decode(text), _FLOAT).astype(np.float32)
