@@ -26,6 +26,7 @@ from tuf.api.metadata import Metadata, Root
 from tuf.api.serialization.json import JSONSerializer
 
 from huracan.adapters.disk import make_folders, sync_folder
+from huracan.domain.homes import below_home
 from huracan.errors import ConfigError
 from huracan.export.trust import MAX_ROLE, root_version
 
@@ -52,13 +53,13 @@ class KeySet:
 def keys_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where this user's keys live: HURACAN_KEYS_DIR, else ``~/.config/huracan/keys``."""
     given = environ.get("HURACAN_KEYS_DIR")
-    return Path(given) if given else _config_home(environ) / "huracan" / "keys"
+    return Path(given) if given else _config_home(environ, "HURACAN_KEYS_DIR") / "huracan" / "keys"
 
 
 def trusted_root_file(environ: Mapping[str, str] = os.environ) -> Path:
     """Where this user's trusted root is installed: HURACAN_TRUSTED_ROOT, else ``~/.config/huracan/trust/root.json``."""
     given = environ.get("HURACAN_TRUSTED_ROOT")
-    return Path(given) if given else _config_home(environ) / "huracan" / "trust" / "root.json"
+    return Path(given) if given else _config_home(environ, "HURACAN_TRUSTED_ROOT") / "huracan" / "trust" / "root.json"
 
 
 def init_keys(folder: Path, passphrase: SecretStr | None, *, wall_clock_ms: int) -> KeySet:
@@ -140,9 +141,8 @@ def install_trusted_root(keys: KeySet, file: Path) -> bool:
     return False
 
 
-def _config_home(environ: Mapping[str, str]) -> Path:
-    given = environ.get("XDG_CONFIG_HOME")
-    return Path(given) if given else Path.home() / ".config"
+def _config_home(environ: Mapping[str, str], instead: str) -> Path:
+    return below_home(environ, "XDG_CONFIG_HOME", ".config", instead=instead)
 
 
 def _root_metadata(version: int, root: CryptoSigner, online: CryptoSigner, now_ms: int) -> Metadata[Root]:

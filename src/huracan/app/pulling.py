@@ -10,6 +10,7 @@ from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.naming import outdated_places
 from huracan.adapters.publishers.pull import RemoteView, pull_tree
 from huracan.adapters.publishers.remotes import DROPBOX, open_remote
+from huracan.domain.homes import below_home
 from huracan.domain.ids import sha256_hex
 from huracan.errors import HuracanError, LockedError, ModelLoadError
 from huracan.export.trust import MAX_ROLE, TIMESTAMP_PATH, Seen, verify_tree
@@ -192,5 +193,4 @@ def open_source(
 
 
 def _cache_home(environ: Mapping[str, str]) -> Path:
-    given = environ.get("XDG_CACHE_HOME")
-    return (Path(given) if given else Path.home() / ".cache") / "huracan" / "stores"
+    return below_home(environ, "XDG_CACHE_HOME", ".cache", instead="XDG_CACHE_HOME") / "huracan" / "stores"

@@ -41,6 +41,7 @@ class FolderRelease:
         self._clock = clock
         self._telemetry = telemetry
         self._environ = environ
+        self._folder, self._trusted = keys_folder(environ), trusted_root_file(environ)  # known before any work is done
 
     def begin(self) -> None:
         """Fence the remote copies and take over what is newer there; raises ConfigError for one that cannot be opened."""
@@ -101,11 +102,11 @@ class FolderRelease:
         return publish_summary(self.store, body, wall_clock_ms=self._clock.now_ms())
 
     def _keys(self, *, create: bool) -> KeySet | None:
-        folder = keys_folder(self._environ)
+        folder = self._folder
         try:
             keys = load_keys(folder)
         except ConfigError:
-            if not create or any(Path(folder).glob("*.json")):
+            if not create or any(folder.glob("*.json")):
                 if create:
                     raise
                 return None
@@ -119,14 +120,13 @@ class FolderRelease:
     def _make_keys(self, folder: Path) -> KeySet:
         passphrase = self._environ.get("HURACAN_ROOT_PASSPHRASE")
         keys = init_keys(folder, SecretStr(passphrase) if passphrase else None, wall_clock_ms=self._clock.now_ms())
-        self._telemetry.event("keys_created", folder=str(folder), trusted_root=str(trusted_root_file(self._environ)))
+        self._telemetry.event("keys_created", folder=str(folder), trusted_root=str(self._trusted))
         return keys
 
     def _trust(self, keys: KeySet) -> None:
         """Install the trusted root where there is none: a run killed right after it made keys never came to that."""
-        trusted = trusted_root_file(self._environ)
-        if not trusted.exists():
-            install_trusted_root(keys, trusted)
+        if not self._trusted.exists():
+            install_trusted_root(keys, self._trusted)
 
 
 def live_extras(night: Night) -> dict[str, Any]:

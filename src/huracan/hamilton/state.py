@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from huracan.domain.homes import below_home
 from huracan.domain.ids import canonical_json
 from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError, ModelLoadError
@@ -24,8 +25,7 @@ def state_home(environ: Mapping[str, str] = os.environ) -> Path:
     """Where this user's Hamilton keeps state: HURACAN_STATE_DIR, else ``~/.local/state/huracan``."""
     if given := environ.get("HURACAN_STATE_DIR"):
         return Path(given)
-    home = environ.get("XDG_STATE_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "state") / "huracan"
+    return below_home(environ, "XDG_STATE_HOME", ".local/state", instead="HURACAN_STATE_DIR") / "huracan"
 
 
 class StoreState:

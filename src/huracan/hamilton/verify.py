@@ -22,6 +22,7 @@ from huracan.domain.bundle import (
     bundle_folder,
     model_from_bytes,
 )
+from huracan.domain.homes import below_home
 from huracan.domain.model import ChampionModel
 from huracan.errors import BundleFormatError, BundleSignatureError, FeatureError, ModelLoadError
 from huracan.export.golden import replay_golden
@@ -130,9 +131,8 @@ def read_trusted_root(given: str | Path | None, store: Path | None, environ: Map
 
     Raises ModelLoadError when it is missing, or lies inside the store, where whoever writes the store could swap it.
     """
-    config = environ.get("XDG_CONFIG_HOME")
-    home = Path(config) if config else Path.home() / ".config"
-    file = Path(given or environ.get("HURACAN_TRUSTED_ROOT") or home / "huracan" / "trust" / "root.json")
+    named = given or environ.get("HURACAN_TRUSTED_ROOT")
+    file = Path(named) if named else _default_root(environ)
     if store is not None and file.resolve().is_relative_to(store.resolve()):
         raise ModelLoadError(
             f"trusted root {file} lies inside the store {store}: whoever can write the store could replace it."
@@ -150,6 +150,11 @@ def read_trusted_root(given: str | Path | None, store: Path | None, environ: Map
     if status.st_mode & stat.S_IWOTH or len(data) > MAX_ROLE:
         raise ModelLoadError(f"trusted root {file} is writable by everybody or too large; refused")
     return data
+
+
+def _default_root(environ: Mapping[str, str]) -> Path:
+    config = below_home(environ, "XDG_CONFIG_HOME", ".config", instead="HURACAN_TRUSTED_ROOT")
+    return config / "huracan" / "trust" / "root.json"
 
 
 def read_champion(source: "BundleSource", tree: TrustedTree, coin: str, horizon: str, version: int) -> Champion:

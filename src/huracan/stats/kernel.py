@@ -15,18 +15,21 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
+from huracan.domain.homes import below_home
+from huracan.errors import ConfigError
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def _private_cache() -> bool:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huracan"
-    folder = root / "kernels"
     try:
+        root = below_home(os.environ, "XDG_CACHE_HOME", ".cache", instead="XDG_CACHE_HOME") / "huracan"
+        folder = root / "kernels"
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
-    except OSError:
+    except (OSError, ConfigError):
         return False
     private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
     if private:
