@@ -50,8 +50,10 @@ def test_more_workers_than_cores_are_doubtful(here):
 def test_an_old_python_and_an_open_kernel_cache_are_called_so(here, monkeypatch):
     monkeypatch.setattr(machine, "OLDEST_PYTHON", (9, 9))
     assert run(machine.interpreter, here())["Python"].exit_status == 2
-    monkeypatch.setattr("huracan.stats.kernel.CACHED", False)
-    assert "chmod 700" in run(machine.kernel_cache, here())["kernel cache"].advice
+    monkeypatch.setattr("huracan.stats.kernel.NOT_CACHED", "it is not private to this user: chmod 700 it")
+    found = run(machine.kernel_cache, here())["kernel cache"]
+    assert (found.state, found.advice) == ("doubtful", "until then kernels are compiled at every start")
+    assert "chmod 700" in found.seen
 
 
 def test_memory_counts_what_the_control_group_leaves(here, tmp_path):
@@ -175,7 +177,7 @@ def test_a_read_only_folder_is_wrong(here, monkeypatch):
 
     monkeypatch.setattr(places.tempfile, "NamedTemporaryFile", refuse)
     found = run(places.folders, here())["workdir"]
-    assert (found.state, found.exit_status) == ("wrong", 5)
+    assert (found.state, found.exit_status) == ("wrong", 2)
 
 
 def test_a_held_lock_is_told_with_its_holder(here, monkeypatch):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from huracan.errors import DiskFullError
+from huracan.errors import ConfigError, DiskFullError
 
 _FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _WORDS = re.compile(r"os error (?:5|28|122)\b|No space left on device|[Dd]isk quota exceeded|Input/output error")
@@ -42,15 +42,32 @@ def disk_errors(target: Path) -> Iterator[None]:
         raise
 
 
+def may_write(folder: Path) -> bool:
+    """Whether this user could write in a folder, or make it where it is not there yet."""
+    return os.access(folder, os.W_OK | os.X_OK) if folder.exists() else may_write(folder.parent)
+
+
 def make_folders(folder: Path, mode: int = 0o777) -> None:
-    """Create a folder and what is missing above it, so that the names outlive a power cut; `mode` for each new one."""
+    """Create a folder and what is missing above it, so that the names outlive a power cut; `mode` for each new one.
+
+    Raises ConfigError where this user may not, or where a file stands in the way, and OSError for a full disk.
+    """
     missing: list[Path] = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for new in reversed(missing):
-        new.mkdir(mode=mode, exist_ok=True)
-        sync_folder(new.parent)
+    try:
+        while not folder.exists():
+            missing.append(folder)
+            folder = folder.parent
+        for new in reversed(missing):
+            new.mkdir(mode=mode, exist_ok=True)
+            sync_folder(new.parent)
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        wanted = missing[0] if missing else folder
+        raise ConfigError(
+            f"folder {wanted} cannot be made ({error.strerror}: {error.filename}). Let this user write there, or name"
+            " another folder."
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -135,10 +135,10 @@ class SqliteLedger:
                 raise LedgerError(f"run {run_id} was never recorded; record_run comes before finish_run")
         self._run_id = ""
 
-    def abandon_run(self, *, finished_ms: int, reason: str) -> None:
-        """The run that is open ends without a result; nothing where none is open."""
+    def abandon_run(self, *, finished_ms: int, status: str, reason: str) -> None:
+        """The run that is open ends without a result, refused or interrupted; nothing where none is open."""
         if self._run_id:
-            self.finish_run(self._run_id, finished_ms=finished_ms, status="refused", summary={"reason": reason})
+            self.finish_run(self._run_id, finished_ms=finished_ms, status=status, summary={"reason": reason})
 
     def record_attempt(self, job: TrainingJob, attempt: int) -> None:
         """A job starts, for the attempt-th time in this run; on disk when this returns, with all ends noted before."""

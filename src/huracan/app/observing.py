@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from huracan import __version__
 from huracan.adapters.telemetry import FanOut
+from huracan.pipeline.stages import is_interruption
 from huracan.ports import Telemetry
 from huracan.sections import MetricsSettings
 from huracan.settings import Settings
@@ -72,7 +73,9 @@ class Observers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
+        if error is not None and is_interruption(error):
+            self.telemetry.event("run_interrupted", advice="start again to go on")
+        elif error is not None:
             self.telemetry.event("run_crashed", error=f"{type(error).__name__}: {error}")
         self.close()
 

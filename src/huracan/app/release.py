@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from huracan.adapters.disk import may_write
 from huracan.adapters.keys import KeySet, init_keys, install_trusted_root, keys_folder, load_keys, trusted_root_file
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.sets import SetFacts, prune_unlisted, publish_set, publish_summary
@@ -44,7 +45,10 @@ class FolderRelease:
         self._folder, self._trusted = keys_folder(environ), trusted_root_file(environ)  # known before any work is done
 
     def begin(self) -> None:
-        """Fence the remote copies and take over what is newer there; raises ConfigError for one that cannot be opened."""
+        """Fence the remote copies and take over what is newer there; raises ConfigError for one that cannot be opened, and
+        where keys could not be made.
+        """
+        self._check_places()
         if self.mirrors.targets:
             self.mirrors.begin(self._keys(create=False))
 
@@ -100,6 +104,18 @@ class FolderRelease:
     def summary(self, body: dict[str, Any]) -> str:
         """Store the daily summary beside the models; returns its path in the store."""
         return publish_summary(self.store, body, wall_clock_ms=self._clock.now_ms())
+
+    def _check_places(self) -> None:
+        """Keys and trusted root are there, or can be made at the end: else a whole night would be worked for nothing."""
+        for what, there, folder, variable in (
+            ("keys", any(self._folder.glob("*.json")), self._folder, "HURACAN_KEYS_DIR"),
+            ("the trusted root", self._trusted.exists(), self._trusted.parent, "HURACAN_TRUSTED_ROOT"),
+        ):
+            if not there and not may_write(folder):
+                raise ConfigError(
+                    f"{what}: none yet, and this user may not write to {folder}. Give this user the folder, or set"
+                    f" {variable} to a place it may write."
+                )
 
     def _keys(self, *, create: bool) -> KeySet | None:
         folder = self._folder

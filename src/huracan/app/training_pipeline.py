@@ -30,6 +30,7 @@ from huracan.pipeline.night import Night, WaveRunner
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
 from huracan.pipeline.rules import NightPorts
+from huracan.pipeline.stages import INTERRUPTED, is_interruption
 from huracan.pipeline.story import NightPipeline
 from huracan.ports import Telemetry
 
@@ -185,6 +186,13 @@ def finish(opened: "_OpenNight", summary: dict[str, Any], exported: Exported) ->
     opened.telemetry.event("run_finished", run_id=summary["run_id"], champions=summary["champions_count"])
 
 
+def _ending(error: BaseException) -> dict[str, str]:
+    """What the ledger keeps of a run that ended without a result."""
+    if is_interruption(error):
+        return {"status": "interrupted", "reason": "interrupted; start again to go on"}
+    return {"status": "refused", "reason": f"{type(error).__name__}: {error}"}
+
+
 class _OpenNight:
     """All adapters of one run, opened together and closed together; holds the store's lock."""
 
@@ -231,6 +239,8 @@ class _OpenNight:
     def _end_progress(self, error: BaseException | None) -> None:
         if error is None:
             self.progress.close(state="finished")
+        elif is_interruption(error):
+            self.progress.close(state="interrupted", code=INTERRUPTED, error="start again to go on")
         elif isinstance(error, HuracanError):
             self.progress.close(state="refused", code=error.code, error=str(error))
         else:
@@ -302,7 +312,7 @@ class _OpenNight:
         try:
             if error is not None:
                 with suppress(HuracanError):  # the reason of the refusal matters more than its record
-                    self.ledger.abandon_run(finished_ms=self.clock.now_ms(), reason=f"{type(error).__name__}: {error}")
+                    self.ledger.abandon_run(finished_ms=self.clock.now_ms(), **_ending(error))
             if isinstance(self.waves, OrchestratedWaves):
                 await self.waves.stop()
             await self.pair_ports.market.aclose()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from huracan.adapters.disk import make_folders
 from huracan.cli.output import print_json
 from huracan.errors import ConfigError, UpstreamError
 
@@ -26,7 +27,7 @@ def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: boo
     if world not in WORLDS:
         raise ConfigError(f"--world {world!r} is not one of {', '.join(WORLDS)}")
     folder = (out or Path("demo")).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     started = time.monotonic()
     with private_trust(folder), exchange(world, days, seed) as urls:
         from huracan.cli.night import execute, report

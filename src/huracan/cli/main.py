@@ -1,5 +1,6 @@
 """Commands and their options; the work is imported when a command runs, so `--help` stays quick."""
 
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,11 @@ from huracan.errors import ConfigError, HuracanError
 
 USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
 """What typer raises for a command line it cannot read; it has no public name of its own."""
+INTERRUPTED_EXIT: Final = 130
+OF_THE_PLACE: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST}
+)
+"""Errors of the system that say where a user must not or cannot write, and nothing of a fault in the program."""
 
 app = typer.Typer(
     name="huracan",
@@ -316,11 +322,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         else:
             error.show()
         raise SystemExit(ConfigError.exit_status) from error
+    except typer.Abort:
+        status = INTERRUPTED_EXIT
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in OF_THE_PLACE:
+            _refuse(ConfigError.code, _place_in_words(error), as_json=as_json)
+            raise SystemExit(ConfigError.exit_status) from error
         if as_json:
             _refuse("UNEXPECTED", f"{type(error).__name__}: {error}", as_json=True)
         raise
+    if status == INTERRUPTED_EXIT:  # typer's own answer to Ctrl-C
+        _refuse("INTERRUPTED", "interrupted; start again to go on", as_json=as_json)
     raise SystemExit(status or 0)
+
+
+def _place_in_words(error: OSError) -> str:
+    where = error.filename if error.filename is not None else "a file of this command"
+    return f"{where}: {error.strerror}. Give this user that place, or name another one."
 
 
 def _refuse(code: str, text: str, *, as_json: bool) -> None:

@@ -93,11 +93,11 @@ class LiveView:
 
     @property
     def state(self) -> str:
-        """``running``, ``interrupted`` (it died; the next run goes on), ``finished``, ``refused``, ``failed`` or ``none``."""
+        """``running``, ``interrupted`` (it was ended or died; the next run goes on), ``finished``, ``refused``, ``failed`` or ``none``."""
         told = str((self.progress or {}).get("state") or "none")
         if told == "running" and self.locked is False:
             return "interrupted"
-        return told if told in {"running", "finished", "refused", "failed"} else "none"
+        return told if told in {"running", "interrupted", "finished", "refused", "failed"} else "none"
 
 
 def live_page(view: LiveView) -> str:

@@ -22,23 +22,29 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _private_cache() -> bool:
+def _private_cache() -> str:
+    """What keeps compiled kernels from being stored, in words; nothing where they are."""
     try:
         root = below_home(os.environ, "XDG_CACHE_HOME", ".cache", instead="XDG_CACHE_HOME") / "huracan"
         folder = root / "kernels"
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
-    except (OSError, ConfigError):
-        return False
-    private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-    if private:
-        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
-    return private
+    except ConfigError as error:
+        return str(error)
+    except OSError as error:
+        return (
+            f"{error.filename}: {error.strerror}; give this user the folder, or set XDG_CACHE_HOME to one it may write"
+        )
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        return f"{folder} is not private to this user: chmod 700 it, if it is yours"
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    return ""
 
 
-CACHED = _private_cache()
-"""False: kernels are compiled in memory at every start, because the cache folder is not private."""
+NOT_CACHED = _private_cache()
+"""Why kernels are compiled in memory at every start; empty where they are stored."""
+CACHED = not NOT_CACHED
 
 
 _fingerprints: dict[int, str] = {}  # by id of the compiled function, which lives as long as its module

@@ -170,6 +170,11 @@ def _unusable(file: Path | None, error: Exception) -> HuracanError:
         return DiskFullError(
             f"the request budget {file} could not be written ({error}); free some space, then run again"
         )
+    if isinstance(error, OSError):
+        return ConfigError(
+            f"the request budget {file} cannot be opened ({error.strerror}); let this user write there, or set"
+            " HURACAN_STATE_DIR to a folder that it may write"
+        )
     return ConfigError(
         f"the request budget {file} cannot be used ({error}); it is shared by all runs on this machine: remove it while"
         " none runs"

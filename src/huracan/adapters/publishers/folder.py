@@ -58,6 +58,10 @@ class FolderStore:
         refuse_shared_folder(self.root)
         with _disk_errors(self.root):
             make_folders(self.root)
+            if not os.access(self.root, os.W_OK | os.X_OK):
+                raise ConfigError(
+                    f"store {self.root} cannot be written by this user; give it the folder, or name another"
+                )
             lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

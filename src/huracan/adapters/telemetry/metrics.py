@@ -118,6 +118,9 @@ class MetricsTelemetry:
     def _run_crashed(self, **_: Any) -> None:
         self._run_refused(code="CRASHED")
 
+    def _run_interrupted(self, **_: Any) -> None:
+        self._run_refused(code="INTERRUPTED")
+
     def _run_ended(self) -> None:
         self._gauge("huracan_run_active").set(0)
         if self._started is not None:
@@ -316,6 +319,7 @@ _COUNTED: Final[dict[str, Callable[..., None]]] = {
     "push_finished": MetricsTelemetry._set_published,  # noqa: SLF001
     "run_crashed": MetricsTelemetry._run_crashed,  # noqa: SLF001
     "run_finished": MetricsTelemetry._run_finished,  # noqa: SLF001
+    "run_interrupted": MetricsTelemetry._run_interrupted,  # noqa: SLF001
     "run_refused": MetricsTelemetry._run_refused,  # noqa: SLF001
     "run_started": MetricsTelemetry._run_started,  # noqa: SLF001
     "set_published": MetricsTelemetry._set_published,  # noqa: SLF001

@@ -52,6 +52,7 @@ EVENTS: Final[dict[str, Level]] = {
     "root_key_unprotected": "info",
     "run_crashed": "error",
     "run_finished": "info",
+    "run_interrupted": "warning",
     "run_refused": "error",
     "run_started": "info",
     "set_published": "info",

@@ -54,7 +54,7 @@ class TraceTelemetry:
         match name:
             case "run_started" | "backend_started" | "run_finished":
                 self._open[ROOT,].set_attributes(given)
-            case "run_refused" | "run_crashed":
+            case "run_refused" | "run_crashed" | "run_interrupted":
                 self._open[ROOT,].set_attributes(given)
                 self._fail(self._open[ROOT,], str(fields.get("code", name)))
             case "stage_started":

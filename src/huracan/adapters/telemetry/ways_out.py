@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 from prometheus_client import MetricsHandler, push_to_gateway, write_to_textfile
 from prometheus_client.registry import Collector
 
-ENDS: Final = frozenset({"run_finished", "run_refused", "run_crashed"})
+ENDS: Final = frozenset({"run_finished", "run_refused", "run_crashed", "run_interrupted"})
 WRITTEN_AT: Final = ENDS | {"workdir_opened", "stage_finished", "stage_failed"}
 JOB: Final = "huracan"
 CALLER_TIMEOUT_S: Final = 10.0

@@ -72,12 +72,11 @@ def available_bytes(proc: Path, cgroup: Path) -> int | None:
 async def kernel_cache(here: Circumstances) -> list[Finding]:
     """Whether compiled kernels are kept, and nobody else can write there."""
     del here
-    from huracan.stats.kernel import CACHED
+    from huracan.stats.kernel import NOT_CACHED
 
-    if CACHED:
+    if not NOT_CACHED:
         return [right(AREA, "kernel cache", "private to this user")]
-    advice = "chmod 700 ~/.cache/huracan/kernels, if it is yours; until then kernels are compiled at every start"
-    return [doubtful(AREA, "kernel cache", "not private to this user", advice)]
+    return [doubtful(AREA, "kernel cache", NOT_CACHED, "until then kernels are compiled at every start")]
 
 
 async def extras(here: Circumstances) -> list[Finding]:

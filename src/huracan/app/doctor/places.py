@@ -39,7 +39,7 @@ async def folders(here: Circumstances) -> list[Finding]:
             found.append(wrong(AREA, what, error))
         except OSError as error:
             text = f"{at} cannot be written: {error.strerror}"
-            found.append(wrong(AREA, what, PublishError(text), "give this user the folder, or another --workdir"))
+            found.append(wrong(AREA, what, text, "give this user the folder, or another --workdir"))
         else:
             new = "" if folder.exists() else " (made by the first night)"
             found.append(right(AREA, what, f"{folder}{new}"))

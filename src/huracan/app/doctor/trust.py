@@ -6,6 +6,7 @@ from typing import Final
 
 from tuf.api.exceptions import RepositoryError
 
+from huracan.adapters.disk import may_write
 from huracan.adapters.keys import KeySet, keys_folder, load_keys, trusted_root_file
 from huracan.app.doctor.finding import Circumstances, Finding, doubtful, right, wrong
 from huracan.domain.time import DAY_MS, iso
@@ -21,6 +22,10 @@ async def signing_keys(here: Circumstances) -> list[Finding]:
     folder = keys_folder(here.environ)
     if not folder.is_dir() or not any(folder.iterdir()):
         seen = f"none in {folder}"
+        if not may_write(folder):
+            text = f"{seen}, and this user may not make any there"
+            advice = "give this user the folder, or set HURACAN_KEYS_DIR to one it may write"
+            return [wrong(AREA, "signing keys", text, advice), *_trusted_root(here, None)]
         first = doubtful(
             AREA, "signing keys", seen, "the first night makes them; or `huracan keys init` with a passphrase"
         )
@@ -28,8 +33,8 @@ async def signing_keys(here: Circumstances) -> list[Finding]:
     try:
         keys = load_keys(folder)
     except (HuracanError, RepositoryError, ValueError) as error:
-        text = error if isinstance(error, ConfigError) else f"{folder} holds no keys of ours: {error}"
-        return [wrong(AREA, "signing keys", text), *_trusted_root(here, None)]
+        refused = error if isinstance(error, ConfigError) else f"{folder} holds no keys of ours: {error}"
+        return [wrong(AREA, "signing keys", refused), *_trusted_root(here, None)]
     return [
         right(AREA, "signing keys", f"in {folder}"),
         _root_key(keys),
@@ -69,6 +74,8 @@ def _trusted_root(here: Circumstances, keys: KeySet | None) -> list[Finding]:
     except OSError as error:
         advice = (
             "the first night installs it here; on a trading host copy it from the training host by a way of its own"
+            if may_write(file.parent)
+            else "this user may not write there: set HURACAN_TRUSTED_ROOT to a file in a folder it may write"
         )
         return [doubtful(AREA, "trusted root", f"{file}: {error.strerror}", advice)]
     if file.resolve().is_relative_to(here.store.resolve()):

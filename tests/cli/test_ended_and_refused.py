@@ -1,0 +1,117 @@
+"""How a command ends that a person interrupts, or that may not write where it has to."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from nights import trust_variables
+
+from huracan.adapters.dashboard import WorkdirReader
+
+pytestmark = pytest.mark.slow
+
+HURACAN = Path(sys.executable).with_name("huracan")
+USER = 54321
+
+
+def test_ctrl_c_in_a_night_is_told_as_such_and_the_next_run_goes_on(tmp_path):
+    command = [HURACAN, "demo", "--days", "70", "--out", tmp_path / "demo", "--json"]
+    environment = {**os.environ, **trust_variables(tmp_path)}
+    with subprocess.Popen(
+        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        told = []
+        for line in process.stderr:
+            told.append(line)
+            if '"wave_started"' in line:
+                process.send_signal(signal.SIGINT)
+                break
+        out, rest = process.communicate()
+    err = "".join(told) + rest
+    assert process.returncode == 130, err
+    assert json.loads(out) == {"success": False, "code": "INTERRUPTED", "error": "interrupted; start again to go on"}
+    assert "Traceback" not in err
+    assert "CancelledError" not in err
+    assert "run_interrupted" in err
+    view = WorkdirReader(tmp_path / "demo").view()
+    assert (view.state, view.progress["code"]) == ("interrupted", "INTERRUPTED")
+    with closing(sqlite3.connect(tmp_path / "demo" / "ledger.sqlite")) as ledger:
+        assert ledger.execute("SELECT status FROM runs").fetchall() == [("interrupted",)]
+
+
+@pytest.fixture
+def closed():
+    """A folder that another user owns, below folders that anybody may enter."""
+    with tempfile.TemporaryDirectory(prefix="huracan-closed-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--workdir", "{}/work"),
+        ("demo", "--out", "{}/demo"),
+        ("lake", "fill", "--workdir", "{}/work", "--symbols", "BTCUSDT"),
+        ("run", "--workdir", "{}"),
+        ("keys", "init"),
+        ("run", "--workdir", "{}/file/work"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_place_that_this_user_may_not_write_is_a_setting_to_mend(closed, words):
+    (closed / "file").touch()
+    able = "+dac_read_search"
+    user = [
+        "setpriv",
+        f"--reuid={USER}",
+        f"--regid={USER}",
+        "--clear-groups",
+        f"--inh-caps={able}",
+        f"--ambient-caps={able}",
+    ]
+    line = [*user, str(HURACAN), *(word.format(closed) for word in words), "--json"]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(closed)}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd="/", env=environment)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer.get("code") == "CONFIG" or answer["error"].startswith("CONFIG")
+    assert str(closed) in answer["error"]
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_a_home_that_cannot_be_written_is_known_before_the_night_and_said_by_the_doctor(closed):
+    able = "+dac_read_search"
+    user = [
+        "setpriv",
+        f"--reuid={USER}",
+        f"--regid={USER}",
+        "--clear-groups",
+        f"--inh-caps={able}",
+        f"--ambient-caps={able}",
+    ]
+    (closed / "own").mkdir()
+    os.chown(closed / "own", USER, USER)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(closed), "HURACAN_STATE_DIR": f"{closed}/own/state"}
+    environment["HURACAN_BINANCE__REST_URL"] = "http://127.0.0.1:9"
+    line = [*user, str(HURACAN), "run", "--workdir", f"{closed}/own/work", "--json"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd="/", env=environment)
+    assert done.returncode == 2, done.stderr
+    assert "HURACAN_KEYS_DIR" in json.loads(done.stdout)["error"]
+    line[len(user) + 1] = "doctor"
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd="/", env=environment)
+    rows = {row["what"]: row for row in json.loads(done.stdout)["findings"]}
+    assert (rows["signing keys"]["state"], rows["signing keys"]["code"]) == ("wrong", "CONFIG")
+    assert "HURACAN_KEYS_DIR" in rows["signing keys"]["advice"]
+    assert "XDG_CACHE_HOME" in rows["kernel cache"]["seen"]
+    assert "HURACAN_TRUSTED_ROOT" in rows["trusted root"]["advice"]
