@@ -100,13 +100,36 @@ def test_recorded_days_stand_when_tonight_reads_them_differently(make):
     other[40:43] += 1.0
     verdict = judge_night(state, [make.evidence(other)], make.tonight(85))
     assert verdict.state == state
-    assert "3 recorded days would now read differently" in verdict.notes[0]
+    (restated,) = verdict.restated
+    assert restated.days == tuple(range(make.day + 40, make.day + 43))
+    assert (restated.largest_bps, restated.total_bps, restated.void) == pytest.approx((1.0, 3.0, 0))
+    assert "3 recorded days (2026-02-10 to 2026-02-12) now read differently" in restated.sentence()
     (record,) = state.records.values()
     with pytest.raises(LedgerError, match="cannot be re-run differently"):
         advance(
             record,
             Observation(day=make.day + 40, difference_bps=other[40], net_bps=other[40], valid=True, has_position=True),
         )
+
+
+def test_the_last_digits_of_another_processors_sums_are_no_other_result(make):
+    net = make.planted(85, 0.0)
+    state = judge_night(LedgerState(), [make.evidence(net)], make.tonight(85)).state
+    rounded = net + 1e-12 * np.random.default_rng(1).standard_normal(85)
+    verdict = judge_night(state, [make.evidence(rounded)], make.tonight(85))
+    assert (verdict.state, verdict.restated) == (state, ())
+    (record,) = state.records.values()
+    day, value = make.day + 40, float(rounded[40])
+    again = Observation(day=day, difference_bps=value, net_bps=value, valid=True, has_position=True)
+    assert advance(record, again) == record.row_of(day)
+
+
+def test_a_recorded_day_that_is_void_tonight_reads_differently(make):
+    net, valid = make.planted(85, 0.0), np.ones(85, dtype=bool)
+    state = judge_night(LedgerState(), [make.evidence(net)], make.tonight(85)).state
+    valid[40] = False
+    (restated,) = judge_night(state, [make.evidence(net, valid=valid)], make.tonight(85)).restated
+    assert (restated.days, restated.void) == ((make.day + 40,), 1)
 
 
 def test_a_gamma_spent_twice_is_refused(make):

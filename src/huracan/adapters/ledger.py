@@ -124,6 +124,21 @@ class SqliteLedger:
             )
         self._run_id = run_id
 
+    def note_reading(self, run_id: str, reading: Mapping[str, Any]) -> None:
+        """What the judged night of a run read the past from; raises LedgerError for a run that never began."""
+        with self._writing("what a night read"):
+            changed = self._connection.execute(
+                "UPDATE runs SET facts = json_set(facts, '$.reading', json(?)) WHERE run_id = ?",
+                (canonical_json(dict(reading)).decode(), run_id),
+            )
+            if changed.rowcount != 1:
+                raise LedgerError(f"run {run_id} was never recorded; record_run comes before note_reading")
+
+    def readings(self) -> list[dict[str, Any]]:
+        """What each judged night read the past from, oldest first; nights that noted nothing are left out."""
+        query = "SELECT json_extract(facts, '$.reading') FROM runs ORDER BY started_ms, run_id"
+        return [json.loads(text) for (text,) in self._connection.execute(query) if text is not None]
+
     def finish_run(self, run_id: str, *, finished_ms: int, status: str, summary: Mapping[str, Any]) -> None:
         """A run ends, with a status and its summary; raises LedgerError for a run that never began."""
         with self._writing("the end of a run"):

@@ -23,6 +23,8 @@ _RUNNING = frozenset(
     {"dry_run", "training_backend", "backend_address", "max_concurrent_jobs", "num_workers", "job_timeout_s"}
 )
 """Settings of a run that leave its models alone."""
+_DECIDING = ("training", "consensus", "regime_gate", "costs", "promotion")
+"""Sections of `deciding`, in its order."""
 _INTERVALS = {"1m": MINUTE_MS, "15m": 15 * MINUTE_MS, "1h": HOUR_MS}
 
 
@@ -54,6 +56,7 @@ def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) ->
         seed=training.seed,
         code_hash=compute_code_hash(),
         config_hash=content_hash(*deciding(settings)),
+        deciding=named(deciding(settings)),
         dry_run=training.dry_run,
         as_of_ms=as_of_ms,
         panel_size=settings.promotion.panel_size,
@@ -68,6 +71,18 @@ def deciding(settings: Settings) -> tuple[dict[str, Any], ...]:
     sections = resolved_dict(settings)
     promotion = {**sections["promotion"], "stress_table": stress_table(settings.promotion.stress_table)}
     return training, sections["consensus"], sections["regime_gate"], sections["costs"], promotion
+
+
+def named(sections: tuple[dict[str, Any], ...]) -> tuple[tuple[str, str], ...]:
+    """Each deciding setting as JSON text by its dotted name; a stress table as its hash."""
+    found = {
+        f"{name}.{key}": value
+        for name, section in zip(_DECIDING, sections, strict=True)
+        for key, value in section.items()
+    }
+    table = "promotion.stress_table"
+    found[table] = content_hash(found[table])[:12]
+    return tuple((name, json.dumps(value, sort_keys=True)) for name, value in sorted(found.items()))
 
 
 def recipes_of(settings: Settings) -> tuple[Recipe, ...]:

@@ -30,7 +30,7 @@ from huracan.pipeline.membership import pool_days
 from huracan.pipeline.plan import NightPlan, prepare_key
 from huracan.pipeline.settlements import known_settlements
 from huracan.pipeline.spreads import known_spread
-from huracan.ports import ArtefactStore, FetchedRows, Lake, MarketData
+from huracan.ports import ArtefactStore, FetchedFile, FetchedRows, Lake, MarketData
 from huracan.training import PairGrams, PoolPrior, pair_grams
 from huracan.universe import HELD_BPS, HELD_DAYS, held_before
 
@@ -92,7 +92,13 @@ async def _ingest(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str,
         raise refused
     files = {**known, **{batch.file.name: batch.file for batch in batches if batch.file is not None}}
     lost = sorted(name for name, file in files.items() if not file.sha256)
-    return {**settle(ports, plan, coin), "lost": lost}
+    replaced = sorted(name for name, file in files.items() if name in known and _replaced(known[name], file))
+    return {**settle(ports, plan, coin), "lost": lost, "replaced": replaced}
+
+
+def _replaced(before: FetchedFile, now: FetchedFile) -> bool:
+    """Whether a file has other bytes than those whose rows were stored before."""
+    return bool(before.sha256) and before.sha256 != now.sha256
 
 
 def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from huracan.pipeline.copies import ALIKE
 from huracan.pipeline.former import draw, is_preferred
 from huracan.pipeline.losses import lost_pairs, pool_days_of, why_no_admission
 from huracan.pipeline.night import Night
+from huracan.pipeline.rereading import Reading, reading_of, told
 from huracan.pipeline.rules import NightPorts, NightRules
 from huracan.ports import ArtefactStore, Telemetry
 from huracan.scoring import pool_result
@@ -72,8 +73,12 @@ def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
         primary_recipe=night.plan.recipes[0].name,
     )
     verdict = judge_night(ports.ledger.load_state(), evidence, context)
+    reading = reading_of(night, rules)
+    earlier = [Reading.from_facts(facts) for facts in ports.ledger.readings()]
+    verdict = replace(verdict, notes=(*verdict.notes, *told(verdict.restated, reading, earlier)))
     if not rules.dry_run:
         ports.ledger.append_verdict(verdict)
+        ports.ledger.note_reading(night.run_id, reading.as_facts())
     rows = tuple(_row(row, evidence) for row in verdict.table_rows())
     _tell(ports.telemetry, verdict, rows)
     night, assignments = _assign(ports.pair.artefacts, night, pools, verdict, rows)

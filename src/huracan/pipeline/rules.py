@@ -16,7 +16,10 @@ from huracan.universe import UniverseRules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightRules:
-    """Everything about a night that the owner configures; resolved once, before the first step."""
+    """Everything about a night that the owner configures; resolved once, before the first step.
+
+    `deciding` are the settings that can change a model or a verdict, as JSON text by dotted name.
+    """
 
     universe: UniverseRules
     horizons: tuple[str, ...]
@@ -38,6 +41,7 @@ class NightRules:
     panel_size: int = 60
     declared_spreads: tuple[tuple[str, float], ...] = ()
     former_pairs: bool = True
+    deciding: tuple[tuple[str, str], ...] = ()
 
 
 class Release(Protocol):

@@ -5,6 +5,7 @@ from huracan.shadow.bounds import Exposure, bound_bps, shipped_stress_table, str
 from huracan.shadow.coins import CoinEdge, coin_filter
 from huracan.shadow.lineage import NOTHING, Lineage, LineageRecord, LineageRow, Observation, advance, verify
 from huracan.shadow.night import Verdict, judge_night
+from huracan.shadow.restated import Restatement
 from huracan.shadow.series import PoolEvidence
 from huracan.shadow.state import Cell, ChampionEvent, LedgerState, Trial, Unfreeze
 from huracan.shadow.table import LineageView
@@ -23,6 +24,7 @@ __all__ = [
     "NightContext",
     "Observation",
     "PoolEvidence",
+    "Restatement",
     "Trial",
     "Unfreeze",
     "Verdict",

@@ -21,6 +21,8 @@ NOTHING: Final = "none"
 BREACH_WINDOW: Final = 365
 BREACH_LIMIT: Final = 3
 ZEROS: Final = (0.0,) * len(FRACTIONS)
+ROUNDING_BPS: Final = 1e-6
+"""Results of a day this close are the same day: sums of another processor's linear algebra differ in their last digits."""
 
 Status = Literal["open", "promoted", "expired", "closed"]
 RowKind = Literal["observed", "void", "status", "reign"]
@@ -228,6 +230,16 @@ def advance(record: LineageRecord, observation: Observation) -> LineageRow:
     return seal(step(last, observation), last.hash)
 
 
+def same_result(row: LineageRow, observation: Observation) -> bool:
+    """Whether a day reads as recorded: void then and now, or both results within `ROUNDING_BPS`."""
+    recorded = (row.difference_bps, row.net_bps)
+    tonight = (observation.difference_bps, observation.net_bps) if observation.valid else (None, None)
+    return all(
+        (a is None and b is None) or (a is not None and b is not None and abs(a - b) <= ROUNDING_BPS)
+        for a, b in zip(recorded, tonight, strict=True)
+    )
+
+
 def step(last: LineageRow, observation: Observation) -> LineageRow:
     """The unsealed row that follows `last`: wealth, counts, breaches, and expiry by breaches."""
     if not observation.valid or observation.difference_bps is None or observation.net_bps is None:
@@ -322,7 +334,7 @@ def _check_same(seen: LineageRow, observation: Observation) -> None:
     if seen.kind == "status":
         return
     wanted = (observation.difference_bps, observation.net_bps) if observation.valid else (None, None)
-    if (seen.difference_bps, seen.net_bps) != wanted:
+    if not same_result(seen, observation):
         raise LedgerError(
             f"lineage {seen.lineage_id}: {day_iso(seen.day)} is recorded with difference {seen.difference_bps} and net "
             f"{seen.net_bps} bps, this run has {wanted[0]} and {wanted[1]}; the recorded day stands, the night cannot be re-run differently"

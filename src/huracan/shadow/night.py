@@ -10,6 +10,7 @@ from huracan.errors import LedgerError
 from huracan.shadow.book import Book, NightContext, Waiting, open_book
 from huracan.shadow.judgement import frozen_pools, judge_day
 from huracan.shadow.lineage import NOTHING, Lineage, LineageRow
+from huracan.shadow.restated import Restatement, restatements
 from huracan.shadow.series import PoolEvidence
 from huracan.shadow.state import Cell, ChampionEvent, LedgerState, Trial, with_rows
 from huracan.shadow.table import LineageView, table_of
@@ -42,6 +43,7 @@ class Verdict:
     frozen_pools: tuple[str, ...]
     waiting: tuple[Waiting, ...]
     notes: tuple[str, ...]
+    restated: tuple[Restatement, ...]
     state: LedgerState
 
     @property
@@ -58,8 +60,8 @@ def judge_night(state: LedgerState, pools: Sequence[PoolEvidence], tonight: Nigh
     """Judge every night since the last judged one, in order, ending with tonight; a night judged before changes nothing.
 
     Missed nights are caught up with the results of tonight's evidence up to each of them; recipes that were never admitted join
-    tonight. Results of recorded days are not read again: where they now differ, the verdict's notes say so and the recorded ones
-    stand. Raises LedgerError for a night before the last judged one.
+    tonight. Results of recorded days are not read again: where they now differ, the verdict says so in `restated` and the recorded
+    ones stand. Raises LedgerError for a night before the last judged one.
     """
     first = tonight.day if state.judged_day is None else state.judged_day + 1
     if state.judged_day is not None and tonight.day < state.judged_day:
@@ -68,13 +70,13 @@ def judge_night(state: LedgerState, pools: Sequence[PoolEvidence], tonight: Nigh
             "judged again; use a workdir of its own for runs as of the past"
         )
     book = open_book(state, pools, tonight)
-    _note_restatements(book)
+    restated = restatements(book)
     for day in range(min(first, tonight.day), tonight.day + 1):
         judge_day(book, day, newcomers=day == tonight.day)
-    return _verdict(book)
+    return _verdict(book, restated)
 
 
-def _verdict(book: Book) -> Verdict:
+def _verdict(book: Book, restated: tuple[Restatement, ...]) -> Verdict:
     state, day = book.state, book.tonight.day
     table = table_of(book, day)
     rows, lineages, events = book.sealed(), tuple(book.opened), tuple(book.events)
@@ -97,6 +99,7 @@ def _verdict(book: Book) -> Verdict:
         frozen_pools=tuple(sorted(frozen_pools(book, day))),
         waiting=tuple(book.waiting[key] for key in sorted(book.waiting)),
         notes=(*dict.fromkeys(book.notes), *_waiting_notes(book)),
+        restated=restated,
         state=after,
     )
 
@@ -121,24 +124,3 @@ def _candidates(book: Book, table: Sequence[LineageView]) -> dict[Cell, str]:
 
 def _rank(view: LineageView) -> tuple[float, bool, str]:
     return -view.e, view.recipe != "linear", view.recipe_id
-
-
-def _note_restatements(book: Book) -> None:
-    """Say where tonight's evidence contradicts recorded days of open lineages."""
-    for lineage_id in book.open_ids():
-        record = book.records[lineage_id]
-        path = book.path(record.lineage)
-        if path is None or not record.rows:
-            continue
-        recorded = {row.day: row for row in record.rows if row.kind in {"observed", "void"}}
-        changed = [
-            observation.day
-            for observation in path.after(record.rows[0].day - 1, record.rows[-1].day)
-            if (row := recorded.get(observation.day))
-            and (row.difference_bps, row.net_bps) != (observation.difference_bps, observation.net_bps)
-        ]
-        if changed:
-            book.notes.append(
-                f"{record.lineage.recipe_id} in {record.lineage.pool} at {record.lineage.horizon}: {len(changed)} recorded days "
-                f"would now read differently (last {day_iso(changed[-1])}); the recorded ones stand"
-            )
