@@ -18,6 +18,7 @@
     │   └── WorkerLostError               one worker died; only its own job is affected
     ├── JobFailedError                    a job raised; its error travelled here as text
     ├── JobTimedOutError                  a job took longer than its limit and was ended
+    ├── IncompleteError                   the night's accounts do not add up; it publishes nothing
     ├── PublishError             exit 5   the night is finished, publishing it is not
     │   └── DiskFullError        exit 5   no space left; yesterday's champions are untouched
     ├── LockedError              exit 6   another run holds the store
@@ -137,6 +138,12 @@ class JobTimedOutError(HuracanError):
     """A job ran longer than `job_timeout_s`; its worker was ended."""
 
     code = "TIMED_OUT"
+
+
+class IncompleteError(HuracanError):
+    """A night's accounts do not add up, so it publishes nothing; the message says what is missing or stands twice."""
+
+    code = "INCOMPLETE"
 
 
 class PublishError(HuracanError):

@@ -154,7 +154,7 @@ def test_a_dry_run_touches_no_store_and_says_what_it_would_push(yesterday, tomor
     assert s3.requests == []
     state = result["publish_state"][bucket]
     assert state["state"] == "DRY_RUN"
-    assert state["bundles"] == sorted(result["export_results"])
+    assert state["bundles"] == sorted({**result["champions"], **result["candidates"]})
     assert telemetry.named("push_planned")[0]["store"] == bucket
     assert publish_exit(result["publish_state"]) == 0
 

@@ -1,6 +1,6 @@
 """The signed store of a run: keys, the current set, and how a new one gets there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,22 @@ from pydantic import SecretStr
 from huracan.adapters.disk import may_write
 from huracan.adapters.keys import KeySet, init_keys, install_trusted_root, keys_folder, load_keys, trusted_root_file
 from huracan.adapters.publishers.folder import FolderStore
-from huracan.adapters.publishers.sets import SetFacts, prune_unlisted, publish_set, publish_summary
-from huracan.adapters.publishers.trees import signed_tree
+from huracan.adapters.publishers.sets import (
+    SetFacts,
+    damaged_members,
+    prune_unlisted,
+    publish_set,
+    publish_summary,
+)
+from huracan.adapters.publishers.trees import Reader, signed_tree
 from huracan.app.mirrors import Mirrors
-from huracan.domain.bundle import DoNotTrade, Manifest, bundle_folder
+from huracan.domain.account import SetAccount
+from huracan.domain.bundle import MANIFEST_FILE, MAX_MANIFEST, DoNotTrade, Manifest, SetMember, bundle_folder
 from huracan.domain.ids import result_key
 from huracan.domain.time import MINUTE_MS
-from huracan.errors import ConfigError
+from huracan.errors import BundleFormatError, BundleSignatureError, ConfigError
 from huracan.export import BundleFiles
+from huracan.export.trust import TrustedTree, read_signed
 from huracan.hamilton.live import LiveInputs
 from huracan.pipeline.night import Night
 from huracan.ports import Clock, Telemetry
@@ -59,30 +67,34 @@ class FolderRelease:
 
     def current_champions(self) -> list[dict[str, Any]]:
         """Champions of the set readers see now, as result rows."""
-        keys = self._keys(create=False)
-        tree = signed_tree(self.store, keys) if keys is not None else None
+        tree = self._tree()
         if tree is None:
             return []
-        rows = []
-        for member in tree.current.members.values():
-            if member.status == "champion":
-                folder = bundle_folder(member.coin, member.horizon, member.version)
-                data = self.store.read(f"{folder}/manifest.json")
-                if data is not None:
-                    rows.append(_row(Manifest.from_bytes(data), folder))
-        return rows
+        members = [member for member in tree.current.members.values() if member.status == "champion"]
+        return [_row(member, self._manifest(tree, member)) for member in members]
+
+    def damaged(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Those champions of the current set whose files do not verify, with the reason."""
+        tree = self._tree()
+        return damaged_members(self.store, tree, pairs) if tree is not None else {}
 
     def publish(
-        self, bundles: list[BundleFiles], night: Night, blocked: list[DoNotTrade], keep: list[tuple[str, str]]
+        self,
+        bundles: list[BundleFiles],
+        night: Night,
+        blocked: list[DoNotTrade],
+        keep: list[tuple[str, str]],
+        account: SetAccount,
     ) -> dict[str, dict[str, Any]]:
         """Sign and store tonight's set; by result key: version, path, action."""
         keys = self._keys(create=True)
         assert keys is not None
+        extras = {**live_extras(night), **account.as_extras()}
         published = publish_set(
             self.store,
             keys,
             bundles,
-            SetFacts(run_id=night.run_id, data_cutoff_ms=night.plan.cutoff_ms, extras=live_extras(night)),
+            SetFacts(run_id=night.run_id, data_cutoff_ms=night.plan.cutoff_ms, extras=extras),
             wall_clock_ms=self._clock.now_ms(),
             do_not_trade=blocked,
             keep=keep,
@@ -100,6 +112,18 @@ class FolderRelease:
             }
             for member in published.members.values()
         }
+
+    def _tree(self) -> TrustedTree | None:
+        keys = self._keys(create=False)
+        return signed_tree(self.store, keys) if keys is not None else None
+
+    def _manifest(self, tree: TrustedTree, member: SetMember) -> Manifest | str:
+        """The signed manifest of a member, or why there is none."""
+        path = f"{bundle_folder(member.coin, member.horizon, member.version)}/{MANIFEST_FILE}"
+        try:
+            return Manifest.from_bytes(read_signed(Reader(self.store), tree.files, path, MAX_MANIFEST))
+        except (BundleSignatureError, BundleFormatError) as error:
+            return f"its manifest in the store cannot be used: {error}"
 
     def summary(self, body: dict[str, Any]) -> str:
         """Store the daily summary beside the models; returns its path in the store."""
@@ -159,22 +183,30 @@ def live_extras(night: Night) -> dict[str, Any]:
     ).as_extras()
 
 
-def _row(manifest: Manifest, folder: str) -> dict[str, Any]:
+def _row(member: SetMember, manifest: Manifest | str) -> dict[str, Any]:
+    """A champion of the current set; where its manifest cannot be read, `damage` says why and its measures are missing."""
+    known = manifest if isinstance(manifest, Manifest) else None
+    metrics = known.metrics if known else {}
+    evidence = known.evidence if known else {}
     return {
-        "coin": manifest.coin,
-        "horizon": manifest.horizon,
-        "instrument": manifest.instrument,
-        "data_cutoff_ms": manifest.data_cutoff_ms,
-        "regime": manifest.regime,
+        "coin": member.coin,
+        "horizon": member.horizon,
+        "instrument": member.instrument,
+        "data_cutoff_ms": known.data_cutoff_ms if known else 0,
+        "recipe_id": known.recipe_id if known else "",
+        "pool": str(evidence.get("pool") or ""),
+        "lineage": str(evidence.get("lineage") or ""),
+        "damage": "" if isinstance(manifest, Manifest) else manifest,
+        "regime": known.regime if known else None,
         "edge_bps": None,
-        "edge_after_cost_bps": manifest.metrics.get("net_edge_bps"),
+        "edge_after_cost_bps": metrics.get("net_edge_bps"),
         "lower_bps": None,
-        "confidence": manifest.metrics.get("confidence"),
+        "confidence": metrics.get("confidence"),
         "model": None,
-        "metrics": manifest.metrics,
+        "metrics": metrics,
         "costs": {},
-        "version": manifest.version,
-        "path": folder,
+        "version": member.version,
+        "path": bundle_folder(member.coin, member.horizon, member.version),
         "live": None,
         "live_features": {},
     }

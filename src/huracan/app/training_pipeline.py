@@ -258,7 +258,7 @@ class _OpenNight:
     async def mirror(self, exported: Exported) -> dict[str, dict[str, Any]]:
         """Bring the remote copies up to date, by store its state; a dry run says what it would push and opens none."""
         if self.rules.dry_run:
-            return self.release.mirrors.planned(key for key, row in exported.export_results.items() if row["success"])
+            return self.release.mirrors.planned([*exported.champions, *exported.candidates])
         return await asyncio.to_thread(self.release.mirror)
 
     def _wire(self) -> None:

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from polars.exceptions import PolarsError
 
 from huracan.domain.bundle import RankRow, model_from_bytes
 from huracan.domain.frames import REGIMES
 from huracan.domain.time import DAY_MS, iso
+from huracan.errors import BundleFormatError
 from huracan.export import BundleFiles, Provenance, build_manifest, bundle_files, golden_rows
 from huracan.pipeline.artefacts import get_bytes, get_frame
 from huracan.pipeline.night import Night
@@ -28,7 +30,17 @@ LOGGED_DECISIONS = 500
 
 
 def assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assignment) -> BundleFiles:
-    """The bundle of one (coin, horizon), champion or candidate."""
+    """The bundle of one (coin, horizon), champion or candidate.
+
+    Raises BundleFormatError or DataError for what cannot be read, or has no form in a bundle.
+    """
+    try:
+        return _assemble(store, rules, night, item)
+    except (PolarsError, ValueError) as error:  # pydantic's ValidationError is a ValueError
+        raise BundleFormatError(f"{item.coin} {item.horizon}: {type(error).__name__}: {str(error)[:300]}") from error
+
+
+def _assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assignment) -> BundleFiles:
     cell = night.trained[item.coin]["cells"][f"{item.recipe.id}/{item.horizon}"]
     root, facts, prepared = cell["root"], night.facts[item.coin], night.prepared[item.coin]
     model_bytes = get_bytes(store, f"{root}/model.safetensors")
@@ -67,7 +79,7 @@ def assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assign
         recipe_id=item.recipe.id,
         seed=night.plan.seed,
         metrics={**_flat(cell["metrics"]), "net_edge_bps": net, "confidence": confidence(cell)},
-        evidence={name: item.evidence.get(key) for name, key in _EVIDENCE.items()},
+        evidence={**{name: item.evidence.get(key) for name, key in _EVIDENCE.items()}, "pool": item.pool},
     )
     return BundleFiles(
         manifest=build_manifest(provenance, files),

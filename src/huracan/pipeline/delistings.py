@@ -24,7 +24,7 @@ def retire_strangers(night: Night, champions: Iterable[Mapping[str, Any]]) -> Ni
     or on an earlier listing of the symbol; rows of `champions` carry coin, instrument and data_cutoff_ms.
     """
     known = {member.instrument.coin for member in night.plan.members}
-    reasons = ((row["coin"], _stranger(night, row)) for row in champions if row["coin"] in known)
+    reasons = ((row["coin"], stranger(night, row)) for row in champions if row["coin"] in known)
     return _retired(night, {coin: reason for coin, reason in reasons if reason})
 
 
@@ -34,7 +34,8 @@ def vanished(night: Night) -> list[DoNotTrade]:
     return [DoNotTrade(coin=coin, code=SkipCode.DELISTED.value, reason=VANISHED) for coin in gone]
 
 
-def _stranger(night: Night, row: Mapping[str, Any]) -> str | None:
+def stranger(night: Night, row: Mapping[str, Any]) -> str | None:
+    """Why a champion of an earlier night is of another instrument or listing than the coin is tonight, or None."""
     instrument = night.plan.member(row["coin"]).instrument
     if row["instrument"] != instrument.id:
         return f"its champion was trained on {row['instrument']}, and the coin is {instrument.id} tonight"

@@ -246,8 +246,8 @@ def _edges(store: ArtefactStore, night: Night, pool: Pool, horizon: str, champio
         for coin in pool.coins
         if name in night.trained[coin]["cells"]
     }
-    wanted = next(recipe for recipe in night.plan.recipes if recipe.id == champion).sizing.min_edge_after_cost_bps
-    return coin_filter(trades, wanted)
+    recipe = next((recipe for recipe in night.plan.recipes if recipe.id == champion), None)
+    return coin_filter(trades, recipe.sizing.min_edge_after_cost_bps) if recipe is not None else {}
 
 
 def _assign_coin(
@@ -263,7 +263,7 @@ def _assign_coin(
     cells = night.trained[coin]["cells"]
     trained = [recipe for recipe in night.plan.recipes if f"{recipe.id}/{horizon}" in cells]
     if not trained:
-        return night, None
+        return night.skipping([_not_scored(coin, horizon, "no recipe gave a result")]), None
     if edge is not None and edge.passed and coin not in night.copies:
         recipe = next(recipe for recipe in trained if recipe.id == champion)
         row = next((row for row in rows if row["recipe_id"] == champion), {})
@@ -299,13 +299,17 @@ def _not_champion(
     coin: str, horizon: str, champion: str, edge: CoinEdge | None, best: dict[str, Any] | None, waits: str
 ) -> Skip:
     if champion != NOTHING:
-        few = edge is None or edge.lower_bps is None
+        if edge is None:
+            return _not_scored(
+                coin, horizon, f"the pool's proven recipe {champion} gave no result for this coin tonight"
+            )
+        few = edge.lower_bps is None
         reason = (
             "too few round trips to tell this coin's edge"
             if few
             else "lower 5% point of the coin's own shrunken net edge is below the minimum (bps)"
         )
-        measured = None if edge is None else (edge.lower_bps if edge.lower_bps is not None else float(edge.n))
+        measured = edge.lower_bps if edge.lower_bps is not None else float(edge.n)
         return Skip(
             coin=coin,
             horizon=horizon,
@@ -313,7 +317,7 @@ def _not_champion(
             code=SkipCode.EDGE_BELOW_MIN,
             reason=reason,
             measured=measured,
-            wanted=None if edge is None else edge.wanted_bps,
+            wanted=edge.wanted_bps,
         )
     if best is None:
         reason = f"nothing is tested in this coin's pool: {waits or 'its base assets count where they are preferred'}"
@@ -327,3 +331,7 @@ def _not_champion(
         measured=float(best["e"]),
         wanted=float(best["needed"]),
     )
+
+
+def _not_scored(coin: str, horizon: str, reason: str) -> Skip:
+    return Skip(coin=coin, horizon=horizon, step=8, code=SkipCode.NOT_SCORED, reason=reason)

@@ -1,5 +1,6 @@
-"""Step 9 over all pairs: bundles, what is kept from yesterday, the signed set, and the account of it."""
+"""Step 9 over all pairs: bundles, what is kept from yesterday, the check of it all, and the signed set."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,30 +8,17 @@ from huracan.domain.bundle import DoNotTrade
 from huracan.domain.frames import REGIMES
 from huracan.domain.ids import result_key
 from huracan.domain.records import Skip, SkipCode
-from huracan.errors import BundleFormatError, DataError
+from huracan.errors import DiskFullError, HuracanError
 from huracan.export import BundleFiles
+from huracan.pipeline.account import check_complete
 from huracan.pipeline.artefacts import get_bytes, get_frame
 from huracan.pipeline.bundles import assemble, confidence, net_edge_bps
-from huracan.pipeline.delistings import retire_strangers, vanished
+from huracan.pipeline.delistings import vanished
+from huracan.pipeline.keeping import Kept, keep_yesterday
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Assignment, Promoted
 from huracan.pipeline.retention import prune
 from huracan.pipeline.rules import NightPorts, NightRules
-
-KEEP_CODES = frozenset(
-    {
-        SkipCode.STALE,
-        SkipCode.UPSTREAM,
-        SkipCode.CHECKSUM,
-        SkipCode.SCHEMA,
-        SkipCode.BANNED,
-        SkipCode.JOB_FAILED,
-        SkipCode.WORKER_LOST,
-        SkipCode.TIMED_OUT,
-        SkipCode.DEADLINE,
-    }
-)
-"""Reasons that say nothing about a coin's edge: yesterday's champion stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,44 +31,81 @@ class Exported:
     export_results: dict[str, dict[str, Any]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Assembled:
+    """Bundles and result rows by result key, of what could be assembled, and the night with a skip for what could not."""
+
+    night: Night
+    bundles: dict[str, BundleFiles]
+    rows: dict[str, dict[str, Any]]
+
+
 def publish(ports: NightPorts, rules: NightRules, promoted: Promoted) -> Exported:
-    """Sign and store tonight's set; in a dry run everything is assembled and nothing is written."""
-    night = promoted.night
-    store = ports.pair.artefacts
-    bundles: dict[str, BundleFiles] = {}
-    rows: dict[str, dict[str, Any]] = {}
-    results: dict[str, dict[str, Any]] = {}
-    for item in promoted.assignments:
-        key = result_key(item.coin, item.horizon)
-        try:
-            bundles[key] = assemble(store, rules, night, item)
-        except (BundleFormatError, DataError) as error:
-            results[key] = {"success": False, "error": f"{error.code}: {error}"}
-            ports.telemetry.event(
-                "export_failed", coin=item.coin, horizon=item.horizon, code=error.code, error=str(error)
-            )
-            continue
-        rows[key] = _row(ports, night, item)
-        results[key] = {"success": True, "coin": item.coin, "horizon": item.horizon}
-    night, kept = _keep_yesterday(ports, night)
-    blocked = _do_not_trade(promoted, night, rows)
+    """Sign and store tonight's set; in a dry run everything is assembled and nothing is written.
+
+    Raises IncompleteError, before anything is written, where the night's accounts do not add up.
+    """
+    assembled = _assembled(ports, rules, promoted)
+    rows = assembled.rows
+    kept = keep_yesterday(ports.release, assembled.night, promoted.verdict)
+    night = kept.night
+    champions = {key: row for key, row in rows.items() if row["champion"]}
+    champions |= {result_key(row["coin"], row["horizon"]): row for row in kept.rows}
+    blocked = _do_not_trade(promoted, kept, champions)
+    account = check_complete(night, promoted.verdict, champions, blocked)
     if not rules.dry_run:
-        published = ports.release.publish(
-            list(bundles.values()), night, blocked, [(r["coin"], r["horizon"]) for r in kept]
-        )
+        keep = [(row["coin"], row["horizon"]) for row in kept.rows]
+        published = ports.release.publish(list(assembled.bundles.values()), night, blocked, keep, account)
         for key, member in published.items():
             if key in rows:
                 rows[key] |= {"version": member["version"], "path": member["path"]}
                 rows[key]["status"] = _status(rows[key], member, promoted)
-        prune(store, night)
-    champions = {key: row for key, row in rows.items() if row["champion"]}
-    champions |= {result_key(row["coin"], row["horizon"]): row for row in kept}
+        prune(ports.pair.artefacts, night)
     return Exported(
         night=night,
         champions=dict(sorted(champions.items())),
         candidates={key: row for key, row in sorted(rows.items()) if not row["champion"]},
-        export_results=dict(sorted(results.items())),
+        export_results=export_results(night, champions),
     )
+
+
+def export_results(night: Night, champions: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Every (coin, horizon) by result key: a champion, or the code and reason of its skip."""
+    told = {result_key(skip.coin, skip.horizon): f"{skip.code}: {skip.reason}" for skip in night.skips}
+    results: dict[str, dict[str, Any]] = {key: {"success": False, "error": error} for key, error in told.items()}
+    names = {result_key(coin, horizon): (coin, horizon) for coin in night.pairs for horizon in night.plan.horizons}
+    for key in champions:
+        coin, horizon = names[key]
+        results[key] = {"success": True, "coin": coin, "horizon": horizon}
+    return dict(sorted(results.items()))
+
+
+def _assembled(ports: NightPorts, rules: NightRules, promoted: Promoted) -> _Assembled:
+    night = promoted.night
+    bundles: dict[str, BundleFiles] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    for item in promoted.assignments:
+        key = result_key(item.coin, item.horizon)
+        try:
+            row, bundles[key] = _row(ports, night, item), assemble(ports.pair.artefacts, rules, night, item)
+        except DiskFullError:
+            raise
+        except HuracanError as error:
+            night = _not_exported(night, item, error)
+            ports.telemetry.event(
+                "export_failed", coin=item.coin, horizon=item.horizon, code=error.code, error=str(error)
+            )
+        else:
+            rows[key] = row
+    return _Assembled(night=night, bundles=bundles, rows=rows)
+
+
+def _not_exported(night: Night, item: Assignment, error: HuracanError) -> Night:
+    """The night with the failure as an error, and as the skip of a champion; a candidate's cell has its skip already."""
+    text = f"the bundle could not be assembled: {error.code}: {error}"
+    skip = Skip(coin=item.coin, horizon=item.horizon, step=9, code=SkipCode.EXPORT_FAILED, reason=text)
+    told = {"coin": item.coin, "horizon": item.horizon, "step": "9", "code": skip.code.value, "error": text}
+    return replace(night.skipping([skip]), errors=(*night.errors, told))
 
 
 def _row(ports: NightPorts, night: Night, item: Assignment) -> dict[str, Any]:
@@ -100,6 +125,7 @@ def _row(ports: NightPorts, night: Night, item: Assignment) -> dict[str, Any]:
         "metrics": cell["metrics"],
         "costs": cell["costs"],
         "recipe": item.recipe.name,
+        "recipe_id": item.recipe.id,
         "pool": item.pool,
         "champion": item.champion,
         "status": "promoted" if item.champion else "candidate",
@@ -121,36 +147,18 @@ def _status(row: dict[str, Any], member: dict[str, Any], promoted: Promoted) -> 
     return "kept" if member["action"] == "kept" else "refreshed"
 
 
-def _keep_yesterday(ports: NightPorts, night: Night) -> tuple[Night, list[dict[str, Any]]]:
-    """Champions of the current set whose coin failed tonight for reasons that say nothing about its edge, and is still the
-    instrument and listing they were trained on.
+def _do_not_trade(promoted: Promoted, kept: Kept, champions: Mapping[str, Mapping[str, Any]]) -> list[DoNotTrade]:
+    """Every coin of the universe without any champion tonight, and those that left the listing, each with its reason.
+
+    The reason of a coin that was served is that of a champion it lost; of any other coin, its first one.
     """
-    champions = ports.release.current_champions()
-    night = retire_strangers(night, [row for row in champions if (row["coin"], row["horizon"]) in _excused(night)])
-    excused = _excused(night)
-    kept = [
-        {**row, "champion": True, "status": "kept", "reason": excused[row["coin"], row["horizon"]].reason}
-        for row in champions
-        if (row["coin"], row["horizon"]) in excused
-    ]
-    names = {(row["coin"], row["horizon"]) for row in kept}
-    return replace(night, skips=tuple(s for s in night.skips if (s.coin, s.horizon) not in names)), kept
-
-
-def _excused(night: Night) -> dict[tuple[str, str], Skip]:
-    return {(skip.coin, skip.horizon): skip for skip in night.skips if skip.code in KEEP_CODES}
-
-
-def _do_not_trade(promoted: Promoted, night: Night, rows: dict[str, dict[str, Any]]) -> list[DoNotTrade]:
-    """Every coin of the universe without any champion tonight, with its first reason, and those that left the listing."""
-    trading = {row["coin"] for row in rows.values() if row["champion"]}
-    suspended = {(pool, horizon) for pool, horizon in promoted.verdict.suspended}
-    reasons: dict[str, DoNotTrade] = {gone.coin: gone for gone in vanished(night)}
-    for skip in night.skips:
+    trading = {row["coin"] for row in champions.values()}
+    reasons: dict[str, DoNotTrade] = {gone.coin: gone for gone in vanished(kept.night)}
+    for skip in sorted(kept.night.skips, key=lambda skip: (skip.coin, skip.horizon) not in kept.served):
         if skip.coin not in trading and skip.coin not in reasons:
             reasons[skip.coin] = DoNotTrade(coin=skip.coin, code=skip.code.value, reason=skip.reason)
-    for row in rows.values():
-        if row["champion"] and (row["pool"], row["horizon"]) in suspended and row["coin"] not in reasons:
+    for row in champions.values():
+        if (row["pool"], row["horizon"]) in promoted.verdict.suspended and row["coin"] not in reasons:
             reasons[row["coin"]] = DoNotTrade(
                 coin=row["coin"], code="SUSPENDED", reason="the pool's drawdown breaker has tripped: exits only"
             )

@@ -1,10 +1,11 @@
 """What a night needs from outside: the owner's rules, resolved once, and the ports of the driver."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from huracan.domain.account import SetAccount
 from huracan.domain.bundle import DoNotTrade
 from huracan.domain.recipe import Recipe
 from huracan.export import BundleFiles
@@ -48,15 +49,29 @@ class Release(Protocol):
     """The signed store: what it serves now, and how a new set gets there."""
 
     def current_champions(self) -> list[dict[str, Any]]:
-        """Champions of the set readers see now, as result rows (coin, horizon, version, path, metrics), with the instrument
-        and the data_cutoff_ms of their training.
+        """Champions of the set readers see now, as result rows (coin, horizon, version, path, metrics).
+
+        Beside them: instrument and data_cutoff_ms of their training, recipe_id, pool and lineage as the bundle names them,
+        and `damage`: why the bundle's manifest cannot be read, else ''.
         """
         ...
 
+    def damaged(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Those champions of the current set whose files do not verify, with the reason."""
+        ...
+
     def publish(
-        self, bundles: list[BundleFiles], night: Night, blocked: list[DoNotTrade], keep: list[tuple[str, str]]
+        self,
+        bundles: list[BundleFiles],
+        night: Night,
+        blocked: list[DoNotTrade],
+        keep: list[tuple[str, str]],
+        account: SetAccount,
     ) -> dict[str, dict[str, Any]]:
-        """Sign and store a set; by result key: version, path, action (new or kept). Raises PublishError."""
+        """Sign and store a set with its account; by result key: version, path, action (new or kept).
+
+        Raises PublishError, and IncompleteError before anything is signed where set and account disagree.
+        """
         ...
 
 

@@ -18,6 +18,7 @@ from huracan.adapters.publishers.naming import (
     outdated_places,
 )
 from huracan.adapters.publishers.trees import Readable, Reader, existing_tree, signed_tree
+from huracan.domain.account import set_faults
 from huracan.domain.bundle import (
     MANIFEST_FILE,
     MAX_MANIFEST,
@@ -30,7 +31,7 @@ from huracan.domain.bundle import (
     bundle_folder,
 )
 from huracan.domain.ids import canonical_json, result_key, sha256_hex
-from huracan.errors import BundleFormatError, BundleSignatureError, PublishError
+from huracan.errors import BundleFormatError, BundleSignatureError, IncompleteError, PublishError
 from huracan.export.plan import BundleFiles, numbered, plan_bundle, same_content
 from huracan.export.trust import TIMESTAMP_PATH, Seen, TrustedTree, checked_bytes, read_signed, set_path
 from huracan.ports import Publisher
@@ -93,7 +94,8 @@ def publish_set(
     `keep` names (coin, horizon) pairs whose newest set member stays as it is. A bundle whose content equals the newest
     signed version gets no new one. `taken` are the highest numbers, by family, that runs which never finished left in
     a remote copy; new files are numbered above them. The metadata are signed anew even when nothing changed. Raises PublishError
-    (DiskFullError, LockedError, FencedError among them); whatever is raised, the old set stands.
+    (DiskFullError, LockedError, FencedError among them), and IncompleteError where the set is not what the account in its
+    extras says; whatever is raised, the old set stands.
     """
     old = signed_tree(publisher, keys)
     files = dict(old.files) if old else {}
@@ -128,8 +130,23 @@ def publish_set(
         do_not_trade=list(do_not_trade),
         extras=dict(facts.extras),
     )
+    if faults := set_faults(current):
+        lost = [f"{key} was to be kept ({why})" for key, why in dropped.items()]
+        raise IncompleteError(
+            f"the set does not hold what the night's account says: {'; '.join((*lost, *faults)[:5])}. Nothing was signed, "
+            "and the set before stands"
+        )
     sign_set(publisher, keys, old, current, files)
     return PublishedSet(version=number, members=members, dropped=dropped)
+
+
+def damaged_members(
+    publisher: Publisher, tree: TrustedTree, pairs: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """Those members of the current set whose files do not verify, with the reason."""
+    asked = list(pairs)
+    _, dropped = _kept_members(publisher, tree, asked, tree.files)
+    return {pair: dropped[result_key(*pair)] for pair in asked if result_key(*pair) in dropped}
 
 
 def resign_set(

@@ -1,0 +1,153 @@
+"""Whole nights that lose a champion at the last step, depose a recipe, or lose count: what is served, told and blocked."""
+
+import json
+import shutil
+
+import pytest
+from nights import (
+    accounted,
+    in_this_process,
+    later,
+    night_settings,
+    small_world,
+    tree_hashes,
+    trust_variables,
+    variables,
+)
+
+from huracan.adapters.ledger import SqliteLedger
+from huracan.adapters.telemetry import RecordingTelemetry
+from huracan.app import TrainingPipeline, TrainingPipelineConfig
+from huracan.cli.explain import explain_coin
+from huracan.hamilton import HamiltonInterface
+from huracan.pipeline.night import Night
+from huracan.pipeline.stages import STEPS
+from huracan.shadow import NOTHING, NightContext
+from huracan.shadow.book import open_book
+from huracan.shadow.night import _verdict
+from huracan.worlds.exchange import ReplayExchange
+from huracan.worlds.faults import Fault
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def yesterday(finished_night, tmp_path):
+    """A copy of the shared night, all of whose champions follow one recipe, to go on from the next day."""
+    folder = tmp_path / "night"
+    shutil.copytree(finished_night.folder, folder)
+    assert {"ALFA_1h", "BRAVO_1h", "DELTA_1h"} <= set(finished_night.result["champions"])
+    return folder
+
+
+class Erasing(RecordingTelemetry):
+    """When the last step begins, what was trained of some coins is gone from the artefacts."""
+
+    def __init__(self, folder, coins):
+        super().__init__()
+        self.artefacts, self.coins = folder / "workdir" / "artefacts", coins
+
+    def event(self, name, **fields):
+        super().event(name, **fields)
+        if name == "stage_started" and fields["number"] == len(STEPS):
+            for result in self.artefacts.glob("train/*/result.json"):
+                if json.loads(result.read_bytes())["coin"] in self.coins:
+                    for model in result.parent.rglob("model.safetensors"):
+                        model.unlink()
+
+
+def lost(path):
+    """ALFA's bars cannot be fetched: a reason that says nothing about its edge."""
+    return Fault(status=403) if "ALFAUSDT" in path and ("klines" in path or "data/" in path) else None
+
+
+async def next_night(folder, telemetry=None, **serving):
+    told = telemetry or RecordingTelemetry()
+    with (
+        ReplayExchange(later(small_world(), 1), stress_file=folder / "stress.json", **serving) as exchange,
+        in_this_process(),
+        variables(trust_variables(folder)),
+    ):
+        settings = night_settings(exchange.urls)
+        config = TrainingPipelineConfig.from_settings(settings, workdir=folder / "workdir")
+        return await TrainingPipeline(config, telemetry=told).run()
+
+
+def hamilton(folder):
+    return HamiltonInterface(
+        folder / "workdir" / "store", trusted_root=folder / "trust" / "root.json", state_dir=folder / "state"
+    )
+
+
+def skip_of(result, coin):
+    (skip,) = [skip for skip in result["skipped"] if skip["coin"] == coin]
+    return skip
+
+
+async def test_a_bundle_that_cannot_be_assembled_costs_no_coin_its_place_in_silence(yesterday, capsys):
+    """ALFA keeps yesterday's champion; BRAVO's of yesterday is damaged too, so it is blocked."""
+    (yesterday / "workdir" / "store" / "models" / "BRAVO" / "1h" / "v1" / "model.safetensors").write_bytes(b"torn")
+    result = await next_night(yesterday, Erasing(yesterday, {"ALFA", "BRAVO"}))
+    assert result["success"], result.get("error")
+    accounted(result)
+    errors = {(row["coin"], row["code"]) for row in result["summary"]["errors"]}
+    assert {("ALFA", "EXPORT_FAILED"), ("BRAVO", "EXPORT_FAILED")} <= errors
+    alfa = result["champions"]["ALFA_1h"]
+    assert (alfa["version"], alfa["status"]) == (1, "kept")
+    assert "EXPORT_FAILED" not in alfa["reason"]
+    assert "model.safetensors" in alfa["reason"]
+    assert (result["champions"]["DELTA_1h"]["version"], result["champions"]["DELTA_1h"]["status"]) == (2, "refreshed")
+    skip = skip_of(result, "BRAVO")
+    assert (skip["step"], skip["code"]) == (9, "EXPORT_FAILED")
+    assert result["export_results"]["BRAVO_1h"] == {"success": False, "error": f"EXPORT_FAILED: {skip['reason']}"}
+    assert result["export_results"]["ALFA_1h"] == {"success": True, "coin": "ALFA", "horizon": "1h"}
+    door = hamilton(yesterday)
+    assert door.load_model("ALFA", "1h")[1].version == 1
+    assert not door.is_coin_blocked("ALFA")
+    assert "model.safetensors" in door.blocked_reason("BRAVO")
+    assert "yesterday's champion is retired: its files in the store" in door.blocked_reason("BRAVO")
+    assert explain_coin(yesterday / "workdir", "BRAVO", None, as_json=True) == 0
+    (told,) = json.loads(capsys.readouterr().out)["skipped"]
+    assert told["reason"] == skip["reason"]
+
+
+def depose(folder):
+    """A verdict that a night recorded before it was lost: nothing is proven any more where `linear` reigned."""
+    with SqliteLedger(folder / "workdir" / "ledger.sqlite") as ledger:
+        state = ledger.load_state()
+        book = open_book(state, [], NightContext(day=state.judged_day, stress_table={}))
+        for cell in list(book.reigns):
+            book.enthrone(cell, state.judged_day, NOTHING, None, "demoted", "detector at 1200, alarm at 1000")
+        ledger.append_verdict(_verdict(book))
+
+
+async def test_a_champion_of_a_deposed_recipe_goes_although_its_coin_could_not_be_read(yesterday):
+    depose(yesterday)
+    result = await next_night(yesterday, faults=lost)
+    assert result["success"], result.get("error")
+    accounted(result)
+    assert result["champions"] == {}
+    skip = skip_of(result, "ALFA")
+    assert skip["code"] == "UPSTREAM"
+    assert "yesterday's champion is retired: um-" in skip["reason"]
+    assert "follows no recipe tonight" in skip["reason"]
+    door = hamilton(yesterday)
+    assert door.blocked_reason("ALFA") == f"UPSTREAM: {skip['reason']}"
+    assert [member for member in door.get_members() if member.status == "champion"] == []
+
+
+async def test_a_night_that_loses_a_coin_publishes_nothing(yesterday, monkeypatch):
+    """A path that forgets to say why: jobs that fail leave no skip."""
+    monkeypatch.setattr(Night, "failing", lambda night, outcome, step: night)
+    store = yesterday / "workdir" / "store"
+    before = tree_hashes(store)
+    telemetry = RecordingTelemetry()
+    result = await next_night(yesterday, telemetry, faults=lost)
+    assert (result["success"], result["code"]) == (False, "INCOMPLETE")
+    assert "ALFA 1h has neither a champion nor a reason" in result["error"]
+    assert "ALFA leaves the set and is not on the do-not-trade list" in result["error"]
+    assert tree_hashes(store) == before
+    assert [row["code"] for row in telemetry.named("run_refused")] == ["INCOMPLETE"]
+    with SqliteLedger(yesterday / "workdir" / "ledger.sqlite") as ledger:
+        assert ledger.runs()[-1]["status"] == "refused"
+    assert hamilton(yesterday).load_model("ALFA", "1h")[1].version == 1
