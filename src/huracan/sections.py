@@ -1,7 +1,7 @@
 """The sections of the settings: one frozen model a concern, each with its defaults, limits and rules."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
@@ -79,14 +79,33 @@ class ConsensusSettings(Section):
     correlation_penalty_weight: float = Field(0.3, ge=0, le=1)
 
 
-class RegimeGateSettings(Section):
-    """When an engine may vote in a regime."""
+DOCUMENTED_LIMITS: Final = {"min_win_rate": 0.55, "min_sharpe": 1.0}
 
-    use_limits: bool = Field(False, description="apply the three documented limits on top of the net-edge gate")
-    min_win_rate: float = Field(0.55, ge=0, le=1)
-    min_sharpe: float = 1.0
+
+class RegimeGateSettings(Section):
+    """When an engine may vote in a regime: its net edge decides, and on top of it every limit that is set."""
+
+    min_win_rate: float | None = Field(None, ge=0, le=1, description="share of outcomes above 0; None: no such limit")
+    min_sharpe: float | None = Field(None, description="annualised over 365 days; None: no such limit")
+    use_limits: bool | None = Field(None, description="true: a limit that is not set is the documented .55 or 1.0")
+    hysteresis: float = Field(0.0, ge=0, lt=1, description="share by which an open engine may fall short of a limit")
     min_sample_size: int = Field(50, ge=1)
     enable_all_by_default: bool = True
+
+    @model_validator(mode="after")
+    def _nothing_is_without_effect(self) -> Self:
+        if self.use_limits is False and (self.min_win_rate, self.min_sharpe) != (None, None):
+            raise ValueError("use_limits is false and min_win_rate or min_sharpe is set; leave out one of the two")
+        if self.hysteresis and not self.limits:
+            raise ValueError("hysteresis is that of the limits, and none is set; set min_win_rate or min_sharpe")
+        return self
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that are on."""
+        given = {"min_win_rate": self.min_win_rate, "min_sharpe": self.min_sharpe}
+        on = {name: value for name, value in given.items() if value is not None}
+        return {**DOCUMENTED_LIMITS, **on} if self.use_limits else on
 
 
 class DropboxSettings(Section):

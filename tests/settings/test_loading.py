@@ -199,3 +199,27 @@ def test_any_text_as_a_file_loads_or_is_a_configuration_error(tmp_path_factory, 
     file.write_text(text, encoding="utf-8", errors="replace")
     with contextlib.suppress(ConfigError):
         load_settings(file, (), {})
+
+
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ([], {}),
+        (["min_win_rate=0.6"], {"min_win_rate": 0.6}),
+        (["min_sharpe=-0.5"], {"min_sharpe": -0.5}),
+        (["use_limits=true"], {"min_win_rate": 0.55, "min_sharpe": 1.0}),
+        (["use_limits=true", "min_sharpe=2"], {"min_win_rate": 0.55, "min_sharpe": 2.0}),
+        (["use_limits=false"], {}),
+    ],
+)
+def test_a_limit_of_the_regime_gate_is_on_where_it_is_set(load, given, limits):
+    assert load(None, *(f"regime_gate.{text}" for text in given)).regime_gate.limits == limits
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [(["use_limits=false", "min_sharpe=1"], "leave out one"), (["hysteresis=0.1"], "none is set")],
+)
+def test_a_setting_of_the_gate_that_would_do_nothing_is_refused(load, given, message):
+    with pytest.raises(ConfigError, match=message):
+        load(None, *(f"regime_gate.{text}" for text in given))

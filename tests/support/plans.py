@@ -31,7 +31,7 @@ def make_plan(**changes):
         "stale_after_minutes": 180.0,
         "quote_per_gbp": (("USDT", 1.3),),
         "leak_exempt": ("a", "b"),
-        "gate": (("use_limits", 0.0),),
+        "gate": (("enable_all_by_default", 1.0), ("min_sample_size", 50.0)),
         "seed": 7,
         "code_hash": "c",
     }

@@ -5,17 +5,19 @@ The names load lazily: a worker process needs the work on pairs, not the driver'
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["TrainingPipeline", "TrainingPipelineConfig", "open_source", "run_pair_job"]
+__all__ = ["TrainingPipeline", "TrainingPipelineConfig", "configured_hamilton", "open_source", "run_pair_job"]
 
 if TYPE_CHECKING:
     from huracan.app.config import TrainingPipelineConfig
     from huracan.app.pulling import open_source
+    from huracan.app.serving import configured_hamilton
     from huracan.app.training_pipeline import TrainingPipeline
     from huracan.app.worker import run_pair_job
 
 _HOMES = {
     "TrainingPipeline": "huracan.app.training_pipeline",
     "TrainingPipelineConfig": "huracan.app.config",
+    "configured_hamilton": "huracan.app.serving",
     "open_source": "huracan.app.pulling",
     "run_pair_job": "huracan.app.worker",
 }

@@ -7,6 +7,7 @@ from huracan.domain.time import iso
 from huracan.errors import HuracanError
 from huracan.pipeline.copies import copy_notes
 from huracan.pipeline.former import former_summary, survivor_notes
+from huracan.pipeline.gating import gate_note, gate_rules
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
@@ -51,7 +52,13 @@ def night_summary(
             "universe_source": night.universe_source,
             "former_pairs": former_summary(night),
             "copies": night.copies,
-            "notes": (*promoted.verdict.notes, *survivor_notes(night, counted=former_pairs), *copy_notes(night)),
+            "regime_gate": gate_rules(night.plan),
+            "notes": (
+                *promoted.verdict.notes,
+                *survivor_notes(night, counted=former_pairs),
+                *copy_notes(night),
+                gate_note(night.plan),
+            ),
             "verdict": verdict_sentence(
                 NightReport(
                     run_id=night.run_id,

@@ -108,6 +108,7 @@ def recipes_of(settings: Settings) -> tuple[Recipe, ...]:
         sizing=sizing,
         decision_interval_minutes=training.decision_interval_minutes,
         execution_latency_s=training.execution_latency_s,
+        gate=_gate_changes(settings),
     )
 
 
@@ -129,11 +130,18 @@ def stress_table(path: Path | None) -> dict[str, Any]:
 
 
 def _gate(settings: Settings) -> tuple[tuple[str, float], ...]:
+    """What decides whether an engine may vote; a limit that is not on is not in it."""
     gate = settings.regime_gate
-    return (
-        ("enable_all_by_default", float(gate.enable_all_by_default)),
-        ("min_sample_size", float(gate.min_sample_size)),
-        ("min_sharpe", gate.min_sharpe),
-        ("min_win_rate", gate.min_win_rate),
-        ("use_limits", float(gate.use_limits)),
-    )
+    rules = {
+        "enable_all_by_default": float(gate.enable_all_by_default),
+        "hysteresis": gate.hysteresis,
+        "min_sample_size": float(gate.min_sample_size),
+        **gate.limits,
+    }
+    return tuple(sorted(rules.items()))
+
+
+def _gate_changes(settings: Settings) -> tuple[tuple[str, float], ...]:
+    """The part of it that is not as shipped: it belongs to a recipe's identity."""
+    shipped = _gate(Settings())
+    return tuple(rule for rule in _gate(settings) if rule not in shipped)

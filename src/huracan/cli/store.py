@@ -1,6 +1,7 @@
 """Commands that look into a store through Hamilton: list, show, verify, predict; and `keys init`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,21 @@ from huracan.domain.ids import result_key
 from huracan.errors import ConfigError, HuracanError
 
 DEFAULT_STORE = Path("huracan-work") / "store"
+STORE_VARIABLE = "HURACAN_HAMILTON__MODEL_BASE_PATH"
 
 
 def open_hamilton(store: str | Path | None, *, allow_candidates: bool = True) -> Any:
-    """Hamilton over a store's root or the URL of a remote store; ConfigError where there is none."""
+    """Hamilton over a store's root or the URL of a remote store; ConfigError where there is none.
+
+    Without `store` it is that of a workdir beside the caller, or the one that HURACAN_HAMILTON__MODEL_BASE_PATH names.
+    """
     from huracan.hamilton import HamiltonInterface
 
     if isinstance(store, str) and ("://" in store or store.startswith("dropbox:")):
         from huracan.app import open_source
 
         return HamiltonInterface(source=open_source(store, every_s=None), allow_candidates=allow_candidates)
-    path = Path(store or DEFAULT_STORE)
+    path = Path(store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
     if not (path / "metadata").is_dir():
         raise ConfigError(f"{path} holds no metadata/ folder; give the store's root with --store (a run prints it)")
     return HamiltonInterface(model_base_path=str(path), allow_candidates=allow_candidates)

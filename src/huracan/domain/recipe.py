@@ -5,7 +5,7 @@ golden-output tests fail when an output changes and its version does not.
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final, Literal
 
 from huracan.domain.ids import content_hash
@@ -111,7 +111,10 @@ SHIPPED_SEEN: Final = (("2022-02-20", "2022-06-20"), ("2025-06-11", "2025-11-12"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Engines + features + training + consensus + costs + sizing, under one name."""
+    """Engines + features + training + consensus + costs + sizing, under one name.
+
+    `gate` are the rules of the regime gate that are not the shipped ones.
+    """
 
     name: str
     engines: tuple[EngineUse, ...]
@@ -123,8 +126,12 @@ class Recipe:
     decision_interval_minutes: int = 60
     execution_latency_s: int = 30
     seen: tuple[tuple[str, str], ...] = SHIPPED_SEEN
+    gate: tuple[tuple[str, float], ...] = ()
 
     @property
     def id(self) -> str:
         """Name and the hash of everything that decides a trade (not of `seen`)."""
-        return f"{self.name}-{content_hash(replace(self, seen=()))[:12]}"
+        content = asdict(replace(self, seen=()))
+        if not self.gate:  # a recipe of before the gate was part of it keeps its id
+            del content["gate"]
+        return f"{self.name}-{content_hash(content)[:12]}"

@@ -8,18 +8,19 @@ import polars as pl
 
 from huracan.consensus import consensus_path
 from huracan.domain.bundle import model_to_bytes
-from huracan.domain.frames import REGIMES, Bars, FeatureFrame, LabelledSet
+from huracan.domain.frames import Bars, FeatureFrame, LabelledSet
 from huracan.domain.ids import random_seed, sha256_hex
 from huracan.domain.model import ChampionModel, DecisionParameters
 from huracan.domain.recipe import Recipe, TrainingRules
 from huracan.domain.records import Skip, SkipCode
-from huracan.domain.results import CellScores, ConsensusPath, TrainedPair
+from huracan.domain.results import ConsensusPath, TrainedPair
 from huracan.domain.time import Horizon
 from huracan.pipeline.artefacts import get_json, put_frame, put_json
+from huracan.pipeline.gating import gate_config, gate_rules, regime_map
 from huracan.pipeline.pair import PairPorts, load_bars, load_prepared, load_prior
 from huracan.pipeline.plan import NightPlan, train_key
 from huracan.pipeline.spreads import BOOK, spread_notes
-from huracan.regimes.gate import RegimeGateConfig, gate_path
+from huracan.regimes.gate import gate_path
 from huracan.scoring import Simulation, row_costs, score_cells, simulate_decisions
 from huracan.stats.evaluate import evaluate, regime_codes
 from huracan.training import Design, PoolPrior, TrainingRefused, fit_pair, prepare
@@ -153,17 +154,16 @@ def judge_cell(ports: PairPorts, plan: NightPlan, cell: Cell, trained: TrainedPa
     costs = row_costs(cell.features, cell.recipe, cell.horizon)
     scores = score_cells(trained, cell.labels, _aligned(costs, cell.features, trained))
     head = trained.edges
-    gate = _gate_config(plan)
-    enabled, days, live_gate = gate_path(
+    gate = gate_path(
         scores,
         head["decision_time"].to_numpy(),
         head["regime"].to_numpy(),
         head["fold_day"].to_numpy(),
         trained.engines,
-        gate,
+        gate_config(plan),
         plan.cutoff_ms,
     )
-    path = consensus_path(trained, scores, enabled, days, live_gate, cell.recipe.consensus, plan.cutoff_ms)
+    path = consensus_path(trained, scores, gate.enabled, gate.days, gate.live, cell.recipe.consensus, plan.cutoff_ms)
     allow_short = cell.bars.instrument.market == "um"
     simulation = simulate_decisions(
         path,
@@ -179,41 +179,10 @@ def judge_cell(ports: PairPorts, plan: NightPlan, cell: Cell, trained: TrainedPa
         ended=cell.ended,
     )
     model = assemble_model(trained, path, cell, allow_short=allow_short)
-    gate_map = regime_map(cell.coin, trained, path, scores)
+    gate_map = {**regime_map(cell.coin, trained.engines, path.enabled, gate.evidence), "gate": gate_rules(plan)}
     return _store_cell(
         ports, root, Judged(cell=cell, trained=trained, path=path, simulation=simulation, model=model, gate=gate_map)
     )
-
-
-def _gate_config(plan: NightPlan) -> RegimeGateConfig:
-    limits = dict(plan.gate)
-    return RegimeGateConfig(
-        min_win_rate=limits["min_win_rate"],
-        min_sharpe=limits["min_sharpe"],
-        min_sample_size=int(limits["min_sample_size"]),
-        enable_all_by_default=bool(limits["enable_all_by_default"]),
-        use_limits=bool(limits["use_limits"]),
-    )
-
-
-def regime_map(coin: str, trained: TrainedPair, path: ConsensusPath, scores: CellScores) -> dict[str, Any]:
-    """Which engines may vote in which regime at the cut-off, and what each earned there out of fold."""
-    regime = trained.edges["regime"].to_numpy()
-    regimes: dict[str, Any] = {}
-    performance: dict[str, Any] = {}
-    for code, name in enumerate(REGIMES):
-        open_ = [engine for place, engine in enumerate(trained.engines) if path.enabled[place, code]]
-        regimes[name] = {"enabled_engines": open_, "engine_count": len(open_)}
-        for place, engine in enumerate(trained.engines):
-            net = scores.net_bps[regime == code, place]
-            net = net[np.isfinite(net)]
-            if net.size:
-                performance[f"{name}_{engine}"] = {
-                    "win_rate": float((net > 0).mean()),
-                    "avg_return_bps": float(net.mean()),
-                    "sample_size": int(net.size),
-                }
-    return {"coin": coin, "regimes": regimes, "performance": performance}
 
 
 def _aligned(costs: Any, features: FeatureFrame, trained: TrainedPair) -> Any:

@@ -110,6 +110,7 @@ def _recipe(raw: dict[str, Any]) -> Recipe:
             "costs": CostRules(**{**costs, "fees_bps": fees}),
             "sizing": SizingRules(**raw["sizing"]),
             "seen": tuple((first, last) for first, last in raw["seen"]),
+            "gate": tuple((name, value) for name, value in raw["gate"]),
         }
     )
 

@@ -36,6 +36,18 @@ class CellEvidence:
     sharpe: F64
     fresh: NDArray[np.bool_]
 
+    def at_the_end(self, engine: int, regime: int) -> Performance | None:
+        """What the last moment knows of an engine in a regime; None where nothing has closed."""
+        if not self.count[-1, engine, regime]:
+            return None
+        return {
+            "win_rate": float(self.win_rate[-1, engine, regime]),
+            "sharpe_ratio": float(self.sharpe[-1, engine, regime]),
+            "avg_return_bps": float(self.mean_bps[-1, engine, regime]),
+            "sample_size": int(self.count[-1, engine, regime]),
+            "standard_error_bps": float(self.error_bps[-1, engine, regime]),
+        }
+
     def updates(self) -> Iterator[tuple[int, int, int, Performance]]:
         """Every (moment, engine, regime) with fresh outcomes, in order, as the gate wants it."""
         where = np.nonzero(self.fresh)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from math import isfinite, nan, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from huracan.domain.results import CellScores
 from huracan.domain.time import DAY_MS, day_iso, iso
 from huracan.errors import ConfigError, DataError
-from huracan.regimes.evidence import DAYS_A_YEAR, cell_evidence
+from huracan.regimes.evidence import DAYS_A_YEAR, CellEvidence, cell_evidence
 
 I64 = NDArray[np.int64]
 
@@ -36,8 +36,8 @@ class RegimeGateConfig:
 
     With `use_limits` an engine must reach `min_win_rate` and `min_sharpe` (annualised over 365 days); without it, hit
     rate and Sharpe are ignored, because a trend engine earns with few, large wins. Either way it closes when its mean
-    net edge plus `close_errors` standard errors is below zero, and opens again when the mean exceeds
-    `reopen_edge_bps`. `hysteresis` is the share of a limit by which an open engine may fall short before it closes.
+    net edge plus `close_errors` standard errors is below zero, and opens again only when the mean exceeds
+    `reopen_edge_bps`: limits come on top and open nothing. `hysteresis` is the share of a limit by which an open engine may fall short before it closes.
     Evidence of fewer than `min_sample_size` outcomes decides nothing.
     """
 
@@ -196,8 +196,8 @@ class RegimeGate:
         return key[1] in self._defaults if self._defaults is not None else bool(self.config.enable_all_by_default)
 
     def _earns(self, seen: RegimePerformance, *, open_now: bool) -> bool:
-        if not open_now and not self.config.use_limits:
-            return seen.avg_return_bps > self.config.reopen_edge_bps
+        if not open_now and seen.avg_return_bps <= self.config.reopen_edge_bps:
+            return False
         error = seen.standard_error_bps
         return not (isfinite(error) and seen.avg_return_bps + self.config.close_errors * error < 0)
 
@@ -208,6 +208,18 @@ class RegimeGate:
         return seen.win_rate >= self.config.min_win_rate * slack and seen.sharpe_ratio >= self.config.min_sharpe * slack
 
 
+class GatePath(NamedTuple):
+    """The gate as it stood on every fold day, `enabled` (d, E, R) of 0 and 1 and `days` (d,), and as of the cut-off, `live` (E, R).
+
+    `evidence` is what it knew: its last moment is the cut-off.
+    """
+
+    enabled: I64
+    days: I64
+    live: I64
+    evidence: CellEvidence
+
+
 def gate_path(
     cells: CellScores,
     decision_time: I64,
@@ -216,8 +228,8 @@ def gate_path(
     engines: Sequence[str],
     config: RegimeGateConfig,
     cutoff_ms: int,
-) -> tuple[I64, I64, I64]:
-    """The gate as it stood on every fold day, and as of the cut-off: (enabled (d, E, R) of 0 and 1, days (d,), live (E, R)).
+) -> GatePath:
+    """The gate on every fold day and as of the cut-off.
 
     Rows (n,) align with the cells. On a day the gate knows the outcomes closed before that day's start, live
     those closed before `cutoff_ms`: on long bars an exit at midnight is the fill of the day's first decision. So an outcome changes no earlier decision. Rows with a negative regime teach
@@ -241,7 +253,7 @@ def gate_path(
         gate.update_performance(regimes[code], names[engine], **performance)
         changes[moment, engine, code] = gate.is_engine_enabled(regimes[code], names[engine])
     enabled = _carry_forward(changes)
-    return enabled[:-1], days, enabled[-1]
+    return GatePath(enabled[:-1], days, enabled[-1], evidence)
 
 
 def _carry_forward(changes: I64) -> I64:

@@ -29,6 +29,7 @@ def built_in_recipes(
     sizing: SizingRules | None = None,
     decision_interval_minutes: int = 60,
     execution_latency_s: int = 30,
+    gate: tuple[tuple[str, float], ...] = (),
 ) -> tuple[Recipe, ...]:
     """The named recipes with these rules, in the order asked for; raises ConfigError for an unknown or doubled name.
 
@@ -49,6 +50,7 @@ def built_in_recipes(
             sizing=sizing or SizingRules(),
             decision_interval_minutes=decision_interval_minutes,
             execution_latency_s=execution_latency_s,
+            gate=gate,
         )
         for name in names
     )
