@@ -5,7 +5,7 @@
 At every decision time (each whole hour) it brings bars up to date, asks Hamilton for each coin and horizon of the signed
 set, and keeps one position each: entered when Hamilton says so, held until the horizon has passed, then rolled over
 (free of cost) while the forecast keeps its side, else closed or turned. Coins not to trade, stale sets and missing bars
-open nothing. Fills are the last close; half a round trip of the model's costs is paid on each side, funding as settled.
+open nothing, and while a market is halted its position stays as it is. Fills are the last close; half a round trip of the model's costs is paid on each side, funding as settled.
 """
 
 import argparse
@@ -79,8 +79,11 @@ class Bot:
     def _wanted(self, key: str, forecast: PredictionResult | None, unit: float, at: int) -> float:
         """The signed fraction to hold from now on: f(forecast, position)."""
         held = self.account.positions.get(key)
+        if forecast and "HALTED" in forecast.blocked_codes:
+            journal(self.folder, at, key, "halted", reason=forecast.blocked_reason)
+            return held.fraction if held else 0.0
         stopped = self.account.day_pnl.get(key, 0.0) <= -self.inputs.daily_loss_stop * unit
-        fit = forecast is not None and forecast.blocked_reason is None
+        fit = forecast is not None and forecast.entries_open
         entry = forecast.position_fraction if forecast and fit and not forecast.stale and not stopped else 0.0
         if held is None:
             return entry

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from invariants import Case
+from live_bars import silenced
 from nights import (
     accounted,
     in_this_process,
@@ -24,6 +26,8 @@ import huracan.app.wiring
 import huracan.app.worker
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
+from huracan.export.trust import verify_tree
+from huracan.hamilton.source import FolderSource
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import Fault
 from huracan.worlds.simulated import SimulatedWorld
@@ -47,6 +51,18 @@ class Silenced:
     def klines(self, id, start_ms, end_ms):  # noqa: A002
         silent = any(id.startswith(f"{coin}USDT") for coin in self.coins)
         return self.world.klines(id, start_ms, min(end_ms, self.since_ms) if silent else end_ms)
+
+
+@dataclass(frozen=True)
+class Halted(Silenced):
+    """A market in which nobody has traded some instruments since a moment: the exchange goes on sending flat bars."""
+
+    def klines(self, id, start_ms, end_ms):  # noqa: A002
+        bars = self.world.klines(id, start_ms, end_ms)
+        if not any(id.startswith(f"{coin}USDT") for coin in self.coins):
+            return bars
+        before = self.world.klines(id, self.since_ms - HOUR_MS, self.since_ms)
+        return silenced(bars, self.since_ms, before["close"][-1])
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +136,29 @@ def test_a_coin_whose_bars_stop_is_stale_and_keeps_yesterdays_champion(next_nigh
     assert (spot["code"], spot["wanted"]) == ("STALE", 180.0)
     assert spot["measured"] == pytest.approx(300.0, abs=30.0)
     assert telemetry.at_level("error") == []
+
+
+@pytest.mark.guarantee("R8")
+def test_a_coin_that_is_halted_at_the_cut_off_gets_no_champion_and_yesterdays_is_retired(
+    next_night, yesterday, finished_night, world
+):
+    assert "ALFA_1h" in finished_night.result["champions"]
+    tomorrow = later(world, 1)
+    with in_this_process():
+        result, telemetry = next_night(Halted(tomorrow, tomorrow.now_ms - 20 * HOUR_MS, ("ALFA",)))
+    assert result["success"], result.get("error")
+    accounted(result)
+    assert not {"ALFA_1h", "ALFA_4h"} & {*result["champions"], *result["candidates"]}
+    skips = [skip for skip in result["skipped"] if skip["coin"] == "ALFA"]
+    assert {skip["code"] for skip in skips} == {"HALTED"}
+    assert {(skip["measured"], skip["wanted"]) for skip in skips} == {(1200.0, 180.0)}
+    (age,) = [row["age_minutes"] for row in telemetry.named("pair_ingested") if row["coin"] == "ALFA"]
+    assert age == 1200.0
+    case = Case(yesterday)
+    current = verify_tree(FolderSource(case.store).read, case.root).current
+    assert not [member for member in current.members.values() if member.coin == "ALFA"]
+    assert {row.coin: row.code for row in current.do_not_trade}["ALFA"] == "HALTED"
+    assert result["champions"]["BRAVO_1h"]["version"] == 2
 
 
 @pytest.mark.guarantee("R8")

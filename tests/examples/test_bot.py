@@ -21,7 +21,6 @@ from examples.bot import Bot, open_bot  # noqa: E402
 from examples.paper_account import Account, Position  # noqa: E402
 
 from huracan.domain.time import DAY_MS, HOUR_MS, iso  # noqa: E402
-from huracan.errors import UpstreamError  # noqa: E402
 from huracan.hamilton import HamiltonInterface  # noqa: E402
 from huracan.worlds.exchange import ReplayExchange  # noqa: E402
 
@@ -77,7 +76,7 @@ def test_a_working_day_is_traded_within_the_caps_and_the_books_add_up(finished_n
     assert [at for at, _ in seen] == [WORLD.now_ms + hour * HOUR_MS for hour in range(HOURS)]
     kinds = {line["action"] for line in lines}
     assert {"enter", "roll"} <= kinds
-    assert kinds <= {"enter", "roll", "turn", "close", "silent"}
+    assert kinds <= {"enter", "roll", "turn", "close", "silent", "halted"}
     members = bot.hamilton.get_members()
     largest = sum(bot.hamilton.load_model(m.coin, m.horizon)[0].decision.largest_position for m in members)
     for _, positions in seen:
@@ -181,7 +180,7 @@ def test_a_stale_or_expired_set_opens_nothing(finished_night, exchange, trust, t
     assert [positions for _, positions in seen] == [{}, {}]
 
 
-def test_an_exchange_that_loses_a_coin_silences_that_coin_only(finished_night, exchange, trust, tmp_path):
+def test_a_coin_without_new_bars_is_halted_and_its_position_stays(finished_night, exchange, trust, tmp_path):
     folder = tmp_path / "paper"
     bot = opened(finished_night, exchange, folder)
     champion = next(iter(finished_night.result["champions"].values()))
@@ -189,18 +188,18 @@ def test_an_exchange_that_loses_a_coin_silences_that_coin_only(finished_night, e
     fetch = bot.market.fetch
 
     async def without(instrument, *rest):
-        if instrument.id == lost and exchange.view().now_ms > WORLD.now_ms:
-            raise UpstreamError("lost")
+        away = instrument.id == lost and exchange.view().now_ms > WORLD.now_ms
         async for batch in fetch(instrument, *rest):
-            yield batch
+            if not (away and batch.kind == "bars"):
+                yield batch
 
     bot.market.fetch = without
     _, seen = hours(bot, exchange, 0, 3)
     key = f"{champion['coin']}_{champion['horizon']}"
-    silent = [line for line in journal(folder) if line["action"] == "silent" and line["cell"] == key]
-    assert len(silent) == 2
-    assert "minutes before" in silent[0]["reason"]
-    assert key not in seen[-1][1]
+    halted = [line for line in journal(folder) if line["action"] == "halted" and line["cell"] == key]
+    assert len(halted) == 2
+    assert halted[0]["reason"].startswith(f"HALTED: {lost} was not traded for 60 minutes")
+    assert {positions.get(key) for _, positions in seen} == {seen[0][1].get(key)}, "nothing fills in a halted market"
     assert seen[-1][1]
 
 
@@ -208,7 +207,8 @@ def test_a_day_that_loses_too_much_is_over_until_the_next(finished_night, exchan
     bot, seen = hours(opened(finished_night, exchange, tmp_path / "paper"), exchange, 0, 1)
     key = next(iter(seen[0][1]))
     unit = bot.account.capital / len(bot.hamilton.get_members())
-    forecast = type("F", (), {"blocked_reason": None, "stale": False, "position_fraction": 0.1, "edge_bps": 9.0})()
+    said = {"entries_open": True, "blocked_codes": (), "stale": False, "position_fraction": 0.1, "edge_bps": 9.0}
+    forecast = type("F", (), said)()
     bot.account.day_pnl[key] = -bot.inputs.daily_loss_stop * unit
     assert bot._wanted(key, forecast, unit, bot.account.last_decision_ms + HOUR_MS) == 0.0
     bot.account.begin(bot.account.last_decision_ms + DAY_MS)

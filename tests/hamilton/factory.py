@@ -153,8 +153,8 @@ class World:
         install_trusted_root(self.keys, self.trusted)
         self.store = FolderStore(self.root)
 
-    def publish(self, *bundles, publisher=None, **more):
-        facts = SetFacts(run_id=f"run-{self.now}", data_cutoff_ms=CUTOFF)
+    def publish(self, *bundles, publisher=None, extras=None, **more):
+        facts = SetFacts(run_id=f"run-{self.now}", data_cutoff_ms=CUTOFF, extras=extras or {})
         return publish_set(publisher or self.store, self.keys, list(bundles), facts, wall_clock_ms=self.now, **more)
 
     def hamilton(self, **more):

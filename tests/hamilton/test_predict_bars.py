@@ -111,11 +111,9 @@ def test_what_is_missing_is_named(hamilton, market, plan):
         hamilton.predict_bars(*ask, own, without, at, funding=settled)
     with pytest.raises(FeatureError, match="no usable bar"):
         hamilton.predict_bars(*ask, own.clear(), context, at, funding=settled)
-    late, young = (
-        own.filter(pl.col("open_time") < at - 2 * HOUR_MS),
-        own.filter(pl.col("open_time") >= at - 2 * HOUR_MS),
-    )
-    with pytest.raises(FeatureError, match="newest closed 120 minutes before"):
+    young = own.filter(pl.col("open_time") >= at - 2 * HOUR_MS)
+    late = own.filter(pl.col("open_time") < at - DAY_MS - HOUR_MS)
+    with pytest.raises(FeatureError, match="newest closed 1500 minutes before"):
         hamilton.predict_bars(*ask, late, context, at, funding=settled)
     with pytest.raises(FeatureError, match="days of bars"):
         hamilton.predict_bars(*ask, young, context, at, funding=settled)

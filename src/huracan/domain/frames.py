@@ -3,13 +3,16 @@
 All times are int64 milliseconds UTC. All prices are in quote currency, volumes say their asset.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from huracan.domain.ids import Instrument
-from huracan.domain.time import HOUR_MS, Horizon
+from huracan.domain.time import HOUR_MS, MINUTE_MS, Horizon
 from huracan.errors import SchemaError
 
 # Bar flags, added up in the `flags` column.
@@ -17,6 +20,10 @@ REPAIRED: Final = 1  # filled by us: never a fill, never a label price
 HALT: Final = 2  # part of a run of flat, silent bars
 PANIC: Final = 4  # extreme but real; kept
 OUTLIER: Final = 8  # suspicious, kept and counted
+UNREAL: Final = REPAIRED | HALT  # nothing happened in it: its price repeats the last real one
+
+PATIENCE_MS: Final = 10 * MINUTE_MS
+"""How far from a decision a price may lie: a fill waits no longer for a trade, and a market silent for as long is halted."""
 
 REGIMES: Final = ("trend", "range", "panic", "illiquid")
 REGIME_CODE: Final = {name: code for code, name in enumerate(REGIMES)}
@@ -85,6 +92,25 @@ class Bars:
     def __post_init__(self) -> None:
         check_schema(self.frame, CLEAN_SCHEMA, f"bars of {self.instrument.id}")
         check_schema(self.funding, FUNDING_SCHEMA, f"funding of {self.instrument.id}")
+
+
+def patience_ms(interval_ms: int) -> int:
+    """`PATIENCE_MS`, or one bar where bars are longer: silence shorter than a bar cannot be seen."""
+    return max(PATIENCE_MS, interval_ms)
+
+
+def traded_bars(frame: pl.DataFrame) -> NDArray[np.bool_]:
+    """True where somebody traded: volume, neither repaired nor part of a halt (CLEAN_SCHEMA in).
+
+    The one definition of a real bar. Only such bars fill, label, mark and end a life, and only they make data young.
+    """
+    return np.asarray((frame["flags"].to_numpy() & UNREAL == 0) & (frame["volume"].to_numpy() > 0.0))
+
+
+def silence_ms(bars: Bars, now_ms: int) -> float:
+    """Time from the close of the newest real bar to now; infinite without one."""
+    real = np.flatnonzero(traded_bars(bars.frame))
+    return now_ms - int(bars.frame["open_time"][int(real[-1])]) - bars.interval_ms if real.size else math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

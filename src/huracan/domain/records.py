@@ -21,6 +21,7 @@ class SkipCode(StrEnum):
     MAX_COINS = "MAX_COINS"
     SHORT_HISTORY = "SHORT_HISTORY"
     STALE = "STALE"
+    HALTED = "HALTED"
     NO_DATA = "NO_DATA"
     BAD_DATA = "BAD_DATA"
     UPSTREAM = "UPSTREAM"

@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from huracan.domain.frames import Bars, MarketContext, check_schema
+from huracan.domain.frames import Bars, MarketContext, check_schema, patience_ms
 from huracan.domain.ids import content_hash
 from huracan.domain.time import HOUR_MS
 from huracan.errors import DataError
-from huracan.features.inputs import PATIENCE_MS, last_at_or_before, price_path
+from huracan.features.inputs import last_at_or_before, price_path
 from huracan.features.market import LEAST_DISPERSION_MEMBERS
 
 F64 = NDArray[np.float64]
@@ -100,7 +100,7 @@ def _hourly_returns(bars: Bars) -> tuple[I64, F64]:
     last = price_path(bars.frame).last
     hours = np.arange(-(-closes[0] // HOUR_MS), closes[-1] // HOUR_MS + 1, dtype=np.int64) * HOUR_MS
     index = last_at_or_before(closes, hours)
-    fresh = hours - closes[index] < max(PATIENCE_MS, bars.interval_ms)
+    fresh = hours - closes[index] < patience_ms(bars.interval_ms)
     price = np.where(fresh, last[index], np.nan)
     move = price[1:] / price[:-1] - 1.0
     known = np.isfinite(move)

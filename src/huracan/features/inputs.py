@@ -9,16 +9,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from huracan.domain.frames import HALT, REPAIRED, MarketContext
-from huracan.domain.time import HOUR_MS, MINUTE_MS, iso
+from huracan.domain.frames import PATIENCE_MS, UNREAL, MarketContext
+from huracan.domain.time import HOUR_MS, iso
 from huracan.errors import DataError
 from huracan.stats.kernel import kernel
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-PATIENCE_MS = 10 * MINUTE_MS
-UNREAL = REPAIRED | HALT
 MARKET_PATIENCE_MS = HOUR_MS
 
 

@@ -11,7 +11,7 @@ from huracan.domain.model import ChampionModel
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError, ModelLoadError
 from huracan.hamilton.blocks import BlockedCoins, HamiltonDoNotTradeList
-from huracan.hamilton.live import LiveInputs, clean_bars, instrument_of, live_row, market_context
+from huracan.hamilton.live import LiveInputs, instrument_of, live_row, market_context, observed_bars
 from huracan.hamilton.loader import HamiltonModelLoader, ServedSet
 from huracan.hamilton.names import CoinNames
 from huracan.hamilton.ranking import HamiltonRankingTable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from huracan.ports import BundleSource
 
 STALE_MS: Final = 26 * 3_600_000
+EXPIRED: Final = "STALE: the signed set has expired; no new entries until the next publication"
 
 _LOOK_AGAIN_NS = 1_000_000  # a burst of predictions looks at the pointer once; no publication is that quick
 
@@ -46,6 +47,10 @@ class _Served:
     stale_after_ms: int
     closed_after_ms: int
     ready: dict[tuple[str, str, int | None], tuple[Champion, str | None]] = field(default_factory=dict, repr=False)
+
+
+def _reasons(*reasons: str | None) -> tuple[str, ...]:
+    return tuple(reason for reason in reasons if reason is not None)
 
 
 class HamiltonInterface:
@@ -103,16 +108,10 @@ class HamiltonInterface:
         """The decision for one row of features, whose names must be exactly the model's.
 
         Raises FeatureError (missing, unknown, not finite, unseen regime) and ModelLoadError (no champion, or one that
-        does not verify). A blocked coin, and any coin after the metadata expired, gets "hold" and the reason.
+        does not verify). A blocked coin, and any coin after the metadata expired, gets "hold" and the reason. Whether
+        the market is halted only `predict_bars` can see.
         """
-        view = self._view
-        if view is None or time.monotonic_ns() >= self._fresh_until_ns:
-            view = self._serve()
-        champion, blocked = view.ready.get((coin, horizon, version)) or self._ready(view, coin, horizon, version)
-        now = self._now_ms()
-        if blocked is None and now > view.closed_after_ms:
-            blocked = "STALE: the signed set has expired; no new entries until the next publication"
-        return champion.predict(features, blocked, now > view.stale_after_ms)
+        return self._decision(coin, horizon, version, features, None)
 
     def live_inputs(self) -> LiveInputs:
         """What the current set says of live features, decision times and caps; raises ModelLoadError where it does not."""
@@ -133,17 +132,22 @@ class HamiltonInterface:
 
         Everything is computed by the code of training, from rows that open before `decision_ms`; 40 days of bars are
         enough. `context_bars` has those of every coin of `live_inputs().context`, or is what `market_context` made
-        of them, which serves all coins of one moment. `funding` (FUNDING_SCHEMA) is wanted for perpetuals. Raises
-        FeatureError where a feature is not known then, and what `predict` raises.
+        of them, which serves all coins of one moment. `funding` (FUNDING_SCHEMA) is wanted for perpetuals.
+
+        Where nobody has traded the coin for ten minutes (one bar, where bars are longer) the answer is "hold" and HALTED,
+        whether the exchange sends flat bars or none: the training fills nothing there either. Raises FeatureError where a
+        feature is not known then, as after a day without any bar, and what `predict` raises.
         """
         champion, _ = self._ready(self._serve(), coin, horizon, version)
         inputs, manifest = self.live_inputs(), champion.manifest
         context = (
             market_context(context_bars, inputs, decision_ms) if isinstance(context_bars, Mapping) else context_bars
         )
-        clean = clean_bars(instrument_of(manifest.instrument), bars, funding, inputs.interval_ms, decision_ms)
+        clean, halted = observed_bars(
+            instrument_of(manifest.instrument), bars, funding, inputs.interval_ms, decision_ms
+        )
         features = live_row(clean, context, champion.compiled.feature_names, manifest.features_hash, decision_ms)
-        return self.predict(coin, horizon, features, version)
+        return self._decision(coin, horizon, version, features, halted)
 
     def get_members(self) -> list[SetMember]:
         """Every champion and candidate of the current set: coin, horizon, version, status, instrument."""
@@ -175,6 +179,18 @@ class HamiltonInterface:
         """Lift a block set by hand; a coin that the training lists stays listed."""
         self._blocks.remove(coin, self._names())
         self._fresh_until_ns = 0
+
+    def _decision(
+        self, coin: str, horizon: str, version: int | None, features: Mapping[str, Any], halted: str | None
+    ) -> PredictionResult:
+        view = self._view
+        if view is None or time.monotonic_ns() >= self._fresh_until_ns:
+            view = self._serve()
+        champion, blocked = view.ready.get((coin, horizon, version)) or self._ready(view, coin, horizon, version)
+        now = self._now_ms()
+        expired = now > view.closed_after_ms
+        closed = _reasons(blocked, EXPIRED if expired else None, halted) if blocked or expired or halted else ()
+        return champion.predict(features, closed, now > view.stale_after_ms)
 
     def _serve(self) -> _Served:
         champions, by_hand = self._loader.current(), self._blocks.by_hand()

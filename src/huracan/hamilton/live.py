@@ -85,6 +85,47 @@ def clean_bars(
     return bars
 
 
+def observed_bars(
+    instrument: Instrument, raw: "pl.DataFrame", funding: "pl.DataFrame | None", interval_ms: int, decision_ms: int
+) -> "tuple[Bars, str | None]":
+    """Clean bars up to a decision, and the reason why nobody may enter on them, if the market is halted.
+
+    Halted: no real bar (`traded_bars`, as for labels and fills) closed within `patience_ms`. An exchange sends flat bars
+    then, or none: where none came for up to a day, flat ones stand in, and both ways give the same answer.
+    """
+    from huracan.domain.frames import patience_ms, silence_ms
+
+    bars = clean_bars(instrument, raw, funding, interval_ms, decision_ms)
+    silent = silence_ms(bars, decision_ms)
+    if bars.frame.is_empty() or silent < patience_ms(interval_ms):
+        return bars, None
+    since = "in any of these bars" if math.isinf(silent) else f"for {silent / MINUTE_MS:.0f} minutes"
+    reason = (
+        f"HALTED: {instrument.id} was not traded {since} before {iso(decision_ms)}, wanted a trade within"
+        f" {patience_ms(interval_ms) // MINUTE_MS} minutes; no new entries, and nothing fills until it trades again"
+    )
+    missing = (decision_ms - int(bars.frame["open_time"][-1])) // interval_ms - 1
+    if not patience_ms(interval_ms) <= missing * interval_ms <= DAY_MS:
+        return bars, reason
+    import polars as pl
+
+    flat = pl.concat([raw, _flat_bars(bars.frame, missing, interval_ms)])
+    return clean_bars(instrument, flat, funding, interval_ms, decision_ms), reason
+
+
+def _flat_bars(clean: "pl.DataFrame", missing: int, interval_ms: int) -> "pl.DataFrame":
+    """As many raw bars after the last clean one, at its close and without volume."""
+    import polars as pl
+
+    from huracan.domain.frames import BAR_SCHEMA
+
+    last = clean.row(-1, named=True)
+    nothing = {name: None if last[name] is None else 0.0 for name in BAR_SCHEMA}
+    price = dict.fromkeys(("open", "high", "low", "close"), last["close"])
+    rows = [{**nothing, **price, "open_time": last["open_time"] + step * interval_ms} for step in range(1, missing + 1)]
+    return pl.DataFrame(rows, schema=BAR_SCHEMA)
+
+
 def market_context(raw: "Mapping[str, pl.DataFrame]", inputs: LiveInputs, until_ms: int) -> "MarketContext":
     """The market from the raw bars of the context's members, by coin; raises FeatureError naming those that are missing."""
     from huracan.features import build_context

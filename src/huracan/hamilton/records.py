@@ -47,9 +47,15 @@ class PredictionResult:
 
     `edge_bps` is signed, before costs, bps of notional; `net_edge_bps` its size after one round trip of costs.
     `score` is the signed consensus; `votes` the calibrated edge of every engine with a view; `position_fraction` the
-    signed fraction of the coin's capital to hold, 0 for hold. `stale`: signed more than 26 hours ago. With
-    `blocked_reason` the direction is hold, while score and edge still answer whether to exit. `valid_until` is ms UTC,
-    48 hours after the data cut-off. Not slotted: Hamilton fills it by one dict, a third of the time of 15 assignments.
+    signed fraction of the coin's capital to hold, 0 for hold. `stale`: signed more than 26 hours ago. `valid_until` is
+    ms UTC, 48 hours after the data cut-off.
+
+    With `entries_open` False the direction is hold, `blocked_reason` says why and `blocked_codes` says it in stable codes:
+    OWNER or a code of the training's list, STALE, HALTED. Score and edge still answer for a position that is held: at
+    its end it rolls over while `edge_bps` has its side, else it closes. While HALTED nothing fills, so it stays as it is and
+    the next decision time asks again: the training's simulation does the same.
+
+    Not slotted: Hamilton fills it by one dict, a third of the time of 15 assignments.
     """
 
     coin: str
@@ -67,3 +73,5 @@ class PredictionResult:
     valid_until: int = 0
     stale: bool = False
     blocked_reason: str | None = None
+    entries_open: bool = True
+    blocked_codes: tuple[str, ...] = ()

@@ -63,8 +63,11 @@ class Champion:
     packer: struct.Struct = field(repr=False)
     row: _Row = field(repr=False)
 
-    def predict(self, features: Mapping[str, Any], blocked: str | None, stale: bool) -> PredictionResult:
-        """The decision for one row of features; with `blocked`, hold. Raises FeatureError naming what is wrong."""
+    def predict(self, features: Mapping[str, Any], closed: tuple[str, ...], stale: bool) -> PredictionResult:
+        """The decision for one row of features; hold where entries are `closed` for these reasons, each ``CODE: words``.
+
+        Raises FeatureError naming what is wrong.
+        """
         compiled, row = self.compiled, self.row
         try:
             if len(features) != len(compiled.feature_names):
@@ -77,7 +80,7 @@ class Champion:
         )
         if code < 0:
             raise self._problem(features)
-        if blocked is not None:
+        if closed:
             side, fraction = 0, 0.0
         votes = dict(zip(compiled.engines, edges.tolist(), strict=True))
         if silent:
@@ -98,7 +101,9 @@ class Champion:
             version=self.version,
             valid_until=self.manifest.data_cutoff_ms + VALID_MS,
             stale=stale,
-            blocked_reason=blocked,
+            blocked_reason="; ".join(closed) if closed else None,
+            entries_open=not closed,
+            blocked_codes=tuple([reason.partition(":")[0] for reason in closed]) if closed else (),
         )
         return result
 

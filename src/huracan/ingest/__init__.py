@@ -2,7 +2,7 @@
 
 from huracan.ingest.coverage import missing_by_month
 from huracan.ingest.epochs import stored_listings
-from huracan.ingest.freshness import median_daily_quote, staleness_minutes
+from huracan.ingest.freshness import median_daily_quote, silence_minutes, staleness_minutes
 from huracan.ingest.funding import clean_settlements
 from huracan.ingest.hashing import values_hash
 from huracan.ingest.rules import IngestRules
@@ -15,6 +15,7 @@ __all__ = [
     "edge_spread_bps",
     "median_daily_quote",
     "missing_by_month",
+    "silence_minutes",
     "staleness_minutes",
     "stored_listings",
     "validate_bars",

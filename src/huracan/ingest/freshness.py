@@ -4,15 +4,20 @@ import math
 
 import polars as pl
 
-from huracan.domain.frames import Bars
+from huracan.domain.frames import Bars, silence_ms
 from huracan.domain.time import DAY_MS, MINUTE_MS
 
 
 def staleness_minutes(bars: Bars, now_ms: int) -> float:
-    """Minutes between the close of the last bar and now; infinite without bars, negative never happens on real data."""
+    """Minutes between the close of the last bar that was delivered and now, silent or not; infinite without bars."""
     if bars.frame.is_empty():
         return math.inf
     return (now_ms - int(bars.frame["open_time"][-1]) - bars.interval_ms) / MINUTE_MS
+
+
+def silence_minutes(bars: Bars, now_ms: int) -> float:
+    """Minutes between the close of the last real bar and now: how old the newest price is. Infinite without one."""
+    return silence_ms(bars, now_ms) / MINUTE_MS
 
 
 def median_daily_quote(bars: Bars, days: int = 30) -> float | None:

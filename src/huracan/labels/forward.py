@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from huracan.domain.frames import HALT, REPAIRED, Bars, LabelledSet
+from huracan.domain.frames import PATIENCE_MS, Bars, LabelledSet, traded_bars
 from huracan.domain.time import MINUTE_MS, Horizon
 from huracan.errors import DataError
 from huracan.labels.uniqueness import average_uniqueness
@@ -15,7 +15,6 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Number = TypeVar("Number", np.int64, np.float64)
 
-PATIENCE_MS: Final = 10 * MINUTE_MS
 BPS: Final = 1e4
 
 
@@ -34,7 +33,7 @@ def label_forward_returns(bars: Bars, decision_times: I64, horizon: Horizon, lat
             f"{bars.instrument.id}: latency {latency_s} s and {times.size} decisions; wanted a latency >= 0 and "
             "strictly ascending decision times"
         )
-    real = bars.frame.filter((pl.col("flags") & (REPAIRED | HALT) == 0) & (pl.col("volume") > 0))
+    real = bars.frame.filter(pl.Series(traded_bars(bars.frame)))
     open_time, price = real["open_time"].to_numpy(), real["open"].to_numpy()
     latency_ms = latency_s * 1000 if bars.interval_ms <= MINUTE_MS else 0
     fill = _first_real(open_time, times + latency_ms)

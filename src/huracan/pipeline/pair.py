@@ -4,13 +4,14 @@ Each function takes ports, the plan and a coin, and returns a small JSON-able re
 under content keys. A record that exists already is the answer: that is resume, cache and reproducibility at once.
 """
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from huracan.domain.frames import HALT, REPAIRED, Bars, FeatureFrame, LabelledSet, MarketContext
+from huracan.domain.frames import Bars, FeatureFrame, LabelledSet, MarketContext, traded_bars
 from huracan.domain.records import Candidate, IntegrityReport, Skip, SkipCode
 from huracan.domain.tiers import tier_of
 from huracan.domain.time import DAY_MS, Horizon
@@ -19,6 +20,7 @@ from huracan.features import DailyPrices, build_features, daily_prices, daily_vo
 from huracan.ingest import (
     IngestRules,
     median_daily_quote,
+    silence_minutes,
     staleness_minutes,
     validate_bars,
 )
@@ -34,7 +36,7 @@ from huracan.ports import ArtefactStore, FetchedFile, FetchedRows, Lake, MarketD
 from huracan.training import PairGrams, PoolPrior, pair_grams
 from huracan.universe import HELD_BPS, HELD_DAYS, held_before
 
-_COUNTED_BEFORE = frozenset({SkipCode.STALE, SkipCode.PEGGED})
+_COUNTED_BEFORE = frozenset({SkipCode.STALE, SkipCode.HALTED, SkipCode.PEGGED})
 """Reasons of tonight alone: on past days the pair was a member all the same."""
 
 
@@ -119,12 +121,12 @@ def _worth(ports: PairPorts, plan: NightPlan, member: Candidate) -> tuple[dict[s
     ended_ms = _ended(plan, bars)
     if ended_ms is not None:
         bars, report = load_bars(ports.lake, plan.until(ended_ms), member)
-    age = None if bars.frame.is_empty() else staleness_minutes(bars, plan.now_ms)
+    age = silence_minutes(bars, plan.now_ms)
     record: dict[str, Any] = {
         "coin": instrument.coin,
         "report": asdict(report),
         "data_hash": bars.data_hash,
-        "age_minutes": age,
+        "age_minutes": age if math.isfinite(age) else None,
         "ended_ms": ended_ms,
         "relisted_ms": report.earlier[-1].until_ms if report.earlier else None,
         "skip": None,
@@ -159,8 +161,8 @@ def _ended(plan: NightPlan, bars: Bars) -> int | None:
     """The midnight after the last real bar of an instrument that trades no more; None while that day is not over."""
     if bars.instrument.trades:
         return None
-    real = bars.frame.filter((pl.col("flags") & (REPAIRED | HALT) == 0) & (pl.col("volume") > 0))["open_time"]
-    if real.is_empty():
+    real = bars.frame["open_time"].to_numpy()[traded_bars(bars.frame)]
+    if not real.size:
         return None
     midnight = (int(real[-1]) // DAY_MS + 1) * DAY_MS
     return midnight if midnight <= plan.cutoff_ms else None
@@ -170,17 +172,9 @@ def _unfit(plan: NightPlan, member: Candidate, bars: Bars) -> Skip | None:
     coin = member.instrument.coin
     if bars.frame.is_empty():
         return Skip(coin=coin, horizon="*", step=2, code=SkipCode.NO_DATA, reason="no usable bar in the window")
-    age = staleness_minutes(bars, plan.now_ms)
-    if age > plan.stale_after_minutes and member.instrument.trades:
-        return Skip(
-            coin=coin,
-            horizon="*",
-            step=2,
-            code=SkipCode.STALE,
-            reason="newest bar is too old (minutes)",
-            measured=age,
-            wanted=plan.stale_after_minutes,
-        )
+    silent = _silent(plan, bars) if member.instrument.trades else None
+    if silent is not None:
+        return silent
     times = bars.frame["open_time"]
     days = (int(times[-1]) + bars.interval_ms - int(times[0])) / DAY_MS
     if days < plan.min_history_days:
@@ -210,6 +204,30 @@ def _held(plan: NightPlan, coin: str, prices: DailyPrices) -> Skip | None:
         reason=f"somebody holds the price: no day of the last {HELD_DAYS} ranged further (bps)",
         measured=round(float(prices.range_bps[recent].max()), 2),
         wanted=HELD_BPS,
+    )
+
+
+def _silent(plan: NightPlan, bars: Bars) -> Skip | None:
+    """STALE where the exchange delivers nothing, HALTED where it delivers bars in which nobody trades; one limit for both.
+
+    What is stale says nothing about the coin. A halted market has no price to leave at, so no model may send anybody there.
+    """
+    limit = plan.stale_after_minutes
+    delivered, traded = staleness_minutes(bars, plan.now_ms), silence_minutes(bars, plan.now_ms)
+    if traded <= limit:
+        return None
+    stale = delivered > limit
+    age = delivered if stale else traded
+    return Skip(
+        coin=bars.instrument.coin,
+        horizon="*",
+        step=2,
+        code=SkipCode.STALE if stale else SkipCode.HALTED,
+        reason="newest bar is too old (minutes)"
+        if stale
+        else "bars arrive and nobody trades (minutes since the last trade)",
+        measured=age if math.isfinite(age) else None,
+        wanted=limit,
     )
 
 

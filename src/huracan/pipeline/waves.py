@@ -18,6 +18,7 @@ from huracan.training import pool_prior
 CONTEXT_MEMBERS = 20
 CHAMPIONS_FIRST = 10**15
 MIN_PRIOR_PAIRS = 4
+_SILENT = {SkipCode.STALE, SkipCode.HALTED}
 _OF_MACHINES = {JobFailedError.code, WorkerLostError.code}
 INJECTED_RECIPE = "injected"
 
@@ -54,12 +55,12 @@ async def ingest_wave(
 
 
 def refuse_stale(night: Night, max_stale_share: float) -> None:
-    """Raises StaleDataError when too many members are stale to trust the night."""
+    """Raises StaleDataError when too many members are stale or halted to trust the night: then it is the exchange."""
     refused = [facts["skip"]["code"] for facts in night.facts.values() if facts["skip"] is not None]
-    stale, members = refused.count(SkipCode.STALE), len(night.plan.members)
+    stale, members = sum(code in _SILENT for code in refused), len(night.plan.members)
     if members and stale / members > max_stale_share:
         raise StaleDataError(
-            f"{stale} of {members} coins are stale at {night.plan.now_ms}; at most {max_stale_share:.0%} may be. "
+            f"{stale} of {members} coins are stale or halted at {night.plan.now_ms}; at most {max_stale_share:.0%} may be. "
             "Nothing was trained; check the exchange and the archive, then run again"
         )
 

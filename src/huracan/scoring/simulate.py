@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from huracan.domain.frames import HALT, PANIC, REPAIRED, TRADE_SCHEMA, Bars, FeatureFrame, LabelledSet
+from huracan.domain.frames import PANIC, REPAIRED, TRADE_SCHEMA, Bars, FeatureFrame, LabelledSet, traded_bars
 from huracan.domain.recipe import Recipe
 from huracan.domain.results import ConsensusPath, Scorecard
 from huracan.domain.time import DAY_MS, MINUTE_MS, Horizon
@@ -88,7 +88,7 @@ def simulate_decisions(
     what is still held is closed at the close of its last real bar, at all costs. Raises DataError when a decision of the path has no row of features or labels,
     and CostUnknownError when a valid row has no spread or volume.
     """
-    real = _real(bars)
+    real = traded_bars(bars.frame)
     last_day = min(end_day, _newest_day(bars, real) - (0 if ended else 1))
     decisions = _decisions(path, bars, real, labels, features)
     walked = walk(
@@ -117,13 +117,6 @@ def simulate_decisions(
         notes=_notes(bars, recipe, walked),
     )
     return Simulation(card=card, events=event_frame(walked, path.frame, coin, str(horizon), recipe.id))
-
-
-def _real(bars: Bars) -> Mask:
-    flags = bars.frame["flags"].to_numpy()
-    volume = bars.frame["volume"].to_numpy()
-    real: Mask = ((flags & (REPAIRED | HALT)) == 0) & (volume > 0.0)
-    return real
 
 
 def _newest_day(bars: Bars, real: Mask) -> int:
