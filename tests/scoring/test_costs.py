@@ -3,6 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from huracan.domain.ids import Instrument
 from huracan.domain.recipe import PRESETS, CostRules, Recipe
@@ -10,7 +12,7 @@ from huracan.domain.results import TrainedPair
 from huracan.domain.time import HOUR_MS, Horizon
 from huracan.errors import DataError
 from huracan.labels import label_forward_returns
-from huracan.scoring import CostUnknownError, break_even_quote, capacity_quote, row_costs, score_cells
+from huracan.scoring import CostUnknownError, break_even_quote, capacity_quote, edge_capacity, row_costs, score_cells
 from huracan.scoring.cells import NEVER_MS
 from huracan.scoring.costs import _full_sizes, fees_bps, impact_bps
 
@@ -85,6 +87,21 @@ def test_capacity_earns_the_most_and_break_even_earns_nothing():
     assert grid[np.argmax(profit(grid))] == pytest.approx(best, rel=1e-3)
     assert break_even_quote(-1.0, sigma, volume, y) == capacity_quote(5.0, sigma, 0.0, y) == 0.0
     assert break_even_quote(1.0, 0.0, volume, y) == np.inf
+
+
+@given(
+    edge=st.floats(-50, 5_000),
+    sigma=st.floats(0, 3_000),
+    volume=st.floats(0, 1e10),
+    days=st.sampled_from([1 / 24, 1 / 6, 1.0, 7.0]),
+)
+def test_no_capacity_exceeds_a_tenth_of_what_is_traded_within_the_horizon(edge, sigma, volume, days):
+    found = edge_capacity(edge_bps=edge, sigma_day_bps=sigma, volume_day_quote=volume, impact_y=1.0, horizon_days=days)
+    law = capacity_quote(edge, sigma, volume, 1.0)
+    limit = 0.1 * volume * min(days, 1.0)
+    assert found.quote == pytest.approx(min(law, limit))
+    assert found.volume_share == pytest.approx(0.1 * min(days, 1.0))
+    assert (found.limited_by == "impact") == (law <= found.by_volume_quote)
 
 
 def trained(times, edges):

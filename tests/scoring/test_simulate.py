@@ -233,6 +233,36 @@ def test_compiled_walk_equals_its_plain_twin(case, monkeypatch):
     assert fast.trades.equals(slow.trades)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 500))
+def test_a_trades_gross_is_what_its_prices_say_and_all_parts_add_up_to_what_was_booked(case, seed):
+    card = run(case(seed=seed, days=4, stop=1.0, jump=0.03)).card
+    trades, panel = card.trades, card.panel
+    for trade in trades.iter_rows(named=True):
+        move = trade["side"] * (trade["exit_price"] / trade["entry_price"] - 1) * 1e4
+        assert trade["gross_bps"] == pytest.approx(move)
+        assert trade["gross_bps"] + trade["rebalance_bps"] - trade["cost_bps"] == pytest.approx(trade["net_bps"])
+    booked = (panel["position"] * panel["return_bps"])[:-1].sum()
+    told = (trades["position"] * (trades["gross_bps"] + trades["rebalance_bps"])).sum()
+    assert told == pytest.approx(booked, abs=1e-6)
+    parts = {
+        name: card.costs[name] or 0.0 for name in ("gross", "rebalance", "fees", "spread", "slippage", "funding", "net")
+    }
+    assert parts.pop("net") == pytest.approx(
+        parts.pop("gross") + parts.pop("rebalance") - sum(parts.values()), abs=1e-9
+    )
+
+
+def test_a_short_that_is_carried_through_a_rise_loses_more_by_its_prices_than_it_was_booked_with(case):
+    """Booked, it shrinks from day to day as its loss grows: the two numbers differ, and both are told."""
+    card = run(steady(case, side=-1.0, days=3, stop=1.0, jump=0.05, seed=2)).card
+    trade = card.trades.row(0, named=True)
+    prices = -(trade["exit_price"] / trade["entry_price"] - 1) * 1e4
+    assert abs(prices) > 500
+    assert trade["gross_bps"] == pytest.approx(prices)
+    assert abs(trade["rebalance_bps"]) > 10
+
+
 def steady(case, side=1.0, days=3, **options):
     n = int(days * 24)
     return case(days=days, scores=np.full(n, 0.9 * side), edges=np.full(n, 60.0 * side), missing=0.0, **options)

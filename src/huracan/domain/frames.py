@@ -222,9 +222,10 @@ TRADE_SCHEMA: Final[dict[str, Any]] = {
     "position": pl.Float64,  # |fraction of capital| at entry
     "entry_price": pl.Float64,
     "exit_price": pl.Float64,
-    "gross_bps": pl.Float64,  # of notional, per round trip
+    "gross_bps": pl.Float64,  # what entry and exit price say, of notional at entry
+    "rebalance_bps": pl.Float64,  # what holding a constant share of capital from day to day adds to that
     "cost_bps": pl.Float64,  # fees + spread + impact + funding, of notional
-    "net_bps": pl.Float64,
+    "net_bps": pl.Float64,  # gross + rebalance - cost: what the days were booked with
     "rolls": pl.Int64,  # how often it rolled over at label_end
     "forecast_bps": pl.Float64,
     "score": pl.Float64,  # signed consensus at entry

@@ -102,7 +102,8 @@ def confidence(cell: dict[str, Any]) -> float:
 
 
 def _flat(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metrics.items() if not isinstance(value, dict)}
+    """The plain numbers of a scorecard; what they rest on is in ``metrics.json``."""
+    return {key: value for key, value in metrics.items() if key not in {"capacity", "without_best_day"}}
 
 
 def _ranking(item: Assignment, cell: dict[str, Any], trades: pl.DataFrame) -> tuple[RankRow, ...]:

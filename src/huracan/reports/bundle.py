@@ -101,6 +101,11 @@ def cost_report(coin: str, horizon: str, costs: Mapping[str, Any], timestamp: st
         break_even_cost_bps=plain(costs.get("break_even")),
         round_trips=costs.get("round_trips"),
         spread_source=costs.get("spread_source"),
+        rebalance_bps=plain(costs.get("rebalance")),
+        maker_fill_share=plain(costs.get("maker_fill_share")),
+        fees_if_maker_bps=plain(costs.get("fees_if_maker")),
+        maker_rate_bps=plain(costs.get("maker_rate")),
+        taker_rate_bps=plain(costs.get("taker_rate")),
     )
 
 

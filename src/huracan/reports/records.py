@@ -49,7 +49,9 @@ class MetricsReport:
 class CostReport:
     """What a round trip costs, on average and at its quantiles, and what it leaves.
 
-    `spread_source` says whose spread was charged: the pair's own book, EDGE of its bars, its tier's median, or the owner's.
+    gross edge (entry to exit price) + rebalance - fees - spread - slippage - funding = net. Fees are split by how orders were
+    filled; `fees_if_maker_bps` is what the same fills would have paid as resting orders. `spread_source` says whose spread was
+    charged: the pair's own book, EDGE of its bars, its tier's median, or the owner's.
     """
 
     coin: str
@@ -69,6 +71,11 @@ class CostReport:
     break_even_cost_bps: float | None = None
     round_trips: int | None = None
     spread_source: str | None = None
+    rebalance_bps: float | None = None
+    maker_fill_share: float | None = None
+    fees_if_maker_bps: float | None = None
+    maker_rate_bps: float | None = None
+    taker_rate_bps: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as JSON types."""

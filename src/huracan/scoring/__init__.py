@@ -1,6 +1,6 @@
 """Step 6: costs, cell scores, simulated trading, its numbers, and the pool's daily results."""
 
-from huracan.scoring.capacity import break_even_quote, capacity_quote
+from huracan.scoring.capacity import Capacity, break_even_quote, capacity_quote, edge_capacity
 from huracan.scoring.cells import score_cells
 from huracan.scoring.costs import CostUnknownError, row_costs
 from huracan.scoring.events import EVENT_SCHEMA, decision_events
@@ -12,11 +12,13 @@ from huracan.scoring.simulate import Simulation, simulate, simulate_decisions
 __all__ = [
     "EVENT_SCHEMA",
     "FEWEST_VALID",
+    "Capacity",
     "CostUnknownError",
     "Simulation",
     "break_even_quote",
     "capacity_quote",
     "decision_events",
+    "edge_capacity",
     "pool_result",
     "round_trip_costs",
     "row_costs",

@@ -69,28 +69,32 @@ def daily_frame(panel: pl.DataFrame, first_day: int, valid: Mask) -> pl.DataFram
 def trip_frame(walked: Walk, forecast_bps: F64, score: F64, regime: I64) -> pl.DataFrame:
     """Round trips: TRADE_SCHEMA, then COST_COLUMNS. forecast, score and regime are per decision.
 
-    Per trip, ``position * net_bps`` is what it added to the panel, in bps of capital.
+    Per trip, ``position * net_bps`` is what it added to the panel, in bps of capital. The panel books every day on the same
+    share of capital, so a position that loses shrinks in between: `rebalance_bps` is the difference to the prices' own move.
     """
     size = walked.trip_rolls.size
     notional = np.abs(walked.trip[:, 0])
-    gross, funding = _held(walked, 1, size), _held(walked, 2, size)
+    booked, funding = _held(walked, 1, size), _held(walked, 2, size)
     parts = [_paid(walked, column, size) for column in (3, 4, 5)]
     per_notional = {
         name: values / np.where(notional > 0.0, notional, 1.0)
         for name, values in zip(COST_COLUMNS, [*parts, funding], strict=True)
     }
     cost = sum(per_notional.values(), np.zeros(size))
-    earned = gross / np.where(notional > 0.0, notional, 1.0)
+    earned = booked / np.where(notional > 0.0, notional, 1.0)
+    side, entry, leave = np.sign(walked.trip[:, 0]), walked.trip[:, 1], walked.trip[:, 2]
+    gross = side * (leave / entry - 1.0) * 1e4
     decision = walked.trip_decision
     trades = pl.DataFrame(
         {
             "entry_time": walked.trip_entry_time,
             "exit_time": walked.trip_exit_time,
-            "side": np.sign(walked.trip[:, 0]).astype(np.int64),
+            "side": side.astype(np.int64),
             "position": notional,
-            "entry_price": walked.trip[:, 1],
-            "exit_price": walked.trip[:, 2],
-            "gross_bps": earned,
+            "entry_price": entry,
+            "exit_price": leave,
+            "gross_bps": gross,
+            "rebalance_bps": earned - gross,
             "cost_bps": cost,
             "net_bps": earned - cost,
             "rolls": walked.trip_rolls,

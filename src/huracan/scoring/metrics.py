@@ -1,6 +1,7 @@
 """The usual numbers of a daily series and its round trips; undefined is None, never NaN. 365 days a year."""
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from huracan.domain.time import DAY_MS
+from huracan.scoring.capacity import Capacity
 
 F64 = NDArray[np.float64]
 
@@ -50,11 +52,11 @@ def profit_factor(gains: F64) -> float | None:
     return _finite(float(gains[gains > 0.0].sum()) / lost) if lost > 0.0 else None
 
 
-def scorecard_metrics(daily: pl.DataFrame, trades: pl.DataFrame, capacity: float | None) -> dict[str, Any]:
+def scorecard_metrics(daily: pl.DataFrame, trades: pl.DataFrame, capacity: Capacity | None) -> dict[str, Any]:
     """The numbers of a scorecard, and the same ones under ``without_best_day``.
 
     Only valid days count; round trips are judged wherever they ended. `turnover` is the mean of a day, as a multiple
-    of capital; `capacity` is in quote currency.
+    of capital; `capacity_estimate` is in quote currency, and ``capacity`` says what it rests on.
     """
     days = daily.filter("valid")
     full = _numbers(days, trades)
@@ -64,7 +66,9 @@ def scorecard_metrics(daily: pl.DataFrame, trades: pl.DataFrame, capacity: float
         best_day = int(days["day"][best])
         ended = pl.col("exit_time") // DAY_MS
         rest = _numbers(days.filter(pl.col("day") != best_day), trades.filter(ended != best_day))
-    return {**full, "capacity_estimate": capacity, "without_best_day": {**rest, "capacity_estimate": capacity}}
+    estimate = {"capacity_estimate": capacity.quote if capacity is not None else None}
+    details = asdict(capacity) if capacity is not None else None
+    return {**full, **estimate, "capacity": details, "without_best_day": {**rest, **estimate}}
 
 
 def _numbers(days: pl.DataFrame, trades: pl.DataFrame) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from huracan.domain.results import ConsensusPath, Scorecard
 from huracan.domain.time import DAY_MS, MINUTE_MS, Horizon
 from huracan.errors import DataError
 from huracan.scoring.book import daily_frame, panel_frame, trip_frame
-from huracan.scoring.capacity import capacity_quote
+from huracan.scoring.capacity import Capacity, edge_capacity
 from huracan.scoring.costs import fees_bps, known_liquidity
 from huracan.scoring.events import event_frame
 from huracan.scoring.metrics import scorecard_metrics
@@ -104,7 +104,6 @@ def simulate_decisions(
     daily = daily_frame(panel, start_day, valid)
     trips = trip_frame(walked, decisions.edge_bps, decisions.score, path.frame["regime"].to_numpy())
     trades = trips.select(list(TRADE_SCHEMA))
-    capacity = _capacity(trips, decisions, recipe)
     card = Scorecard(
         coin=coin,
         horizon=str(horizon),
@@ -112,8 +111,8 @@ def simulate_decisions(
         panel=panel,
         daily=daily,
         trades=trades,
-        metrics=scorecard_metrics(daily, trades, capacity),
-        costs=round_trip_costs(trips),
+        metrics=scorecard_metrics(daily, trades, _capacity(trips, decisions, recipe, horizon)),
+        costs=round_trip_costs(trips, fees_bps(recipe.costs, features.instrument.market)),
         notes=_notes(bars, recipe, walked),
     )
     return Simulation(card=card, events=event_frame(walked, path.frame, coin, str(horizon), recipe.id))
@@ -259,15 +258,17 @@ def _valid_days(bars: Bars, real: Mask, first_day: int, last_day: int, *, ended:
     return valid
 
 
-def _capacity(trips: pl.DataFrame, decisions: DecisionArrays, recipe: Recipe) -> float | None:
-    """Profit-maximising notional at the mean net edge before impact; None without round trips."""
+def _capacity(trips: pl.DataFrame, decisions: DecisionArrays, recipe: Recipe, horizon: Horizon) -> Capacity | None:
+    """What the mean round trip's net edge before impact can carry; None without round trips."""
     if trips.is_empty() or not decisions.ok.any():
         return None
-    edge = float((trips["net_bps"] + trips["impact_bps"]).to_numpy().mean())
-    sigma = float(np.median(decisions.sigma_day_bps[decisions.ok]))
-    volume = float(np.median(decisions.volume_day_quote[decisions.ok]))
-    capacity = capacity_quote(edge, sigma, volume, recipe.costs.impact_y)
-    return capacity if np.isfinite(capacity) else None
+    return edge_capacity(
+        edge_bps=float((trips["net_bps"] + trips["impact_bps"]).to_numpy().mean()),
+        sigma_day_bps=float(np.median(decisions.sigma_day_bps[decisions.ok])),
+        volume_day_quote=float(np.median(decisions.volume_day_quote[decisions.ok])),
+        impact_y=recipe.costs.impact_y,
+        horizon_days=horizon.days,
+    )
 
 
 def _notes(bars: Bars, recipe: Recipe, walked: Walk) -> tuple[str, ...]:
