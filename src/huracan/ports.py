@@ -40,6 +40,19 @@ class FetchedRows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What the lake holds of an instrument, in short.
+
+    `seal` is one sha256 over the checksums of all its archive files and the hashes of all its data files. `unproven` counts
+    data files with rows of a release that kept no hashes: whether they changed before they were sealed, nobody can tell.
+    """
+
+    seal: str
+    unproven: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSettlements:
     """What is known of a perpetual's settlements without asking for it alone.
 
@@ -128,8 +141,12 @@ class Lake(Protocol):
         """Stored settlements (FUNDING_SCHEMA), ascending."""
         ...
 
+    def holding(self, instrument: Instrument) -> Holding:
+        """The state of the instrument's tables in short."""
+        ...
+
     def set_aside(self, instrument: Instrument) -> list[str]:
-        """Move tables that cannot be read out of the way, to be fetched again; returns where they lie now."""
+        """Move files and tables that are damaged out of the way, to be fetched again; returns where they lie now."""
         ...
 
 

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,6 +16,9 @@ from hypothesis import strategies as st
 
 from huracan.adapters import lake as lake_module
 from huracan.adapters.lake import DeltaLake
+from huracan.adapters.lake_rows import BARS
+from huracan.adapters.lake_table import LakeTable
+from huracan.adapters.packing import pack_bars
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.time import HOUR_MS, MINUTE_MS
@@ -61,6 +66,20 @@ def lake(request):
 def table(lake, instrument=COIN, kind="bars"):
     folder = instrument.path_id.replace("%", "@")
     return DeltaTable(f"{lake._place.root}/{kind}/{folder}", storage_options=lake._place.options)
+
+
+def sealed(lake):
+    """Data files as the newest commit has them."""
+    return lake._table(BARS, COIN).seal.data
+
+
+def damage(lake, file):
+    """Other bytes of the same length in a data file."""
+    name = f"bars/{COIN.path_id.replace('%', '@')}/{file.path}"
+    if lake._place.options is None:
+        (Path(lake._place.root) / name).write_bytes(b"x" * file.size)
+    else:
+        lake._place.store(name, b"x" * file.size)
 
 
 def test_an_unknown_instrument_is_empty(lake):
@@ -119,11 +138,20 @@ def test_the_later_batch_wins_within_one_append(lake):
     assert lake.bars(COIN, *ALL)["open"].to_list() == [2.0, 7.0, 7.0]
 
 
-def test_a_table_of_an_earlier_release_is_set_aside_whatever_is_asked_of_it(folder_lake):
+def former(lake, stored, files, **how):
+    """A commit as releases without hashes made it: rows in their stored form, and the list of archive files alone."""
+    name = f"{lake._place.root}/bars/{COIN.path_id.replace('%', '@')}"
+    properties = CommitProperties(custom_metadata={"huracan_files": json.dumps(files)})
+    write_deltalake(name, stored, storage_options=lake._place.options, commit_properties=properties, **how)
+
+
+def as_stored(frame):
+    return pack_bars(frame.with_columns(origin=pl.lit(0, pl.Int64)))
+
+
+def test_a_table_with_the_columns_of_an_earlier_release_is_set_aside_whatever_is_asked_of_it(folder_lake):
     lake = folder_lake
-    lake.append(COIN, [batch(rows([1, 2]))], "binance")
-    old = pl.DataFrame({"open_time": [1], "vendor": ["binance"]})
-    write_deltalake(table(lake), old, mode="overwrite", schema_mode="overwrite")
+    former(lake, pl.DataFrame({"open_time": [1], "vendor": ["binance"]}), {})
     for ask in (
         lambda: lake.bars(COIN, 0, 1 << 60),
         lambda: lake.bars(COIN, 1 << 59, 1 << 60),
@@ -135,6 +163,26 @@ def test_a_table_of_an_earlier_release_is_set_aside_whatever_is_asked_of_it(fold
             ask()
     assert len(lake.set_aside(COIN)) == 1
     assert lake.append(COIN, [batch(rows([1, 2]))], "binance") == 2
+
+
+def test_a_table_without_hashes_is_read_and_sealed_by_its_next_commit(lake):
+    former(lake, as_stored(rows([1, 2])), {"x.zip": ["a" * 64, 2, "etag/7"]})
+    former(lake, as_stored(rows([3])), {"x.zip": ["a" * 64, 2, "etag/7"], "y.zip": ["b" * 64, 1]}, mode="append")
+    known = {
+        "x.zip": FetchedFile(name="x.zip", sha256="a" * 64, rows=2, stamp="etag/7"),
+        "y.zip": named("y.zip", "b" * 64, 1),
+    }
+    assert lake.bars(COIN, *ALL).equals(rows([1, 2, 3]))
+    assert lake.files(COIN) == known
+    assert lake.coverage(COIN)[0].restated == 0
+    assert lake.holding(COIN).unproven == 2
+    assert lake.append(COIN, [batch(rows([3, 4]))], "binance") == 1
+    assert lake.bars(COIN, *ALL).equals(rows([1, 2, 3, 4]))
+    assert lake.files(COIN) == known
+    assert lake.holding(COIN).unproven == 2
+    assert all(file.sha256 for file in sealed(lake).values())
+    lake.compact(COIN)
+    assert lake.holding(COIN).unproven == 1
 
 
 def test_rows_of_an_unknown_vendor_are_refused(lake):
@@ -174,16 +222,6 @@ def test_a_listing_s_stamp_and_a_lost_file_are_remembered(lake):
     lake.append(COIN, [batch(rows([1, 2, 3]), stamped), batch(rows([]), gone, source="rest")], "binance")
     assert lake.files(COIN) == {"x.zip": stamped, "y.zip": gone}
     assert (stamped.lost, gone.lost) == (False, True)
-
-
-def test_records_from_before_there_were_stamps_are_read(lake, monkeypatch):
-    def plain(files):
-        entries = {name: [file.sha256, file.rows] for name, file in files.items()}
-        return CommitProperties(custom_metadata={"huracan_files": json.dumps(entries)})
-
-    monkeypatch.setattr(lake_module, "_commit_properties", plain)
-    lake.append(COIN, [batch(rows([1, 2, 3]), named("x.zip"))], "binance")
-    assert lake.files(COIN) == {"x.zip": named("x.zip")}
 
 
 def test_a_table_that_began_with_a_file_of_no_rows_reads_as_empty(lake):
@@ -230,11 +268,15 @@ def test_an_append_that_leaves_many_small_files_merges_them(lake):
     assert len(lake.files(COIN)) == nights
 
 
-def test_provenance_survives_commits_of_other_tools(lake):
-    lake.append(COIN, [batch(rows([1]), named("a"))], "binance")
+def test_a_table_that_another_program_has_committed_to_is_fetched_again(lake):
+    for number in range(2):
+        lake.append(COIN, [batch(rows([number]), named(f"{number}.zip"))], "binance")
     table(lake).optimize.compact()
-    table(lake).vacuum(dry_run=False)
-    assert set(lake.files(COIN)) == {"a"}
+    with pytest.raises(DamagedTableError, match="has no seal"):
+        lake.bars(COIN, *ALL)
+    assert len(lake.set_aside(COIN)) == 1
+    assert lake.files(COIN) == {}
+    assert lake.append(COIN, [batch(rows([0]))], "binance") == 1
 
 
 def test_a_night_killed_before_its_commit_leaves_no_trace(folder_lake, tmp_path):
@@ -249,7 +291,8 @@ def test_a_night_killed_before_its_commit_leaves_no_trace(folder_lake, tmp_path)
     assert set(lake.files(COIN)) == {"a", "b"}
 
 
-def test_a_full_disk_is_disk_full_and_the_lake_is_as_it_was(folder_lake, monkeypatch):
+@pytest.mark.parametrize("step", ["store", "log"])
+def test_a_full_disk_is_disk_full_and_the_lake_is_as_it_was(folder_lake, monkeypatch, step):
     lake = folder_lake
     lake.append(COIN, [batch(rows([1]))], "binance")
 
@@ -258,10 +301,14 @@ def test_a_full_disk_is_disk_full_and_the_lake_is_as_it_was(folder_lake, monkeyp
         raise OSError(message)
 
     with monkeypatch.context() as patch:
-        patch.setattr(lake_module, "write_deltalake", refuse)
-        with pytest.raises(DiskFullError, match="币安人生USDT-um"):
+        if step == "store":
+            patch.setattr(lake._place, "store", refuse)
+        else:
+            patch.setattr(LakeTable, "_write_log", refuse)
+        with pytest.raises(DiskFullError, match=r"1 rows in .*USDT-um"):
             lake.append(COIN, [batch(rows([2]))], "binance")
     assert lake.bars(COIN, *ALL).equals(rows([1]))
+    assert lake.append(COIN, [batch(rows([2]))], "binance") == 1
 
 
 def test_another_failure_to_write_says_what_to_do(folder_lake, monkeypatch):
@@ -271,9 +318,45 @@ def test_another_failure_to_write_says_what_to_do(folder_lake, monkeypatch):
         message = "permission denied"
         raise OSError(message)
 
-    monkeypatch.setattr(lake_module, "write_deltalake", refuse)
+    monkeypatch.setattr(lake._place, "store", refuse)
     with pytest.raises(SchemaError, match="move the folder away"):
         lake.append(COIN, [batch(rows([2]))], "binance")
+
+
+def test_one_damaged_file_is_set_aside_alone_with_the_archive_files_it_may_have_come_from(lake):
+    day = 24 * 60
+    for number in range(5):
+        name = f"X-1m-1970-01-{2 + 3 * number:02}.zip"
+        lake.append(COIN, [batch(rows([(1 + 3 * number) * day, (1 + 3 * number) * day + 5]), named(name))], "binance")
+    lake.append(COIN, [batch(rows([2 * day], open=7.0), source="rest")], "binance")
+    victim = next(file for file in sealed(lake).values() if file.first_ms == 7 * day * MINUTE_MS)
+    damage(lake, victim)
+    with pytest.raises(DamagedTableError, match=victim.path):
+        lake.bars(COIN, *ALL)
+    assert lake.bars(COIN, 10 * day * MINUTE_MS, ALL[1]).height == 4
+    (moved,) = lake.set_aside(COIN)
+    assert victim.path in moved
+    assert set(lake.files(COIN)) == {f"X-1m-1970-01-{day:02}.zip" for day in (2, 5, 11, 14)}
+    assert lake.bars(COIN, *ALL).height == 9
+    again = batch(rows([7 * day, 7 * day + 5]), named("X-1m-1970-01-08.zip"))
+    assert lake.append(COIN, [again], "binance") == 2
+    assert lake.set_aside(COIN) == []
+
+
+def test_an_older_copy_of_a_table_is_a_table_with_fewer_rows_that_are_fetched_again(folder_lake, tmp_path):
+    root = tmp_path / "my lake"
+    batches = [[batch(rows([night]), named(f"{night}.zip"))] for night in range(15)]
+    for night in batches[:4]:
+        folder_lake.append(COIN, night, "binance")
+    shutil.copytree(root, tmp_path / "copy")
+    for night in batches[4:]:
+        folder_lake.append(COIN, night, "binance")
+    shutil.rmtree(root)
+    (tmp_path / "copy").rename(root)
+    assert folder_lake.bars(COIN, *ALL).equals(rows(range(4)))
+    assert set(folder_lake.files(COIN)) == {f"{night}.zip" for night in range(4)}
+    assert [folder_lake.append(COIN, night, "binance") for night in batches] == [0] * 4 + [1] * 11
+    assert folder_lake.bars(COIN, *ALL).equals(rows(range(15)))
 
 
 @pytest.mark.parametrize("victim", ["_delta_log/00000000000000000000.json", "*.parquet"])

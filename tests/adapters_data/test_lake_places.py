@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huracan.adapters import cloud
+from huracan.adapters import lake as lake_module
 from huracan.adapters.cloud import in_words, loopback_endpoint, unanswered
 from huracan.adapters.lake import DeltaLake
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA
@@ -78,22 +79,22 @@ def test_writers_at_once_never_store_a_row_twice_and_lose_no_file(place, how):
     assert set(lake.files(COIN)) == {f"{writer}-{night}.zip" for writer in writers for night in range(3)}
 
 
-def test_rows_appended_during_a_compaction_stay_and_at_worst_their_file_is_fetched_again(lake, monkeypatch):
+def test_rows_appended_during_a_compaction_stay_with_their_file(lake, monkeypatch):
     for minute in range(3):
         lake.append(COIN, [batch(bars([minute]), f"{minute}.zip")], "binance")
-    files_of = lake._files_of
+    groups = lake_module._groups
 
     def meanwhile(*arguments):
-        found = files_of(*arguments)
-        monkeypatch.setattr(lake, "_files_of", files_of)
+        monkeypatch.setattr(lake_module, "_groups", groups)
         lake.append(COIN, [batch(bars([3]), "3.zip")], "binance")
-        return found
+        return groups(*arguments)
 
-    monkeypatch.setattr(lake, "_files_of", meanwhile)
+    monkeypatch.setattr(lake_module, "_groups", meanwhile)
     lake.compact(COIN)
     assert lake.bars(COIN, *ALL).equals(bars(range(4)))
-    assert set(lake.files(COIN)) >= {f"{minute}.zip" for minute in range(3)}
-    assert lake.append(COIN, [batch(bars([3]), "3.zip")], "binance") == 0
+    assert set(lake.files(COIN)) == {f"{minute}.zip" for minute in range(4)}
+    lake.compact(COIN)
+    assert lake.bars(COIN, *ALL).equals(bars(range(4)))
     assert set(lake.files(COIN)) == {f"{minute}.zip" for minute in range(4)}
 
 
@@ -113,9 +114,11 @@ def test_a_damaged_table_of_a_bucket_is_set_aside_and_fetched_again(lake_bucket,
         obstore.put(store, next(key for key in keys if key.endswith(victim)), b"damage")
         with pytest.raises(DamagedTableError, match="move it away"):
             lake.bars(COIN, *ALL)
-        assert lake.set_aside(COIN) == [f"{lake_bucket}/damaged/bars-{COIN.path_id}-{number}"]
-        assert lake.instruments() == []
+        (moved,) = lake.set_aside(COIN)
+        assert moved.startswith(f"{lake_bucket}/damaged/bars-{COIN.path_id}-")
+        assert moved.endswith("parquet-1" if victim == ".parquet" else f"-{number}")
         assert lake.bars(COIN, *ALL).is_empty()
+        assert lake.files(COIN) == {}
     assert lake.set_aside(COIN) == []
 
 

@@ -7,7 +7,7 @@ endpoint of one's own from AWS_ENDPOINT_URL. They never pass through settings, p
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store, from_url
@@ -79,16 +79,6 @@ def table_options(*, allow_http: bool) -> dict[str, str]:
         "timeout": f"{REQUEST_S}s",
         "retry_timeout": f"{PATIENCE_S}s",
         "max_retries": str(RETRIES),
-    }
-
-
-def file_options(*, allow_http: bool) -> dict[str, Any]:
-    """What Parquet files are read with."""
-    return {
-        "allow_http": str(allow_http).lower(),
-        "connect_timeout": f"{CONNECT_S}s",
-        "timeout": f"{REQUEST_S}s",
-        "max_retries": RETRIES,
     }
 
 

@@ -1,17 +1,18 @@
 """Where a lake's tables lie: folders below a folder, or prefixes below a bucket's URL. Names are table paths such as bars/NAME."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import obstore
-import polars as pl
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, NotFoundError
 
-from huracan.adapters.cloud import file_options, in_words, is_url, open_bucket, table_options, unanswered
+from huracan.adapters.cloud import asked, in_words, is_url, open_bucket, table_options, unanswered
 from huracan.adapters.publishers.objectstore import checked_url
+from huracan.adapters.refusals import GivenUpError
 from huracan.errors import ConfigError, DamagedTableError, DataError, UpstreamError
 
 T = TypeVar("T")
@@ -19,6 +20,8 @@ T = TypeVar("T")
 DAMAGED: Final = "damaged"
 _UNFIT: Final = frozenset("%[]^|\\")
 """Signs that Delta tables take for escapes, hosts or separators in a path: they panic or write somewhere else."""
+_READERS: Final = 8
+"""Files of a bucket that are on their way at once."""
 
 
 class LakePlace(Protocol):
@@ -36,15 +39,23 @@ class LakePlace(Protocol):
         """Names of the tables of a kind, sorted."""
         ...
 
-    def read(self, files: list[str]) -> pl.LazyFrame:
-        """The rows of Parquet files, given by address."""
+    def fetch(self, files: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of files one after the other; raises FileNotFoundError, OSError."""
         ...
 
-    def move_aside(self, table: str) -> str:
-        """Move a table to ``damaged/`` beside the others; returns where it lies now."""
+    def store(self, file: str, data: bytes) -> None:
+        """Write a new file that no reader knows of yet; raises OSError."""
         ...
 
-    def bytes(self) -> int:
+    def move_aside(self, name: str) -> str:
+        """Move a table or one of its files to ``damaged/`` beside the tables; returns where it lies now."""
+        ...
+
+    def aside(self) -> list[str]:
+        """Names below ``damaged/``, sorted."""
+        ...
+
+    def size(self) -> int:
         """Size of everything below the root."""
         ...
 
@@ -78,18 +89,32 @@ class _Folder:
         folder = Path(self.root) / kind
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
-    def read(self, files: list[str]) -> pl.LazyFrame:
-        return pl.scan_parquet(files, glob=False, hive_partitioning=False)
+    def fetch(self, files: Sequence[str]) -> Iterator[bytes]:
+        return ((Path(self.root) / file).read_bytes() for file in files)
 
-    def move_aside(self, table: str) -> str:
+    def store(self, file: str, data: bytes) -> None:
+        path = Path(self.root) / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with path.open("xb") as out:
+                out.write(data)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+
+    def move_aside(self, name: str) -> str:
         number = 1
-        while (target := Path(self.root) / DAMAGED / f"{table.replace('/', '-')}-{number}").exists():
+        while (target := Path(self.root) / DAMAGED / f"{name.replace('/', '-')}-{number}").exists():
             number += 1
         target.parent.mkdir(exist_ok=True)
-        (Path(self.root) / table).rename(target)
+        (Path(self.root) / name).rename(target)
         return str(target)
 
-    def bytes(self) -> int:
+    def aside(self) -> list[str]:
+        folder = Path(self.root) / DAMAGED
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+    def size(self) -> int:
         return sum(path.stat().st_size for path in Path(self.root).rglob("*") if path.is_file())
 
     def failure(self, uri: str, error: BaseException) -> DataError:
@@ -102,7 +127,6 @@ class _Bucket:
         self.root = checked_url(url)
         _refuse_unfit(self.root, _UNFIT | {"#"})
         self.options: dict[str, str] | None = table_options(allow_http=allow_http)
-        self._files = file_options(allow_http=allow_http)
         self._store = open_bucket(self.root, allow_http=allow_http)
 
     def may_hold(self, table: str) -> bool:  # noqa: ARG002 - asking costs as much as opening
@@ -112,22 +136,31 @@ class _Bucket:
         listed = self._call(kind, lambda: obstore.list_with_delimiter(self._store, f"{kind}/"))
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in listed["common_prefixes"])
 
-    def read(self, files: list[str]) -> pl.LazyFrame:
-        # No credential provider: like everything else here it must see the environment, and nothing but it.
-        return pl.scan_parquet(
-            files, glob=False, hive_partitioning=False, storage_options=self._files, credential_provider=None
-        )
+    def fetch(self, files: Sequence[str]) -> Iterator[bytes]:
+        with ThreadPoolExecutor(_READERS) as pool:
+            yield from pool.map(self._get, files)
 
-    def move_aside(self, table: str) -> str:
+    def store(self, file: str, data: bytes) -> None:
+        try:
+            asked(lambda: obstore.put(self._store, file, data))
+        except GivenUpError as error:
+            raise OSError(str(error)) from None
+
+    def move_aside(self, name: str) -> str:
         number = 1
-        while self._keys(target := f"{DAMAGED}/{table.replace('/', '-')}-{number}"):
+        while self._keys(target := f"{DAMAGED}/{name.replace('/', '-')}-{number}"):
             number += 1
-        for key in self._keys(table):
-            moved = f"{target}{key.removeprefix(table)}"
-            self._call(table, partial(obstore.rename, self._store, key, moved))
+        for key in self._keys(name):
+            moved = f"{target}{key.removeprefix(name)}"
+            self._call(name, partial(obstore.rename, self._store, key, moved))
         return f"{self.root}/{target}"
 
-    def bytes(self) -> int:
+    def aside(self) -> list[str]:
+        listed = self._call(DAMAGED, lambda: obstore.list_with_delimiter(self._store, f"{DAMAGED}/"))
+        keys = (*listed["common_prefixes"], *(str(meta["path"]) for meta in listed["objects"]))
+        return sorted(key.rstrip("/").rpartition("/")[2] for key in keys)
+
+    def size(self) -> int:
         chunks = self._call("", lambda: obstore.list(self._store).collect())
         return sum(meta["size"] for meta in chunks)
 
@@ -136,9 +169,21 @@ class _Bucket:
             return UpstreamError(f"the lake's bucket gives no answer to work with for {uri}: {in_words(error)}")
         return DamagedTableError(f"lake table {uri}: {in_words(error)}; move it away and the next run fetches it again")
 
-    def _keys(self, table: str) -> list[str]:
-        found = self._call(table, lambda: obstore.list(self._store, f"{table}/").collect())
-        return [str(meta["path"]) for meta in found]
+    def _get(self, file: str) -> bytes:
+        try:
+            return obstore.get(self._store, file).bytes().to_bytes()
+        except NotFoundError as error:
+            raise FileNotFoundError(str(error)) from None
+        except BaseError as error:
+            raise OSError(str(error)) from None
+
+    def _keys(self, name: str) -> list[str]:
+        """What lies below a name, or the file of that name."""
+        folder, _, last = name.rpartition("/")
+        prefix = f"{folder}/" if "." in last else f"{name}/"
+        found = self._call(name, lambda: obstore.list(self._store, prefix).collect())
+        keys = (str(meta["path"]) for meta in found)
+        return [key for key in keys if key == name or key.startswith(f"{name}/")]
 
     def _call(self, table: str, operation: Callable[[], T]) -> T:
         try:

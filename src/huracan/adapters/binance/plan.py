@@ -199,6 +199,19 @@ def months_of(start_ms: int, end_ms: int) -> Iterator[Span]:
         first = after
 
 
+def span_of(name: str) -> Span | None:
+    """The time that an archive file of this name covers; None for a name of no such file.
+
+    >>> span_of("SOLUSDT-1m-1970-01-02.zip")
+    (86400000, 172800000)
+    """
+    for label, period in ((name[-14:], "daily"), (name[-11:], "monthly")):
+        first = _moment(label)
+        if first is not None:
+            return first, first + DAY_MS if period == "daily" else _next_month(first)
+    return None
+
+
 def _moment(label: str) -> int | None:
     """Start of the month or day in ``2025-06.zip`` or ``2025-06-01.zip``, None for any other text."""
     form = {11: "%Y-%m.zip", 14: "%Y-%m-%d.zip"}.get(len(label), "")
