@@ -169,3 +169,21 @@ def test_a_replaced_file_comes_out_as_restated_rows(world, order, tmp_path):
     assert held(lake, "BTCUSDT-um", order)["close"].to_list() == truth["close"].to_list()
     restated = {row.kind: row.restated for row in lake.coverage(_named("BTCUSDT-um"))}
     assert restated["bars"] > 0
+
+
+def test_a_fill_that_verifies_fetches_again_what_has_changed_and_nothing_else(world, no_faults, order, tmp_path):
+    lake, telemetry = DeltaLake(str(tmp_path)), RecordingTelemetry()
+    order = replace(order, symbols=("BTCUSDT",))
+    fill(no_faults, lake, order)
+    btc = {id_: held(lake, id_, order) for id_ in lake.instruments()}
+    victim = min((tmp_path / "bars" / "BTCUSDT-um").glob("*.parquet"))
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(bytes(data))
+    assert fill(no_faults, lake, order).set_aside == 0
+    again = fill(no_faults, lake, replace(order, verify=True), telemetry)
+    assert (again.set_aside, len(telemetry.named("lake_table_set_aside"))) == (1, 1)
+    assert again.files > 0
+    assert all(held(lake, id_, order).equals(before) for id_, before in btc.items())
+    assert lake.aside() == [f"bars-BTCUSDT-um-{victim.name}-1"]
+    assert fill(no_faults, lake, replace(order, verify=True)).files == 0

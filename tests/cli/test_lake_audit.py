@@ -291,3 +291,28 @@ def test_nothing_to_audit_is_said(huracan, tmp_path, arguments, words):
     assert answer.status == 2
     assert answer.json["code"] == "CONFIG"
     assert words in answer.json["error"]
+
+
+def test_the_audit_of_bytes_names_what_has_changed_and_leaves_it_alone(huracan, workdir):
+    whole = huracan("lake", "audit", "--bytes", "--workdir", workdir, "--json").json
+    assert (whole["damaged"], whole["unproven"], whole["set_aside"], whole["tables"]) == ([], [], [], 3)
+    assert set(whole["seals"]) == {"AUSDT-um", "BUSDT-um", "CUSDT-um"}
+    victim = next((workdir / "lake" / "1h" / "bars" / "BUSDT-um").glob("*.parquet"))
+    data = bytearray(victim.read_bytes())
+    data[100] ^= 1
+    victim.write_bytes(bytes(data))
+    told = huracan("lake", "audit", "--bytes", "--workdir", workdir, "--json")
+    assert (told.status, told.json["damaged"]) == (3, [{"table": "BUSDT-um", "what": f"bars/BUSDT-um/{victim.name}"}])
+    assert "lake fill --verify" in huracan("lake", "audit", "--bytes", "--workdir", workdir).out
+    told = huracan("lake", "audit", "--workdir", workdir, "--json")
+    (other,) = told.json["audits"]
+    assert told.status == 3
+    assert [row["table"] for row in other["damaged"]] == ["lake/BUSDT"]
+    assert [row["table"] for row in other["tables"]] == ["lake/AUSDT", "lake/CUSDT"]
+    assert victim.read_bytes() == bytes(data)
+
+
+def test_the_audit_of_bytes_is_for_a_lake(huracan, tmp_path):
+    told = huracan("lake", "audit", "--bytes", "--candles", tmp_path)
+    assert told.status == 2
+    assert "--candles is no lake" in told.err

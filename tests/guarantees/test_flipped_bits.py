@@ -8,6 +8,7 @@ import obstore
 import polars as pl
 import pytest
 from buckets import lake_bucket, s3_apart
+from invariants import Case, check_agreement, check_same_end
 from sizes import FULL, size
 
 from huracan.adapters.cloud import open_bucket
@@ -209,3 +210,29 @@ def test_every_bit_of_one_small_data_file_is_guarded(tmp_path, counted):
         counted()
     path.write_bytes(data)
     assert place.lake.bars(COIN, *ALL).height == 3
+
+
+def flip_all(workdir, rng):
+    """One bit of every data file of a lake."""
+    files = sorted((workdir / "lake").glob("*/bars/*/*.parquet"))
+    for path in files:
+        data = path.read_bytes()
+        path.write_bytes(flipped(data, rng.randrange(8 * len(data))))
+    return files
+
+
+@pytest.mark.guarantee("R22")
+def test_a_night_fetches_again_what_has_changed_on_the_disk_and_ends_as_if_nothing_had(nights, counted):
+    assert nights.run("before-flips").status == 0
+    unbroken = Case(nights.folder / "before-flips")
+    case = Case(nights.copy("before-flips", "flipped"))
+    victims = flip_all(case.workdir, random.Random(24))
+    outcome = nights.run("flipped")
+    assert outcome.status == 0, outcome.told()[-2000:]
+    lake = outcome.result()["summary"]["lake"]
+    assert lake["set_aside_count"] == sum(map(len, lake["set_aside"].values())) >= len(victims)
+    assert lake["unproven_files"] == 0
+    assert outcome.told().count("lake_table_set_aside") >= len(lake["set_aside"]) > 0
+    check_same_end(case, unbroken)
+    check_agreement(case)
+    counted(len(victims))

@@ -28,19 +28,24 @@ STAGE: Final = "fill"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillOrder:
-    """What to fill: instruments of these quote assets on these markets (or these symbols alone), start <= time < end."""
+    """What to fill: instruments of these quote assets on these markets (or these symbols alone), start <= time < end.
+
+    With `verify` every byte that is stored is read first, and what is damaged is fetched again.
+    """
 
     markets: tuple[Any, ...]
     quote_assets: tuple[str, ...]
     start_ms: int
     end_ms: int
     symbols: tuple[str, ...] = ()
+    verify: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class Filled:
     """What was done: `rows` new or changed in the lake, of these `restated` by files that were replaced; `bytes` received;
-    `holes` are lost files; `failed` symbols and `left_out` ones by code.
+    `holes` are lost files, `set_aside` damaged files and tables of the lake that were fetched again; `failed` symbols and
+    `left_out` ones by code.
     """
 
     symbols: int = 0
@@ -49,6 +54,7 @@ class Filled:
     bytes: int = 0
     holes: int = 0
     restated: int = 0
+    set_aside: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -137,14 +143,21 @@ class _Filling:
             self.telemetry.progress(STAGE, self.done, self.total.symbols)
 
     async def _one(self, instrument: Instrument) -> Filled:
+        if self.order.verify:
+            await self._set_aside(instrument)
         try:
             return await self._fill(instrument)
         except DamagedTableError:
-            moved = self.lake.set_aside(instrument)
-            if not moved:
+            if not await self._set_aside(instrument):
                 raise
-            self.telemetry.event("lake_table_set_aside", coin=instrument.id, folders=moved)
             return await self._fill(instrument)
+
+    async def _set_aside(self, instrument: Instrument) -> bool:
+        moved = await asyncio.to_thread(self.lake.set_aside, instrument)
+        if moved:
+            self.telemetry.event("lake_table_set_aside", coin=instrument.id, folders=moved)
+            self.total.set_aside += len(moved)
+        return bool(moved)
 
     async def _fill(self, instrument: Instrument) -> Filled:
         """Read what the lake lacks and commit it in chunks; what came before an error is committed, too."""

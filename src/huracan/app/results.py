@@ -6,6 +6,7 @@ from huracan.app.config import TrainingPipelineConfig
 from huracan.domain.time import iso
 from huracan.errors import HuracanError
 from huracan.pipeline.copies import copy_notes
+from huracan.pipeline.damage import lake_summary
 from huracan.pipeline.former import former_summary, survivor_notes
 from huracan.pipeline.gating import gate_note, gate_rules
 from huracan.pipeline.night import Night
@@ -51,6 +52,7 @@ def night_summary(
             "gbp_source": night.gbp_source,
             "universe_source": night.universe_source,
             "former_pairs": former_summary(night),
+            "lake": lake_summary(night),
             "copies": night.copies,
             "regime_gate": gate_rules(night.plan),
             "notes": (

@@ -55,21 +55,30 @@ def run_pair_job(job: TrainingJob) -> dict[str, Any]:
 def _record(job: TrainingJob) -> dict[str, Any]:
     import stamina.instrumentation
 
-    from huracan.app.wiring import pair_ports
-
     stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the job's answer
     plan, wiring = _plan(job.payload["plan"], job.payload["plan_sha256"])
     wave, facts = job.payload["wave"], job.payload["facts"]
     if wave == "ingest":
         return asyncio.run(_ingest(plan, wiring, job.coin, facts))
-    ports = pair_ports(wiring)
-    if wave == "prepare":
-        from huracan.pipeline.pair import prepare_pair
+    return asyncio.run(_later(plan, wiring, job, facts))
 
-        return prepare_pair(ports, plan, job.coin, facts)
+
+async def _later(plan: NightPlan, wiring: dict[str, Any], job: TrainingJob, facts: dict[str, Any]) -> dict[str, Any]:
+    from huracan.app.wiring import pair_ports
     from huracan.pipeline.cells import train_pair
+    from huracan.pipeline.damage import mended, with_set_aside
+    from huracan.pipeline.pair import prepare_pair
 
-    return train_pair(ports, plan, job.coin, facts)
+    ports = pair_ports(wiring)
+    work = prepare_pair if job.payload["wave"] == "prepare" else train_pair
+
+    async def step() -> dict[str, Any]:
+        return work(ports, plan, job.coin, facts)
+
+    try:
+        return with_set_aside(*await mended(ports, plan, job.coin, step))
+    finally:
+        await ports.market.aclose()
 
 
 async def _ingest(plan: NightPlan, wiring: dict[str, Any], coin: str, facts: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from huracan.cli.output import print_json
 from huracan.domain.time import HOUR_MS, Horizon, iso, parse_iso
-from huracan.errors import ConfigError
+from huracan.errors import ConfigError, DamagedTableError
 from huracan.ingest.audit import Findings, endings, examine, judged_gaps, judged_halts, restatements
 from huracan.ingest.gaps import JudgedRun, disagreements, lost_files, outages
 from huracan.ingest.rules import IngestRules
@@ -30,7 +30,7 @@ def show_audit(
         from huracan.cli.audit_tables import show_body
 
         show_body(body)
-    return 0
+    return DamagedTableError.exit_status if any(audit.get("damaged") for audit in body["audits"]) else 0
 
 
 def audit_candles(folder: Path, interval: str | None = None, only: str | None = None) -> dict[str, Any]:
@@ -64,21 +64,30 @@ def audit_lake(
     lake, instruments = open_lake(place, only)
     name = interval_of(place)
     rules = IngestRules(interval_ms=Horizon.parse(name).ms)
-    told = []
+    told, damaged = [], []
     for instrument in instruments:
-        stored = lake.provenance(instrument)
-        found = examine(
-            "lake",
-            instrument.market,
-            instrument.symbol,
-            lake.bars(instrument, 0, 1 << 62),
-            rules,
-            restated=stored.filter("restated")["open_time"].sort().to_list(),
-            lost=lost_files(name for name, file in lake.files(instrument).items() if not file.sha256),
-        )
+        try:
+            found = _examined(lake, instrument, rules)
+        except DamagedTableError as error:
+            damaged.append({"table": f"lake/{instrument.symbol}", "error": str(error)})
+            continue
         if found is not None:
             told.append(found)
-    return {"audited": place, "audits": [_audit(name, told, rules, [])]}
+    audits = [{**_audit(name, told, rules, []), "damaged": damaged}]
+    return {"audited": place, "audits": audits, "set_aside": lake.aside()}
+
+
+def _examined(lake: Any, instrument: Any, rules: IngestRules) -> Findings | None:
+    stored = lake.provenance(instrument)
+    return examine(
+        "lake",
+        instrument.market,
+        instrument.symbol,
+        lake.bars(instrument, 0, 1 << 62),
+        rules,
+        restated=stored.filter("restated")["open_time"].sort().to_list(),
+        lost=lost_files(name for name, file in lake.files(instrument).items() if not file.sha256),
+    )
 
 
 def _overlaps(recordings: Sequence[Any]) -> list[dict[str, Any]]:

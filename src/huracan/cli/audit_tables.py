@@ -16,7 +16,9 @@ def show_body(body: dict[str, Any]) -> None:
     console = terminal()
     for audit in body["audits"]:
         name = audit["interval"]
-        _tables(console, name, audit["tables"])
+        if audit["tables"]:
+            _tables(console, name, audit["tables"])
+        _show(console, f"{name}: damaged tables, not looked at", audit.get("damaged", []), ("table", "error"))
         _show(
             console,
             f"{name}: outages of the whole exchange",
@@ -60,6 +62,10 @@ def show_body(body: dict[str, Any]) -> None:
         columns = ("market", "start", "end", "silent", "missing")
         _show(console, f"{name}: silent in some tables, missing in others", audit["disagreements"], columns)
         _show(console, f"{name}: files that never came", audit["lost_files"], ("table", "name"))
+    if body.get("set_aside"):
+        console.print(
+            f"{len(body['set_aside']):,} damaged files or tables were set aside and lie in damaged/", markup=False
+        )
 
 
 def _tables(console: Any, name: str, tables: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ def fill_from_archive(
     market: str,
     quotes: str | None,
     symbols: str | None,
+    verify: bool,
     as_json: bool,
 ) -> int:
     """Fill the lake and print the totals; the status of bad data where a symbol failed, 0 otherwise."""
     from huracan.settings import load_settings
 
     settings = load_settings(config, overrides, os.environ)
-    order = _order(settings, first, last, market, quotes, symbols)
+    order = replace(_order(settings, first, last, market, quotes, symbols), verify=verify)
     began = time.monotonic()
     with alone(workdir):
         filled = _run(settings, workdir or DEFAULT_WORKDIR, order, as_json=as_json)
@@ -103,6 +105,10 @@ def _print(filled: Any, seconds: float, *, as_json: bool) -> None:
         f" {spent['peak_memory_bytes'] / 1e6:,.0f} MB of memory",
         markup=False,
     )
+    if filled.set_aside:
+        console.print(
+            f"{filled.set_aside:,} damaged files or tables of the lake set aside and fetched again", markup=False
+        )
     for title, counts in (("left out", filled.left_out), ("failed", filled.failed)):
         if counts:
             listed = ", ".join(f"{code} {count:,}" for code, count in counts.most_common())

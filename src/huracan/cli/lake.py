@@ -20,14 +20,21 @@ def lake_audit(
     ] = None,
     interval: Interval = None,
     only: Only = None,
+    bytes_: Annotated[
+        bool, typer.Option("--bytes", help="Read every byte of the lake and compare it with its sha256, instead.")
+    ] = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
     json_: Json = False,
 ) -> None:
-    """Every gap and halt with its cause, swaps, reused tickers, delistings, duplicates, restated bars."""
+    """Every gap and halt with its cause, swaps, reused tickers, delistings, duplicates, restated bars, damage."""
     from huracan.cli.audit import show_audit
+    from huracan.cli.lake_bytes import show_bytes
 
-    raise typer.Exit(show_audit(_settings(config, overrides), workdir, candles, interval, only, as_json=json_))
+    settings = _settings(config, overrides)
+    if bytes_:
+        raise typer.Exit(show_bytes(settings, workdir, candles, interval, only, as_json=json_))
+    raise typer.Exit(show_audit(settings, workdir, candles, interval, only, as_json=json_))
 
 
 @lake_app.command("check")
@@ -82,6 +89,9 @@ def lake_fill(
     ] = None,
     symbols: Annotated[str | None, typer.Option("--symbols", help="These alone, as BTCUSDT,ETHUSDT.")] = None,
     interval: Annotated[str | None, typer.Option("--interval", help="1m, 15m or 1h.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all that is stored first, and fetch again what is damaged.")
+    ] = False,
     workdir: Workdir = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -100,6 +110,7 @@ def lake_fill(
         market=market,
         quotes=quotes,
         symbols=symbols,
+        verify=verify,
         as_json=json_,
     )
     raise typer.Exit(status)

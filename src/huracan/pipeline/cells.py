@@ -72,7 +72,7 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, An
     done = get_json(store, f"{root}/result.json")
     if done is not None:
         return {**done, "cached": True}
-    bars, _ = load_bars(ports.lake, plan, plan.member(coin))
+    bars, _ = load_bars(ports.lake, plan, plan.member(coin), data_hash=prepared["data_hash"])
     cells: dict[str, Any] = {}
     refused: list[dict[str, Any]] = []
     designs: dict[TrainingRules, Design] = {}

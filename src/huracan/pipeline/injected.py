@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from huracan.domain.ids import content_hash
@@ -17,6 +18,7 @@ from huracan.domain.time import Horizon
 from huracan.errors import HuracanError
 from huracan.pipeline.artefacts import put_frame, put_json
 from huracan.pipeline.cells import Cell, judge_cell, leak_skip, refusal, train_pair
+from huracan.pipeline.damage import mended, with_set_aside
 from huracan.pipeline.foreign import INJECTED_VENDOR, Nonsense, bars_from, features_from, padded_trainer, trimmed
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import (
@@ -124,9 +126,12 @@ class InjectedWaves:
         return outcome
 
     async def _guarded(self, plan: NightPlan, item: PairWork) -> PairOutcome:
-        steps = {"ingest": self._ingest, "prepare": self._prepare, "train": self._train}
+        steps = {"prepare": self._prepare, "train": self._train}
         try:
-            return PairOutcome(coin=item.coin, record=await steps[item.wave](plan, item))
+            if item.wave == "ingest":
+                return PairOutcome(coin=item.coin, record=await self._ingest(plan, item))
+            found = await mended(self.ports, plan, item.coin, partial(steps[item.wave], plan, item))
+            return PairOutcome(coin=item.coin, record=with_set_aside(*found))
         except Nonsense as error:
             return PairOutcome(coin=item.coin, record=None, code=error.skip_code, error=str(error))
         except HuracanError as error:

@@ -15,7 +15,7 @@ from huracan.domain.frames import Bars, FeatureFrame, LabelledSet, MarketContext
 from huracan.domain.records import Candidate, IntegrityReport, Skip, SkipCode
 from huracan.domain.tiers import tier_of
 from huracan.domain.time import DAY_MS, Horizon
-from huracan.errors import DamagedTableError, DataError
+from huracan.errors import DamagedTableError, DataError, SchemaError
 from huracan.features import DailyPrices, build_features, daily_prices, daily_volume, leak_canary
 from huracan.ingest import (
     IngestRules,
@@ -49,10 +49,15 @@ class PairPorts:
     market: MarketData
 
 
-def load_bars(lake: Lake, plan: NightPlan, member: Candidate) -> tuple[Bars, IntegrityReport]:
-    """Validated bars of a member or former pair up to the cut-off, from the lake alone."""
+def load_bars(
+    lake: Lake, plan: NightPlan, member: Candidate, *, data_hash: str | None = None
+) -> tuple[Bars, IntegrityReport]:
+    """Validated bars of a member or former pair up to the cut-off, from the lake alone.
+
+    Raises SchemaError where `data_hash` is given and these are not the bars that have it: the lake has changed meanwhile.
+    """
     instrument = member.instrument
-    return validate_bars(
+    bars, report = validate_bars(
         instrument,
         lake.bars(instrument, plan.start_ms, plan.cutoff_ms),
         lake.funding(instrument, plan.start_ms, plan.cutoff_ms),
@@ -61,6 +66,12 @@ def load_bars(lake: Lake, plan: NightPlan, member: Candidate) -> tuple[Bars, Int
         plan.cutoff_ms,
         "binance",
     )
+    if data_hash is not None and bars.data_hash != data_hash:
+        raise SchemaError(
+            f"{instrument.id}: the lake's bars have the hash {bars.data_hash[:16]}, those that were validated tonight had "
+            f"{data_hash[:16]}; another process has changed the lake, run again"
+        )
+    return bars, report
 
 
 async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +106,9 @@ async def _ingest(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str,
     files = {**known, **{batch.file.name: batch.file for batch in batches if batch.file is not None}}
     lost = sorted(name for name, file in files.items() if not file.sha256)
     replaced = sorted(name for name, file in files.items() if name in known and _replaced(known[name], file))
-    return {**settle(ports, plan, coin), "lost": lost, "replaced": replaced}
+    held = ports.lake.holding(instrument)
+    sealed = {"lake_seal": held.seal, "unproven": held.unproven}
+    return {**settle(ports, plan, coin), "lost": lost, "replaced": replaced, **sealed}
 
 
 def _replaced(before: FetchedFile, now: FetchedFile) -> bool:
@@ -256,13 +269,14 @@ def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, 
     done = get_json(store, f"{root}/result.json")
     if done is not None:
         return {**done, "cached": True}
-    bars, _ = load_bars(ports.lake, plan, member)
+    bars, _ = load_bars(ports.lake, plan, member, data_hash=facts["data_hash"])
     features = prepared_features(bars, load_context(store, facts["context_key"]), plan, facts["spread_bps"])
     put_frame(store, f"{root}/features.parquet", features.frame)
     horizons = label_horizons(store, root, plan, bars, features)
     result = {
         "coin": coin,
         "key": root,
+        "data_hash": bars.data_hash,
         "recipe_id": features.recipe_id,
         "names": list(features.names),
         "absent": list(features.absent),

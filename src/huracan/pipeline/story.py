@@ -1,8 +1,9 @@
 """The nine steps over ports. `run` is the story; each step takes the night so far and returns the next."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from huracan.domain.frames import REGIMES
 from huracan.domain.ids import Instrument
@@ -11,6 +12,7 @@ from huracan.domain.time import DAY_MS, HOUR_MS, iso
 from huracan.errors import ClockSkewError, ConfigError, DataError
 from huracan.pipeline.bases import once_a_base
 from huracan.pipeline.copies import without_copies
+from huracan.pipeline.damage import lake_summary, set_aside
 from huracan.pipeline.delistings import without_delisted
 from huracan.pipeline.former import with_drawn
 from huracan.pipeline.night import Night
@@ -161,12 +163,16 @@ class NightPipeline:
             refuse_stale(night, self.rules.max_stale_share)
             counted = without_copies(once_a_base(night, self.rules.universe.market))
             self._tell_copies(counted)
-            return write_context(self.ports.pair, with_drawn(counted, self.rules.panel_size))
+            night = await write_context(pair, with_drawn(counted, self.rules.panel_size))
+            self._tell_set_aside({coin: new for coin, new in night.facts.items() if new is not counted.facts.get(coin)})
+            return night
 
     async def step3_generate_features(self, night: Night) -> Night:
         """Features of every pair that is alive (and, in the same jobs, step 4's labels)."""
         with self._stage(3):
-            return await prepare_wave(self.ports.waves, night)
+            night = await prepare_wave(self.ports.waves, night)
+            self._tell_set_aside(night.prepared, night.former.prepared)
+            return night
 
     async def step4_label_forward_returns(self, night: Night) -> Night:
         """Labels are on disk since step 3's jobs; this sums the pairs' Gram matrices into the pools' priors."""
@@ -176,7 +182,9 @@ class NightPipeline:
     async def step5_train_models(self, night: Night) -> Night:
         """Every engine and recipe of every pair, walked forward (and, in the same jobs, steps 6 and 7)."""
         with self._stage(5):
-            return await train_wave(self.ports.waves, night)
+            night = await train_wave(self.ports.waves, night)
+            self._tell_set_aside(night.trained, night.former.trained)
+            return night
 
     async def step6_score_edge_after_costs(self, night: Night) -> Night:
         """Scorecards are on disk since step 5's jobs; one telemetry event per cell says what it earned."""
@@ -231,12 +239,20 @@ class NightPipeline:
             self.ports.telemetry.event("pair_ingested", coin=coin, age_minutes=facts["age_minutes"], **counts)
             if report["repaired"]:
                 self.ports.telemetry.event("bars_repaired", coin=coin, bars=report["repaired"])
-            if "set_aside" in facts:
-                self.ports.telemetry.event("lake_table_set_aside", coin=coin, folders=facts["set_aside"])
             if facts["age_minutes"] is not None:
                 ages.append(facts["age_minutes"])
+        self._tell_set_aside(night.facts, night.former.facts)
+        lake = lake_summary(night)
+        if lake["unproven_files"]:
+            found = {"pairs": lake["unproven_pairs"], "files": lake["unproven_files"]}
+            self.ports.telemetry.event("lake_unproven", **found)
         if ages:
             self.ports.telemetry.event("data_aged", pairs=len(ages), max_minutes=max(ages), median_minutes=median(ages))
+
+    def _tell_set_aside(self, *waves: Mapping[str, Mapping[str, Any]]) -> None:
+        for records in waves:
+            for coin, places in set_aside(records).items():
+                self.ports.telemetry.event("lake_table_set_aside", coin=coin, folders=places)
 
     def _tell_copies(self, night: Night) -> None:
         for coin, leader in night.copies.items():

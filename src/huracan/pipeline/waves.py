@@ -10,6 +10,7 @@ from huracan.domain.records import Skip, SkipCode
 from huracan.errors import DiskFullError, JobFailedError, StaleDataError, WorkerLostError
 from huracan.features import build_context
 from huracan.pipeline.artefacts import put_frame, put_json
+from huracan.pipeline.damage import mended, with_set_aside
 from huracan.pipeline.former import LAST, STEP_PREPARE, STEP_TRAIN, former_coins, received, with_ingested
 from huracan.pipeline.night import Night, PairOutcome, PairWork, WaveRunner
 from huracan.pipeline.pair import PairPorts, load_bars, load_grams
@@ -71,7 +72,7 @@ def alive(night: Night) -> list[str]:
     return sorted(coins, key=lambda coin: (-night.facts[coin]["volume_day_gbp"], coin))
 
 
-def write_context(ports: PairPorts, night: Night) -> Night:
+async def write_context(ports: PairPorts, night: Night) -> Night:
     """Build and store the market context from the most liquid members (BTC alone where it is one)."""
     coins = [coin for coin in alive(night) if coin not in night.copies]
     if not coins:
@@ -84,12 +85,24 @@ def write_context(ports: PairPorts, night: Night) -> Night:
     if ports.artefacts.get(f"{key}/context.json") is None:
         bars: dict[str, Bars] = {}
         for coin in chosen:
-            bars[coin], _ = load_bars(ports.lake, night.plan, night.plan.member(coin))
+            bars[coin], places = await _context_bars(ports, night, coin)
+            if places:
+                night = replace(night, facts={**night.facts, coin: with_set_aside(night.facts[coin], places)})
         context = build_context(bars, chosen)
         put_frame(ports.artefacts, f"{key}/context.parquet", context.frame)
         meta = {"source": context.source, "members": context.members, "context_hash": context.context_hash}
         put_json(ports.artefacts, f"{key}/context.json", meta)
     return replace(night, context_key=key, context_hash=named, context_coins=tuple(chosen))
+
+
+async def _context_bars(ports: PairPorts, night: Night, coin: str) -> tuple[Bars, list[str]]:
+    facts, member = night.facts[coin], night.plan.member(coin)
+    data_hash = facts["data_hash"] if facts["ended_ms"] is None else None
+
+    async def step() -> Bars:
+        return load_bars(ports.lake, night.plan, member, data_hash=data_hash)[0]
+
+    return await mended(ports, night.plan, coin, step)
 
 
 async def prepare_wave(runner: WaveRunner, night: Night) -> Night:

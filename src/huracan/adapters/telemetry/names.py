@@ -34,6 +34,7 @@ EVENTS: Final[dict[str, Level]] = {
     "lake_fill_started": "info",
     "lake_filled": "info",
     "lake_table_set_aside": "warning",
+    "lake_unproven": "info",
     "lineage_admitted": "info",
     "lineage_expired": "info",
     "listing_unknown": "warning",
