@@ -4,6 +4,7 @@ Read once at the top (`load_settings`), then passed down. Secrets come from the 
 """
 
 import difflib
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,12 @@ OTHER_VARIABLES: Final = (
 )
 """Variables of ours that are no settings; read where they are needed."""
 
+LARGEST_FILE: Final = 1 << 20
+DEEPEST: Final = 12
+MOST_ALIASES: Final = 12
+"""What a configuration file may hold; each alias may stand for all that stands before it."""
+MOST_PROBLEMS: Final = 12
+
 SECRETS: Final = {
     name.upper(): name
     for name in ("dropbox_access_token", "dropbox_refresh_token", "dropbox_app_key", "dropbox_app_secret")
@@ -95,6 +102,11 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     for name, field in Settings.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 }
+
+
+_SHORT = reprlib.Repr()
+"""A refused value is shown, however large it is, in a line."""
+_SHORT.maxstring = _SHORT.maxother = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +133,9 @@ def load_settings(file: Path | None, overrides: Sequence[str], environ: Mapping[
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_problems(error, given))) from None
+        problems = list(_problems(error, given))
+        more = [f"and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else []
+        raise ConfigError("; ".join(problems[:MOST_PROBLEMS] + more)) from None
 
 
 def local_only(settings: Settings) -> Settings:
@@ -150,14 +164,14 @@ def _shown(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         return ""
     with_user = isinstance(value, str) and "://" in value and "@" in value
-    return " is [redacted]" if with_user else f" is {value!r}"
+    return " is [redacted]" if with_user else f" is {_SHORT.repr(value)}"
 
 
 def _from_file(file: Path | None) -> dict[str, _Given]:
     if file is None:
         return {}
     try:
-        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        root = yaml.compose(_checked_text(file), Loader=yaml.SafeLoader)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -179,6 +193,26 @@ def _from_file(file: Path | None) -> dict[str, _Given]:
                 raise ConfigError(f"{file} line {key_line}: unknown key {path!r}{_nearest_path(path)}")
             found[path] = _Given(_construct(node, file, path), f"{file} line {key_line}")
     return found
+
+
+def _checked_text(file: Path) -> str:
+    """A YAML file's text, small and flat enough to be built: nested brackets and aliases grow without a bound."""
+    with file.open("rb") as stream:
+        data = stream.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise ConfigError(f"{file} holds more than {LARGEST_FILE >> 10} KiB; a configuration of ours is a few")
+    text, depth, aliases = data.decode("utf-8"), 0, 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        aliases += isinstance(event, yaml.AliasEvent)
+        if depth > DEEPEST:
+            raise ConfigError(
+                f"{file} line {line}: nested deeper than {DEEPEST} levels; sections hold 'key: value' lines"
+            )
+        if aliases > MOST_ALIASES:
+            raise ConfigError(f"{file} line {line}: more than {MOST_ALIASES} aliases (*name); write the values out")
+    return text
 
 
 def _entries(node: yaml.Node, file: Path, what: str) -> Iterator[tuple[str, yaml.Node, int]]:

@@ -53,3 +53,10 @@ def test_a_deadline_is_the_next_such_time_of_the_utc_clock():
 def test_a_bad_value_is_named():
     with pytest.raises(ConfigError, match="horizon"):
         TrainingPipelineConfig(horizons=["1 hour"]).resolve({})
+
+
+def test_a_stress_table_of_nested_brackets_is_a_configuration_error(tmp_path):
+    file = tmp_path / "deep.json"
+    file.write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match="stress_table"):
+        stress_table(file)

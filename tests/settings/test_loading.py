@@ -223,3 +223,37 @@ def test_a_limit_of_the_regime_gate_is_on_where_it_is_set(load, given, limits):
 def test_a_setting_of_the_gate_that_would_do_nothing_is_refused(load, given, message):
     with pytest.raises(ConfigError, match=message):
         load(None, *(f"regime_gate.{text}" for text in given))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training:\n  horizons: " + "[" * 3_000 + "]" * 3_000 + "\n", "line 2: nested deeper"),
+        ("[" * 100_000, "nested deeper"),
+        ("training:\n  horizons: " + "{a: " * 3_000, "line 2: nested deeper"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"{n}: &{n} [{', '.join([f'*{m}'] * 10)}]\n" for m, n in zip("abcdefg", "bcdefgh", strict=True))
+            + "training:\n  horizons: *h\n",
+            "aliases",
+        ),
+        ("# " + "x" * (1 << 20), "1024 KiB"),
+    ],
+    ids=["brackets", "unclosed brackets", "braces", "aliases of aliases", "too large"],
+)
+def test_a_file_that_would_grow_without_a_bound_is_refused_in_a_line(load, text, message):
+    with pytest.raises(ConfigError, match=message) as refused:
+        load(text)
+    assert len(str(refused.value)) < 500
+
+
+def test_a_few_aliases_are_plain_yaml(load):
+    assert load("training:\n  min_history_days: &days 90\n  lookback_days: *days\n").training.lookback_days == 90
+
+
+def test_what_is_refused_is_shown_in_a_line_however_large(load):
+    values = ", ".join(["[1, 2]"] * 5_000)
+    with pytest.raises(ConfigError) as refused:
+        load(f"training:\n  horizons: [{values}]\n  seed: {'x' * 100_000}\n")
+    assert len(str(refused.value)) < 5_000
+    assert "more" in str(refused.value)

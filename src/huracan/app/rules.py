@@ -3,13 +3,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from huracan.domain.ids import content_hash
 from huracan.domain.recipe import PRESETS, ConsensusRules, CostRules, Recipe, SizingRules, TrainingRules
+from huracan.domain.strict import strict_json
 from huracan.domain.tiers import TIERS
 from huracan.domain.time import HOUR_MS, MINUTE_MS
-from huracan.errors import ConfigError
+from huracan.errors import BundleFormatError, ConfigError
 from huracan.features import RECIPE_ID
 from huracan.pipeline.injected import Injected, injected_recipe
 from huracan.pipeline.rules import NightRules
@@ -25,6 +26,7 @@ _RUNNING = frozenset(
 """Settings of a run that leave its models alone."""
 _DECIDING = ("training", "consensus", "regime_gate", "costs", "promotion")
 """Sections of `deciding`, in its order."""
+LARGEST_TABLE: Final = 1 << 20
 _INTERVALS = {"1m": MINUTE_MS, "15m": 15 * MINUTE_MS, "1h": HOUR_MS}
 
 
@@ -117,8 +119,8 @@ def stress_table(path: Path | None) -> dict[str, Any]:
     if path is None:
         return shipped_stress_table()
     try:
-        table = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        table = strict_json(path.read_bytes(), LARGEST_TABLE, what=path.name)
+    except (OSError, BundleFormatError) as error:
         raise ConfigError(
             f"promotion.stress_table {path}: {error}; wanted the JSON file `exchange serve` names"
         ) from error

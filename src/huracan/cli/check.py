@@ -1,12 +1,14 @@
 """`huracan lake check`: one day of every instrument against the exchange's REST, and against another venue if one is named."""
 
 import asyncio
-import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from huracan.cli.output import number, print_json
-from huracan.errors import ConfigError
+from huracan.domain.strict import strict_json
+from huracan.errors import BundleFormatError, ConfigError
+
+LARGEST_OPTIONS: Final = 1 << 20
 
 
 def run_check(
@@ -46,8 +48,8 @@ def _second(venue: str | None, options: Path | None) -> Any:
     from huracan.adapters.vendors.second_venue import SecondVenue
 
     try:
-        given = json.loads(options.read_text(encoding="utf-8")) if options else {}
-    except (OSError, ValueError) as error:
+        given = strict_json(options.read_bytes(), LARGEST_OPTIONS, what=options.name) if options else {}
+    except (OSError, BundleFormatError) as error:
         raise ConfigError(f"{options} cannot be read as JSON: {error}") from error
     if not isinstance(given, dict):
         raise ConfigError(

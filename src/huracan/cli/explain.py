@@ -14,7 +14,10 @@ def latest_summary(workdir: Path | None) -> dict[str, Any]:
     files = sorted(folder.glob("*_summary*.json"))
     if not files:
         raise ConfigError(f"no summary in {folder}; run a night first, or give its folder with --workdir")
-    summary: dict[str, Any] = json.loads(files[-1].read_bytes())
+    try:
+        summary: dict[str, Any] = json.loads(files[-1].read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"summary {files[-1]} cannot be read ({error}); run a night again, or remove it") from error
     return summary
 
 

@@ -208,7 +208,7 @@ def _read_books(path: Path) -> dict[str, Book | None]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return {_book_id(row): _book(row) for row in rows}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"book file {path.name}: {error!r}; wanted a recorded bookTicker array"
         raise ConfigError(message) from error
 

@@ -177,7 +177,7 @@ def load_faults(path: Path) -> FaultPlan:
     """
     try:
         return FaultPlan(TypeAdapter(list[FaultRule]).validate_python(json.loads(path.read_text(encoding="utf-8"))))
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError, RecursionError, ValidationError) as error:
         message = f"faults file {path.name}: {error}; wanted a JSON array of rules with a `path`"
         raise ConfigError(message) from error
 
