@@ -1,11 +1,15 @@
 """The page over a real socket: what it answers, to whom, and what its pages may load."""
 
+import socket
+from contextlib import ExitStack, suppress
+
 import httpx2
 import pytest
 from dashboards import HOSTILE, NON_ASCII, served
 from pydantic import SecretStr
 
-from huracan.adapters.dashboard import WorkdirReader, checked_access
+from huracan.adapters.dashboard import WorkdirReader, checked_access, patience
+from huracan.adapters.dashboard.server import MOST_CONNECTIONS
 from huracan.reports.live import PARTS
 
 pytestmark = pytest.mark.slow
@@ -61,6 +65,26 @@ def test_scripts_and_styles_come_from_the_package(page):
 def test_it_is_for_looking_only(page, method):
     assert page.request(method, "/").status_code == 405
     assert page.request("HEAD", "/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"GET / HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n"]
+)
+def test_half_open_connections_are_closed_and_keep_nobody_out(workdir, monkeypatch, begun):
+    monkeypatch.setattr(patience, "REQUEST_S", 2.0)
+    with served(WorkdirReader(workdir)) as url, ExitStack() as stack:
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        waiting = [stack.enter_context(socket.create_connection(address)) for _ in range(MOST_CONNECTIONS + 8)]
+        for one in waiting:
+            with suppress(ConnectionError):
+                one.sendall(begun)
+        for one in waiting:
+            with suppress(ConnectionError):
+                while one.recv(1 << 16):  # an answer may come before the end
+                    pass
+        with httpx2.Client(base_url=url, trust_env=False) as client:
+            assert client.get("/").status_code == 200
+            assert client.get("/static/live.css").status_code == 200
 
 
 def test_another_host_name_gets_nothing(page):

@@ -76,14 +76,11 @@ def served(reader: WorkdirReader, access: Access | None = None) -> Iterator[str]
     """The dashboard in a thread; yields its URL."""
     import uvicorn
 
-    from huracan.adapters.dashboard.server import dashboard_app, listening
+    from huracan.adapters.dashboard.server import listening, server_config
 
     access = access or checked_access(host="127.0.0.1", port=0)
-    config = uvicorn.Config(
-        dashboard_app(reader, access), log_level="warning", ssl_certfile=access.tls_cert, ssl_keyfile=access.tls_key
-    )
     socket = listening(access)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(reader, access))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     try:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+    from uvicorn import Config
 
 OWN_PAGES: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -26,6 +27,7 @@ REPORT_PAGES: Final = (
     "img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """A night's page carries its scripts inline; the sandbox takes this server's origin away from it."""
+MOST_CONNECTIONS: Final = 256
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -89,11 +91,13 @@ def dashboard_app(reader: WorkdirReader, access: Access) -> "Starlette":
     )
 
 
-def serve_dashboard(reader: WorkdirReader, access: Access, *, started: Callable[[str], None]) -> None:
-    """Serve until interrupted; `started` gets the URL once the socket listens. Raises ConfigError where it cannot bind."""
+def server_config(reader: WorkdirReader, access: Access) -> "Config":
+    """How the application is served: no more than needed is said, and no client is waited for without a limit."""
     import uvicorn
 
-    config = uvicorn.Config(
+    from huracan.adapters.dashboard.patience import PatientProtocol
+
+    return uvicorn.Config(
         dashboard_app(reader, access),
         ssl_certfile=access.tls_cert,
         ssl_keyfile=access.tls_key,
@@ -102,9 +106,17 @@ def serve_dashboard(reader: WorkdirReader, access: Access, *, started: Callable[
         server_header=False,
         date_header=False,
         proxy_headers=False,
+        http=PatientProtocol,
         timeout_keep_alive=30,
-        limit_concurrency=64,
+        limit_concurrency=MOST_CONNECTIONS,
     )
+
+
+def serve_dashboard(reader: WorkdirReader, access: Access, *, started: Callable[[str], None]) -> None:
+    """Serve until interrupted; `started` gets the URL once the socket listens. Raises ConfigError where it cannot bind."""
+    import uvicorn
+
+    config = server_config(reader, access)
     with listening(access) as listener:
         scheme = "https" if access.tls_cert else "http"
         host = access.host.strip("[]")
