@@ -136,6 +136,30 @@ def test_explain_says_why_a_coin_has_a_champion_or_not(huracan, reader, champion
     assert "wanted" in spoken.out
 
 
+def test_every_printed_name_of_a_coin_is_taken_back_and_case_does_not_matter(huracan, reader, champion):
+    coin, horizon, _ = champion
+    told = huracan("champions", "show", coin, horizon, "--store", reader.store, "--json").json
+    instrument = f"{coin}USDT-um"
+    for name in (instrument, instrument.lower(), coin.lower(), f"{coin}USDT", f"{coin}/USDT:USDT"):
+        shown = huracan("champions", "show", name, horizon.upper(), "--store", reader.store, "--json")
+        assert shown.status == 0, shown.err
+        assert shown.json["metadata"] == told["metadata"]
+        explained = huracan("explain", name, horizon, "--workdir", reader.folder / "workdir", "--json")
+        assert explained.json["coin"] == coin
+
+
+def test_an_unknown_name_gets_the_nearest_ones(huracan, reader, champion):
+    coin, horizon, _ = champion
+    wrong = f"{coin}X"
+    for line in (
+        ("champions", "show", wrong, horizon, "--store", reader.store),
+        ("explain", wrong, "--workdir", reader.folder / "workdir"),
+    ):
+        answer = huracan(*line, "--json")
+        assert answer.json["success"] is False
+        assert f"did you mean {coin}" in answer.json["error"]
+
+
 @pytest.mark.parametrize("line", [("NOPE",), ("ALFA", "4h")])
 def test_explain_refuses_what_the_night_did_not_know(huracan, reader, line):
     answer = huracan("explain", *line, "--workdir", reader.folder / "workdir", "--json")

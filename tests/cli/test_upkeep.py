@@ -62,6 +62,14 @@ def test_between_two_listings_of_a_ticker_nothing_is_missing(huracan, workdir):
     ]
 
 
+@pytest.mark.parametrize(
+    "name", ["BTCUSDT-um", "btcusdt-um", "BTCUSDT", "BTC/USDT", "BTC/USDT:USDT", "BTCUSDT-um~20260101"]
+)
+def test_an_instrument_is_found_by_every_name_that_is_printed_of_it(huracan, reader, name):
+    told = huracan("lake", "coverage", "--workdir", reader.store.parent, "--instrument", name, "--json").json
+    assert {row["instrument"] for row in told["tables"]} == {"BTCUSDT-um"}
+
+
 def test_compacting_and_vacuuming_change_no_row(huracan, workdir):
     lake = DeltaLake(str(workdir / "lake" / "15m"))
     coin = Instrument(market="um", symbol="BTCUSDT", base="BTC", quote="USDT")
@@ -112,7 +120,7 @@ def test_what_is_missing_inside_a_span_is_counted(huracan, tmp_path):
 
 def test_an_instrument_the_lake_does_not_hold_is_told_with_those_it_has(huracan, reader):
     answer = huracan("lake", "coverage", "--workdir", reader.store.parent, "--instrument", "MOONUSDT-um", "--json")
-    assert "holds no 'MOONUSDT-um'; it has " in answer.json["error"]
+    assert "holds no 'MOONUSDT-um'; did you mean " in answer.json["error"]
 
 
 def test_tidying_waits_for_no_run_and_disturbs_none(huracan, workdir):

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from huracan.domain.bundle import DoNotTrade, RankRow
+from huracan.domain.coin_names import CoinNames
 from huracan.errors import ModelLoadError
 from huracan.export.trust import Seen
-from huracan.hamilton.names import CoinNames
 from huracan.hamilton.state import StoreState, state_home
 
 

@@ -1,11 +1,9 @@
-"""Which instrument carries the bare coin key, and how users' texts find it."""
+"""Which instrument carries the bare coin key."""
 
 import pytest
 
 from huracan.domain.ids import Instrument
-from huracan.domain.records import Candidate
-from huracan.errors import ConfigError
-from huracan.universe import coin_keys, resolve_coin
+from huracan.universe import coin_keys
 
 
 def instrument(market, base, quote="USDT", **more):
@@ -69,51 +67,3 @@ def test_digits_that_belong_to_a_name_are_no_multiple():
 
 def test_non_ascii_names_are_names():
     assert keys(instrument("um", "币安人生"))["币安人生USDT-um"] == "币安人生"
-
-
-def member(coin, market, base, quote="USDT"):
-    return Candidate(instrument=instrument(market, base, quote, coin=coin), volume_24h_gbp=1.0, spread_bps=None)
-
-
-MEMBERS = (
-    member("BTCUSDT-spot", "spot", "BTC"),
-    member("BTC", "um", "BTC"),
-    member("BTCUSDC-um", "um", "BTC", "USDC"),
-    member("SHIB", "um", "1000SHIB"),
-    member("SOLUSDT-spot", "spot", "SOL"),
-    member("币安人生", "um", "币安人生"),
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("BTC", "BTCUSDT-um"),
-        (" btc ", "BTCUSDT-um"),
-        ("BTCUSDT", "BTCUSDT-um"),
-        ("BTC/USDT", "BTCUSDT-um"),
-        ("BTC/USDT:USDT", "BTCUSDT-um"),
-        ("btc/usdt:usdt", "BTCUSDT-um"),
-        ("BTC/USDC", "BTCUSDC-um"),
-        ("BTC/USDC:USDC", "BTCUSDC-um"),
-        ("BTCUSDT-spot", "BTCUSDT-spot"),
-        ("BTCUSDT-um", "BTCUSDT-um"),
-        ("SHIB", "1000SHIBUSDT-um"),
-        ("1000SHIBUSDT", "1000SHIBUSDT-um"),
-        ("SOL", "SOLUSDT-spot"),
-        ("币安人生", "币安人生USDT-um"),
-    ],
-)
-def test_the_ways_people_write_a_pair_all_resolve(text, wanted):
-    assert resolve_coin(text, MEMBERS).id == wanted
-
-
-@pytest.mark.parametrize("text", ["SOL/USDT:USDT", "", "DOGE", "BTC/EUR"])
-def test_what_is_not_in_the_universe_is_a_usage_error(text):
-    with pytest.raises(ConfigError, match="universe"):
-        resolve_coin(text, MEMBERS)
-
-
-def test_a_near_miss_is_suggested():
-    with pytest.raises(ConfigError, match="did you mean SHIB"):
-        resolve_coin("SHIBA", MEMBERS)

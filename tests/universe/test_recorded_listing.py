@@ -8,9 +8,10 @@ import pytest
 
 from huracan.adapters.binance.listing import instruments, quotes
 from huracan.adapters.binance.strict_json import parse_json
+from huracan.domain.coin_names import CoinNames
 from huracan.domain.ids import from_path_segment
 from huracan.domain.records import Candidate, SkipCode, Snapshot
-from huracan.universe import UniverseRules, build_universe, resolve_coin
+from huracan.universe import UniverseRules, build_universe
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "market" / "fixtures"
 pytestmark = [
@@ -96,7 +97,8 @@ def test_multiples_digits_and_other_alphabets_are_names_that_resolve_and_are_saf
     found = universe(snapshot)
     member = next(one for one in found.members if one.instrument.id == f"{symbol}-um").instrument
     assert member.coin == coin
-    assert resolve_coin(coin, found.members).id == resolve_coin(symbol, found.members).id == member.id
+    names = CoinNames({one.instrument.coin: one.instrument.id for one in found.members})
+    assert names.resolve(coin) == names.resolve(symbol) == names.resolve(member.id) == coin
     assert member.path_id.isascii()
     assert from_path_segment(member.path_id) == member.id
 
@@ -104,9 +106,11 @@ def test_multiples_digits_and_other_alphabets_are_names_that_resolve_and_are_saf
 def test_every_member_is_found_by_its_key_and_by_its_id(snapshot):
     members = universe(snapshot).members
     assert len(members) > 600
-    for member in members[::7]:
-        assert resolve_coin(member.instrument.coin, members) == member.instrument
-        assert resolve_coin(member.instrument.id, members) == member.instrument
+    names = CoinNames({one.instrument.coin: one.instrument.id for one in members})
+    for member in members:
+        coin, ticker = member.instrument.coin, member.instrument.id
+        for text in (coin, ticker, coin.lower(), ticker.lower(), f" {coin} "):
+            assert names.resolve(text) == coin
 
 
 def test_max_coins_takes_the_most_liquid_of_them(snapshot):

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from huracan.adapters.binance import BinanceMarketData
 from huracan.adapters.lake import DeltaLake
+from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, iso
 from huracan.errors import ConfigError, DamagedTableError, DataError
@@ -28,8 +29,9 @@ STAGE: Final = "fill"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillOrder:
-    """What to fill: instruments of these quote assets on these markets (or these symbols alone), start <= time < end.
+    """What to fill: instruments of these quote assets on these markets, or these symbols alone; start <= time < end.
 
+    Symbols and tickers are in capitals.
     With `verify` every byte that is stored is read first, and what is damaged is fetched again.
     """
 
@@ -87,13 +89,15 @@ async def fill_lake(market: BinanceMarketData, lake: DeltaLake, order: FillOrder
 async def _instruments(market: BinanceMarketData, order: FillOrder) -> tuple[list[Instrument], Counter[str]]:
     found: list[Instrument] = []
     left_out: Counter[str] = Counter()
-    missing = set(order.symbols)
+    missing, tickers = set(order.symbols), dict[str, str]()
     for name in order.markets:
         symbols = await market.archived_symbols(name)
-        missing -= set(symbols)
+        tickers |= {f"{symbol}-{name}": f"{symbol}-{name}" for symbol in symbols}
         quotes: Sequence[str] = order.quote_assets
         if order.symbols:
-            symbols = [symbol for symbol in symbols if symbol in order.symbols]
+            forms = {symbol: {symbol, f"{symbol}-{name.upper()}"} & set(order.symbols) for symbol in symbols}
+            symbols = [symbol for symbol, asked in forms.items() if asked]
+            missing -= set().union(*forms.values())
             quotes = [parts[1] for symbol in symbols if (parts := split_symbol(symbol))]
         instruments, others = archived_instruments(symbols, name, quotes)
         found += instruments
@@ -101,7 +105,8 @@ async def _instruments(market: BinanceMarketData, order: FillOrder) -> tuple[lis
     if missing:
         wanted = ", ".join(sorted(missing))
         raise ConfigError(
-            f"the archive has no bars of {wanted} on {' or '.join(order.markets)}; see --symbols, --market"
+            f"the archive has no bars of {wanted} on {' or '.join(order.markets)};"
+            f" {did_you_mean(min(missing), CoinNames(tickers))} See --symbols, --market."
         )
     return found, left_out
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from huracan.cli.output import number, print_json
+from huracan.domain.coin_names import CoinNames, did_you_mean
+from huracan.domain.time import Horizon
 from huracan.errors import ConfigError
 
 
@@ -24,11 +26,18 @@ def latest_summary(workdir: Path | None) -> dict[str, Any]:
 def explain_coin(workdir: Path | None, coin: str, horizon: str | None, *, as_json: bool) -> int:
     """Print why a coin has, or has not, a champion; status 2 when the night did not know the coin."""
     summary = latest_summary(workdir)
-    name = _resolve(summary, coin)
+    horizon = None if horizon is None else str(Horizon.parse(horizon))
+    names = _names(summary)
+    name = names.resolve(coin)
     champions = [row for row in summary["champions"] if row["coin"] == name and horizon in {None, row["horizon"]}]
     skips = [row for row in summary["skipped"] if row["coin"] == name and horizon in {None, row["horizon"]}]
     if not champions and not skips:
-        raise ConfigError(f"the night of {summary['data_cutoff']} does not know {coin} {horizon or ''}".rstrip())
+        told = f"the night of {summary['data_cutoff']}"
+        if name in names.coins:
+            raise ConfigError(
+                f"{told} has nothing of {name} at {horizon}; its horizons: {', '.join(_horizons(summary))}"
+            )
+        raise ConfigError(f"{told} does not know {coin!r}; {did_you_mean(coin, names)}")
     pools = {row["pool"] for row in summary["pools"] if name in row["members"]}
     lineages = [row for row in summary["evidence"] if row["pool"] in pools and horizon in {None, row["horizon"]}]
     if as_json:
@@ -38,13 +47,12 @@ def explain_coin(workdir: Path | None, coin: str, horizon: str | None, *, as_jso
     return 0
 
 
-def _resolve(summary: dict[str, Any], coin: str) -> str:
-    known = {row["coin"] for row in summary["skipped"]} | {row["coin"] for row in summary["champions"]}
-    wanted = coin.replace("/", "").partition(":")[0]
-    for name in (coin, *(wanted.removesuffix(quote) for quote in ("USDT", "USDC", "FDUSD"))):
-        if name in known:
-            return name
-    return coin
+def _horizons(summary: dict[str, Any]) -> list[str]:
+    return sorted({row["horizon"] for name in ("skipped", "champions") for row in summary[name]})
+
+
+def _names(summary: dict[str, Any]) -> CoinNames:
+    return CoinNames({}, {row["coin"] for name in ("skipped", "champions") for row in summary[name]})
 
 
 def _print(

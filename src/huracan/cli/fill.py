@@ -116,4 +116,6 @@ def _print(filled: Any, seconds: float, *, as_json: bool) -> None:
 
 
 def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name for part in (text or "").split(",") if (name := part.strip().upper()))
+    return tuple(
+        name for part in (text or "").split(",") if (name := part.strip().upper().partition(":")[0].replace("/", ""))
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from huracan.cli.output import number, print_json
+from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.errors import ConfigError
 
 DEFAULT_WORKDIR: Final = Path("huracan-work")
@@ -172,6 +173,7 @@ def end_freeze(workdir: Path | None, pool: str, note: str, *, as_json: bool) -> 
     with alone(workdir), _ledger(workdir) as ledger:
         state = ledger.load_state()
         pools = sorted({record.lineage.pool for record in state.records.values()})
+        pool = {known.lower(): known for known in pools}.get(pool.lower(), pool)
         if pool not in pools:
             raise ConfigError(f"the ledger knows no pool {pool!r}; known are {', '.join(pools) or 'none'}")
         day = state.judged_day or 0
@@ -239,10 +241,10 @@ def open_lake(place: str, only: str | None) -> tuple[Any, list[Any]]:
 
     lake = DeltaLake(place, allow_http=loopback_endpoint(os.environ))
     names = sorted({*lake.instruments("bars"), *lake.instruments("funding")})
+    known = CoinNames({name: name for name in names})
+    only = None if only is None else known.resolve(only.partition("~")[0])  # a table holds all listings of its ticker
     if only is not None and only not in names:
-        raise ConfigError(
-            f"the lake holds no {only!r}; it has {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"
-        )
+        raise ConfigError(f"the lake holds no {only!r}; {did_you_mean(only, known)}")
     return lake, [
         Instrument(market="um" if name.endswith("-um") else "spot", symbol=name.rpartition("-")[0], base="", quote="")
         for name in names

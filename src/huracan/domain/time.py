@@ -29,12 +29,12 @@ class Horizon:
 
     @classmethod
     def parse(cls, text: str) -> "Horizon":
-        """Read ``<number><m|h|d>``; raises ConfigError for anything else."""
-        match = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", text)
+        """Read ``<number><m|h|d>`` (H and D as well); raises ConfigError for anything else."""
+        match = re.fullmatch(r"([1-9][0-9]{0,4})([mhdHD])", text)
         if match is None:
             message = f"horizon {text!r} is not a number followed by m, h or d (such as '15m', '4h', '1d')"
             raise ConfigError(message)
-        return cls(int(match[1]) * _UNITS[match[2]])
+        return cls(int(match[1]) * _UNITS[match[2].lower()])
 
     @property
     def ms(self) -> int:

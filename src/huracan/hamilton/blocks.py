@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Final
 
 from huracan.domain.bundle import DoNotTrade, Status
+from huracan.domain.coin_names import CoinNames
 from huracan.errors import ModelLoadError
-from huracan.hamilton.names import CoinNames
 from huracan.hamilton.state import StoreState
 
 NOT_PROVEN: Final = "NOT_PROVEN"

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from huracan.domain.bundle import SetMember
+from huracan.domain.coin_names import CoinNames
 from huracan.domain.model import ChampionModel
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError, ModelLoadError
 from huracan.hamilton.blocks import BlockedCoins, HamiltonDoNotTradeList
 from huracan.hamilton.live import LiveInputs, instrument_of, live_row, market_context, observed_bars
 from huracan.hamilton.loader import HamiltonModelLoader, ServedSet
-from huracan.hamilton.names import CoinNames
 from huracan.hamilton.ranking import HamiltonRankingTable
 from huracan.hamilton.records import ModelMetadata, PredictionResult, RankingEntry
 from huracan.hamilton.source import FolderSource
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 STALE_MS: Final = 26 * 3_600_000
 EXPIRED: Final = "STALE: the signed set has expired; no new entries until the next publication"
 
+_EXAMPLES: Final = {"coin": "BTC", "horizon": "1h", "reason": "by hand"}
 _LOOK_AGAIN_NS = 1_000_000  # a burst of predictions looks at the pointer once; no publication is that quick
 
 
@@ -168,16 +169,16 @@ class HamiltonInterface:
 
     def blocked_reason(self, coin: str) -> str | None:
         """Why a coin is blocked, or None."""
-        return self._blocked().reason(self._names().resolve(coin))
+        return self._blocked().reason(self._names().resolve(_text("coin", coin)))
 
     def add_blocked_coin(self, coin: str, reason: str) -> None:
         """Block a coin by hand, for this store and this user, also after a restart."""
-        self._blocks.add(coin, reason)
+        self._blocks.add(_text("coin", coin), _text("reason", reason))
         self._fresh_until_ns = 0
 
     def remove_blocked_coin(self, coin: str) -> None:
         """Lift a block set by hand; a coin that the training lists stays listed."""
-        self._blocks.remove(coin, self._names())
+        self._blocks.remove(_text("coin", coin), self._names())
         self._fresh_until_ns = 0
 
     def _decision(
@@ -186,7 +187,11 @@ class HamiltonInterface:
         view = self._view
         if view is None or time.monotonic_ns() >= self._fresh_until_ns:
             view = self._serve()
-        champion, blocked = view.ready.get((coin, horizon, version)) or self._ready(view, coin, horizon, version)
+        try:
+            ready = view.ready.get((coin, horizon, version))
+        except TypeError:  # a name of lists or the like; `_ready` says so
+            ready = None
+        champion, blocked = ready or self._ready(view, coin, horizon, version)
         now = self._now_ms()
         expired = now > view.closed_after_ms
         closed = _reasons(blocked, EXPIRED if expired else None, halted) if blocked or expired or halted else ()
@@ -211,10 +216,10 @@ class HamiltonInterface:
         if version is not None and (type(version) is not int or version < 1):
             raise ModelLoadError(f"{coin} {horizon}: version {version!r}, wanted a number from 1")
         try:
-            term = str(Horizon.parse(horizon))
+            term = str(Horizon.parse(_text("horizon", horizon)))
         except ConfigError as error:
             raise ModelLoadError(str(error)) from error
-        name = view.champions.names.resolve(coin)
+        name = view.champions.names.resolve(_text("coin", coin))
         champion = self._loader.champion(view.champions, name, term, version)
         status = champion.manifest.status
         if status == "candidate" and not self._allow_candidates:
@@ -234,3 +239,10 @@ class HamiltonInterface:
 
     def _names(self) -> CoinNames:
         return self._serve().champions.names if self._loader.published() else CoinNames({})
+
+
+def _text(what: str, given: object) -> str:
+    """A name as it was given; raises ModelLoadError for what is no text."""
+    if isinstance(given, str):
+        return given
+    raise ModelLoadError(f"{what} is {given!r}, wanted a text such as {_EXAMPLES[what]!r}")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from huracan.domain.bundle import MANIFEST_FILE, bundle_folder
+from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.ids import result_key
 from huracan.errors import BundleSignatureError, ModelLoadError
 from huracan.export.trust import TrustedTree, verify_tree
-from huracan.hamilton.names import CoinNames
 from huracan.hamilton.state import StoreState
 from huracan.hamilton.verify import Champion, read_champion, read_trusted_root
 
@@ -159,6 +159,8 @@ class HamiltonModelLoader:
         current = served.tree.current
         reasons = [f"{block.code}: {block.reason}" for block in current.do_not_trade if block.coin == coin]
         others = sorted(member.horizon for member in current.members.values() if member.coin == coin)
+        if coin not in served.names.coins:
+            return f"set {current.version} of run {current.run_id} knows no coin {coin!r}; {did_you_mean(coin, served.names)}"
         return (
             f"{coin} {horizon} has no champion in set {current.version} of run {current.run_id}"
             f" ({'; '.join(reasons) or 'no reason recorded'}; horizons with one: {', '.join(others) or 'none'})"

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from huracan.domain.bundle import ChampionSet
+from huracan.domain.coin_names import CoinNames
 from huracan.domain.ids import result_key
 from huracan.hamilton.blocks import BlockedCoins
-from huracan.hamilton.names import CoinNames
 from huracan.hamilton.records import RankingEntry
 
 

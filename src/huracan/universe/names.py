@@ -1,14 +1,11 @@
-"""Coin keys: which instrument is called ``BTC``, and how a user's text finds it."""
+"""Coin keys: which instrument is called ``BTC``."""
 
-import difflib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from huracan.domain.ids import Instrument
-from huracan.domain.records import Candidate
-from huracan.errors import ConfigError
 
 PERPETUAL: Final = "PERPETUAL"
 QUOTE_ORDER: Final = ("USDT", "USDC", "FDUSD")
@@ -54,27 +51,3 @@ def coin_keys(instruments: Sequence[Instrument], market: str, volume_gbp: Mappin
         for place, instrument in enumerate(sorted(group, key=rank)):
             keys[instrument.id] = instrument.id if place else base
     return keys
-
-
-def resolve_coin(text: str, members: Iterable[Candidate]) -> Instrument:
-    """The member that a user means by ``BTC``, ``BTCUSDT``, ``BTC/USDT``, ``BTC/USDT:USDT``, ``BTCUSDT-spot``.
-
-    A text that fits several instruments means the one that carries the bare coin key, else the most liquid
-    (members come in that order). A settlement asset (``:USDT``) asks for the perpetual. Letter case is ignored
-    where nothing matches exactly. Raises ConfigError naming the nearest coins.
-    """
-    instruments = [member.instrument for member in members]
-    for fold in (str, str.upper):
-        wanted = fold(text.strip())
-        exact = [i for i in instruments if wanted in {fold(i.coin), fold(i.id)}]
-        pair, _, settled = wanted.partition(":")
-        loose = [i for i in instruments if pair in {fold(i.symbol), fold(f"{i.base}/{i.quote}"), fold(i.base)}]
-        if settled:
-            loose = [i for i in loose if i.market == "um" and fold(i.quote) == settled]
-        found = exact or sorted(loose, key=lambda i: i.coin == i.id)
-        if found:
-            return found[0]
-    near = difflib.get_close_matches(text.upper(), [i.coin for i in instruments], n=3, cutoff=0.5)
-    hint = f"; did you mean {', '.join(near)}?" if near else f"; {len(instruments)} coins are in today's universe"
-    message = f"coin {text!r} is not in the universe{hint}"
-    raise ConfigError(message)

@@ -1,0 +1,93 @@
+"""Coin names: BTC, BTCUSDT, BTC/USDT, BTC/USDT:USDT and BTCUSDT-um are one coin, in any letter case."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+_QUOTES: Final = ("FDUSD", "USDT", "USDC")
+_MARKETS: Final = ("um", "spot")
+NEAREST: Final = 3
+
+
+class CoinNames:
+    """Resolves names against the coins of a set; `instruments` maps coin to instrument id (``BTCUSDT-um``).
+
+    `others` are coins of which the instrument is not known.
+    """
+
+    def __init__(self, instruments: Mapping[str, str], others: Iterable[str] = ()) -> None:
+        self._coins = {*instruments, *others}
+        self._symbols: dict[str, str] = {}
+        self._tickers: dict[str, str] = {}
+        self._quotes = set(_QUOTES)
+        # A coin's own name is shorter than that of its other pairs, and wins the symbol they share.
+        for coin in sorted(instruments, key=lambda name: (len(name), name), reverse=True):
+            ticker = instruments[coin].split("~")[0]
+            symbol = ticker.rpartition("-")[0]
+            self._symbols[symbol], self._tickers[ticker] = coin, coin
+            if symbol.startswith(coin):
+                self._quotes.add(symbol.removeprefix(coin))
+        self._folded = {
+            name.upper(): name for name in sorted((*self._symbols, *self._tickers, *self._coins), reverse=True)
+        }
+
+    @property
+    def coins(self) -> frozenset[str]:
+        """Every canonical name."""
+        return frozenset(self._coins)
+
+    def resolve(self, name: str) -> str:
+        """The canonical coin; a pair that no known coin has is cut to its base asset, anything else returned.
+
+        >>> names = CoinNames({"BTC": "BTCUSDT-um", "SOLUSDC-spot": "SOLUSDC-spot"})
+        >>> [names.resolve(n) for n in ("BTC", "btcusdt", "BTC/USDT", "BTC/USDT:USDT", "BTCUSDT-um", "SOL/USDC", "XRP/USDT")]
+        ['BTC', 'BTC', 'BTC', 'BTC', 'BTC', 'SOLUSDC-spot', 'XRP']
+        """
+        known = self._known(name)
+        if known is not None:
+            return known
+        text = name.strip()
+        pair, colon, settle = text.partition(":")
+        base, slash, quote = pair.partition("/")
+        if (slash and quote.upper() not in self._quotes) or (
+            colon and not (slash and settle.upper() in {base.upper(), quote.upper()})
+        ):
+            return name
+        symbol = base + quote
+        known = self._known(symbol)
+        if known is not None:
+            return known
+        if slash:
+            return self._known(base) or base or name
+        bare, dash, market = symbol.rpartition("-")
+        symbol = bare if dash and market.lower() in _MARKETS else symbol
+        ending = next((quote for quote in _QUOTES if symbol.upper().endswith(quote)), "")
+        cut = symbol[: len(symbol) - len(ending)]
+        return self._known(cut) or (name if dash else cut or name)
+
+    def nearest(self, name: str) -> list[str]:
+        """Up to three coins whose names are near, the nearest first.
+
+        >>> CoinNames({"SHIB": "1000SHIBUSDT-um", "SHELL": "SHELLUSDT-um"}).nearest("shiba")
+        ['SHIB']
+        """
+        near = difflib.get_close_matches(name.upper(), self._folded, n=4 * NEAREST, cutoff=0.5)
+        coins = dict.fromkeys(self._known(text) or text for text in near)
+        return list(coins)[:NEAREST]
+
+    def _known(self, name: str) -> str | None:
+        """The coin of a coin, symbol or ticker that is known, as it is written or in another letter case."""
+        text = name.strip()
+        for form in (text, self._folded.get(text.upper(), text)):
+            if form in self._coins:
+                return form
+            found = self._tickers.get(form) or self._symbols.get(form)
+            if found is not None:
+                return found
+        return None
+
+
+def did_you_mean(name: str, names: CoinNames) -> str:
+    """What to say of a name that is not known: the nearest ones, or how many there are."""
+    near = names.nearest(name)
+    return f"did you mean {', '.join(near)}?" if near else f"{len(names.coins)} coins are known"
