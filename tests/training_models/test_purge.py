@@ -7,9 +7,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_bars import FIRST_DAY, coin_bars
 
-from huracan.domain.frames import CLEAN_SCHEMA, FUNDING_SCHEMA, Bars, empty
-from huracan.domain.ids import Instrument
 from huracan.domain.recipe import TrainingRules
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, Horizon
 from huracan.labels import label_forward_returns
@@ -19,33 +18,6 @@ from huracan.training.folds import NEVER, closing_days, walk_forward
 from huracan.training.gram import gram_rows, grams_by
 from huracan.training.inner import inner_folds
 from huracan.training.prior import _without_week
-
-FIRST_DAY = 20454
-SOL = Instrument(market="um", symbol="SOLUSDT", base="SOL", quote="USDT")
-
-
-def bars_of(days, interval_ms, *, silent, seed):
-    """Bars with a share of silent ones, which neither fill nor close anything."""
-    rng = np.random.default_rng(seed)
-    n = days * DAY_MS // interval_ms
-    price = 100.0 * np.exp(np.cumsum(rng.normal(0, 1e-3, n)))
-    volume = np.where(rng.random(n) < silent, 0.0, 10.0)
-    data = {
-        "open_time": FIRST_DAY * DAY_MS + np.arange(n, dtype=np.int64) * interval_ms,
-        **dict.fromkeys(("open", "high", "low", "close"), price),
-        "volume": volume,
-        "flags": np.zeros(n, dtype=np.int32),
-        "segment": np.zeros(n, dtype=np.int32),
-    }
-    frame = pl.DataFrame({name: data.get(name, np.ones(n)) for name in CLEAN_SCHEMA}).cast(CLEAN_SCHEMA)
-    return Bars(
-        instrument=SOL,
-        interval_ms=interval_ms,
-        frame=frame,
-        funding=empty(FUNDING_SCHEMA),
-        vendor="test",
-        data_hash="",
-    )
 
 
 def prices_used(frame, rows):
@@ -81,7 +53,7 @@ intervals = pytest.mark.parametrize("interval_ms", [MINUTE_MS, 15 * MINUTE_MS, H
     seed=st.integers(0, 2**16),
 )
 def test_no_train_label_touches_a_price_of_a_test_decision(interval_ms, horizon, latency_s, refit_days, silent, seed):
-    bars = bars_of(16, interval_ms, silent=silent, seed=seed)
+    bars = coin_bars(days=16, interval_ms=interval_ms, silent=silent, seed=seed)
     time = FIRST_DAY * DAY_MS + np.arange(16 * 24, dtype=np.int64) * HOUR_MS
     frame = label_forward_returns(bars, time, Horizon.parse(horizon), latency_s).frame
     exits = frame["exit_time"].fill_null(NEVER).to_numpy()
@@ -100,7 +72,7 @@ def test_no_train_label_touches_a_price_of_a_test_decision(interval_ms, horizon,
 @pytest.mark.parametrize("weeks", [1, 2])
 def test_no_price_stands_on_both_sides_of_an_inner_fold(make_pair, interval_ms, horizon, weeks):
     pair = make_pair(seed=1, days=45, horizon=horizon)
-    bars = bars_of(46, interval_ms, silent=0.05, seed=2)
+    bars = coin_bars(days=46, interval_ms=interval_ms, silent=0.05, seed=2)
     time = pair.features.frame["decision_time"].to_numpy()
     labels = label_forward_returns(bars, time, Horizon.parse(horizon), 30)
     rules = TrainingRules()

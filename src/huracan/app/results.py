@@ -9,6 +9,7 @@ from huracan.pipeline.copies import copy_notes
 from huracan.pipeline.damage import lake_summary
 from huracan.pipeline.former import former_summary, survivor_notes
 from huracan.pipeline.gating import gate_note, gate_rules
+from huracan.pipeline.left_out import stopped_notes
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
@@ -59,6 +60,7 @@ def night_summary(
                 *promoted.verdict.notes,
                 *survivor_notes(night, counted=former_pairs),
                 *copy_notes(night),
+                *stopped_notes(night),
                 gate_note(night.plan),
             ),
             "verdict": verdict_sentence(

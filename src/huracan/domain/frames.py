@@ -151,6 +151,18 @@ class FeatureFrame:
 
     SIDE: ClassVar[dict[str, Any]] = {"spread_bps": pl.Float64, "volume_day_quote": pl.Float64, "valid": pl.Boolean}
 
+    @property
+    def warm(self) -> pl.Series:
+        """Rows on which a decision can be made: valid, or past the first valid row with volatility and regime known.
+
+        On the latter another feature is missing: it warms up after a gap, or its source has stopped.
+        """
+        needed = [name for name in ("regime", "sigma_day_bps") if name in self.names]
+        known = pl.all_horizontal(pl.lit(value=bool(needed)), *(pl.col(name).is_finite() for name in needed))
+        valid = pl.col("valid").fill_null(value=False)
+        warm = valid | (valid.cum_max() & known.fill_null(value=False))
+        return self.frame.select(warm.alias("warm")).to_series()
+
     def __post_init__(self) -> None:
         schema = {"decision_time": pl.Int64, **dict.fromkeys(self.names, pl.Float64), **self.SIDE}
         check_schema(self.frame, schema, f"features of {self.instrument.id}")

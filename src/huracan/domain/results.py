@@ -20,7 +20,8 @@ class TrainedPair:
     `forecasts` and `edges` have FORECAST_SCHEMA_HEAD columns, then one float64 column per engine (bps; NaN = the engine
     abstains). `forecasts` are raw, `edges` calibrated with slopes known at the row's `fold_day` only. Rows are all
     decisions of the test folds, ascending. The live arrays are fitted on every label closed at the cut-off; shapes
-    as in ChampionModel. `notes` say where a pooled model stood in. `n_effective` is the sum of uniqueness weights.
+    as in ChampionModel. `notes` say where a pooled model stood in, and what tonight's models do without; `stopped` are the
+    features among the latter whose source has ended. `n_effective` is the sum of uniqueness weights.
     """
 
     horizon: Horizon
@@ -36,6 +37,7 @@ class TrainedPair:
     tree_of: I64
     forests: tuple[TreeArrays, ...] = field(default_factory=tuple)
     notes: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
     n_effective: float = 0.0
 
     def __post_init__(self) -> None:

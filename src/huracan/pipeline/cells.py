@@ -230,13 +230,14 @@ def _sigma_floor(cell: Cell, trained: TrainedPair) -> float:
     floor = cell.recipe.sizing.sigma_floor_day_bps
     if "sigma_day_bps" in trained.feature_names:
         return floor
-    known = cell.features.frame.filter(pl.col("valid"))["sigma_day_bps"]
+    known = cell.features.frame.filter(cell.features.warm)["sigma_day_bps"]
     return max(floor, float(known[-1])) if known.len() else floor
 
 
 def golden_inputs(model: ChampionModel, features: FeatureFrame) -> tuple[Any, Any]:
-    """The last valid rows as (x (n, p), regime (n,)), for golden rows and the live prediction."""
-    rows = features.frame.filter(pl.col("valid")).tail(GOLDEN_ROWS)
+    """The last rows on which all its features are known, as (x (n, p), regime (n,)), for golden rows and the live prediction."""
+    known = pl.all_horizontal(pl.col(name).is_finite() for name in model.feature_names)
+    rows = features.frame.filter(features.warm).filter(known).tail(GOLDEN_ROWS)
     x = np.ascontiguousarray(rows.select(model.feature_names).to_numpy(), dtype=np.float64)
     return x, regime_codes(model, x)
 
@@ -265,6 +266,7 @@ def _store_cell(ports: PairPorts, root: str, judged: Judged) -> dict[str, Any]:
         "gate": judged.gate,
         "costs": {**card.costs, "spread_source": cell.spread_source},
         "notes": [*trained.notes, *card.notes, *spread_notes(cell.spread_source)],
+        "stopped": list(trained.stopped),
         "engines": list(trained.engines),
         "reliability": path.reliability,
         "threshold": path.threshold,

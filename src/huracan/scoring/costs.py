@@ -59,7 +59,7 @@ def row_costs(features: FeatureFrame, recipe: Recipe, horizon: Horizon) -> F64:
     CostUnknownError when a valid row has no spread or no volume.
     """
     rules, sizing = recipe.costs, recipe.sizing
-    valid = features.frame["valid"].to_numpy()
+    valid = features.warm.to_numpy()
     sigma = features.frame["sigma_day_bps"].to_numpy()
     spread, volume = known_liquidity(features)
     _, taker = fees_bps(rules, features.instrument.market)

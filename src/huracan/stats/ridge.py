@@ -14,6 +14,34 @@ I64 = NDArray[np.int64]
 
 _NO_ROWS = 1e-9  # what rounding leaves of a window without rows, when it is a difference of two sums
 _DEAD_VARIANCE = 1e-12  # share of the second moment below which a column is a constant plus rounding
+_DEAD_SD = 1e-5  # of a column's own unit: below, it stands still in this window
+LEAST_SPREAD = 1e-9
+"""A feature that varies by less than this, and than this share of its size, is a constant plus the rounding of float64.
+
+Differences of log prices over a volatility carry errors up to 1e-12, so one unit is the natural size of a feature. A feature in
+much smaller units has to be scaled by its owner.
+"""
+
+
+def unit_of(spread: F64, mean: F64) -> F64:
+    """The unit in which a column is summed: its spread, but never so small that rounding would look like variation.
+
+    A column in this unit stands still where its sd is below `_DEAD_SD`.
+
+    >>> unit_of(np.array([2.0, 1e-13]), np.array([5.0, 1.0]))
+    array([2.e+00, 1.e-04])
+    """
+    return np.maximum(spread, LEAST_SPREAD / _DEAD_SD * np.maximum(1.0, np.abs(mean)))
+
+
+def varies(spread: F64, mean: F64) -> NDArray[np.bool_]:
+    """Where a column with this spread and mean is more than a constant plus rounding.
+
+    >>> varies(np.array([1e-13, 1e-3, 1e-3]), np.array([0.0, 0.0, 1e7]))
+    array([False,  True, False])
+    """
+    more: NDArray[np.bool_] = spread > LEAST_SPREAD * np.maximum(1.0, np.abs(mean))
+    return more
 
 
 def grouped_grams(z: F64, weight: F64, group: I64, n_groups: int) -> F64:
@@ -42,7 +70,7 @@ class Moments:
     """What a stack of Grams says about its columns [x, y]: weights, means, sds and correlations.
 
     rows (...,) is the sum of weights; mean and sd (..., p + 1); correlation (..., p + 1, p + 1). A column that
-    does not vary has sd 0 and correlation 0 with everything.
+    does not vary has sd 0 and correlation 0 with everything: it is dead.
     """
 
     rows: F64
@@ -50,9 +78,23 @@ class Moments:
     sd: F64
     correlation: F64
 
+    def without(self, dead: NDArray[np.bool_]) -> "Moments":
+        """The same with these columns of x (..., p) dead as well."""
+        live = np.concatenate((~dead, np.ones_like(dead[..., :1])), axis=-1)
+        return Moments(
+            rows=self.rows,
+            mean=self.mean,
+            sd=np.where(live, self.sd, 0.0),
+            correlation=np.where(live[..., :, None] & live[..., None, :], self.correlation, 0.0),
+        )
 
-def moments(grams: F64) -> Moments:
-    """Means, sds and correlations of Grams of shape (..., q, q); zeros where there are no rows."""
+
+def moments(grams: F64, dead_variance: float = _DEAD_VARIANCE) -> Moments:
+    """Means, sds and correlations of Grams of shape (..., q, q); zeros where there are no rows.
+
+    Columns are in units of their usual spread (`unit_of`). One whose variance is below `dead_variance` of its second moment, which
+    the precision of the Grams decides, or whose sd is a hundred-thousandth of its unit, is dead.
+    """
     rows = grams[..., 0, 0]
     scale = inverse_or_zero(np.where(rows > _NO_ROWS, rows, 0.0))
     mean: F64 = grams[..., 0, 1:] * scale[..., None]
@@ -60,7 +102,7 @@ def moments(grams: F64) -> Moments:
     second = np.diagonal(covariance, axis1=-2, axis2=-1).copy()
     covariance -= mean[..., :, None] * mean[..., None, :]
     variance = np.diagonal(covariance, axis1=-2, axis2=-1)
-    sd: F64 = np.sqrt(np.where(variance > _DEAD_VARIANCE * second, variance, 0.0))
+    sd: F64 = np.sqrt(np.where(variance > np.maximum(dead_variance * second, _DEAD_SD**2), variance, 0.0))
     inverse = inverse_or_zero(sd)
     covariance *= inverse[..., :, None]
     covariance *= inverse[..., None, :]

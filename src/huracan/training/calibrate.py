@@ -9,6 +9,8 @@ from huracan.domain.model import F64, I64
 from huracan.domain.recipe import TrainingRules
 
 _NO_LABELS = 1e-9  # what rounding leaves of an emptied window
+_NO_FORECAST = 1e-12  # bps squared: a millionth of a basis point is no forecast, and would make any slope
+_ROUNDING = 1e-12  # share of a running sum that a difference of two cannot tell from nothing
 
 
 def slopes(forecast: F64, y: F64, weight: F64, closing_day: I64, days: I64, rules: TrainingRules) -> F64:
@@ -35,7 +37,8 @@ def slopes(forecast: F64, y: F64, weight: F64, closing_day: I64, days: I64, rule
         labels, squares, products = (
             _window(day, values, n_days, since, upto) for values in (w, w * f * f, w * f * y[rows])
         )
-        known = (labels > _NO_LABELS) & (squares > 0.0)
+        so_far = _window(day, w * f * f, n_days, np.zeros_like(since), upto)
+        known = (labels > _NO_LABELS) & (squares > _NO_FORECAST * labels) & (squares > _ROUNDING * so_far)
         own = np.where(known, products / np.where(known, squares, 1.0), 0.0)
         labels = np.where(known, labels, 0.0)
         prior = rules.calibration_prior_labels

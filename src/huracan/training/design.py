@@ -10,6 +10,7 @@ from huracan.domain.recipe import TrainingRules
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.training.folds import NEVER, first_day_after, refit_starts
+from huracan.training.presence import ALWAYS, RECENT_DAYS, Mask, Presence, presence
 from huracan.training.refusal import TrainingRefused
 
 CLIP_BLOCK_DAYS = 30
@@ -23,7 +24,8 @@ _MOSTLY = 0.5
 class Design:
     """Features of one pair as arrays; n decisions up to the cut-off, p features.
 
-    x (n, p): raw values of `names`; usable (n,): warm and finite. day (n,): UTC day. regime (n,): code, -1 unknown,
+    x (n, p): raw values of `names`, NaN where missing; usable (n,): warm, and every feature known but those that had stopped by
+    that day, which `presence` tells. day (n,): UTC day. regime (n,): code, -1 unknown,
     0 throughout when the features have no regime (`has_regime` False). sigma_day_bps (n,). clip_starts (C,): days from
     which each row of clip_low and clip_high (C, p) is known; rows before the first use the first. `first_test_day` follows
     the first training window, `last_day` holds the last decision, `live_day` is the first day after the cut-off.
@@ -34,7 +36,8 @@ class Design:
     decision_time: I64
     day: I64
     x: F64
-    usable: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    usable: Mask
+    presence: Presence
     regime: I64
     has_regime: bool
     sigma_day_bps: F64
@@ -78,19 +81,13 @@ def prepare(features: FeatureFrame, rules: TrainingRules, *, cutoff_ms: int) -> 
     """The design of a pair; raises TrainingRefused(SHORT_HISTORY) when no test day is left, BAD_FEATURES without rows.
 
     A feature missing from more than half of the first training window's warm rows is treated as absent, so a column that starts
-    late does not take its neighbours' rows away.
+    late does not take its neighbours' rows away. Neither does one that stops: from then on it is left out. Volatility and regime
+    cannot be left out; where they have stopped, BAD_FEATURES says so.
     """
     frame = features.frame.filter(features.frame["decision_time"] <= cutoff_ms)
     time = frame["decision_time"].to_numpy().astype(np.int64)
-    warm = frame["valid"].fill_null(value=False).to_numpy()
-    if "sigma_day_bps" not in features.names or not warm.any():
-        raise TrainingRefused(
-            SkipCode.BAD_FEATURES,
-            f"{features.instrument.id}: {int(warm.sum())} warm rows and features {features.names[:3]}...; "
-            "training needs warm rows and sigma_day_bps",
-            measured=int(warm.sum()),
-            wanted="warm rows with sigma_day_bps",
-        )
+    warm = features.warm.head(frame.height).to_numpy()
+    _refuse_cold(features, int(warm.sum()))
     day = time // DAY_MS
     first_day = first_day_after(int(time[warm][0]))
     first_test_day, last_day = first_day + rules.first_window_days, int(day[-1])
@@ -106,9 +103,13 @@ def prepare(features: FeatureFrame, rules: TrainingRules, *, cutoff_ms: int) -> 
     present = np.isfinite(x[window]).mean(axis=0) > _MOSTLY if window.any() else np.ones(x.shape[1], dtype=np.bool_)
     names = tuple(name for name, there in zip(features.names, present, strict=True) if there)
     x = np.ascontiguousarray(x[:, present])
-    usable = warm & np.isfinite(x).all(axis=1)
+    x[~np.isfinite(x)] = np.nan
+    live_day = first_day_after(cutoff_ms)
+    there = presence(x, warm, day, max(last_day, live_day))
+    _refuse_without_core(features, names, there, live_day)
+    usable = warm & _known(x, names, there, day)
     regime, has_regime = _regime(x, names)
-    clip_starts = refit_starts(first_test_day, max(last_day, first_day_after(cutoff_ms)), CLIP_BLOCK_DAYS)
+    clip_starts = refit_starts(first_test_day, max(last_day, live_day), CLIP_BLOCK_DAYS)
     hourly = usable & (time % HOUR_MS == 0)
     low, high = clip_bounds(x, day, hourly if hourly.any() else usable, clip_starts, rules.lookback_days)
     return Design(
@@ -118,6 +119,7 @@ def prepare(features: FeatureFrame, rules: TrainingRules, *, cutoff_ms: int) -> 
         day=day,
         x=x,
         usable=usable,
+        presence=there,
         regime=regime,
         has_regime=has_regime,
         sigma_day_bps=x[:, names.index("sigma_day_bps")],
@@ -126,9 +128,44 @@ def prepare(features: FeatureFrame, rules: TrainingRules, *, cutoff_ms: int) -> 
         clip_high=high,
         first_test_day=first_test_day,
         last_day=last_day,
-        live_day=first_day_after(cutoff_ms),
+        live_day=live_day,
         cutoff_ms=cutoff_ms,
     )
+
+
+def _known(x: F64, names: tuple[str, ...], there: Presence, day: I64) -> Mask:
+    """Rows (n,) on which every feature is known, but for those that had stopped by that day."""
+    known = np.isfinite(x)
+    if not there.whole:
+        optional = np.array([name not in ALWAYS for name in names])
+        np.logical_or(known, there.stopped_at(day) & optional, out=known)
+    every: Mask = np.logical_and.reduce(known, axis=1)
+    return every
+
+
+def _refuse_cold(features: FeatureFrame, warm: int) -> None:
+    if "sigma_day_bps" in features.names and warm:
+        return
+    raise TrainingRefused(
+        SkipCode.BAD_FEATURES,
+        f"{features.instrument.id}: {warm} warm rows and features {features.names[:3]}...; training needs warm rows and "
+        "sigma_day_bps",
+        measured=warm,
+        wanted="warm rows with sigma_day_bps",
+    )
+
+
+def _refuse_without_core(features: FeatureFrame, names: tuple[str, ...], there: Presence, live_day: int) -> None:
+    stopped = there.stopped_at(np.array([live_day]))[0]
+    gone = [name for name, out in zip(names, stopped, strict=True) if out and name in ALWAYS]
+    if gone:
+        raise TrainingRefused(
+            SkipCode.BAD_FEATURES,
+            f"{features.instrument.id}: {gone[0]} is missing from most decisions of the last {RECENT_DAYS} days; "
+            "nothing can be decided without it",
+            measured=gone[0],
+            wanted=f"{gone[0]} up to the cut-off",
+        )
 
 
 def _regime(x: F64, names: tuple[str, ...]) -> tuple[I64, bool]:
@@ -144,20 +181,29 @@ def clip_bounds(
 ) -> tuple[F64, F64]:
     """Order statistics at both tails of each feature, from the usable rows of the window before each start; (C, p) each.
 
-    A block without rows keeps the bounds of the one before.
+    A block without rows keeps the bounds of the one before. Missing values (NaN) count for no bound.
     """
     low = np.empty((starts.size, x.shape[1]))
     high = np.empty_like(low)
     for block, start in enumerate(starts):
         rows = np.ascontiguousarray(x[usable & (day < start) & (day >= start - lookback_days)].T)
-        count = rows.shape[1]
-        if count == 0:
-            low[block], high[block] = (low[block - 1], high[block - 1]) if block else (-np.inf, np.inf)
-            continue
-        below, above = int(CLIP_TAIL * (count - 1)), int(np.ceil((1 - CLIP_TAIL) * (count - 1)))
-        rows.partition((below, above), axis=1)
-        low[block], high[block] = rows[:, below], rows[:, above]
+        low[block], high[block] = (low[block - 1], high[block - 1]) if block else (-np.inf, np.inf)
+        holed = np.isnan(rows).any(axis=1)
+        if rows.shape[1] and not holed.all():
+            low[block, ~holed], high[block, ~holed] = _tails(rows[~holed])
+        for column in np.flatnonzero(holed):
+            known = rows[column][~np.isnan(rows[column])]
+            if known.size:
+                low[block, column], high[block, column] = (tail[0] for tail in _tails(known[None]))
     return low, high
+
+
+def _tails(rows: F64) -> tuple[F64, F64]:
+    """Order statistics at both tails of each row (p, n) of numbers, n > 0; reorders them."""
+    count = rows.shape[1]
+    below, above = int(CLIP_TAIL * (count - 1)), int(np.ceil((1 - CLIP_TAIL) * (count - 1)))
+    rows.partition((below, above), axis=1)
+    return rows[:, below], rows[:, above]
 
 
 def align(design: Design, labels: LabelledSet, rules: TrainingRules) -> Labels:

@@ -1,13 +1,13 @@
 """A trained object as plain arrays, or a refusal: what cannot be written down cannot be signed and served."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from huracan.domain.frames import REGIMES
-from huracan.domain.model import F64, TreeArrays
+from huracan.domain.model import F64, I64, TreeArrays
 from huracan.domain.records import SkipCode
 from huracan.stats.decide import forest_forecasts, linear_forecasts
 from huracan.training.lightgbm_arrays import to_arrays
@@ -37,6 +37,13 @@ class Exported:
         shape = (1, 1, len(REGIMES))
         coef = np.broadcast_to(self.coef, (*shape, self.coef.size)).copy()
         return linear_forecasts(x, first, first, coef, np.full(shape, self.intercept), -bound, bound)[:, 0]
+
+    def over(self, columns: I64, width: int) -> "Exported":
+        """The same model over `width` features, of which it reads these."""
+        coef = np.zeros(width)
+        coef[columns] = self.coef
+        forest = None if self.forest is None else replace(self.forest, feature=columns[self.forest.feature])
+        return Exported(coef=coef, intercept=self.intercept, forest=forest)
 
 
 def export_model(model: Any, sample: F64) -> Exported:

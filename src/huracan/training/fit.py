@@ -1,7 +1,7 @@
 """Step 5 for one (coin, horizon, recipe): out-of-fold forecasts, their calibration, and the arrays that go live."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -16,10 +16,11 @@ from huracan.training.calibrate import slopes
 from huracan.training.design import Design, Labels, align, prepare
 from huracan.training.engines import engine_of, parameters_of
 from huracan.training.folds import closing_days
-from huracan.training.linear import LinearWalk, thin_regimes, walk_linear
+from huracan.training.linear import Columns, LinearWalk, thin_regimes, walk_linear
+from huracan.training.presence import ALWAYS, Mask
 from huracan.training.prior import PoolPrior
 from huracan.training.refusal import TrainingRefused
-from huracan.training.trees import walk_forests
+from huracan.training.trees import ForestWalk, walk_forests
 
 FEWEST_LABELS = 20.0
 """Independent labels below which nothing is fitted at all."""
@@ -38,15 +39,18 @@ def fit_pair(
     """The trained pair; raises TrainingRefused with the SkipCode, what was measured and what was wanted.
 
     `prior` None shrinks to zero. `design` may be given where several horizons or recipes with the same training rules share it.
-    Engines whose columns the data do not support are left out and noted.
+    Engines whose columns the data do not support are left out and noted. Where a feature has stopped, or stands still, tonight's
+    models do without it, and an engine that requires it abstains, which is noted, too.
     """
     rules = recipe.training
     design = design or prepare(features, rules, cutoff_ms=cutoff_ms)
     known = align(design, labels, rules)
     check_enough(design, known, rules, labels.horizon)
     uses = {use.name: (use, engine_of(use)) for use in recipe.engines}
-    columns = {name: spec.columns(design.names) for name, (_, spec) in uses.items()}
-    engines = tuple(name for name, used in columns.items() if used)
+    columns = {
+        name: Columns(used=spec.columns(design.names), required=spec.required) for name, (_, spec) in uses.items()
+    }
+    engines = tuple(name for name, one in columns.items() if one.used)
     if not engines:
         raise TrainingRefused(
             SkipCode.BAD_FEATURES,
@@ -54,34 +58,93 @@ def fit_pair(
             measured=0.0,
             wanted=1.0,
         )
-    ridge = {name: columns[name] for name in engines if uses[name][1].estimator == "ridge"}
-    linear = walk_linear(design, known, ridge, prior, rules, horizon_ms=labels.horizon.ms)
+    walked = _walk(design, known, recipe, {name: columns[name] for name in engines}, prior, labels.horizon.ms, seed)
+    absent = (f"{name} abstains: its features are not there" for name in columns if name not in engines)
+    late = (f"feature {name} starts too late and is left out" for name in design.dropped)
+    return assemble(design, known, replace(walked, notes=(*absent, *late, *walked.notes)), recipe, labels.horizon)
+
+
+def _walk(
+    design: Design,
+    known: Labels,
+    recipe: Recipe,
+    columns: Mapping[str, Columns],
+    prior: PoolPrior | None,
+    horizon_ms: int,
+    seed: int,
+) -> "Walked":
+    """All engines (name -> its columns) over all folds; raises TrainingRefused where none has a view tonight."""
+    rules = recipe.training
+    ridge = {use.name: columns[use.name] for use in recipe.engines if use.name in columns and use.estimator == "ridge"}
+    linear = walk_linear(design, known, ridge, prior, rules, horizon_ms=horizon_ms)
     parts = dict(zip(ridge, linear.forecasts.T, strict=True))
-    forests: dict[str, TreeArrays] = {}
-    for name in engines:
-        use, spec = uses[name]
-        if spec.estimator == "lightgbm":
-            walk = walk_forests(design, known, rules, parameters_of(spec, use), seed=seed, horizon_ms=labels.horizon.ms)
-            parts[name], forests[name] = walk.forecast, walk.live
-    notes = (
-        *(f"{name} abstains: its features are not there" for name in columns if name not in engines),
-        *(f"feature {name} starts too late and is left out" for name in design.dropped),
-        *(thin_regimes(linear.live_rows, rules) if ridge else ()),
-    )
-    walked = Walked(
-        engines=engines,
-        forecasts=np.column_stack([parts[name] for name in engines]),
+    walks: dict[str, ForestWalk] = {}
+    for use in recipe.engines:
+        if use.name in columns and use.estimator == "lightgbm":
+            parameters = parameters_of(engine_of(use), use)
+            walks[use.name] = walk_forests(
+                design, known, columns[use.name], rules, parameters, seed=seed, horizon_ms=horizon_ms
+            )
+            parts[use.name] = walks[use.name].forecast
+    left_out = _left_out(design, linear, walks)
+    silent = _silent(ridge, linear, walks)
+    if silent == set(columns):
+        raise TrainingRefused(
+            SkipCode.BAD_FEATURES,
+            f"every engine of {recipe.name} abstains tonight: {', '.join(left_out.values())}",
+            measured=0.0,
+            wanted=1.0,
+        )
+    lost = {name: ", ".join(one for one in columns[name].required if one in left_out) for name in sorted(silent)}
+    return Walked(
+        engines=tuple(columns),
+        forecasts=np.column_stack([parts[name] for name in columns]),
         linear=linear,
-        ridge=ridge,
-        forests=forests,
-        notes=notes,
+        ridge={name: one.used for name, one in ridge.items()},
+        forests={name: walk.live for name, walk in walks.items()},
+        left_out=frozenset(left_out) - ALWAYS,
+        notes=(
+            *left_out.values(),
+            *(f"{name} abstains tonight without {names or 'its features'}" for name, names in lost.items()),
+            *(thin_regimes(linear.live_rows, rules) if ridge else ()),
+        ),
     )
-    return assemble(design, known, walked, recipe, labels.horizon)
+
+
+def _left_out(design: Design, linear: LinearWalk, walks: Mapping[str, ForestWalk]) -> dict[str, str]:
+    """Features that say nothing to any model of tonight, in the features' order, and the note for each."""
+    still = set(np.array(linear.names)[linear.dead])
+    for walk in walks.values():
+        still |= set(np.array(design.names)[~walk.used])
+    read = {name for walk in walks.values() for name in np.array(design.names)[walk.used]}
+    read |= set(np.array(linear.names)[~linear.dead])
+    notes = {}
+    for name, gone in zip(design.names, _stopped(design), strict=True):
+        if gone:
+            notes[name] = f"feature {name} has stopped and is left out"
+        elif name in still and name not in read:
+            notes[name] = f"feature {name} stands still but for rounding and is left out"
+    return notes
+
+
+def _stopped(design: Design) -> Mask:
+    """Features (p,) that have stopped by tonight."""
+    gone: Mask = design.presence.stopped_at(np.array([design.live_day]))[0]
+    return gone
+
+
+def _silent(ridge: Mapping[str, Columns], linear: LinearWalk, walks: Mapping[str, ForestWalk]) -> set[str]:
+    """Engines without a view in any regime tonight."""
+    lines = {name for name, silent in zip(ridge, linear.silent, strict=True) if silent.all()}
+    return lines | {name for name, walk in walks.items() if walk.silent}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walked:
-    """All engines' walks before calibration: forecasts (n, E) of every decision, and what goes live."""
+    """All engines' walks before calibration: forecasts (n, E) of every decision, and what goes live.
+
+    Forests count features as the design does. `left_out`: features that no live model reads, so the live row goes without.
+    """
 
     engines: tuple[str, ...]
     forecasts: F64
@@ -89,6 +152,7 @@ class Walked:
     ridge: Mapping[str, tuple[str, ...]]
     forests: Mapping[str, TreeArrays]
     notes: tuple[str, ...]
+    left_out: frozenset[str] = frozenset()
 
 
 def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, horizon: Horizon) -> TrainedPair:
@@ -101,11 +165,12 @@ def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, hor
     test = np.flatnonzero(design.day >= design.first_test_day)
     raw = walked.forecasts[test]
     names = _needed(design, walked)
-    place = [names.index(name) for name in walked.linear.names]
+    reads = [place for place, name in enumerate(walked.linear.names) if name in names]
+    place = [names.index(walked.linear.names[one]) for one in reads]
     coef = np.zeros((len(engines), len(REGIMES), len(names)))
     intercept = np.zeros((len(engines), len(REGIMES)))
     for source, name in enumerate(walked.ridge):
-        coef[engines.index(name)][:, place] = walked.linear.coef[source]
+        coef[engines.index(name)][:, place] = walked.linear.coef[source][:, reads]
         intercept[engines.index(name)] = walked.linear.intercept[source]
     live = design.columns(names)
     clip = int(design.clip_of(np.array([design.live_day]))[0])
@@ -122,18 +187,25 @@ def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, hor
         clip_high=design.clip_high[clip, live],
         slope=slope[design.live_day - design.first_test_day],
         tree_of=np.array([forest_names.index(name) if name in forest_names else -1 for name in engines]),
-        forests=tuple(walked.forests.values()),
+        forests=tuple(_renumbered(forest, design.names, names) for forest in walked.forests.values()),
         notes=walked.notes,
+        stopped=tuple(name for name, gone in zip(design.names, _stopped(design), strict=True) if gone),
         n_effective=float(labels.weight[design.usable].sum()),
     )
 
 
 def _needed(design: Design, walked: Walked) -> tuple[str, ...]:
-    """Features the live model reads, in the features' order; trees index into all of them."""
-    if walked.forests:
-        return design.names
-    used = {name for columns in walked.ridge.values() for name in columns} | {"regime", "sigma_day_bps"}
-    return tuple(name for name in design.names if name in used)
+    """Features the live model reads, in the features' order; trees may read all of them."""
+    used = {name for columns in walked.ridge.values() for name in columns} | ALWAYS
+    return tuple(name for name in design.names if name not in walked.left_out and (walked.forests or name in used))
+
+
+def _renumbered(forest: TreeArrays, names: tuple[str, ...], kept: tuple[str, ...]) -> TreeArrays:
+    """The forest with its features counted among those kept; it splits on no other."""
+    if kept == names:
+        return forest
+    place = np.array([kept.index(name) if name in kept else -1 for name in names], dtype=np.int64)
+    return replace(forest, feature=place[forest.feature])
 
 
 def _frame(

@@ -14,7 +14,7 @@ from huracan.domain.model import F64, I64
 from huracan.domain.recipe import Recipe
 from huracan.errors import SchemaError
 from huracan.stats.kernel import kernel
-from huracan.stats.ridge import grouped_grams
+from huracan.stats.ridge import Moments, grouped_grams, moments, unit_of
 from huracan.training.design import Design, Labels, align, prepare
 from huracan.training.engines import all_engines
 from huracan.training.folds import closing_days
@@ -33,7 +33,7 @@ class GramRows:
 
     z (n, k + 2), weight (n,) (0 where a row must not enter), regime (n,), names, shift and scale (k,). The shift
     and scale come from the first training window; they change no fit, since features are standardised anyway, but keep sums
-    of squares free of cancellation.
+    of squares free of cancellation, and noise of rounding small (`unit_of`). A feature that had stopped stands at its shift.
     """
 
     names: tuple[str, ...]
@@ -57,14 +57,16 @@ def gram_rows(design: Design, labels: Labels, names: tuple[str, ...]) -> GramRow
     x = design.clipped(design.columns(names))
     early = design.usable & (design.day < design.first_test_day)
     seen = x[early if early.any() else design.usable]
-    shift, spread = (seen.mean(axis=0), seen.std(axis=0)) if seen.size else (np.zeros(len(names)), np.ones(len(names)))
-    scale = np.where(spread > 0.0, spread, 1.0)
+    shift, spread = mean_and_spread(seen)
+    scale = unit_of(spread, shift)
     enters = design.usable & (design.regime >= 0) & (labels.weight > 0.0)
     z = np.empty((x.shape[0], len(names) + 2))
     z[:, 0] = 1.0
     z[:, 1:-1] = (x - shift) / scale
     z[:, -1] = labels.y
     z[~enters] = 0.0
+    if not design.presence.whole:
+        z[np.isnan(z)] = 0.0
     return GramRows(
         names=names,
         z=z,
@@ -74,6 +76,19 @@ def gram_rows(design: Design, labels: Labels, names: tuple[str, ...]) -> GramRow
         shift=shift,
         scale=scale,
     )
+
+
+def mean_and_spread(x: F64) -> tuple[F64, F64]:
+    """Mean and sd (p,) of each column of x (n, p) over its known values; 0 and 1 where there are none."""
+    if not x.shape[0]:
+        return np.zeros(x.shape[1]), np.ones(x.shape[1])
+    if not np.isnan(x).any():
+        return x.mean(axis=0), x.std(axis=0)
+    known = np.isfinite(x)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean: F64 = np.where(known, x, 0.0).sum(axis=0) / count
+    square: F64 = np.where(known, (x - mean) ** 2, 0.0).sum(axis=0) / count
+    return mean, np.where(known.any(axis=0), np.sqrt(square), 1.0)
 
 
 def grams_by(rows: GramRows, period: I64, first: int, n_periods: int) -> F64:
@@ -90,22 +105,51 @@ def with_pooled(grams: F64) -> F64:
     return np.concatenate((grams, grams.sum(axis=-3, keepdims=True)), axis=-3)
 
 
+QUIET: Final = 0.01
+"""A feature that varies in a regime by less than this share of what it varies over all of them stands still there."""
+
+
+def cell_moments(grams: F64, dead_variance: float | None = None) -> Moments:
+    """Moments of Grams (..., 5, q, q) of the regimes and, last, of all rows; features quiet in a regime are dead in it.
+
+    Else a regime in which a feature happens to stand still would learn a slope as large as that spread is small.
+    """
+    of = moments(grams) if dead_variance is None else moments(grams, dead_variance)
+    x = of.sd[..., :-1]
+    return of.without((x > 0.0) & (x < QUIET * x[..., -1:, :]))
+
+
 @kernel
 def windows(by_day: F64, columns: I64, upto: I64, days: int) -> F64:
     """Sums over the `days` days that end before each position `upto` of a daily stack (D, 4, q, q), of these k rows and columns:
     (s, 4, k, k).
+
+    Days are summed forwards and backwards within blocks as long as the window, so every window is the tail of one block and
+    the head of the next (van Herk 1992). Nothing is subtracted: what left the window leaves no rounding behind.
     """
     n_days, n_regimes, k = by_day.shape[0], by_day.shape[1], columns.shape[0]
-    cumulative = np.zeros((n_days + 1, n_regimes, k, k))
-    window = np.empty((upto.shape[0], n_regimes, k, k))
+    head, tail = np.empty((n_days, n_regimes, k, k)), np.empty((n_days, n_regimes, k, k))
+    window = np.zeros((upto.shape[0], n_regimes, k, k))
     for day in range(n_days):
         for regime in range(n_regimes):
             for i in range(k):
                 for j in range(k):
                     added = by_day[day, regime, columns[i], columns[j]]
-                    cumulative[day + 1, regime, i, j] = cumulative[day, regime, i, j] + added if day else added
+                    head[day, regime, i, j] = added if day % days == 0 else head[day - 1, regime, i, j] + added
+    for day in range(n_days - 1, -1, -1):
+        last = day == n_days - 1 or (day + 1) % days == 0
+        for regime in range(n_regimes):
+            for i in range(k):
+                for j in range(k):
+                    added = by_day[day, regime, columns[i], columns[j]]
+                    tail[day, regime, i, j] = added if last else tail[day + 1, regime, i, j] + added
     for position in range(upto.shape[0]):
-        window[position] = cumulative[upto[position]] - cumulative[max(upto[position] - days, 0)]
+        end = upto[position]
+        begin = max(end - days, 0)
+        if end > begin:
+            window[position] = head[end - 1]
+            if begin % days:
+                window[position] += tail[begin]
     return window
 
 

@@ -23,6 +23,7 @@ from huracan.training.fit import FEWEST_LABELS, Walked, assemble, check_enough
 from huracan.training.folds import Folds, walk_forward
 from huracan.training.gram import N_CELLS
 from huracan.training.linear import LinearWalk
+from huracan.training.presence import ALWAYS
 from huracan.training.refusal import TrainingRefused
 
 INJECTED: Final = "injected"
@@ -56,7 +57,8 @@ async def fit_injected(
 
     The job dict has coin, horizon, regime (None: all), engine_type, job_id, features (name -> array), labels (bps), decision_time,
     weights, folds (where this fit stands) and seed; arrays are copies. A trainer that raises, or returns anything but
-    the documented dict with an exportable model, refuses the pair. Folds are `tree_refit_days` long. Calibration starts
+    the documented dict with an exportable model, refuses the pair. A feature that had stopped by the day of a fit is not in
+    its job. Folds are `tree_refit_days` long. Calibration starts
     at the prior slope, since inner folds would call the trainer more often than promised.
     """
     rules = recipe.training
@@ -72,15 +74,21 @@ async def fit_injected(
     forecast = np.full(design.day.size, np.nan)
     live: Exported | None = None
     for fold in _fits(folds, cutoff_ms):
+        columns = _there(design, design.live_day if fold.final else int(folds.starts[fold.index]))
         rows = fold.train[trains[fold.train]]
-        if not fold.final and (fold.test.size == 0 or known.weight[rows].sum() < FEWEST_LABELS):
+        rows = rows[np.isfinite(design.x[rows][:, columns]).all(axis=1)]
+        enough = known.weight[rows].sum() >= FEWEST_LABELS and columns.size > 0
+        if not fold.final and (fold.test.size == 0 or not enough):
             continue
-        job = _job(design, rows, returns, known.weight, coin=coin, horizon=str(labels.horizon), seed=seed)
+        _check_final(design, columns, rows)
+        job = _job(design, rows, columns, returns, known.weight, coin=coin, horizon=str(labels.horizon), seed=seed)
         job["folds"] = _place(design, rows, fold, folds)
         job["job_id"] = content_hash(coin, job["horizon"], job["folds"], seed)[:16]
-        live = export_model(await _train(trainer, job), np.ascontiguousarray(design.x[rows[:_SAMPLE]]))
+        found = export_model(await _train(trainer, job), np.ascontiguousarray(design.x[rows[:_SAMPLE]][:, columns]))
         asked = fold.test[design.usable[fold.test] & (design.regime[fold.test] >= 0)]
-        forecast[asked] = live.forecasts(np.ascontiguousarray(design.x[asked]))
+        asked = asked[np.isfinite(design.x[asked][:, columns]).all(axis=1)]
+        forecast[asked] = found.forecasts(np.ascontiguousarray(design.x[asked][:, columns]))
+        live = found.over(columns, len(design.names))
     assert live is not None
     trained = assemble(design, known, _walked(design, live, forecast), recipe, labels.horizon)
     if live.forest is not None:
@@ -99,13 +107,34 @@ def _fits(folds: Folds, cutoff_ms: int) -> list[_Fold]:
     return [*blocks, final]
 
 
-def _job(design: Design, rows: I64, returns: F64, weight: F64, *, coin: str, horizon: str, seed: int) -> dict[str, Any]:
+def _there(design: Design, day: int) -> I64:
+    """Features that had not stopped before the day; none where only what nothing can do without is left of several."""
+    columns = np.flatnonzero(~design.presence.stopped_at(np.array([day]))[0])
+    if columns.size < len(design.names) and all(design.names[column] in ALWAYS for column in columns):
+        return columns[:0]
+    return columns
+
+
+def _check_final(design: Design, columns: I64, rows: I64) -> None:
+    if not columns.size or not rows.size:
+        raise TrainingRefused(
+            SkipCode.BAD_FEATURES,
+            f"{rows.size} rows with {columns.size} of {len(design.names)} features are left for the last fit: the others "
+            "have stopped",
+            measured=float(columns.size),
+            wanted=1.0,
+        )
+
+
+def _job(
+    design: Design, rows: I64, columns: I64, returns: F64, weight: F64, *, coin: str, horizon: str, seed: int
+) -> dict[str, Any]:
     return {
         "coin": coin,
         "horizon": horizon,
         "regime": None,
         "engine_type": INJECTED,
-        "features": {name: design.x[rows, position].copy() for position, name in enumerate(design.names)},
+        "features": {design.names[column]: design.x[rows, column].copy() for column in columns},
         "labels": returns[rows].copy(),
         "decision_time": design.decision_time[rows].copy(),
         "weights": weight[rows].copy(),
@@ -153,6 +182,8 @@ def _is_number(value: Any) -> bool:
 
 def _walked(design: Design, live: Exported, forecast: F64) -> Walked:
     shape = (1, len(REGIMES), len(design.names))
+    stopped = design.presence.stopped_at(np.array([design.live_day]))[0]
+    left_out = [name for name, gone in zip(design.names, stopped, strict=True) if gone]
     return Walked(
         engines=(INJECTED,),
         forecasts=forecast[:, None],
@@ -162,10 +193,16 @@ def _walked(design: Design, live: Exported, forecast: F64) -> Walked:
             coef=np.broadcast_to(live.coef, shape).copy(),
             intercept=np.full(shape[:2], live.intercept),
             live_rows=np.zeros(N_CELLS),
+            silent=np.zeros(shape[:2], dtype=np.bool_),
+            dead=stopped,
         ),
         ridge={} if live.forest is not None else {INJECTED: design.names},
         forests={} if live.forest is None else {INJECTED: live.forest},
-        notes=("trained by an injected trainer; calibrated from the prior slope on",),
+        left_out=frozenset(left_out),
+        notes=(
+            "trained by an injected trainer; calibrated from the prior slope on",
+            *(f"feature {name} has stopped and is left out" for name in left_out),
+        ),
     )
 
 

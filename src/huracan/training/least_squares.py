@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from huracan.domain.model import F64
+from huracan.stats.ridge import varies
 
 PRIOR_ROWS: Final = 500.0
 """Shrinkage towards no edge, in effective rows."""
@@ -26,16 +27,18 @@ class LinearModel:
 def least_squares_trainer(job: dict[str, Any]) -> dict[str, Any]:
     """A ridge fit of the job's labels on its features, as the documented trainer result.
 
-    Features are standardised by the train rows; their mean forecasts nothing, since a coin's mean return is not an edge.
+    Features are standardised by the train rows, and those that stand still there get no weight; their mean forecasts nothing, since a coin's mean return is not an edge.
     """
     x = np.column_stack(list(job["features"].values()))
     y, w = job["labels"], job["weights"]
     total = float(w.sum())
     mean = w @ x / total
-    sd = np.sqrt(np.maximum(w @ (x - mean) ** 2 / total, 1e-18))
-    z = (x - mean) / sd
+    sd = np.sqrt(w @ (x - mean) ** 2 / total)
+    alive = varies(sd, mean)
+    sd = np.where(alive, sd, 1.0)
+    z = np.where(alive, (x - mean) / sd, 0.0)
     gram = (z * w[:, None]).T @ z + PRIOR_ROWS * np.eye(z.shape[1])
     beta = np.linalg.solve(gram, z.T @ (w * (y - w @ y / total)))
-    coef = np.where(sd > 1e-8, beta / sd, 0.0)
+    coef = np.where(alive, beta / sd, 0.0)
     model = LinearModel(coef_=coef, intercept_=float(-mean @ coef))
     return {"success": True, "model": model, "metrics": {}, "edge_bps": 0.0}

@@ -9,11 +9,23 @@ from huracan.domain.frames import REGIMES
 from huracan.domain.model import F64, I64
 from huracan.domain.recipe import TrainingRules
 from huracan.stats.decide import linear_forecasts
-from huracan.stats.ridge import Moments, moments, raw_coefficients, shrink_to_prior
+from huracan.stats.ridge import Moments, raw_coefficients, shrink_to_prior
 from huracan.training.design import Design, Labels
+from huracan.training.engines import FEWEST_COLUMNS
 from huracan.training.folds import closing_days, refit_starts
-from huracan.training.gram import N_CELLS, N_REGIMES, WEEK_DAYS, GramRows, gram_rows, grams_by, windows, with_pooled
+from huracan.training.gram import (
+    N_CELLS,
+    N_REGIMES,
+    WEEK_DAYS,
+    GramRows,
+    cell_moments,
+    gram_rows,
+    grams_by,
+    windows,
+    with_pooled,
+)
 from huracan.training.inner import InnerFold, inner_folds
+from huracan.training.presence import Mask
 from huracan.training.prior import PoolPrior
 
 
@@ -22,7 +34,8 @@ class LinearWalk:
     """Ridge engines of a pair: forecasts (n, E) of every decision, by inner folds in the first training window, then out of fold;
     and tonight's arrays on `names` (k,): coef (E, 4, k) on raw clipped features, intercept (E, 4).
 
-    live_rows (5,): effective rows behind tonight's models, per regime and in all.
+    live_rows (5,): effective rows behind tonight's models, per regime and in all. silent (E, 4): where an engine has lost its idea
+    and abstains tonight; its arrays are zero there, which is no view. dead (k,): features that tonight's models leave out.
     """
 
     names: tuple[str, ...]
@@ -30,42 +43,85 @@ class LinearWalk:
     coef: F64
     intercept: F64
     live_rows: F64
+    silent: Mask
+    dead: Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """The features an engine uses, in its order, and those of them without which it abstains."""
+
+    used: tuple[str, ...]
+    required: tuple[str, ...] = ()
 
 
 def walk_linear(
     design: Design,
     labels: Labels,
-    engines: Mapping[str, tuple[str, ...]],
+    engines: Mapping[str, Columns],
     prior: PoolPrior | None,
     rules: TrainingRules,
     *,
     horizon_ms: int,
 ) -> LinearWalk:
-    """Fit every engine (name -> its columns) on every fold and forecast with each fold's own model."""
-    wanted = {name for columns in engines.values() for name in columns}
+    """Fit every engine (name -> its columns) on every fold and forecast with each fold's own model.
+
+    A feature that stands still in a fold's train rows, or had stopped by its day, has no weight in that fold; an engine whose
+    required features are among them abstains there.
+    """
+    wanted = {name for columns in engines.values() for name in columns.used}
     rows = gram_rows(design, labels, tuple(name for name in design.names if name in wanted))
     inner = inner_folds(design, labels, weeks=1, horizon_ms=horizon_ms)
     blocks = refit_starts(design.first_test_day, design.last_day, rules.ridge_refit_days)
     sums = _Sums(rows, inner, np.append(blocks, design.live_day), rules)
     shape = (len(inner) + blocks.size + 1, len(engines), N_REGIMES)
     coef, intercept, live_rows = np.zeros((*shape, len(rows.names))), np.zeros(shape), np.zeros(N_CELLS)
-    for position, (name, used) in enumerate(engines.items()):
-        columns = np.array([rows.names.index(column) for column in used], dtype=np.int64)
-        of = moments(sums.of(columns))
+    silent, dead = np.zeros(shape, dtype=np.bool_), np.zeros(len(rows.names), dtype=np.bool_)
+    stopped = design.presence.stopped_at(sums.days)[:, design.columns(rows.names)]
+    for position, (name, wants) in enumerate(engines.items()):
+        columns = np.array([rows.names.index(column) for column in wants.used], dtype=np.int64)
+        of = cell_moments(sums.of(columns)).without(np.repeat(stopped[:, None, columns], N_CELLS, axis=1))
         standard = shrink_to_prior(
-            of.correlation, of.rows, np.arange(columns.size), sums.priors(prior, name, used), rules.pair_prior_rows
+            of.correlation,
+            of.rows,
+            np.arange(columns.size),
+            sums.priors(prior, name, wants.used),
+            rules.pair_prior_rows,
         )
-        thin = of.rows < (rules.min_regime_rows if design.has_regime else np.inf)
+        thin = (of.rows < (rules.min_regime_rows if design.has_regime else np.inf))[:, :N_REGIMES]
         slopes, constant = _in_raw_units(standard, of, thin, rows.shift[columns], rows.scale[columns])
         coef[:, position][..., columns], intercept[:, position], live_rows = slopes, constant, of.rows[-1]
+        lost = _lost(of, stopped[:, columns], np.isin(wants.used, wants.required))
+        silent[:, position] = np.where(thin, lost[:, N_REGIMES:], lost[:, :N_REGIMES])
+        dead[columns] = of.sd[-1, -1, :-1] == 0.0
+    fold = _fold_of(design, inner, blocks)
+    forecasts = _forecasts(design, rows.names, fold, sums.days, coef, np.where(silent, np.nan, intercept))
+    speaks = ~silent[-1]
+    return LinearWalk(
+        names=rows.names,
+        forecasts=forecasts,
+        coef=coef[-1] * speaks[..., None],
+        intercept=intercept[-1] * speaks,
+        live_rows=live_rows,
+        silent=silent[-1],
+        dead=dead,
+    )
+
+
+def _fold_of(design: Design, inner: tuple[InnerFold, ...], blocks: I64) -> I64:
+    """The model (n,) that forecasts each decision: inner folds first, then blocks; -1 for none."""
     fold = np.searchsorted(blocks, design.day, side="right") - 1 + len(inner)
     fold[design.day < design.first_test_day] = -1
     for position, one in enumerate(inner):
         fold[one.test] = position
     fold[~design.usable] = -1
-    place = design.columns(rows.names)
-    clip = design.clip_of(sums.days)
-    forecasts = linear_forecasts(
+    return fold.astype(np.int64)
+
+
+def _forecasts(design: Design, names: tuple[str, ...], fold: I64, days: I64, coef: F64, intercept: F64) -> F64:
+    """Forecasts (n, E) of every decision by its own model, features clipped as on that model's day."""
+    place, clip = design.columns(names), design.clip_of(days)
+    return linear_forecasts(
         np.ascontiguousarray(design.x[:, place]),
         fold,
         design.regime,
@@ -74,9 +130,16 @@ def walk_linear(
         np.ascontiguousarray(design.clip_low[clip][:, place]),
         np.ascontiguousarray(design.clip_high[clip][:, place]),
     )
-    return LinearWalk(
-        names=rows.names, forecasts=forecasts, coef=coef[-1], intercept=intercept[-1], live_rows=live_rows
-    )
+
+
+def _lost(of: Moments, stopped: Mask, required: Mask) -> Mask:
+    """Where (s, 5) a required feature (k,) is dead, or fewer than `FEWEST_COLUMNS` live: the idea is gone.
+
+    A window without rows knows nothing of its features; stopped (s, k) ones are gone all the same.
+    """
+    dead = (of.sd[..., :-1] == 0.0) & ((of.rows > 0.0)[..., None] | stopped[:, None])
+    lost: Mask = (dead & required).any(axis=-1) | ((~dead).sum(axis=-1) < FEWEST_COLUMNS)
+    return lost
 
 
 class _Sums:
@@ -104,12 +167,9 @@ class _Sums:
         return np.concatenate((np.stack(blind), known)) if blind else known
 
 
-def _in_raw_units(
-    standard: F64, of: Moments, thin: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], shift: F64, scale: F64
-) -> tuple[F64, F64]:
+def _in_raw_units(standard: F64, of: Moments, thin: Mask, shift: F64, scale: F64) -> tuple[F64, F64]:
     """Slopes (s, 4, k) and intercepts (s, 4) on raw features; thin regimes take the pooled-regime model."""
     slopes, intercept = raw_coefficients(standard, of, np.arange(standard.shape[-1]))
-    thin = thin[:, :N_REGIMES]
     slopes = np.where(thin[..., None], slopes[:, N_REGIMES:], slopes[:, :N_REGIMES]) / scale
     intercept = np.where(thin, intercept[:, N_REGIMES:], intercept[:, :N_REGIMES])
     return slopes, intercept - slopes @ shift

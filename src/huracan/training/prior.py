@@ -7,16 +7,20 @@ matrices, each counting by its effective rows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from huracan.domain.model import F64, I64
 from huracan.domain.recipe import Recipe, TrainingRules
 from huracan.errors import SchemaError
-from huracan.stats.ridge import moments, shrink_to_prior
+from huracan.stats.ridge import shrink_to_prior
 from huracan.training.engines import engine_of
-from huracan.training.gram import N_CELLS, N_REGIMES, WEEK_DAYS, PairGrams, with_pooled
+from huracan.training.gram import N_CELLS, N_REGIMES, WEEK_DAYS, PairGrams, cell_moments, with_pooled
 from huracan.training.packing import pack, unpack
+
+DEAD_VARIANCE: Final = 1e-6
+"""Increments are float32, so variances of shifted columns are known to 1e-7 of the second moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +88,8 @@ class PoolPrior:
 def pool_prior(members: Sequence[PairGrams], recipe: Recipe) -> PoolPrior:
     """The pool's coefficients for a recipe's ridge engines, from its members' Grams.
 
-    A member counts for an engine only when it has all the columns the engine has in this pool. Rows older than `lookback_days`
+    A member counts for an engine only when it has all the columns the engine has in this pool, and none of them stands still
+    in those of its rows. Rows older than `lookback_days`
     roll out by whole weeks. A regime of the pool with fewer than `min_regime_rows` uses the coefficients of all regimes.
     """
     members = [member for member in members if member.increments.shape[0]]
@@ -103,7 +108,7 @@ def pool_prior(members: Sequence[PairGrams], recipe: Recipe) -> PoolPrior:
         known = _known(member, first, shape[0], recipe.training)
         near = _without_week(member, first, window_weeks)
         for target, source in ((sums, known), (inner_sums, near)):
-            of = moments(source)
+            of = cell_moments(source, DEAD_VARIANCE)
             for one in target:
                 one.add(member.names, of.rows, of.correlation)
     for position in range(len(engines)):
@@ -125,8 +130,10 @@ class _PoolSum:
         """Add a member that has all the columns."""
         if set(self.columns) <= set(names):
             picked = np.array([*map(names.index, self.columns), len(names)], dtype=np.int64)
-            self.matrix += correlation[..., picked[:, None], picked] * rows[..., None, None]
-            self.rows += rows
+            own = correlation[..., picked[:, None], picked]
+            counted = np.where((np.diagonal(own, axis1=-2, axis2=-1)[..., :-1] > 0.0).all(axis=-1), rows, 0.0)
+            self.matrix += own * counted[..., None, None]
+            self.rows += counted
 
     def solve(self, out: F64, rules: TrainingRules) -> None:
         """Write the ridge coefficients, shrunk to zero, into out (weeks, 5, k)."""

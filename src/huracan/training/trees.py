@@ -13,10 +13,15 @@ import numpy as np
 from huracan.domain.model import F64, I64, TreeArrays
 from huracan.domain.recipe import TrainingRules
 from huracan.stats.decide import forest_forecasts
+from huracan.stats.ridge import varies
 from huracan.training.design import Design, Labels
+from huracan.training.engines import FEWEST_COLUMNS
 from huracan.training.folds import Folds, walk_forward
+from huracan.training.gram import WEEK_DAYS
 from huracan.training.inner import inner_folds
 from huracan.training.lightgbm_arrays import NO_TREES, to_arrays
+from huracan.training.linear import Columns
+from huracan.training.presence import Mask
 
 INNER_WEEKS = 2
 """Weeks left out together when the first window is calibrated: three fits instead of six."""
@@ -24,16 +29,42 @@ INNER_WEEKS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForestWalk:
-    """Forecasts (n,) of every decision: by inner folds in the first training window, then out of fold; and tonight's forest."""
+    """Forecasts (n,) of every decision: by inner folds in the first training window, then out of fold; and tonight's forest.
+
+    `used` (p,): features that tonight's forest was grown on. `silent`: it abstains tonight and has no trees.
+    """
 
     forecast: F64
     live: TreeArrays
+    used: Mask
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fit:
+    """One forest to grow: its train rows, the rows it forecasts, and the features it may split on."""
+
+    train: I64
+    test: I64
+    used: Mask
 
 
 def walk_forests(
-    design: Design, labels: Labels, rules: TrainingRules, parameters: Mapping[str, float], *, seed: int, horizon_ms: int
+    design: Design,
+    labels: Labels,
+    columns: Columns,
+    rules: TrainingRules,
+    parameters: Mapping[str, float],
+    *,
+    seed: int,
+    horizon_ms: int,
 ) -> ForestWalk:
-    """Grow all forests of one engine and let each forecast its own test block."""
+    """Grow all forests of one engine and let each forecast its own test block.
+
+    A fit leaves out features that had stopped by its first day, and those that stand still in its train rows or its bins. It
+    abstains where a required one is among them.
+    """
+    wanted, required = np.isin(design.names, columns.used), np.isin(design.names, columns.required)
     folds = walk_forward(
         design.decision_time,
         labels.closed_ms,
@@ -42,26 +73,64 @@ def walk_forests(
         rules,
         refit_days=rules.tree_refit_days,
     )
-    trains = design.usable & (labels.weight > 0.0)
     forecast = np.full(design.day.size, np.nan)
-    live: TreeArrays | None = None
+    live, fit, silent = NO_TREES, None, True
     for era in _eras(design, folds, rules):
-        fits: list[tuple[I64, I64]] = []
-        if era.first:
-            inner = inner_folds(design, labels, weeks=INNER_WEEKS, horizon_ms=horizon_ms)
-            fits.extend((fold.train, fold.test) for fold in inner)
-        fits.extend((folds.train_rows(block), folds.test_rows(block)) for block in era.blocks)
-        if era.last:
-            fits.append((folds.live_rows(design.cutoff_ms), np.zeros(0, dtype=np.int64)))
-        fits = [(train[trains[train]], test) for train, test in fits]
-        grower = _Grower(
-            design, labels, parameters, seed, era.bin_rows, np.unique(np.concatenate([f[0] for f in fits]))
-        )
-        for train, test in fits:
-            live = grower.grow(train)
-            _forecast_into(forecast, design, test, live)
-    assert live is not None
-    return ForestWalk(forecast=forecast, live=live)
+        fits = _fits(design, labels, folds, era, wanted, horizon_ms)
+        growers: dict[bytes, _Grower] = {}
+        for fit in fits:
+            silent = bool((required & ~fit.used).any()) or int(fit.used.sum()) < FEWEST_COLUMNS
+            if silent:
+                live = NO_TREES
+                continue
+            key = fit.used.tobytes()
+            if key not in growers:
+                rows = np.unique(np.concatenate([one.train for one in fits if one.used.tobytes() == key]))
+                growers[key] = _Grower(design, labels, parameters, seed, era.bin_rows, rows, fit.used)
+            live = growers[key].grow(fit.train)
+            _forecast_into(forecast, design, fit.test, live)
+    assert fit is not None
+    return ForestWalk(forecast=forecast, live=live, used=fit.used, silent=silent)
+
+
+def _fits(design: Design, labels: Labels, folds: Folds, era: "_Era", wanted: Mask, horizon_ms: int) -> list[_Fit]:
+    """What is to be grown in an era, in order; tonight's fit is the last one of the last era and forecasts nothing."""
+    parts: list[tuple[int, I64, I64]] = []
+    if era.first:
+        inner = inner_folds(design, labels, weeks=INNER_WEEKS, horizon_ms=horizon_ms)
+        parts.extend((fold.week * WEEK_DAYS, fold.train, fold.test) for fold in inner)
+    for block in era.blocks:
+        train = folds.train_rows(block)
+        parts.extend((day, train, test) for day, test in _by_presence(design, folds.test_rows(block)))
+    if era.last:
+        parts.append((design.live_day, folds.live_rows(design.cutoff_ms), np.zeros(0, dtype=np.int64)))
+    trains = design.usable & (labels.weight > 0.0)
+    stopped = design.presence.stopped_at(np.array([day for day, _, _ in parts], dtype=np.int64))
+    binned = _moves(design, era.bin_rows)
+    fits = []
+    for gone, (_, train, test) in zip(stopped, parts, strict=True):
+        rows = train[trains[train]]
+        fits.append(_Fit(train=rows, test=test, used=wanted & binned & ~gone & _moves(design, rows)))
+    return fits
+
+
+def _by_presence(design: Design, test: I64) -> list[tuple[int, I64]]:
+    """Test rows of a block by the features there are on their days: (first such day, rows), so that one which stops in the
+    middle of a block silences nothing behind it.
+    """
+    if design.presence.whole or not test.size:
+        return [(int(design.day[test[0]]), test)] if test.size else []
+    sets, which = np.unique(design.presence.stopped_at(design.day[test]), axis=0, return_inverse=True)
+    groups = [test[which.ravel() == one] for one in range(len(sets))]
+    return sorted((int(design.day[rows[0]]), rows) for rows in groups)
+
+
+def _moves(design: Design, rows: I64) -> Mask:
+    """Features (p,) that are more than a constant plus rounding on these rows; without rows nothing is known against any."""
+    if not rows.size:
+        return np.ones(len(design.names), dtype=np.bool_)
+    low, high = np.fmin.reduce(design.x[rows], axis=0), np.fmax.reduce(design.x[rows], axis=0)
+    return varies(high - low, np.maximum(np.abs(low), np.abs(high)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +156,14 @@ class _Grower:
     """Grows forests over one binned copy of the features."""
 
     def __init__(
-        self, design: Design, labels: Labels, parameters: Mapping[str, float], seed: int, bin_rows: I64, rows: I64
+        self,
+        design: Design,
+        labels: Labels,
+        parameters: Mapping[str, float],
+        seed: int,
+        bin_rows: I64,
+        rows: I64,
+        used: Mask,
     ) -> None:
         import lightgbm
 
@@ -111,11 +187,10 @@ class _Grower:
             "seed": seed % 2**31,
             "verbosity": -1,
         }
-        bins = lightgbm.Dataset(design.x[bin_rows], label=labels.y[bin_rows], params=self._base, free_raw_data=False)
+        x = design.x if used.all() else np.where(used, design.x, 0.0)  # a constant column is never split on
+        bins = lightgbm.Dataset(x[bin_rows], label=labels.y[bin_rows], params=self._base, free_raw_data=False)
         self._rows = rows
-        self._data = lightgbm.Dataset(
-            design.x[rows], label=labels.y[rows], reference=bins, params=self._base
-        ).construct()
+        self._data = lightgbm.Dataset(x[rows], label=labels.y[rows], reference=bins, params=self._base).construct()
 
     def grow(self, rows: I64) -> TreeArrays:
         """A forest fitted on these rows; its labels are centred there, since a mean return is no edge.

@@ -1,6 +1,6 @@
 """One module per engine; `ENGINES` is the visible mapping, `EngineSpec` what an outsider provides."""
 
 from huracan.training.engines.registry import ENGINES, all_engines, engine_of, parameters_of, problems
-from huracan.training.engines.spec import EngineSpec
+from huracan.training.engines.spec import FEWEST_COLUMNS, EngineSpec
 
-__all__ = ["ENGINES", "EngineSpec", "all_engines", "engine_of", "parameters_of", "problems"]
+__all__ = ["ENGINES", "FEWEST_COLUMNS", "EngineSpec", "all_engines", "engine_of", "parameters_of", "problems"]
