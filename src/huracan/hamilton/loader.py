@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from huracan.domain.bundle import MANIFEST_FILE, bundle_folder
+from huracan.domain.account import SetAccount, set_faults
+from huracan.domain.bundle import MANIFEST_FILE, ChampionSet, bundle_folder
 from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.ids import result_key
-from huracan.errors import BundleSignatureError, ModelLoadError
+from huracan.errors import BundleFormatError, BundleSignatureError, ModelLoadError
 from huracan.export.trust import TrustedTree, verify_tree
 from huracan.hamilton.state import StoreState
 from huracan.hamilton.verify import Champion, read_champion, read_trusted_root
@@ -101,6 +102,7 @@ class HamiltonModelLoader:
         if found is None:
             with self._lock:
                 found = served.loaded.get(key) or read_champion(self._source, served.tree, *key)
+                check_recipe(served.tree.current, found)
                 served.loaded[key] = found
         return found
 
@@ -127,6 +129,11 @@ class HamiltonModelLoader:
                 f"{self._store or 'the store'} holds no published champions (no metadata/timestamp.json); is it the"
                 " folder that holds models/ and metadata/, and did a run end there?"
             )
+        if faults := set_faults(tree.current):
+            raise BundleFormatError(
+                f"set {tree.current.version} of run {tree.current.run_id} is not complete: {'; '.join(faults[:5])}. Run a"
+                " night again, or go back to an earlier set with `huracan champions rollback`"
+            )
         members = tree.current.members.values()
         names = CoinNames(
             {member.coin: member.instrument for member in members}, (block.coin for block in tree.current.do_not_trade)
@@ -148,6 +155,8 @@ class HamiltonModelLoader:
             if member is not None and (coin, horizon, member.version) not in loaded:
                 key = (coin, horizon, member.version)
                 loaded[key] = read_champion(self._source, tree, *key)
+        for champion in loaded.values():
+            check_recipe(tree.current, champion)
         return loaded
 
     def _recently_refused(self, token: object) -> bool:
@@ -164,4 +173,18 @@ class HamiltonModelLoader:
         return (
             f"{coin} {horizon} has no champion in set {current.version} of run {current.run_id}"
             f" ({'; '.join(reasons) or 'no reason recorded'}; horizons with one: {', '.join(others) or 'none'})"
+        )
+
+
+def check_recipe(current: ChampionSet, champion: Champion) -> None:
+    """Raises BundleFormatError for a champion of the set whose recipe is not the one that the set's verdict names."""
+    member = current.members.get(result_key(champion.coin, champion.horizon))
+    if member is None or member.status != "champion" or member.version != champion.version:
+        return
+    account = SetAccount.from_extras(current.extras)
+    named = account.recipe_of(member.coin, member.horizon) if account is not None else None
+    if named is not None and named != champion.manifest.recipe_id:
+        raise BundleFormatError(
+            f"{member.coin} {member.horizon} v{member.version} is of recipe {champion.manifest.recipe_id}, and the verdict"
+            f" of set {current.version} names {named}"
         )
