@@ -7,6 +7,7 @@ import pytest
 
 from huracan.domain.bundle import DoNotTrade, RankRow
 from huracan.domain.coin_names import CoinNames
+from huracan.domain.regime_edges import RegimeEdge
 from huracan.errors import ModelLoadError
 from huracan.export.trust import Seen
 from huracan.hamilton.state import StoreState, state_home
@@ -41,7 +42,8 @@ def test_the_ranking_can_be_narrowed_and_leaves_blocked_coins_out(world, factory
     def ranked(**options):
         return [(row.coin, row.regime) for row in world.hamilton(**options).get_ranking_table()]
 
-    assert ranked(ranking_coins=["BTC/USDT"]) == [("BTC", "range"), ("BTC", "trend")]
+    assert ranked(ranking_coins=["BTC/USDT"]) == [("BTC", "range")]
+    assert ranked(ranking_regimes=["trend"]) == [("ETH", "trend"), ("BTC", "trend")]
     assert ranked(ranking_horizons=["4h"]) == [("ETH", "trend")]
     assert ranked(ranking_regimes=["range"]) == [("BTC", "range")]
     hamilton = world.hamilton()
@@ -58,6 +60,42 @@ def test_candidates_are_ranked_after_champions_and_only_where_allowed(world, fac
     assert [row.coin for row in world.hamilton().get_ranking_table()] == ["BTC"]
     paper = world.hamilton(allow_candidates=True).get_ranking_table()
     assert [(row.coin, row.status, row.rank) for row in paper] == [("BTC", "champion", 1), ("ETH", "candidate", 2)]
+
+
+def test_a_set_signed_before_with_a_row_for_each_regime_gives_one_entry_a_coin_and_horizon(world, factory):
+    def rows(coin, edge):
+        return [
+            RankRow(coin=coin, horizon="1h", regime=regime, net_edge_bps=edge, confidence=0.6)
+            for regime in ("trend", "range", "panic")
+        ]
+
+    world.publish(
+        *(
+            dataclasses.replace(factory.bundle(coin), ranking=rows(coin, edge))
+            for coin, edge in (("A", 9.0), ("B", 8.0))
+        )
+    )
+    table = world.hamilton().get_ranking_table()
+    assert [(row.coin, row.net_edge_bps, row.rank, row.regimes) for row in table] == [
+        ("A", 9.0, 1, {}),
+        ("B", 8.0, 2, {}),
+    ]
+
+
+def test_an_entry_says_what_the_coin_earned_in_every_regime(world, factory):
+    regimes = {
+        "trend": RegimeEdge(net_edge_bps=4.5, trips=40, open=True),
+        "panic": RegimeEdge(net_edge_bps=None, trips=3, open=False),
+    }
+    world.publish(dataclasses.replace(factory.bundle("BTC"), regimes=regimes), factory.bundle("ETH"))
+    world.publish(factory.bundle("ETH"), keep=[("BTC", "1h")])  # what is kept keeps its regimes
+    table = {row.coin: row.regimes for row in world.hamilton().get_ranking_table()}
+    assert table == {"BTC": regimes, "ETH": {}}
+
+
+def test_before_anything_is_published_the_ranking_is_empty_as_the_block_list_is(world):
+    hamilton = world.hamilton()
+    assert (hamilton.get_ranking_table(), hamilton.get_do_not_trade_list()) == ([], [])
 
 
 def test_blocks_by_hand_outlive_restarts_and_belong_to_one_store(world, factory):

@@ -259,7 +259,11 @@ class Manifest(Record):
 
 
 class RankRow(Record):
-    """What one champion is worth in one regime; edge in bps of notional per round trip, after costs."""
+    """What one champion or candidate is worth in the regime of the cut-off; edge in bps of notional per round trip, after costs.
+
+    One row a (coin, horizon); sets signed before had one for each regime, with the same numbers. `regime` is ``all`` for a
+    model that does not look at the regime.
+    """
 
     coin: str
     horizon: str

@@ -19,6 +19,7 @@ from huracan.domain.bundle import (
 )
 from huracan.domain.ids import canonical_json
 from huracan.domain.model import ChampionModel
+from huracan.domain.regime_edges import RegimeEdge
 from huracan.domain.time import iso
 from huracan.errors import BundleFormatError
 
@@ -30,6 +31,7 @@ class BundleFiles:
     manifest: Manifest
     files: Mapping[str, bytes] = field(repr=False)
     ranking: Sequence[RankRow] = ()
+    regimes: Mapping[str, RegimeEdge] = field(default_factory=dict)
 
     @property
     def coin(self) -> str:

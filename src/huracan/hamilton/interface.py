@@ -155,7 +155,13 @@ class HamiltonInterface:
         return list(self._serve().champions.tree.current.members.values())
 
     def get_ranking_table(self) -> list[RankingEntry]:
-        """Champions of the current set, best first; candidates after them where allowed; blocked coins left out."""
+        """The current set, best first, one entry a (coin, horizon); empty where nothing was published yet.
+
+        Candidates stand after all champions, where they are allowed. Blocked coins are left out, and so is what the regime
+        gate had closed at the data cut-off.
+        """
+        if not self._loader.published():
+            return []
         view = self._serve()
         return self._ranking.entries(view.champions.tree.current, view.champions.names, view.blocked)
 

@@ -3,11 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from huracan.domain.bundle import ChampionSet
+from huracan.domain.bundle import ChampionSet, RankRow, SetMember
 from huracan.domain.coin_names import CoinNames
 from huracan.domain.ids import result_key
+from huracan.domain.regime_edges import regimes_from
 from huracan.hamilton.blocks import BlockedCoins
 from huracan.hamilton.records import RankingEntry
+
+_Order = tuple[bool, float, float, str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,23 +23,28 @@ class HamiltonRankingTable:
     allow_candidates: bool = False
 
     def entries(self, current: ChampionSet, names: CoinNames, blocked: BlockedCoins) -> list[RankingEntry]:
-        """Ranking of a set: net edge first, then confidence, then names; blocked coins are left out."""
+        """Ranking of a set, one entry a (coin, horizon): net edge first, then confidence, then names; blocked coins are left out.
+
+        Sets signed before have a row for each regime; the best one that is asked for stands for them.
+        """
         wanted = None if self.coins is None else {names.resolve(coin) for coin in self.coins}
-        rows = []
+        regimes = regimes_from(current.extras)
+        rows: dict[str, tuple[_Order, RankRow]] = {}
         for row in current.ranking:
-            member = current.members.get(result_key(row.coin, row.horizon))
-            if member is None or (member.status == "candidate" and not self.allow_candidates):
+            key = result_key(row.coin, row.horizon)
+            member = current.members.get(key)
+            if member is None or not self._asked(row, wanted) or not self._is_shown(member, blocked):
                 continue
-            if (
-                (wanted is not None and row.coin not in wanted)
-                or (self.horizons is not None and row.horizon not in self.horizons)
-                or (self.regimes is not None and row.regime not in self.regimes)
-                or blocked.reason(row.coin, status=member.status, allow_candidates=self.allow_candidates)
-            ):
-                continue
-            order = (member.status, -row.net_edge_bps, -row.confidence, row.coin, row.horizon, row.regime)
-            # "candidate" sorts before "champion", hence the comparison.
-            rows.append(((member.status == "candidate", *order[1:]), row, member.status))
+            order = (
+                member.status == "candidate",
+                -row.net_edge_bps,
+                -row.confidence,
+                row.coin,
+                row.horizon,
+                row.regime,
+            )
+            if key not in rows or order < rows[key][0]:
+                rows[key] = (order, row)
         return [
             RankingEntry(
                 coin=row.coin,
@@ -46,7 +54,19 @@ class HamiltonRankingTable:
                 capacity_estimate=row.capacity_estimate,
                 rank=rank,
                 horizon=row.horizon,
-                status=status,
+                status="candidate" if order[0] else "champion",
+                regimes=regimes.get(result_key(row.coin, row.horizon), {}),
             )
-            for rank, (_, row, status) in enumerate(sorted(rows, key=lambda item: item[0]), start=1)
+            for rank, (order, row) in enumerate(sorted(rows.values(), key=lambda item: item[0]), start=1)
         ]
+
+    def _asked(self, row: RankRow, coins: Collection[str] | None) -> bool:
+        """Whether coins, horizons and regimes that are wanted hold the row."""
+        asked = ((coins, row.coin), (self.horizons, row.horizon), (self.regimes, row.regime))
+        return all(among is None or value in among for among, value in asked)
+
+    def _is_shown(self, member: SetMember, blocked: BlockedCoins) -> bool:
+        """Whether the coin is not blocked, and no candidate where none is allowed."""
+        if member.status == "candidate" and not self.allow_candidates:
+            return False
+        return blocked.reason(member.coin, status=member.status, allow_candidates=self.allow_candidates) is None

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from huracan.domain.regime_edges import Regimes
+
 
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
@@ -29,7 +31,10 @@ class ModelMetadata:
 
 @dataclass(frozen=True, slots=True)
 class RankingEntry:
-    """One line of the ranking: the best net edge first, candidates after all champions."""
+    """One (coin, horizon) of the ranking in the regime that held at the data cut-off: the best net edge first, candidates last.
+
+    `regimes` are all regimes the coin was measured in, by name.
+    """
 
     coin: str
     regime: str
@@ -39,6 +44,7 @@ class RankingEntry:
     rank: int
     horizon: str = ""
     status: str = "champion"
+    regimes: Regimes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,16 @@
 """From a cell's artefacts to a bundle: model, recipe, golden rows and the five reports, as bytes that depend on content alone."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import polars as pl
 from polars.exceptions import PolarsError
 
 from huracan.domain.bundle import RankRow, model_from_bytes
 from huracan.domain.frames import REGIMES
+from huracan.domain.model import ChampionModel
+from huracan.domain.regime_edges import RegimeEdge
 from huracan.domain.time import DAY_MS, iso
 from huracan.errors import BundleFormatError
 from huracan.export import BundleFiles, Provenance, build_manifest, bundle_files, golden_rows
@@ -18,6 +20,7 @@ from huracan.pipeline.promotion import Assignment
 from huracan.pipeline.rules import NightRules
 from huracan.ports import ArtefactStore
 from huracan.reports import bundle_reports
+from huracan.stats.evaluate import REGIME_FEATURE
 
 _EVIDENCE = {
     "lineage": "lineage_id",
@@ -46,7 +49,6 @@ def _assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assig
     model_bytes = get_bytes(store, f"{root}/model.safetensors")
     model = model_from_bytes(model_bytes)
     golden = np.ascontiguousarray(get_frame(store, f"{root}/golden.parquet").to_numpy(), dtype=np.float64)
-    trades = get_frame(store, f"{root}/trades.parquet")
     files = bundle_files(
         model_bytes,
         golden=golden_rows(model, golden),
@@ -63,7 +65,7 @@ def _assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assig
             edges=get_frame(store, f"{root}/edges.parquet"),
         ),
     )
-    net = net_edge_bps(item, cell)
+    net, regimes = net_edge_bps(item, cell), _regimes(item, cell)
     provenance = Provenance(
         coin=item.coin,
         horizon=item.horizon,
@@ -84,7 +86,8 @@ def _assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assig
     return BundleFiles(
         manifest=build_manifest(provenance, files),
         files=files,
-        ranking=_ranking(item, cell, trades) if item.champion else (),
+        ranking=_ranking(item, cell, model, regimes),
+        regimes=regimes,
     )
 
 
@@ -106,18 +109,40 @@ def _flat(metrics: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metrics.items() if key not in {"capacity", "without_best_day"}}
 
 
-def _ranking(item: Assignment, cell: dict[str, Any], trades: pl.DataFrame) -> tuple[RankRow, ...]:
-    """One row per regime the coin traded in; the coin's shrunken edge where a regime has too few trips of its own."""
-    counts = dict(trades.group_by("regime").len().iter_rows()) if trades.height else {}
-    return tuple(
-        RankRow(
-            coin=item.coin,
-            horizon=item.horizon,
-            regime=REGIMES[code],
-            net_edge_bps=net_edge_bps(item, cell),
-            confidence=confidence(cell),
-            capacity_estimate=cell["metrics"].get("capacity_estimate"),
-        )
-        for code in sorted(counts)
-        if 0 <= code < len(REGIMES)
+def _regimes(item: Assignment, cell: dict[str, Any]) -> dict[str, RegimeEdge]:
+    """What the coin earned in each regime, and where the gate lets an engine vote."""
+    told = cell["gate"]["regimes"]
+    return {
+        regime: RegimeEdge(net_edge_bps=edge.shrunk_bps, trips=edge.n, open=told[regime]["engine_count"] > 0)
+        for regime, edge in item.measured.regimes.items()
+    }
+
+
+def _ranking(
+    item: Assignment, cell: dict[str, Any], model: ChampionModel, regimes: Mapping[str, RegimeEdge]
+) -> tuple[RankRow, ...]:
+    """The row of the regime that holds at the cut-off, with that regime's own edge; none where the gate closes it.
+
+    The coin's edge over all regimes stands in where the regime has too few round trips of its own. Nothing is ranked
+    whose regime is not known.
+    """
+    live = cell["live"]
+    if live is None or live["regime"] < 0:
+        return ()
+    regime = REGIMES[live["regime"]]
+    here = regimes.get(regime)
+    if here is None or not here.open:
+        return ()
+    looks, own = REGIME_FEATURE in model.feature_names, here.net_edge_bps
+    overall = item.measured.overall
+    if not looks or own is None:
+        own = overall.shrunk_bps if overall is not None else None
+    row = RankRow(
+        coin=item.coin,
+        horizon=item.horizon,
+        regime=regime if looks else "all",
+        net_edge_bps=own if own is not None else net_edge_bps(item, cell),
+        confidence=confidence(cell),
+        capacity_estimate=cell["metrics"].get("capacity_estimate"),
     )
+    return (row,)

@@ -13,6 +13,7 @@ from huracan.domain.records import Skip, SkipCode
 from huracan.domain.time import Horizon
 from huracan.pipeline.artefacts import get_frame
 from huracan.pipeline.copies import ALIKE
+from huracan.pipeline.edges import MeasuredEdges, PoolEdges
 from huracan.pipeline.former import draw, is_preferred
 from huracan.pipeline.losses import lost_pairs, pool_days_of, why_no_admission
 from huracan.pipeline.night import Night
@@ -20,7 +21,7 @@ from huracan.pipeline.rereading import Reading, reading_of, told
 from huracan.pipeline.rules import NightPorts, NightRules
 from huracan.ports import ArtefactStore, Telemetry
 from huracan.scoring import pool_result
-from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, coin_filter, judge_night
+from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, judge_night
 
 NOTHING = "none"
 
@@ -40,7 +41,10 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """Which recipe's model a (coin, horizon) publishes, as a champion or as a candidate for paper trading."""
+    """Which recipe's model a (coin, horizon) publishes, as a champion or as a candidate for paper trading.
+
+    `edge` is what decided about a champion, `measured` what the recipe's round trips say of the coin in each regime.
+    """
 
     coin: str
     horizon: str
@@ -49,6 +53,7 @@ class Assignment:
     champion: bool
     edge: CoinEdge | None
     evidence: dict[str, Any]
+    measured: MeasuredEdges = field(default_factory=MeasuredEdges)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,25 +234,12 @@ def _assign(
         for horizon in night.plan.horizons:
             here = [row for row in rows if row["pool"] == pool.name and row["horizon"] == horizon]
             champion = verdict.champions.get((pool.name, horizon), NOTHING)
-            edges = _edges(store, night, pool, horizon, champion)
+            edges = PoolEdges(store=store, night=night, coins=pool.coins, horizon=horizon)
             waits = next((one.reason for one in verdict.waiting if (one.pool, one.horizon) == (pool.name, horizon)), "")
             for coin in pool.coins:
-                night, assigned = _assign_coin(night, pool, horizon, coin, champion, edges.get(coin), here, waits)
+                night, assigned = _assign_coin(night, pool, horizon, coin, champion, edges, here, waits)
                 assignments += [assigned] if assigned else []
     return night, assignments
-
-
-def _edges(store: ArtefactStore, night: Night, pool: Pool, horizon: str, champion: str) -> dict[str, CoinEdge]:
-    if champion == NOTHING:
-        return {}
-    name = f"{champion}/{horizon}"
-    trades = {
-        coin: get_frame(store, f"{night.trained[coin]['cells'][name]['root']}/trades.parquet")
-        for coin in pool.coins
-        if name in night.trained[coin]["cells"]
-    }
-    recipe = next((recipe for recipe in night.plan.recipes if recipe.id == champion), None)
-    return coin_filter(trades, recipe.sizing.min_edge_after_cost_bps) if recipe is not None else {}
 
 
 def _assign_coin(
@@ -256,7 +248,7 @@ def _assign_coin(
     horizon: str,
     coin: str,
     champion: str,
-    edge: CoinEdge | None,
+    edges: PoolEdges,
     rows: list[dict[str, Any]],
     waits: str,
 ) -> tuple[Night, Assignment | None]:
@@ -264,18 +256,33 @@ def _assign_coin(
     trained = [recipe for recipe in night.plan.recipes if f"{recipe.id}/{horizon}" in cells]
     if not trained:
         return night.skipping([_not_scored(coin, horizon, "no recipe gave a result")]), None
+    edge = edges.of(champion, coin).overall
     if edge is not None and edge.passed and coin not in night.copies:
         recipe = next(recipe for recipe in trained if recipe.id == champion)
         row = next((row for row in rows if row["recipe_id"] == champion), {})
         return night, Assignment(
-            coin=coin, horizon=horizon, pool=pool.name, recipe=recipe, champion=True, edge=edge, evidence=row
+            coin=coin,
+            horizon=horizon,
+            pool=pool.name,
+            recipe=recipe,
+            champion=True,
+            edge=edge,
+            evidence=row,
+            measured=edges.of(champion, coin),
         )
     best = _nearest(rows, trained)
     refused = _copy(night, coin, horizon) or _not_champion(coin, horizon, champion, edge, best, waits)
     night = night.skipping([refused])
     recipe = next((recipe for recipe in trained if best and recipe.id == best["recipe_id"]), trained[0])
     return night, Assignment(
-        coin=coin, horizon=horizon, pool=pool.name, recipe=recipe, champion=False, edge=edge, evidence=best or {}
+        coin=coin,
+        horizon=horizon,
+        pool=pool.name,
+        recipe=recipe,
+        champion=False,
+        edge=edge if recipe.id == champion else None,
+        evidence=best or {},
+        measured=edges.of(recipe.id, coin),
     )
 
 

@@ -31,6 +31,7 @@ from huracan.domain.bundle import (
     bundle_folder,
 )
 from huracan.domain.ids import canonical_json, result_key, sha256_hex
+from huracan.domain.regime_edges import regimes_as_extras, regimes_from
 from huracan.errors import BundleFormatError, BundleSignatureError, IncompleteError, PublishError
 from huracan.export.plan import BundleFiles, numbered, plan_bundle, same_content
 from huracan.export.trust import TIMESTAMP_PATH, Seen, TrustedTree, checked_bytes, read_signed, set_path
@@ -103,6 +104,7 @@ def publish_set(
     members: dict[str, PublishedMember] = {}
     instruments: dict[str, str] = {}
     ranking: list[RankRow] = []
+    regimes = {result_key(bundle.coin, bundle.horizon): dict(bundle.regimes) for bundle in champions}
     if isinstance(publisher, Preflight):
         publisher.preflight(sum(len(data) for bundle in champions for data in bundle.files.values()))
     for bundle in champions:
@@ -117,7 +119,9 @@ def publish_set(
     for key, member in kept.items():
         members[key] = _as_published(member)
         instruments[key] = member.instrument
-    ranking += [row for row in (old.current.ranking if old else []) if result_key(row.coin, row.horizon) in kept]
+    if old is not None:
+        ranking += [row for row in old.current.ranking if result_key(row.coin, row.horizon) in kept]
+        regimes |= {key: of for key, of in regimes_from(old.current.extras).items() if key in kept}
     number = max(old.seen.targets if old else 0, taken.get("sets", 0)) + 1
     current = ChampionSet(
         version=number,
@@ -128,7 +132,7 @@ def publish_set(
         members={key: _as_member(member, instruments[key]) for key, member in members.items()},
         ranking=ranking,
         do_not_trade=list(do_not_trade),
-        extras=dict(facts.extras),
+        extras={**facts.extras, **regimes_as_extras(regimes)},
     )
     if faults := set_faults(current):
         lost = [f"{key} was to be kept ({why})" for key, why in dropped.items()]
