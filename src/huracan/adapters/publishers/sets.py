@@ -134,14 +134,19 @@ def publish_set(
         do_not_trade=list(do_not_trade),
         extras={**facts.extras, **regimes_as_extras(regimes)},
     )
+    _check(current, dropped)
+    sign_set(publisher, keys, old, current, files)
+    return PublishedSet(version=number, members=members, dropped=dropped)
+
+
+def _check(current: ChampionSet, dropped: Mapping[str, str]) -> None:
+    """Raises IncompleteError for a set that is not what its account says; `dropped` were to be kept."""
     if faults := set_faults(current):
         lost = [f"{key} was to be kept ({why})" for key, why in dropped.items()]
         raise IncompleteError(
             f"the set does not hold what the night's account says: {'; '.join((*lost, *faults)[:5])}. Nothing was signed, "
             "and the set before stands"
         )
-    sign_set(publisher, keys, old, current, files)
-    return PublishedSet(version=number, members=members, dropped=dropped)
 
 
 def damaged_members(
