@@ -5,15 +5,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pydantic import SecretStr
 
 from huracan.domain.recipe import RiskPreset
-from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, parse_iso
+from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, iso, parse_iso
 from huracan.errors import ConfigError
 from huracan.settings import Settings, load_settings
 
 DEFAULT_WORKDIR = "huracan-work"
+FIRST_MARKET_MS: Final = parse_iso("2017-07-14")
+LAST_MOMENT_MS: Final = parse_iso("2200-01-01")
 
 _TRAINING_FIELDS = (
     "lookback_days",
@@ -105,5 +108,13 @@ class TrainingPipelineConfig:
         return today if today > now_ms else today + DAY_MS
 
     def as_of_ms(self) -> int | None:
-        """`as_of` in milliseconds, None for the exchange's clock."""
-        return None if self.as_of is None else parse_iso(self.as_of)
+        """`as_of` in milliseconds, None for the exchange's clock; raises ConfigError for a moment without any market."""
+        if self.as_of is None:
+            return None
+        moment = parse_iso(self.as_of)
+        if not FIRST_MARKET_MS <= moment < LAST_MOMENT_MS:
+            raise ConfigError(
+                f"as of {self.as_of!r} lies outside {iso(FIRST_MARKET_MS)[:10]}, when Binance opened, to"
+                f" {iso(LAST_MOMENT_MS)[:10]}"
+            )
+        return moment

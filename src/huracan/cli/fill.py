@@ -43,6 +43,7 @@ def _order(
     settings: Any, first: str | None, last: str | None, market: str, quotes: str | None, symbols: str | None
 ) -> Any:
     """Days and names of the command line; ConfigError for what cannot be meant."""
+    from huracan.app.config import LAST_MOMENT_MS
     from huracan.app.filling import FillOrder
     from huracan.domain.time import DAY_MS, day_iso, parse_iso
 
@@ -52,6 +53,9 @@ def _order(
     today = time.time_ns() // 1_000_000 // DAY_MS
     end = today if last is None else parse_iso(last) // DAY_MS + 1
     start = end - settings.training.history_days if first is None else parse_iso(first) // DAY_MS
+    latest = LAST_MOMENT_MS // DAY_MS
+    if end > latest:
+        raise ConfigError(f"--to {last} lies after {day_iso(latest)}; leave it out for all days up to yesterday")
     if start >= end:
         raise ConfigError(f"nothing lies between --from {day_iso(start)} and --to {day_iso(end - 1)}")
     return FillOrder(

@@ -80,12 +80,11 @@ def parse_iso(text: str) -> int:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         message = f"{text!r} is not an ISO 8601 instant (such as 2026-05-01T00:00:00Z)"
         raise ConfigError(message) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+    return round(utc.timestamp() * 1000)
 
 
 def day_iso(day: int) -> str:
