@@ -20,7 +20,8 @@
     ├── JobTimedOutError                  a job took longer than its limit and was ended
     ├── IncompleteError                   the night's accounts do not add up; it publishes nothing
     ├── PublishError             exit 5   the night is finished, publishing it is not
-    │   └── DiskFullError        exit 5   no space left; yesterday's champions are untouched
+    │   ├── DiskFullError        exit 5   no space left; yesterday's champions are untouched
+    │   └── MirrorFaultError     exit 5   a remote store failed in a way that nothing foresaw
     ├── LockedError              exit 6   another run holds the store
     │   └── FencedError                   another run took over while this one slept
     └── ModelLoadError                    Hamilton refuses a bundle
@@ -151,6 +152,12 @@ class PublishError(HuracanError):
 
     code = "PUBLISH_PENDING"
     exit_status = 5
+
+
+class MirrorFaultError(PublishError):
+    """A remote store's client, or our use of it, failed in a way that nothing foresaw; the other stores go on."""
+
+    code = "MIRROR_FAULT"
 
 
 class DiskFullError(PublishError):

@@ -206,6 +206,7 @@ class PublishSettings(Section):
     urls: tuple[str, ...] = ()
     deadline_s: float = Field(1800.0, gt=0, description="for one store; what is missing then is pending")
     operation_s: float = Field(120.0, gt=0, description="for one operation of a store, with all its repetitions")
+    patience_s: float = Field(60.0, gt=0, description="signing waits so long for stores that do not answer")
 
 
 class MetricsSettings(Section):

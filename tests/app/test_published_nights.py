@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 
 import pytest
 from nights import (
@@ -106,6 +107,31 @@ def test_an_unreachable_store_leaves_the_night_pending_and_publish_finishes_it(y
         key: row["version"] for key, row in result["champions"].items()
     }
     assert len(hamilton(yesterday, bucket).get_members()) == len(account["members"])
+
+
+def test_no_step_waits_for_a_store_that_does_not_answer(yesterday, tomorrow, bucket, s3):
+    at_work, asked = threading.Event(), []
+
+    class Working:
+        """Bars are asked for: step 2 is under way."""
+
+        def __init__(self, world):
+            self.world = world
+
+        def __getattr__(self, name):
+            if name == "klines":
+                at_work.set()
+            return getattr(self.world, name)
+
+    def silent_until_then(method, path):
+        asked.append(at_work.is_set())
+        at_work.wait(120)
+
+    s3.fault = silent_until_then
+    result, _ = night(yesterday, Working(tomorrow), yesterday / "stress.json", publish__urls=bucket)
+    assert result["success"], result.get("error")
+    assert asked[0] is False
+    assert result["publish_state"] == {bucket: {"state": "PUBLISHED"}}
 
 
 def test_a_store_that_another_machine_moved_fences_the_night(yesterday, finished_night, tomorrow, bucket, tmp_path):

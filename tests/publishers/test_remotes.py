@@ -68,3 +68,14 @@ def test_dropbox_is_opened_with_the_path_of_its_url_and_the_configured_credentia
     assert store.identity == "dropbox:/Team/Huracan"
     store.preflight()
     store.close()
+
+
+@pytest.mark.parametrize("other", ["dropbox:/huracan", "dropbox:/HURACAN/", "dropbox:/Huraca\u0301n"])
+def test_one_dropbox_folder_under_two_names_is_refused(other):
+    first = "dropbox:/Huracán" if "\u0301" in other else "dropbox:/Huracan"
+    with pytest.raises(ConfigError, match=r"names one folder twice.*keep one"):
+        publish_targets(configured(first, other))
+
+
+def test_object_stores_tell_case_apart():
+    assert publish_targets(configured("s3://a/B", "s3://a/b")) == ["s3://a/B", "s3://a/b"]

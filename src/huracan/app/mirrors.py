@@ -1,7 +1,9 @@
-"""Remote copies of a store during one run: fenced when it begins, brought up to date when its set stands."""
+"""Remote copies of a store during one run: fenced while it works, brought up to date when its set stands."""
 
 import json
+import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,8 +12,6 @@ from typing import Any, Literal
 from huracan.adapters.keys import KeySet
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.mirror import (
-    Fence,
-    Verified,
     adopt,
     push,
     push_files,
@@ -25,9 +25,10 @@ from huracan.adapters.publishers.remotes import open_remote, publish_targets
 from huracan.adapters.publishers.renumber import renumber_set
 from huracan.adapters.publishers.sets import earlier_set
 from huracan.adapters.publishers.trees import existing_tree
+from huracan.app.fencing import LINE_EVERY_S, Copy, Fencing, UntilClosed, newest_first
 from huracan.domain.bundle import BUNDLE_FILES
 from huracan.domain.ids import canonical_json, sha256_hex
-from huracan.errors import FencedError, HuracanError, PublishError
+from huracan.errors import ConfigError, FencedError, HuracanError, MirrorFaultError, PublishError
 from huracan.export.trust import TIMESTAMP_PATH
 from huracan.ports import Clock, RemoteStore, Telemetry
 from huracan.settings import Settings
@@ -39,28 +40,13 @@ _STATUS: dict[str, int] = {"PUBLISHED": 0, "DRY_RUN": 0, "PUBLISH_PENDING": 5, "
 OpenRemote = Callable[[str], RemoteStore]
 
 
-@dataclass(slots=True)
-class _Copy:
-    """One remote and what this run knows of it."""
-
-    url: str
-    remote: RemoteStore
-    fence: Fence | None = None
-    found: Verified | None = None
-    problem: HuracanError | None = None
-
-    @property
-    def kind(self) -> str:
-        """What sort of store it is: s3, gs, az or dropbox."""
-        return self.url.partition(":")[0]
-
-
 @dataclass(kw_only=True)
 class Mirrors:
     """The remote stores of `publish.urls` (and Dropbox where a token is set), in step with one folder store.
 
-    `begin` raises ConfigError for a URL that cannot be opened; a store that does not answer, or that another run owns, is
-    recorded and never stops a night. `taken` are numbers that new files must stay above.
+    `begin` and `begin_beside` raise ConfigError for a URL that cannot be opened; a store that does not answer, that another
+    run owns, or whose client fails in whatever way is recorded and never stops a night. `taken` are numbers that new files
+    must stay above. A store that is waited for is told once a minute.
     """
 
     store: FolderStore
@@ -69,8 +55,13 @@ class Mirrors:
     deadline_s: float
     clock: Clock
     telemetry: Telemetry
+    patience_s: float = 60.0
+    line_every_s: float = LINE_EVERY_S
     taken: dict[str, int] = field(default_factory=dict)
-    _copies: list[_Copy] = field(default_factory=list)
+    _copies: list[Copy] = field(default_factory=list)
+    _left: list[RemoteStore] = field(default_factory=list)
+    _fencing: Fencing | None = None
+    _over: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def of(
@@ -82,6 +73,7 @@ class Mirrors:
             targets=publish_targets(settings),
             open=lambda url: open_remote(url, settings, environ),
             deadline_s=settings.publish.deadline_s,
+            patience_s=settings.publish.patience_s,
             clock=clock,
             telemetry=telemetry,
         )
@@ -93,13 +85,52 @@ class Mirrors:
 
     def begin(self, keys: KeySet | None) -> None:
         """Fence every remote, take over what is newer there, and give way to names that dead runs left."""
-        self._copies = [_Copy(url, self.open(url)) for url in self.targets]
+        self._open()
         for copy in self._copies:
-            self._try(copy, partial(self._fence, copy, keys))
-        # The newest first, so that the others are compared with what was taken over.
-        for copy in sorted(self._copies, key=lambda copy: -(copy.fence.version if copy.fence else 0)):
+            with copy.awaited():
+                self._try(copy, partial(self._fence, copy, copy.remote, keys))
+        for copy in newest_first(self._copies):
             if copy.problem is None and keys is not None:
-                self._try(copy, partial(self._adopt, copy, keys))
+                with copy.awaited():
+                    self._try(copy, partial(self._adopt, copy, copy.remote, keys))
+
+    def begin_beside(self, keys: KeySet | None) -> None:
+        """As `begin`, in threads of its own: returns at once, and `settle` has to come before anything is signed."""
+        self._open()
+        if not self._copies:
+            return
+        closed = threading.Event()
+
+        def ask(copy: Copy) -> None:
+            copy.problem = None
+            self._try(copy, partial(self._fence, copy, UntilClosed(copy.remote, closed), keys))
+
+        def take(copy: Copy) -> None:
+            if keys is not None:
+                self._try(copy, partial(self._adopt, copy, UntilClosed(copy.remote, closed), keys))
+
+        self._fencing = Fencing(
+            copies=self._copies,
+            ask=ask,
+            take=take,
+            patience_s=self.patience_s,
+            longest_s=self.deadline_s,
+            closed=closed,
+        )
+        self._fencing.start()
+
+    def settle(self) -> None:
+        """Wait, not for long, for the answers that `begin_beside` asked for; afterwards the local store is this run's to sign.
+
+        A store without an answer is pending. It is asked once more when it is pushed to, and takes a set then only if it
+        holds none, or one that ours follows.
+        """
+        fencing, self._fencing = self._fencing, None
+        for copy in fencing.settle() if fencing is not None else ():
+            # Its client may still wait for an answer, in a thread that nothing can end.
+            self._left.append(copy.remote)
+            url, problem = copy.url, copy.problem
+            self._copies[self._copies.index(copy)] = Copy(url, self._opened(url), problem=problem, told=copy.told)
 
     def push(self, keys: KeySet) -> dict[str, dict[str, Any]]:
         """Copy the signed set to every remote; by identity: state, and code and error where it is not PUBLISHED."""
@@ -112,7 +143,8 @@ class Mirrors:
         """Copy daily summaries to the remotes that took the set; one that is missed goes along the next time."""
         for copy in self._copies:
             if copy.problem is None and copy.fence is not None:
-                self._try(copy, partial(push_files, self.store, copy.remote, "summaries"))
+                with copy.awaited():
+                    self._try(copy, partial(push_files, self.store, copy.remote, "summaries"))
 
     def planned(self, bundles: Iterable[str]) -> dict[str, dict[str, Any]]:
         """What a dry run would push, by URL: at most so many files, since unchanged bundles are not sent. Opens nothing."""
@@ -138,51 +170,79 @@ class Mirrors:
 
     def close(self) -> None:
         """Release connections."""
-        for copy in self._copies:
-            copy.remote.close()
-        self._copies = []
+        self._over.set()
+        if self._fencing is not None:
+            self._fencing.closed.set()
+        for remote in (*self._left, *(copy.remote for copy in self._copies)):
+            remote.close()
+        self._copies, self._left = [], []
 
-    def _fence(self, copy: _Copy, keys: KeySet | None) -> None:
-        copy.fence = read_fence(copy.remote)
+    def _open(self) -> None:
+        self._copies = [Copy(url, self._opened(url)) for url in self.targets]
+        if self._copies:
+            threading.Thread(target=self._tell_awaited, name="huracan-awaited", daemon=True).start()
+
+    def _opened(self, url: str) -> RemoteStore:
+        try:
+            return self.open(url)
+        except HuracanError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"{url} cannot be opened: {type(error).__name__}: {error}") from error
+
+    def _tell_awaited(self) -> None:
+        """One line every so often for each store that is waited for."""
+        while not self._over.wait(self.line_every_s):
+            for copy in list(self._copies):
+                since, problem = copy.awaited_since, copy.problem
+                seconds = 0.0 if since is None else time.monotonic() - since
+                if seconds >= self.line_every_s:
+                    facts = {"target": copy.kind, "store": copy.remote.identity, "seconds": round(seconds)}
+                    self.telemetry.event("mirror_awaited", **facts, error=str(problem) if problem else "no answer yet")
+
+    def _fence(self, copy: Copy, remote: RemoteStore, keys: KeySet | None) -> None:
+        fence = read_fence(remote)
         if keys is not None:
-            copy.found = remote_tree(copy.remote, copy.fence, keys)
-        elif copy.fence.pointer is not None:
+            copy.found = remote_tree(remote, fence, keys)
+        elif fence.pointer is not None:
             raise PublishError(
-                f"{copy.remote.identity} is signed by keys that are not on this machine; bring them (the folder of"
+                f"{remote.identity} is signed by keys that are not on this machine; bring them (the folder of"
                 " HURACAN_KEYS_DIR), or publish to an empty place"
             )
+        copy.fence = fence
 
-    def _adopt(self, copy: _Copy, keys: KeySet) -> None:
+    def _adopt(self, copy: Copy, remote: RemoteStore, keys: KeySet) -> None:
         assert copy.fence is not None
-        remote, name = copy.remote, copy.remote.identity
+        name = remote.identity
         outcome = adopt(remote, copy.fence, self.store, keys, last=self._last(name), found=copy.found)
         if outcome == "adopted":
             self.telemetry.event("store_adopted", store=name, timestamp=copy.fence.version)
         if outcome in {"adopted", "same"}:
             self._record(name, {"pointer": copy.fence.digest, "state": "PUBLISHED"})
-        self._give_way(copy, keys)
+        self._give_way(copy, remote, keys)
 
-    def _give_way(self, copy: _Copy, keys: KeySet) -> None:
+    def _give_way(self, copy: Copy, remote: RemoteStore, keys: KeySet) -> None:
         theirs = copy.found[0] if copy.found else None
-        taken = taken_names(copy.remote, theirs, self.store, copy.remote.files(""))
+        taken = taken_names(remote, theirs, self.store, remote.files(""))
         for family, number in taken.items():
             self.taken[family] = max(number, self.taken.get(family, 0))
         if taken and self.store.read(TIMESTAMP_PATH) is not None:
             files = theirs.files if theirs else {}
             signed = renumber_set(self.store, keys, taken, files, wall_clock_ms=self.clock.now_ms())
             if signed is not None:
-                self.telemetry.event("store_renumbered", store=copy.remote.identity, set=signed)
+                self.telemetry.event("store_renumbered", store=remote.identity, set=signed)
 
-    def _pushed(self, copy: _Copy, keys: KeySet) -> dict[str, Any]:
+    def _pushed(self, copy: Copy, keys: KeySet) -> dict[str, Any]:
         if not isinstance(copy.problem, FencedError):
-            copy.problem = None  # a store that did not answer when the run began may do so now
-            self._try(copy, partial(self._push, copy, keys))
+            copy.problem, copy.told = None, False  # a store that did not answer before may do so now
+            with copy.awaited():
+                self._try(copy, partial(self._push, copy, keys))
         name, state = copy.remote.identity, _state(copy.problem)
         if copy.problem is not None:
             self._record(name, state)
         return state
 
-    def _push(self, copy: _Copy, keys: KeySet) -> None:
+    def _push(self, copy: Copy, keys: KeySet) -> None:
         name = copy.remote.identity
         if copy.fence is None:
             copy.fence = read_fence(copy.remote)
@@ -200,13 +260,23 @@ class Mirrors:
         facts = {"version": pushed.version, "files": pushed.sent, "pruned": pushed.pruned}
         self.telemetry.event("push_finished", target=copy.kind, store=name, **facts)
 
-    def _try(self, copy: _Copy, action: Callable[[], object]) -> None:
+    def _try(self, copy: Copy, action: Callable[[], object]) -> None:
+        """Do it; whatever fails is the problem of this copy alone, and told once."""
+        trace: dict[str, str] = {}
         try:
             action()
         except HuracanError as error:
             copy.problem = error
-            facts = {"target": copy.kind, "store": copy.remote.identity}
-            self.telemetry.event("push_failed", **facts, code=error.code, error=str(error))
+        except Exception as error:  # the boundary of a mirror: a fault of a client or of ours must not end the night
+            trace = {"traceback": traceback.format_exc()}
+            copy.problem = MirrorFaultError(
+                f"{copy.remote.identity}: {type(error).__name__}: {error}. This is a fault of Huracan or of the store's"
+                " client, please report it with its traceback; the set stands in the local store"
+            )
+        if copy.problem is not None and not copy.told:
+            copy.told = True
+            facts = {"target": copy.kind, "store": copy.remote.identity, "code": copy.problem.code}
+            self.telemetry.event("push_failed", **facts, error=str(copy.problem), **trace)
 
     def _records(self) -> dict[str, dict[str, Any]]:
         data = self.store.read(MIRRORS_FILE)

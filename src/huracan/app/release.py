@@ -53,12 +53,13 @@ class FolderRelease:
         self._folder, self._trusted = keys_folder(environ), trusted_root_file(environ)  # known before any work is done
 
     def begin(self) -> None:
-        """Fence the remote copies and take over what is newer there; raises ConfigError for one that cannot be opened, and
-        where keys could not be made.
-        """
-        self._check_places()
+        """Begin to ask the remote copies, beside the work; raises ConfigError for one that cannot be opened."""
         if self.mirrors.targets:
-            self.mirrors.begin(self._keys(create=False))
+            self.mirrors.begin_beside(self._keys(create=False))
+
+    def settle(self) -> None:
+        """End asking the remote copies: what is newer there is taken over, and one without an answer is given up."""
+        self.mirrors.settle()
 
     def mirror(self) -> dict[str, dict[str, Any]]:
         """Bring the remote copies up to date; by store: its state. Never raises for a store that fails."""

@@ -14,6 +14,7 @@ from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.reports import sweep_reports
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import StructlogTelemetry
+from huracan.adapters.telemetry.on_loop import OnLoop
 from huracan.app.accounts import write_accounts, write_findings
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
@@ -226,7 +227,7 @@ class _OpenNight:
             if isinstance(self.waves, OrchestratedWaves):  # a night without workers is refused before anything is asked
                 await self.waves.start()
             if not self.rules.dry_run:
-                await asyncio.to_thread(self.release.begin)
+                self.release.begin()
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
             raise
@@ -262,7 +263,7 @@ class _OpenNight:
         return await asyncio.to_thread(self.release.mirror)
 
     def _wire(self) -> None:
-        mirrors = Mirrors.of(self.settings, self.store, self.clock, self.telemetry, os.environ)
+        mirrors = Mirrors.of(self.settings, self.store, self.clock, OnLoop(self.telemetry), os.environ)
         facts = wiring_facts(self.settings, self.workdir)
         if self.injected.data_loader is not None:
             facts["lake"] += "-injected"  # an owner's data must never pass for the exchange's

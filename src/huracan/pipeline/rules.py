@@ -60,6 +60,10 @@ class Release(Protocol):
         """Those champions of the current set whose files do not verify, with the reason."""
         ...
 
+    def settle(self) -> None:
+        """Take over what is newer in other copies of the store, waiting for them a bounded time; before anything is decided."""
+        ...
+
     def publish(
         self,
         bundles: list[BundleFiles],

@@ -1,5 +1,6 @@
 """The nine steps over ports. `run` is the story; each step takes the night so far and returns the next."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from statistics import median
@@ -94,7 +95,7 @@ class NightPipeline:
             pairs=pairs,
             gbp_source=snapshot.gbp_source,
             universe_source=snapshot.source,
-            incumbents=frozenset(row["coin"] for row in self.ports.release.current_champions()),
+            incumbents=self._incumbents(),
         )
         return night.skipping(list(universe.skips))
 
@@ -182,7 +183,8 @@ class NightPipeline:
     async def step5_train_models(self, night: Night) -> Night:
         """Every engine and recipe of every pair, walked forward (and, in the same jobs, steps 6 and 7)."""
         with self._stage(5):
-            night = await train_wave(self.ports.waves, night)
+            # A remote copy may have brought champions since step 1; theirs are the pairs that a deadline should spare.
+            night = await train_wave(self.ports.waves, replace(night, incumbents=self._incumbents()))
             self._tell_set_aside(night.trained, night.former.trained)
             return night
 
@@ -206,13 +208,19 @@ class NightPipeline:
     async def step8_shadow_test_challengers(self, night: Night) -> Promoted:
         """Pools, e-values, ledger, gates: who is proven, who is demoted, which coins follow."""
         with self._stage(8):
-            return judge(self.ports, self.rules, night)
+            # From here on the night decides and signs by what the store holds, so what others hold must be here by now.
+            await asyncio.to_thread(self.ports.release.settle)
+            return judge(self.ports, self.rules, replace(night, incumbents=self._incumbents()))
 
     async def step9_export_champions(self, promoted: Promoted) -> Exported:
         """Bundles, signatures and the pointer; nothing is written in a dry run."""
         with self._stage(9):
             gone = await self._delisted(promoted.night)
             return publish(self.ports, self.rules, without_delisted(promoted, gone))
+
+    def _incumbents(self) -> frozenset[str]:
+        """Coins with a champion in the store as it stands now."""
+        return frozenset(row["coin"] for row in self.ports.release.current_champions())
 
     async def _delisted(self, night: Night) -> dict[str, str]:
         """Members that the exchange dropped since step 1, with the reason; an as-of night cannot know any."""

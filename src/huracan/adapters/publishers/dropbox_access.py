@@ -72,10 +72,13 @@ class DropboxEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds: for one answer, for one operation of the store with all its retries, and between tries."""
+    """Seconds: for one answer, for one operation of the store with all its retries, for one that only reads (of a listing, for
+    one page), and between tries.
+    """
 
     answer_s: float = 60.0
     total_s: float = 1800.0
+    asking_s: float = 120.0
     first_wait_s: float = 0.5
     longest_wait_s: float = 30.0
 

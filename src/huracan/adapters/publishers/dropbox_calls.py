@@ -59,13 +59,19 @@ class DropboxCalls:
         """When an operation that starts now has to be done, in monotonic seconds."""
         return time.monotonic() + self.patience.total_s
 
+    def asking(self) -> float:
+        """When an operation that only reads has to be done: a store out of reach is known to be, long before an upload is
+        given up.
+        """
+        return time.monotonic() + min(self.patience.total_s, self.patience.asking_s)
+
     def run(self, what: str, call: Callable[[Any], _T], deadline: float) -> _T:
         """What `call` returns for the client. Raises PublishError naming `what`, or any HuracanError of `call`.
 
         `call` may raise TransientError; it is then called again.
         """
         self._transport.deadline = deadline
-        tries = 0
+        tries, began = 0, time.monotonic()
 
         def pause(error: Exception) -> bool | float:
             nonlocal tries
@@ -85,8 +91,9 @@ class DropboxCalls:
                     return self._once(call)
         except TransientError as error:
             problem = str(error)
-        total = self.patience.total_s
-        raise PublishError(f"Dropbox, {what}: {problem} ({tries} tries, deadline {total:g} s). {LATER}")
+        raise PublishError(
+            f"Dropbox, {what}: {problem} ({tries} tries, deadline {round(deadline - began, 1):g} s). {LATER}"
+        )
 
     def close(self) -> None:
         """Release connections."""

@@ -23,7 +23,7 @@ class DropboxFiles:
 
     def __init__(self, access: DropboxAccess, endpoint: DropboxEndpoint, patience: Patience) -> None:
         self._calls = DropboxCalls(access, endpoint, patience)
-        self.deadline, self.close = self._calls.deadline, self._calls.close
+        self.deadline, self.asking, self.close = self._calls.deadline, self._calls.asking, self._calls.close
 
     def probe(self, path: str, data: bytes) -> None:
         """Write, ask for, read and delete a file: PublishError names what is not allowed."""
@@ -43,6 +43,7 @@ class DropboxFiles:
             if not page.has_more:
                 break
             ask = partial(_next_page, cursor=page.cursor)
+            deadline = max(deadline, self.asking())  # a long listing that goes on is no silence
         else:
             # Either there is no such folder, or the service forgot its cursor and all pages are to be asked for anew.
             return self.entries(folder, deadline) if found else {}

@@ -50,11 +50,11 @@ class DropboxStore:
 
     def files(self, prefix: str) -> dict[str, RemoteFile]:
         """Every file below a folder ("" is all), by store path."""
-        return self._listing(prefix, self._files.deadline())
+        return self._listing(prefix, self._files.asking())
 
     def read(self, path: str, limit: int) -> tuple[bytes, RemoteFile] | None:
         """A file's bytes, checked against its content hash, and its revision; None if absent."""
-        found = self._files.download(self._at(path), limit, self._files.deadline())
+        found = self._files.download(self._at(path), limit, self._files.asking())
         return None if found is None else (found[0], replace(found[1], path=path))
 
     def write_new(self, files: Iterable[tuple[str, bytes]]) -> int:
@@ -104,14 +104,16 @@ class DropboxStore:
 
     def _listing(self, prefix: str, deadline: float) -> dict[str, RemoteFile]:
         entries = self._files.entries(self._at(prefix) if prefix else self._base, deadline)
-        below, found = len(self._base) + 1, {}
+        # Names, not letters, are counted: a folder's lower-case form may be longer (Turkish İ), or composed otherwise.
+        depth, found = self._base.count("/") + 1, {}
         for lower, (_, file) in entries.items():
             if file is None:
                 continue
             # Only an entry's own name is sure to have its case, so a path is put together from names.
-            parts, shown = lower[below:].split("/"), file.path[below:].split("/")
-            above = [f"{lower[:below]}{'/'.join(parts[: depth + 1])}" for depth in range(len(parts))]
-            path = "/".join(entries[at][0] if at in entries else name for at, name in zip(above, shown, strict=True))
+            parts, shown = lower.split("/"), file.path.split("/")
+            above = ["/".join(parts[: at + 1]) for at in range(depth, len(parts))]
+            names = zip(above, shown[depth:], strict=True)
+            path = "/".join(entries[folder][0] if folder in entries else name for folder, name in names)
             if path != PREFLIGHT_FILE:
                 found[path] = replace(file, path=path)
         return found
@@ -124,7 +126,7 @@ def open_dropbox_store(settings: Settings) -> DropboxStore:
         DropboxAccess.from_settings(settings),
         dropbox.base_path,
         endpoint=DropboxEndpoint(host=dropbox.api_host, ca_file=dropbox.ca_file),
-        patience=Patience(total_s=dropbox.deadline_s),
+        patience=Patience(total_s=dropbox.deadline_s, asking_s=min(dropbox.deadline_s, settings.publish.operation_s)),
     )
 
 
@@ -146,7 +148,9 @@ class _Known:
 
         seen = self._names.setdefault(path.lower(), path if listed is None else listed.path)
         if seen != path:
-            raise PublishError(f"Dropbox does not tell {path} from {seen}: they differ only in case")
+            raise PublishError(
+                f"Dropbox does not tell {path} from {seen}: they differ only in case. {_renamed(path, seen)}"
+            )
         if listed is None:
             return False
         digest = content_hash(data)
@@ -164,6 +168,17 @@ class _Known:
                 return found
         self._folders[folder] = self._store.standing(folder, self._deadline)
         return self._folders[folder]
+
+
+def _renamed(path: str, seen: str) -> str:
+    """What to do about two names that differ only in case: the folder or file of the other one was made by hand."""
+    pairs = zip(path.split("/"), seen.split("/"), strict=True)
+    at, (wanted, there) = next((at, pair) for at, pair in enumerate(pairs) if pair[0] != pair[1])
+    place = "/".join([*path.split("/")[:at], there])
+    return (
+        f"Where {place} was made by hand, rename it to {wanted} in Dropbox (two steps, by way of another name), then"
+        " `huracan publish`. Where it is another coin's, publish to a store that tells them apart"
+    )
 
 
 def _common_folder(paths: Sequence[str]) -> str:

@@ -66,14 +66,18 @@ class Pushed:
 
 def read_fence(remote: RemoteStore) -> Fence:
     """The remote pointer as it stands now; raises PublishError when the store does not answer."""
+    strange = f"{TIMESTAMP_PATH} in {remote.identity} is not signed metadata"
     try:
         found = remote.read(TIMESTAMP_PATH, MAX_ROLE)
-        if found is None:
-            return Fence(revision=None, version=0, pointer=None)
-        data, file = found
+    except BundleFormatError as error:
+        raise PublishError(f"{strange} ({error})") from error
+    if found is None:
+        return Fence(revision=None, version=0, pointer=None)
+    data, file = found
+    try:
         version = strict_json(data, MAX_ROLE)["signed"]["version"]
     except (BundleFormatError, KeyError, TypeError, IndexError) as error:
-        raise PublishError(f"{TIMESTAMP_PATH} in {remote.identity} is not signed metadata ({error})") from error
+        raise PublishError(f"{strange} ({error})") from error
     return Fence(revision=file.revision, version=version if type(version) is int else 0, pointer=data)
 
 

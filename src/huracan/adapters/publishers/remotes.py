@@ -1,5 +1,6 @@
 """Where champions are published beside the local folder: configured URLs, and the store behind each."""
 
+import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +25,20 @@ def publish_targets(settings: Settings) -> list[str]:
     token = settings.dropbox_access_token or settings.dropbox_refresh_token
     if token is not None and not any(target.startswith(DROPBOX) for target in targets):
         targets.append(checked_target(f"{DROPBOX}{settings.dropbox.base_path}"))
+    _refuse_twice(targets)
     return list(dict.fromkeys(targets))
+
+
+def _refuse_twice(targets: list[str]) -> None:
+    """Raise ConfigError for two URLs of one place: the second would find the first's pointer moved, and be FENCED by it."""
+    places: dict[str, str] = {}
+    for target in targets:
+        place = unicodedata.normalize("NFC", target).lower() if target.startswith(DROPBOX) else target
+        if places.setdefault(place, target) != target:
+            raise ConfigError(
+                f"publish.urls names one folder twice: {places[place]} and {target} (Dropbox does not tell them apart);"
+                " keep one of them"
+            )
 
 
 def checked_target(url: str) -> str:

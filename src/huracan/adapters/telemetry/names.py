@@ -40,6 +40,7 @@ EVENTS: Final[dict[str, Level]] = {
     "listing_unknown": "warning",
     "member_delisted": "warning",
     "metrics_served": "info",
+    "mirror_awaited": "info",
     "pair_failed": "error",
     "pair_ingested": "info",
     "pair_skipped": "debug",
