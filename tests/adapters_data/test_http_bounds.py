@@ -182,6 +182,27 @@ async def test_after_a_418_no_request_leaves_the_client(loopback, market, reply)
     assert len(loopback.requests) == sent
 
 
+@pytest.mark.parametrize("asked", ["9999999", "Fri, 31 Dec 2099 00:00:00 GMT", "-7", "soon", "0"])
+async def test_a_ban_lasts_from_the_shortest_to_the_longest_that_is_published(
+    loopback, market, make_budget, reply, asked
+):
+    loopback.answers[TIME] = reply(b"", 418, {"Retry-After": asked})
+    budget = make_budget()
+    with pytest.raises(BannedError, match=r"no request from this address until \d{4}-\d\d-\d\dT") as caught:
+        await market(budget=budget).server_time()
+    assert 120 <= caught.value.until_ms / 1000 - budget.elapsed[0] <= 3 * 86_400
+
+
+@pytest.mark.parametrize("used", ["9" * 400, "9" * 5000, "-1", "many"])
+async def test_a_used_weight_that_is_none_is_not_counted(loopback, market, make_budget, reply, used):
+    budget = make_budget()
+    loopback.answers[TIME] = reply(OK, headers={"X-MBX-USED-WEIGHT-1M": used})
+    client = market(budget=budget)
+    await client.server_time()
+    await client.server_time()
+    assert budget.elapsed[0] == 0.0
+
+
 async def test_the_used_weight_of_the_answer_slows_the_next_request(loopback, market, make_budget, reply):
     budget = make_budget()
     loopback.answers[TIME] = reply(OK, headers={"X-MBX-USED-WEIGHT-1M": "5999"})

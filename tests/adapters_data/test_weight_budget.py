@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huracan.adapters.binance.budget import LIMITS, WeightBudget
+from huracan.adapters.binance.retries import asked_seconds
 from huracan.errors import BannedError, ConfigError, DiskFullError
 
 
@@ -182,3 +184,62 @@ def test_a_journal_that_cannot_be_made_in_a_folder_of_ours_is_a_full_disk(tmp_pa
     (tmp_path / "budget.sqlite-journal").mkdir()
     with pytest.raises(DiskFullError, match="unable to open"):
         WeightBudget(file=file)
+
+
+async def test_no_ban_lasts_longer_than_the_three_days_that_are_published(make_budget, tmp_path):
+    budget = make_budget(file=tmp_path / "budget")
+    error = budget.ban(9_999_999)
+    assert error.until_ms == round((budget.elapsed[0] + 3 * 86_400) * 1000)
+    assert "1970-01-04T00:00:00" in str(error)
+    assert budget.pause("um", 9_999_999) == 3_600
+
+
+async def test_a_ban_of_an_earlier_release_or_of_another_clock_ends_within_three_days(tmp_path):
+    now, file = [1_000_000.0], tmp_path / "budget"
+
+    def opened():
+        return WeightBudget(file=file, clock=lambda: now[0])
+
+    opened().close()
+    with sqlite3.connect(file) as table:
+        table.execute("INSERT INTO closed VALUES ('/ban', 99999999999)")
+        table.execute("INSERT INTO closed VALUES ('/um', 99999999999)")
+    table.close()
+    for days in (0.0, 1.0, 2.9):
+        now[0] = 1_000_000 + days * 86_400
+        with pytest.raises(BannedError) as caught:
+            opened().check_ban()
+        assert caught.value.until_ms == (1_000_000 + 3 * 86_400) * 1000
+    now[0] = 1_000_000 + 3 * 86_400
+    opened().check_ban()
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120),
+        ("1.5", 1.5),
+        ("9999999999", 9_999_999_999),
+        ("Sat, 28 Nov 2026 00:02:00 GMT", 120),
+        ("Sat, 28 Nov 2026 00:02:00 -0000", 120),
+        ("Fri, 27 Nov 2026 00:00:00 GMT", 30),
+        ("0", 30),
+        ("-5", 30),
+        ("", 30),
+        ("soon", 30),
+        ("1e9", 30),
+        ("inf", 30),
+        ("nan", 30),
+        ("٣", 30),
+        ("1" * 400, 30),
+        ("Sat, 99 Nov 99999 00:02:00 GMT", 30),
+    ],
+)
+def test_a_wait_that_is_asked_for_is_read_or_the_default(header, seconds):
+    sent = "Sat, 28 Nov 2026 00:00:00 GMT"
+    assert asked_seconds(header, 30.0, sent=sent, now_s=0.0) == seconds
+
+
+@given(st.text(), st.text())
+def test_any_header_gives_a_finite_wait_above_zero(header, sent):
+    assert 0 < asked_seconds(header, 30.0, sent=sent, now_s=0.0) < float("inf")

@@ -26,6 +26,11 @@ LIMITS: Final[dict[str, tuple[int, float]]] = {
 }
 """Published limits: weight and the seconds it lasts. Hosts that are not listed have none."""
 
+LONGEST_BAN_S: Final = 3 * 86_400.0
+"""Published: bans last from two minutes to three days. A longer one is a mistake of a header, of a clock or of the file."""
+LONGEST_PAUSE_S: Final = 3_600.0
+"""Of a 429; no published window lasts longer than five minutes."""
+
 _BAN: Final = "ban"
 _LOCK_PATIENCE_S: Final = 30.0
 _SCHEMA: Final = """
@@ -76,16 +81,17 @@ class WeightBudget:
                 if missing > 0:
                     self._book(pool, now, missing)
 
-    def pause(self, pool: str, seconds: float) -> None:
-        """Send nothing to the pool for so long (429)."""
+    def pause(self, pool: str, seconds: float) -> float:
+        """Send nothing to the pool for so long (429), an hour at most; returns how long."""
         with self._changing() as now:
-            self._close(pool, now + seconds)
+            self._close(pool, now + min(seconds, LONGEST_PAUSE_S))
+            return self._closed_until(pool, now) - now
 
     def ban(self, seconds: float) -> BannedError:
-        """Send nothing anywhere for so long (418); returns the error to raise."""
+        """Send nothing anywhere for so long (418), three days at most; returns the error to raise."""
         with self._changing() as now:
-            self._close(_BAN, now + seconds)
-            return _banned(self._closed_until(_BAN))
+            self._close(_BAN, now + min(seconds, LONGEST_BAN_S))
+            return _banned(self._closed_until(_BAN, now))
 
     def check_ban(self) -> None:
         """Raise BannedError while the ban lasts."""
@@ -97,12 +103,12 @@ class WeightBudget:
         self._table.close()
 
     def _refuse_while_banned(self, now: float) -> None:
-        until = self._closed_until(_BAN)
+        until = self._closed_until(_BAN, now)
         if now < until:
             raise _banned(until)
 
     def _wait(self, pool: str, weight: int, now: float) -> float:
-        paused = self._closed_until(pool) - now
+        paused = self._closed_until(pool, now) - now
         if paused > 0 or pool not in self._limits:
             return paused
         limit, seconds = self._limits[pool]
@@ -125,9 +131,15 @@ class WeightBudget:
         if pool in self._limits:
             self._table.execute("INSERT INTO spent VALUES (?, ?, ?)", (self._name(pool), now, weight))
 
-    def _closed_until(self, pool: str) -> float:
-        row = self._table.execute("SELECT until FROM closed WHERE pool = ?", (self._name(pool),)).fetchone()
-        return float(row[0]) if row else 0.0
+    def _closed_until(self, pool: str, now: float) -> float:
+        """When the pool opens, 0 where nothing closed it. A stored moment beyond the longest wait becomes that, once."""
+        name = self._name(pool)
+        row = self._table.execute("SELECT until FROM closed WHERE pool = ?", (name,)).fetchone()
+        latest = now + (LONGEST_BAN_S if pool == _BAN else LONGEST_PAUSE_S)
+        if row is None or row[0] <= latest:
+            return float(row[0]) if row else 0.0
+        self._table.execute("UPDATE closed SET until = ? WHERE pool = ?", (latest, name))
+        return latest
 
     def _close(self, pool: str, until: float) -> None:
         later = "INSERT INTO closed VALUES (?, ?) ON CONFLICT (pool) DO UPDATE SET until = max(until, excluded.until)"

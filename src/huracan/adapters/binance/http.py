@@ -3,6 +3,7 @@
 import asyncio
 import re
 import ssl
+import time
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import httpx2
 import stamina
 
 from huracan.adapters.binance.budget import ARCHIVE, WeightBudget
-from huracan.adapters.binance.retries import ATTEMPTS, RetryBudget, TransientError, wait_before_retry
+from huracan.adapters.binance.retries import ATTEMPTS, RetryBudget, TransientError, asked_seconds, wait_before_retry
 from huracan.errors import DelistedError, UpstreamError
 from huracan.sections import BinanceSettings
 
@@ -25,6 +26,7 @@ ARCHIVE_BUCKET_URL: Final = "https://s3-ap-northeast-1.amazonaws.com/data.binanc
 """The real archive's files come by a host of their own, which does not list them."""
 _ARCHIVE_HOST: Final = "data.binance.vision"
 _WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
+_WEIGHT: Final = re.compile("[0-9]{1,7}")
 _NO_SUCH_SYMBOL: Final = re.compile(rb'"code": ?-(?:1121|1122|4108)\b')
 """Invalid symbol, invalid symbol status, and a contract that is being delivered, settled or closed."""
 
@@ -140,7 +142,7 @@ class HttpClient:
         response = await self._client.send(request, stream=True)
         try:
             used = response.headers.get(_WEIGHT_HEADER, "")
-            if ask.trust_weight_header and used.isascii() and used.isdigit():
+            if ask.trust_weight_header and _WEIGHT.fullmatch(used):
                 self._budget.observe(ask.pool, int(used))
             if response.status_code == 404:
                 return None
@@ -158,7 +160,7 @@ class HttpClient:
             raise self._budget.ban(_retry_after(response, DEFAULT_BAN_S))
         if status == 429:
             seconds = _retry_after(response, DEFAULT_PAUSE_S)
-            self._budget.pause(ask.pool, seconds)
+            seconds = self._budget.pause(ask.pool, seconds)
             if seconds >= self._total_s:
                 message = (
                     f"{ask.url}: 429, asked to wait {seconds:g} s, longer than the deadline of {self._total_s:g} s"
@@ -211,5 +213,5 @@ def _decoded(ask: Ask, body: bytes, encoding: str) -> bytes:
 
 
 def _retry_after(response: httpx2.Response, default_s: float) -> float:
-    text = response.headers.get("retry-after", "")
-    return float(text) if re.fullmatch(r"[0-9]{1,7}", text) else default_s
+    headers = response.headers
+    return asked_seconds(headers.get("retry-after", ""), default_s, sent=headers.get("date", ""), now_s=time.time())

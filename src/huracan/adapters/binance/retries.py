@@ -1,7 +1,10 @@
 """When to try again, and how often: full jitter between attempts, and a budget that an outage uses up."""
 
 import random
+import re
 from collections import defaultdict
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 ATTEMPTS: Final = 6
@@ -25,6 +28,31 @@ def wait_before_retry(error: Exception) -> float | bool:
     if not isinstance(error, TransientError):
         return False
     return random.uniform(0.0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (error.attempt - 1)))
+
+
+def asked_seconds(header: str, default_s: float, *, sent: str = "", now_s: float) -> float:
+    """Seconds that a `Retry-After` asks to wait; the default for none, for nonsense, and for what is past or not above zero.
+
+    An HTTP date counts from `sent`, the answer's own `Date`, since two clocks may differ; without one from `now_s`.
+
+    >>> [asked_seconds(text, 30.0, now_s=0.0) for text in ("7", "-7", "soon", "Thu, 01 Jan 1970 00:01:00 GMT")]
+    [7.0, 30.0, 30.0, 60.0]
+    """
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", header, re.ASCII):
+        seconds = float(header)
+    else:
+        end, began = _moment(header), _moment(sent)
+        seconds = 0.0 if end is None else end - (now_s if began is None else began)
+    return seconds if seconds > 0 else default_s
+
+
+def _moment(header: str) -> float | None:
+    """Seconds since 1970 of an HTTP date."""
+    try:
+        moment = parsedate_to_datetime(header)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 class RetryBudget:
