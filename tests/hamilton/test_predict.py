@@ -90,7 +90,7 @@ def test_a_model_of_one_feature_predicts(world, factory):
     model = factory.model(names=("only",), trees=0)
     world.publish(factory.bundle(of=model))
     result = world.hamilton().predict("BTC", "1h", {"only": 0.3})
-    assert result.regime == ""
+    assert result.regime == result.metadata.regime == "all"
     with pytest.raises(FeatureError, match="not finite"):
         world.hamilton().predict("BTC", "1h", {"only": math.nan})
 

@@ -221,7 +221,9 @@ def test_data_and_universe_are_shown_in_base_units(tmp_path):
     seen("candidate_published", coin="BTC", horizon="4h", recipe="linear", version=1)
     assert seen["data_age_seconds"] == {"max": 5400, "median": 90}
     assert seen["bars_repaired_total"] == 4
-    assert seen["pairs"] == {"listed": 10, "trained": 3}
+    assert seen["pairs"] == {"listed": 10, "members": 3}
+    seen("pairs_trained", pairs=2)
+    assert seen["pairs"] == {"listed": 10, "members": 3, "trained": 2}
     assert (seen["skips"], seen["champions"], seen["candidates"]) == ({"PEGGED": 1}, {"kept": 1}, 1)
 
 

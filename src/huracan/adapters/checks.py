@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from huracan.adapters.reports import write_atomically
+from huracan.domain.time import parse_iso
+from huracan.errors import ConfigError
 from huracan.reports import json_text
 
 CHECK_FILE: Final = "vendor-check.json"
+_ROW: Final = frozenset({"instrument", "against", "mismatch"})
+"""What every comparison says."""
 
 
 def keep_check(workdir: Path, body: Mapping[str, Any]) -> Path:
@@ -20,6 +24,8 @@ def last_check(workdir: Path) -> dict[str, Any] | None:
     """The last comparison, None where there was none or its file is damaged: no night fails for it."""
     try:
         body = json.loads((workdir / CHECK_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        parse_iso(body["checked"])
+        whole = all(row.keys() >= _ROW for row in (*body["comparisons"], *body["mismatches"])) and "venue" in body
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, ConfigError):
         return None
-    return body if isinstance(body, dict) else None
+    return body if whole else None

@@ -16,6 +16,7 @@ from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
 from huracan.ports import ArtefactStore, Clock, Telemetry
 from huracan.reports import Curve, NightReport, curve_from_daily
+from huracan.scoring import EVENT_SCHEMA
 
 
 def write_accounts(
@@ -33,9 +34,9 @@ def write_accounts(
     folder, integrity = write_findings(workdir, exported.night)
     created = moment.isoformat(timespec="seconds")
     page = write_night_page(folder, night_report(summary, promoted, exported, created, integrity))
-    decisions = _decisions(artefacts, exported)
+    decisions = _decisions(artefacts, exported.night)
     write_events(folder, decisions)
-    for decision in decisions.iter_rows(named=True):
+    for decision in _of_published(decisions, exported).iter_rows(named=True):
         telemetry.event("decision_made", **decision)
     path = write_summary(workdir / "summaries", summary, moment)
     telemetry.event("report_written", page=str(page), summary=str(path))
@@ -114,8 +115,15 @@ def _integrity(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decisions(artefacts: ArtefactStore, exported: Exported) -> pl.DataFrame:
-    """Simulated actions of what was published tonight, in time order."""
+def _decisions(artefacts: ArtefactStore, night: Night) -> pl.DataFrame:
+    """Simulated actions of every cell of the night, published or not, in time order."""
+    frames = [get_frame(artefacts, f"{cell['root']}/events.parquet") for _, _, cell in night.cells()]
+    return pl.concat(frames).sort("time", "coin", "horizon", "recipe") if frames else pl.DataFrame(schema=EVENT_SCHEMA)
+
+
+def _of_published(decisions: pl.DataFrame, exported: Exported) -> pl.DataFrame:
+    """Those of what was published tonight: the log tells no others."""
     rows = (*exported.champions.values(), *exported.candidates.values())
-    frames = [get_frame(artefacts, f"{row['root']}/events.parquet") for row in rows if row.get("root")]
-    return pl.concat(frames) if frames else pl.DataFrame(schema={"time": pl.Int64})
+    made = [(row["coin"], row["horizon"], row["recipe_id"]) for row in rows if row.get("root")]
+    keys = pl.DataFrame(made, schema=dict.fromkeys(("coin", "horizon", "recipe"), pl.String), orient="row")
+    return decisions.join(keys, on=keys.columns, how="semi", maintain_order="left")

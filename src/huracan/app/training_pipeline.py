@@ -4,9 +4,11 @@ import asyncio
 import os
 import time
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+from huracan.adapters.checks import last_check
 from huracan.adapters.disk import disk_errors, make_folders
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.progress import PROGRESS_FILE, ProgressFile
@@ -294,6 +296,7 @@ class _OpenNight:
                 clock=self.clock,
                 check_clock=self._check_clock,
                 workdir=self.workdir,
+                last_check=partial(last_check, self.workdir),
             ),
             self.rules,
         )

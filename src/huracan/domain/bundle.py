@@ -216,6 +216,8 @@ class FileEntry(Record):
 
 
 Status = Literal["champion", "candidate"]
+EVERY_REGIME: Final = "all"
+"""What stands for the regime of a model that does not look at it."""
 
 
 class Manifest(Record):

@@ -22,6 +22,7 @@ class TrainedPair:
     decisions of the test folds, ascending. The live arrays are fitted on every label closed at the cut-off; shapes
     as in ChampionModel. `notes` say where a pooled model stood in, and what tonight's models do without; `stopped` are the
     features among the latter whose source has ended. `n_effective` is the sum of uniqueness weights.
+    `window_ms` are the open times of the first and the last bar behind the live arrays' labels.
     """
 
     horizon: Horizon
@@ -39,6 +40,7 @@ class TrainedPair:
     notes: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
     n_effective: float = 0.0
+    window_ms: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         schema = {**FORECAST_SCHEMA_HEAD, **dict.fromkeys(self.engines, pl.Float64)}

@@ -46,7 +46,10 @@ class BundleFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where a champion came from; hashes are hex sha256, times ms UTC, the window holds the training rows."""
+    """Where a champion came from; hashes are hex sha256, times ms UTC.
+
+    The window runs from the first to the last bar that training used; `regime` is that of the cut-off.
+    """
 
     coin: str
     horizon: str
@@ -63,6 +66,7 @@ class Provenance:
     seed: int
     metrics: Mapping[str, Any]
     evidence: Mapping[str, float | int | str | bool | None]
+    regime: str | None = None
 
 
 def bundle_files(
@@ -102,6 +106,7 @@ def build_manifest(facts: Provenance, files: Mapping[str, bytes]) -> Manifest:
         recipe_id=facts.recipe_id,
         seed=facts.seed,
         model_path="",
+        regime=facts.regime,
         metrics=dict(facts.metrics),
         evidence=dict(facts.evidence),
         files={name: FileEntry.of(data) for name, data in files.items()},

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from huracan.domain.bundle import (
+    EVERY_REGIME,
     GOLDEN_FILE,
     MANIFEST_FILE,
     MAX_MANIFEST,
@@ -95,7 +96,7 @@ class Champion:
             metadata=self.metadata,
             score=score,
             net_edge_bps=abs(edge) - compiled.cost_bps,
-            regime=REGIME_NAMES[code] if compiled.regime_column >= 0 else "",
+            regime=REGIME_NAMES[code] if compiled.regime_column >= 0 else EVERY_REGIME,
             votes=votes,
             position_fraction=fraction,
             version=self.version,
@@ -219,7 +220,7 @@ def _metadata(manifest: Manifest) -> ModelMetadata:
         coin=manifest.coin,
         horizon=manifest.horizon,
         version=manifest.version,
-        regime=manifest.regime or "all",
+        regime=manifest.regime or EVERY_REGIME,
         net_edge_bps=number("net_edge_bps", "edge_after_cost_bps"),
         confidence=number("confidence"),
         capacity_estimate=number("capacity_estimate"),

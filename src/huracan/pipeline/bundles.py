@@ -11,7 +11,7 @@ from huracan.domain.bundle import RankRow, model_from_bytes
 from huracan.domain.frames import REGIMES
 from huracan.domain.model import ChampionModel
 from huracan.domain.regime_edges import RegimeEdge
-from huracan.domain.time import DAY_MS, iso
+from huracan.domain.time import iso, parse_iso
 from huracan.errors import BundleFormatError
 from huracan.export import BundleFiles, Provenance, build_manifest, bundle_files, golden_rows
 from huracan.pipeline.artefacts import get_bytes, get_frame
@@ -30,6 +30,7 @@ _EVIDENCE = {
 }
 """Names in the manifest, and in a lineage's row."""
 LOGGED_DECISIONS = 500
+_HOW = "(`huracan lake check` does, with vendors.second_venue)"
 
 
 def assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assignment) -> BundleFiles:
@@ -60,7 +61,7 @@ def _assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assig
             cell=cell,
             events=get_frame(store, f"{root}/events.parquet").tail(LOGGED_DECISIONS),
             gate=cell["gate"],
-            integrity=facts["report"],
+            integrity={**facts["report"], **vendor_facts(night, facts["report"]["instrument_id"])},
             path=get_frame(store, f"{root}/path.parquet"),
             edges=get_frame(store, f"{root}/edges.parquet"),
         ),
@@ -71,8 +72,9 @@ def _assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assig
         horizon=item.horizon,
         instrument=night.plan.member(item.coin).instrument.id,
         status="champion" if item.champion else "candidate",
-        window_start_ms=max(night.plan.start_ms, night.plan.cutoff_ms - item.recipe.training.lookback_days * DAY_MS),
-        window_end_ms=night.plan.cutoff_ms,
+        window_start_ms=cell["window_ms"][0],
+        window_end_ms=cell["window_ms"][1],
+        regime=cell["regime"],
         data_cutoff_ms=night.plan.cutoff_ms,
         features_hash=prepared["recipe_id"],
         code_hash=night.plan.code_hash,
@@ -89,6 +91,34 @@ def _assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assig
         ranking=_ranking(item, cell, model, regimes),
         regimes=regimes,
     )
+
+
+def vendor_facts(night: Night, instrument_id: str) -> dict[str, Any]:
+    """What other sources said of an instrument's bars, the last time they were compared; that nothing was compared, else.
+
+    A comparison that came after the night's moment is not known to it.
+    """
+    checked = night.checked
+    if checked is None or parse_iso(checked["checked"]) > night.plan.now_ms:
+        never: dict[str, Any] = {
+            "checked": None,
+            "compared_with": [],
+            "second_venue": None,
+            "note": f"nothing was compared {_HOW}",
+        }
+        return {"vendor_mismatches": (), "vendor_check": never}
+    rows = [row for row in checked["comparisons"] if row["instrument"] == instrument_id]
+    compared = sorted({row["against"] for row in rows})
+    venue = checked["venue"] if checked["venue"] in compared else None
+    return {
+        "vendor_mismatches": tuple(row for row in rows if row["mismatch"]),
+        "vendor_check": {
+            "checked": checked["checked"],
+            "compared_with": compared,
+            "second_venue": venue,
+            "note": "" if venue else f"no second venue was compared {_HOW}",
+        },
+    }
 
 
 def net_edge_bps(item: Assignment, cell: dict[str, Any]) -> float:
@@ -140,7 +170,7 @@ def _ranking(
     row = RankRow(
         coin=item.coin,
         horizon=item.horizon,
-        regime=regime if looks else "all",
+        regime=cell["regime"],
         net_edge_bps=own if own is not None else net_edge_bps(item, cell),
         confidence=confidence(cell),
         capacity_estimate=cell["metrics"].get("capacity_estimate"),

@@ -16,7 +16,7 @@ from huracan.domain.records import Skip, SkipCode
 from huracan.domain.results import ConsensusPath, TrainedPair
 from huracan.domain.time import Horizon
 from huracan.pipeline.artefacts import get_json, put_frame, put_json
-from huracan.pipeline.gating import gate_config, gate_rules, regime_map
+from huracan.pipeline.gating import gate_config, gate_rules, regime_map, regime_told
 from huracan.pipeline.pair import PairPorts, load_bars, load_prepared, load_prior
 from huracan.pipeline.plan import NightPlan, train_key
 from huracan.pipeline.spreads import BOOK, spread_notes
@@ -272,6 +272,9 @@ def _store_cell(ports: PairPorts, root: str, judged: Judged) -> dict[str, Any]:
         "threshold": path.threshold,
         "penalty": path.penalty,
         "n_effective": trained.n_effective,
+        "window_ms": list(trained.window_ms),
+        "decisions": judged.simulation.events.height,
+        "regime": regime_told(model, regime),
         "round_trip_cost_bps": model.decision.cost_bps,
         "live": None
         if live is None

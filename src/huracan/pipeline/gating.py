@@ -4,11 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+from huracan.domain.bundle import EVERY_REGIME
 from huracan.domain.frames import REGIMES
-from huracan.domain.model import I64
+from huracan.domain.model import I64, ChampionModel
 from huracan.pipeline.plan import NightPlan
 from huracan.regimes.evidence import CellEvidence
 from huracan.regimes.gate import RegimeGateConfig
+from huracan.stats.evaluate import REGIME_FEATURE
 
 LIMITS: Final = ("min_win_rate", "min_sharpe")
 """Names in the plan's gate that are there only where the owner set them."""
@@ -68,3 +70,14 @@ def regime_map(coin: str, engines: Sequence[str], enabled: I64, evidence: CellEv
 
 
 _TOLD: Final = ("win_rate", "sharpe_ratio", "avg_return_bps", "sample_size")
+
+
+def regime_told(model: ChampionModel, codes: I64) -> str:
+    """The regime of the last of these decisions, as every manifest, ranking, result and report has it.
+
+    ``all`` where the model does not look at the regime, ``unknown`` where that decision has none.
+    """
+    if REGIME_FEATURE not in model.feature_names:
+        return EVERY_REGIME
+    code = int(codes[-1]) if codes.size else -1
+    return REGIMES[code] if code >= 0 else "unknown"

@@ -62,7 +62,7 @@ class Night:
     facts: wave 1 records by coin, of members alone (`former` has those of former pairs). prepared: wave 2. trained: wave 3 (`cells` keyed ``recipe_id/horizon``).
     `incumbents` have a champion in the store, `context_coins` make the
     market context, most liquid first. `copies` are tonight's pairs whose series is another's, by coin; on `copied_days` past days
-    of pairs such a one was left out of the evidence. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
+    of pairs such a one was left out of the evidence. `checked` is the last comparison of the lake with other sources. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
     """
 
     run_id: str
@@ -85,6 +85,7 @@ class Night:
     former: FormerPairs = field(default_factory=FormerPairs)
     copies: dict[str, str] = field(default_factory=dict)
     copied_days: int = 0
+    checked: dict[str, Any] | None = None
 
     def skipping(self, skips: list[Skip]) -> "Night":
         """The night with more skips; ``horizon="*"`` spreads over all horizons, and the first reason stands."""

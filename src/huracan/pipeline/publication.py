@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from huracan.domain.bundle import DoNotTrade
-from huracan.domain.frames import REGIMES
 from huracan.domain.ids import result_key
 from huracan.domain.records import Skip, SkipCode
 from huracan.errors import DiskFullError, HuracanError
@@ -116,7 +115,7 @@ def _row(ports: NightPorts, night: Night, item: Assignment) -> dict[str, Any]:
     return {
         "coin": item.coin,
         "horizon": item.horizon,
-        "regime": REGIMES[live["regime"]] if live else None,
+        "regime": cell["regime"],
         "edge_bps": live["edge_bps"] if live else None,
         "edge_after_cost_bps": net_edge_bps(item, cell),
         "lower_bps": item.edge.lower_bps if item.edge else None,

@@ -81,7 +81,7 @@ class Release(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightPorts:
-    """The outside world of a night's driver."""
+    """The outside world of a night's driver; `last_check` is the last comparison of the lake with other sources."""
 
     pair: PairPorts
     snapshots: Snapshots
@@ -92,3 +92,4 @@ class NightPorts:
     clock: Clock
     check_clock: Callable[[int], None]
     workdir: Path
+    last_check: Callable[[], dict[str, Any] | None] = lambda: None

@@ -6,7 +6,6 @@ from dataclasses import replace
 from statistics import median
 from typing import Any, Final
 
-from huracan.domain.frames import REGIMES
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Snapshot, Universe
 from huracan.domain.time import DAY_MS, HOUR_MS, iso
@@ -186,6 +185,7 @@ class NightPipeline:
             # A remote copy may have brought champions since step 1; theirs are the pairs that a deadline should spare.
             night = await train_wave(self.ports.waves, replace(night, incumbents=self._incumbents()))
             self._tell_set_aside(night.trained, night.former.trained)
+            self.ports.telemetry.event("pairs_trained", pairs=len(night.trained))
             return night
 
     async def step6_score_edge_after_costs(self, night: Night) -> Night:
@@ -201,7 +201,7 @@ class NightPipeline:
         with self._stage(7):
             for coin, name, cell in night.cells():
                 if cell["live"] is not None:
-                    live = {**cell["live"], "regime": REGIMES[cell["live"]["regime"]]}
+                    live = {**cell["live"], "regime": cell["regime"]}
                     self.ports.telemetry.event("consensus_reached", coin=coin, **_cell(name), **live)
         return night
 
@@ -216,7 +216,8 @@ class NightPipeline:
         """Bundles, signatures and the pointer; nothing is written in a dry run."""
         with self._stage(9):
             gone = await self._delisted(promoted.night)
-            return publish(self.ports, self.rules, without_delisted(promoted, gone))
+            known = replace(promoted, night=replace(promoted.night, checked=self.ports.last_check()))
+            return publish(self.ports, self.rules, without_delisted(known, gone))
 
     def _incumbents(self) -> frozenset[str]:
         """Coins with a champion in the store as it stands now."""

@@ -19,6 +19,7 @@ from huracan.reports.records import (
 )
 
 LISTED_ISSUES: Final = 200
+EVENTS_FILE: Final = "decision_events.parquet among the reports of the run"
 METRICS: Final = (
     "sharpe_ratio",
     "sortino_ratio",
@@ -44,9 +45,13 @@ def bundle_reports(
 ) -> dict[str, Any]:
     """The five reports by file name, JSON types only.
 
-    `cell` holds `metrics`, `costs` and `notes` as a Scorecard does; `events`, `path` and `edges` as for `decision_logs`.
+    `cell` holds `metrics`, `costs` and `notes` as a Scorecard does, and how many `decisions` there are; `events`, `path` and
+    `edges` as for `decision_logs`. Where the logs are the newest of more, ``metrics.json`` says how many there are.
     """
-    metrics = metrics_report(coin, horizon, cell["metrics"], timestamp, notes=cell.get("notes", ()))
+    counts = {"logged": events.height, "in_all": cell.get("decisions", events.height), "all_of_them": EVENTS_FILE}
+    metrics = metrics_report(
+        coin, horizon, {**cell["metrics"], "decisions": counts}, timestamp, notes=cell.get("notes", ())
+    )
     logs = decision_logs(events, path, edges)
     return {
         "metrics.json": metrics.as_dict(),
@@ -158,6 +163,7 @@ def integrity_report(
         data_quality_score=plain(found["quality"]),
         timestamp=timestamp,
         vendor=found["vendor"],
+        vendor_check=plain(found.get("vendor_check", {})),
         counts={**counts, **{f"{kind}_issues": len(rows) for kind, rows in kinds.items()}, **found["counts"]},
     )
 

@@ -118,7 +118,11 @@ class RegimeMapReport:
 
 @dataclass(frozen=True, slots=True)
 class DataIntegrityReport:
-    """What was wrong with the bars; `data_quality_score` is the share of expected bars that arrived real (0..1)."""
+    """What was wrong with the bars; `data_quality_score` is the share of expected bars that arrived real (0..1).
+
+    `vendor_check` says what `vendor_mismatches` rests on: when (`checked`, None: never) the bars were compared with which
+    sources (`compared_with`), and the `second_venue` among them. Without one the list is empty because nothing was compared.
+    """
 
     coin: str
     horizon: str
@@ -129,6 +133,7 @@ class DataIntegrityReport:
     timestamp: Moment
     vendor: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    vendor_check: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_share(self, "data_quality_score")

@@ -21,6 +21,7 @@ from huracan.training.presence import ALWAYS, Mask
 from huracan.training.prior import PoolPrior
 from huracan.training.refusal import TrainingRefused
 from huracan.training.trees import ForestWalk, walk_forests
+from huracan.training.window import trained_window
 
 FEWEST_LABELS = 20.0
 """Independent labels below which nothing is fitted at all."""
@@ -191,6 +192,7 @@ def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, hor
         notes=walked.notes,
         stopped=tuple(name for name, gone in zip(design.names, _stopped(design), strict=True) if gone),
         n_effective=float(labels.weight[design.usable].sum()),
+        window_ms=trained_window(design, labels, rules),
     )
 
 

@@ -217,7 +217,10 @@ class MetricsTelemetry:
 
     def _universe_built(self, *, members: int, pairs: int, **_: Any) -> None:
         self._gauge("huracan_pairs", state="listed").set(pairs)
-        self._gauge("huracan_pairs", state="trained").set(members)
+        self._gauge("huracan_pairs", state="members").set(members)
+
+    def _pairs_trained(self, *, pairs: int, **_: Any) -> None:
+        self._gauge("huracan_pairs", state="trained").set(pairs)
 
     def _pair_skipped(self, *, code: str, **_: Any) -> None:
         self._gauge("huracan_skips", code=code).inc()
@@ -328,6 +331,7 @@ _COUNTED: Final[dict[str, Callable[..., None]]] = {
     "stage_started": MetricsTelemetry._stage_started,  # noqa: SLF001
     "telemetry_failed": MetricsTelemetry._telemetry_failed,  # noqa: SLF001
     "traces_lost": MetricsTelemetry._traces_lost,  # noqa: SLF001
+    "pairs_trained": MetricsTelemetry._pairs_trained,  # noqa: SLF001
     "universe_built": MetricsTelemetry._universe_built,  # noqa: SLF001
     "wave_started": MetricsTelemetry._wave_started,  # noqa: SLF001
     "workdir_opened": MetricsTelemetry._workdir_opened,  # noqa: SLF001

@@ -44,6 +44,7 @@ EVENTS: Final[dict[str, Level]] = {
     "pair_failed": "error",
     "pair_ingested": "info",
     "pair_skipped": "debug",
+    "pairs_trained": "info",
     "pool_crowned": "info",
     "pool_frozen": "error",
     "pool_judged": "info",
@@ -143,7 +144,9 @@ METRICS: Final[dict[str, MetricSpec]] = {
         "Age of the newest bar over all pairs with bars, seen from the exchange's clock.", "statistic", unit="seconds"
     ),
     "huracan_bars_repaired_total": _count("Bars filled in small gaps, flagged and never traded."),
-    "huracan_pairs": _gauge("Pairs the exchange lists, and those of them that are trained.", "state"),
+    "huracan_pairs": _gauge(
+        "Pairs the exchange lists, members of the universe, and members that were trained.", "state"
+    ),
     "huracan_skips": _gauge("Pairs x horizons without a champion tonight, by reason.", "code"),
     "huracan_champions": _gauge("Champions of tonight's set, by how they came to be there.", "status"),
     "huracan_candidates": _gauge("Candidates for paper trading in tonight's set."),
