@@ -219,7 +219,10 @@ def test_options_that_make_no_sense_are_refused(huracan, tmp_path, honest, lake_
     assert not (workdir / CHECK_FILE).exists()
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", None])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[1]", "{", None, "{}", '{"checked": "x"}', '{"checked": "2026-01-01", "venue": null, "comparisons": [1]}'],
+)
 def test_a_damaged_record_of_a_check_is_no_check(tmp_path, text):
     if text is not None:
         (tmp_path / CHECK_FILE).write_text(text)
