@@ -3,12 +3,16 @@
 import base64
 import json
 import os
+import time
+from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
 from canaries import CANARIES, SLOTS
+from commands import Commands
 from faults import NOTHING, needs_gate
 from invariants import everything_written, forms, secrets_found
+from machines import ray_folder
 
 from huracan.worlds.dropbox import App, DropboxServer
 
@@ -67,6 +71,47 @@ def test_no_secret_leaves_a_night_that_ends_well_or_badly(nights, slots, counted
     assert ended[how], outcome.told()[-900:]
     assert leaks(nights, f"secrets-{how}", outcome) == []
     counted(len(CANARIES) * len(forms("canary")))
+
+
+@pytest.mark.guarantee("R20")
+@pytest.mark.parametrize("kind", ["dask", "ray"])
+def test_no_secret_leaves_a_whole_night_on_a_cluster_or_stays_in_its_folders(nights, slots, counted, kind):
+    """What the cluster's own processes write counts as well: their temporary folder is one of the night's."""
+    with ray_folder() as short:
+        short.mkdir(mode=0o700)
+        variables = {
+            **slots,
+            "HURACAN_DROPBOX__BASE_PATH": f"/{kind}",
+            "TMPDIR": str(short),
+            "RAY_BACKEND_LOG_LEVEL": "debug",
+            "PYTHONUNBUFFERED": "1",
+        }
+        commands = Commands(
+            folder=nights.folder, urls=nights.exchange.urls, workers=2, max_coins=3, environment=variables
+        )
+        name = f"secrets-{kind}"
+        process = commands.start(name, kind)
+        texts: dict[str, bytes] = {}
+        while process.poll() is None:  # a cluster removes its folder when it ends
+            texts |= written_now(short)
+            time.sleep(0.2)
+        assert process.returncode == 0, commands.told(name)
+        assert commands.answer(name)["summary"]["publish_state"]
+        texts |= everything_written(nights.folder / name, but=[nights.folder / name / "keys"])
+        if kind == "ray":
+            assert any("raylet" in path for path in texts), "nothing of the cluster itself was seen"
+        assert secrets_found(texts, CANARIES) == []
+    counted(len(CANARIES) * len(forms("canary")))
+
+
+def written_now(folder):
+    """What lies below a folder that others change meanwhile."""
+    found = {}
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            if path.is_file() and not path.is_symlink():
+                found[str(path)] = path.read_bytes()
+    return found
 
 
 @pytest.mark.guarantee("R20")

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ class Commands:
     urls: Any
     workers: int
     max_coins: int = 9
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, name: str, kind: str = "asyncio") -> subprocess.Popen[bytes]:
         """One night, under way."""
@@ -34,7 +36,7 @@ class Commands:
                 [*command, "--workdir", str(folder / "workdir"), *sets],
                 stdout=out,
                 stderr=err,
-                env={**kept, **trust_variables(folder)},
+                env={**kept, **trust_variables(folder), **self.environment},
             )
 
     def finish(self, name: str, kind: str = "asyncio") -> None:
