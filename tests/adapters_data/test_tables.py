@@ -222,3 +222,48 @@ def test_a_page_of_settlements_is_a_table():
 def test_a_page_of_other_settlements_is_refused(page):
     with pytest.raises(SchemaError, match="fundingRate of X"):
         funding_json(page, "fundingRate of X")
+
+
+def ragged(lines, number, place, *, more):
+    """The lines with one field more (a number, put at a place) or fewer in one of them."""
+    fields = lines[number].split(",")
+    fields = [*fields[:place], "2.0", *fields[place:]] if more else [*fields[:place], *fields[place + 1 :]]
+    return [*lines[:number], ",".join(fields), *lines[number + 1 :]]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_line_with_a_field_too_many_or_too_few_is_named_wherever_it_stands(data):
+    count, header = data.draw(st.integers(2, 6)), data.draw(st.booleans())
+    lines = [line(i) for i in range(count)]
+    number, more = data.draw(st.integers(0, count - 1)), data.draw(st.booleans())
+    broken = ragged(lines, number, data.draw(st.integers(0, 11)), more=more)
+    if data.draw(st.booleans()):  # another line that makes up for it, so that the number of all commas is right
+        other = data.draw(st.integers(0, count - 1).filter(lambda at: at != number))
+        broken = ragged(broken, other, data.draw(st.integers(0, 11)), more=not more)
+        number = min(number, other)
+    text = csv(*broken, header=header, end=data.draw(st.sampled_from(["\n", ""])))
+    if number == 0 and not header:
+        with pytest.raises(SchemaError):
+            klines_csv(text, NAME, SPAN)
+        return
+    with pytest.raises(SchemaError, match=rf"{NAME}: line {number + 1 + header} has 1[13] fields, wanted 12"):
+        klines_csv(text, NAME, SPAN)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 3), st.integers(0, 2), st.booleans(), st.booleans())
+def test_a_settlement_with_a_field_too_many_or_too_few_is_named(number, place, more, header):
+    lines = [f"{DAY + i * 8 * HOUR_MS},8,0.0001" for i in range(4)]
+    text = "\n".join(
+        ["calc_time,funding_interval_hours,last_funding_rate"] * header + ragged(lines, number, place, more=more)
+    )
+    named = "fundingRate" if number == 0 and not header else rf"line {number + 1 + header} has [24] fields, wanted 3"
+    with pytest.raises(SchemaError, match=named):
+        funding_csv(text.encode(), "A-fundingRate-2025-06.zip", (DAY, DAY + 30 * DAY_MS))
+
+
+def test_a_shifted_line_gives_no_price():
+    shifted = line().replace("1.2,", "2.0,1.2,")
+    with pytest.raises(SchemaError, match="line 2 has 13 fields, wanted 12"):
+        klines_csv(csv(line(1), shifted, line(2)), NAME, SPAN)

@@ -111,23 +111,31 @@ def _read_csv(data: bytes, name: str, columns: tuple[str, ...], schema: Mapping[
     ours = {_OURS.get(column, column): place for place, column in enumerate(seen)}
     wanted = sorted((ours[column], column) for column in schema)
     try:
+        # Every column is asked for: of a choice of columns the reader does not see a line with too many fields.
         frame = pl.read_csv(
             data,
             has_header=False,
             skip_rows=int(header),
-            columns=[place for place, _ in wanted],
             schema={f"column_{place + 1}": _type(place, ours, schema) for place in range(width)},
             quote_char=None,
         )
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        _refuse_ragged(data, name, width)
         message = f"{name}: a field is no number ({str(error).splitlines()[0]})"
         raise SchemaError(message) from error
-    # The reader pads short lines with nulls, which would pass for absent values; counting every comma costs a tenth.
-    padded = frame.get_column(f"column_{wanted[-1][0] + 1}").null_count() > 0
-    if padded and data.count(b",") != (width - 1) * (frame.height + header):
-        message = f"{name}: wanted {width} columns ({', '.join(seen)}) in every line, seen {first[:120]!r} and others"
-        raise SchemaError(message)
+    if frame.to_series(width - 1).null_count():  # the reader pads short lines with nulls
+        _refuse_ragged(data, name, width)
     return frame.rename({f"column_{place + 1}": column for place, column in wanted}).select(list(schema))
+
+
+def _refuse_ragged(data: bytes, name: str, width: int) -> None:
+    """SchemaError naming the first line that has not as many fields as there are columns."""
+    for number, line in enumerate(data.splitlines(), 1):
+        fields = line.count(b",") + 1
+        if fields != width:
+            raise SchemaError(
+                f"{name}: line {number} has {fields} fields, wanted {width} as in all others: {line[:120]!r}"
+            )
 
 
 def _type(place: int, ours: Mapping[str, int], schema: Mapping[str, Any]) -> Any:
