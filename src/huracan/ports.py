@@ -141,6 +141,10 @@ class Lake(Protocol):
         """Stored settlements (FUNDING_SCHEMA), ascending."""
         ...
 
+    def doubles(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
+        """Bars that gave way to another of the same time, ascending (DOUBLES_SCHEMA), start_ms <= time < end_ms."""
+        ...
+
     def holding(self, instrument: Instrument) -> Holding:
         """The state of the instrument's tables in short."""
         ...

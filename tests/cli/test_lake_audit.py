@@ -316,3 +316,18 @@ def test_the_audit_of_bytes_is_for_a_lake(huracan, tmp_path):
     told = huracan("lake", "audit", "--bytes", "--candles", tmp_path)
     assert told.status == 2
     assert "--candles is no lake" in told.err
+
+
+def test_rows_that_came_twice_are_told_with_their_file(huracan, tmp_path):
+    lake = DeltaLake(str(tmp_path / "work" / "lake" / "1h"))
+    instrument = Instrument(market="um", symbol="AUSDT", base="", quote="")
+    rows = pl.concat([candles(range(48)), candles([47], volume=1.0), candles([3])])
+    file = FetchedFile(name="AUSDT-1h-2025-01.zip", sha256="a" * 64, rows=50)
+    lake.append(instrument, [FetchedRows(kind="bars", rows=rows, source="archive", file=file)], "binance")
+    (audit,) = huracan("lake", "audit", "--workdir", tmp_path / "work", "--json").json["audits"]
+    assert [(row["duplicates"], row["conflicts"]) for row in audit["tables"]] == [(2, 1)]
+    assert [(row["source"], row["start"], row["rows"], row["conflicts"]) for row in audit["doubles"]] == [
+        (file.name, iso(START + 3 * HOUR_MS), 1, 0),
+        (file.name, iso(START + 47 * HOUR_MS), 1, 1),
+    ]
+    assert "rows that came twice" in huracan("lake", "audit", "--workdir", tmp_path / "work").out

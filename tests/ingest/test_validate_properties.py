@@ -49,8 +49,10 @@ def oracle(table):
             continue
         if min(o, h, low, c) <= 0 or min([sizes[0], *optional]) < 0 or not low <= min(o, c) <= max(o, c) <= h:
             continue
-        kept.pop(time, None)
-        kept[time] = c
+        fullness = (-1.0 if sizes[2] is None else sizes[2], sizes[0])
+        if time not in kept or fullness >= kept[time][0]:
+            kept[time] = fullness, c
+    kept = {time: close for time, (_, close) in kept.items()}
     out, last = [], None
     for time in sorted(kept):
         if last is not None and 1 < (gap := (time - last) // MINUTE_MS) <= 6:

@@ -14,12 +14,14 @@ from typing import Final
 
 import polars as pl
 
+from huracan.adapters.lake_doubles import REST, from_runs, known_doubles
 from huracan.adapters.lake_place import place_of
 from huracan.adapters.lake_rows import (
     BARS,
     FUNDING,
     KINDS,
     ORIGIN,
+    Incoming,
     Kind,
     against_stored,
     combined,
@@ -76,9 +78,11 @@ class DeltaLake:
     def append(self, instrument: Instrument, batches: Sequence[FetchedRows], vendor: str) -> int:
         """Store what is new in one commit per kind; returns how many rows were new or changed.
 
-        Of two rows of one time the later batch wins. A row that is stored with the same values is dropped; one that
-        differs replaces the stored row and is marked restated. A null never erases a stored value: it says that the
-        source lacks the column. Raises SchemaError, or DiskFullError with the lake as it was.
+        Of two rows of one time that with more trades stays, then that with more volume, then the later one; the other is a
+        double, which is counted. So it is beside stored rows, too, but a row of a file that the exchange has replaced stands
+        whatever it holds. A row that is stored with the same values is dropped; one in place of a stored row is marked
+        restated. A null never erases a stored value: it says that the source lacks the column. Raises SchemaError, or
+        DiskFullError with the lake as it was.
         """
         changed = 0
         for kind in KINDS.values():
@@ -122,6 +126,13 @@ class DeltaLake:
         power cut can leave a torn log or empty files, too.
         """
         return [place for kind in KINDS.values() for place in self._set_aside(kind, instrument)]
+
+    def doubles(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
+        """Bars that gave way to another of the same time, ascending (DOUBLES_SCHEMA), start_ms <= time < end_ms."""
+        if instrument.until_ms is not None:
+            end_ms = min(end_ms, instrument.until_ms)
+        runs = self._table(BARS, instrument).seal.doubles
+        return from_runs(runs).filter(pl.col("time_ms").is_between(start_ms, end_ms, closed="left"))
 
     def holding(self, instrument: Instrument) -> Holding:
         """The state of the instrument's tables in short."""
@@ -191,23 +202,29 @@ class DeltaLake:
         raise UpstreamError(message)
 
     def _try_append(
-        self, kind: Kind, instrument: Instrument, incoming: pl.DataFrame, files: Mapping[str, FetchedFile]
+        self, kind: Kind, instrument: Instrument, incoming: Incoming, files: Mapping[str, FetchedFile]
     ) -> int | None:
         """How many rows were new or changed; None where somebody else has committed meanwhile."""
-        table = self._table(kind, instrument)
-        known, fresh, merged = table.seal.archive, incoming, None
-        if table.exists and incoming.height:
-            low, high = incoming[kind.time][0], incoming[kind.time][-1]
+        table, time = self._table(kind, instrument), kind.time
+        known, stored = table.seal.archive, incoming.rows.clear()
+        if table.exists and incoming.rows.height:
+            low, high = incoming.rows[time][0], incoming.rows[time][-1]
             stored = _plain_form(kind, table.read(low, high))
-            fresh, merged = against_stored(kind, stored, incoming)
-        if table.exists and fresh.is_empty() and all(known.get(name) == file for name, file in files.items()):
+        replaced = {
+            name for name, file in files.items() if name in known and known[name].sha256 not in {"", file.sha256}
+        }
+        found = against_stored(kind, stored, incoming, replaced)
+        again = {REST, *(name for name in files if name in known)} - replaced
+        doubles = known_doubles(table.seal.doubles, replaced, incoming.doubles, found.doubles, again)
+        settled = all(known.get(name) == file for name, file in files.items()) and doubles == table.seal.doubles
+        if table.exists and found.fresh.is_empty() and settled:
             return 0
-        rows, gone = (fresh, ()) if merged is None else _in_place(table, kind, merged)
+        rows, gone = (found.fresh, ()) if found.merged is None else _in_place(table, kind, found.merged)
         new = () if table.exists and rows.is_empty() else (_stored_form(kind, rows),)
-        if not table.commit(Change(rows=new, gone=gone, archive={**known, **files})):
+        if not table.commit(Change(rows=new, gone=gone, archive={**known, **files}, doubles=doubles)):
             return None
         self._tidy(kind, instrument)
-        return fresh.height
+        return found.fresh.height
 
     def _tidy(self, kind: Kind, instrument: Instrument) -> None:
         files = self._table(kind, instrument).seal.data.values()
@@ -222,7 +239,8 @@ class DeltaLake:
         if groups:
             rows = tuple(table.rows_of(group).sort(kind.time) for group in groups)
             gone = tuple(file for group in groups for file in group)
-            table.commit(Change(rows=rows, gone=gone, archive=table.seal.archive))
+            seal = table.seal
+            table.commit(Change(rows=rows, gone=gone, archive=seal.archive, doubles=seal.doubles))
 
     def _set_aside(self, kind: Kind, instrument: Instrument) -> list[str]:
         for _ in range(_WRITERS_AT_ONCE):
@@ -235,7 +253,8 @@ class DeltaLake:
             except DamagedTableError:
                 return [self._place.move_aside(_name(kind, instrument))]
             kept = {name: file for name, file in table.seal.archive.items() if not _may_have_filled(name, damaged)}
-            if table.commit(Change(gone=tuple(damaged), archive=kept)):
+            doubles = {source: runs for source, runs in table.seal.doubles.items() if source in {REST, *kept}}
+            if table.commit(Change(gone=tuple(damaged), archive=kept, doubles=doubles)):
                 names = (f"{_name(kind, instrument)}/{file.path}" for file in damaged)
                 return [self._place.move_aside(name) for name in names]
         raise UpstreamError(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from huracan.adapters.lake_doubles import Run
 from huracan.domain.ids import content_hash, sha256_hex
 from huracan.ports import FetchedFile
 
@@ -41,10 +42,11 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
-    """The whole state of a table: data files by path and archive files by name."""
+    """The whole state of a table: data files by path, archive files by name, doubles by their source."""
 
     data: Mapping[str, DataFile] = field(default_factory=dict)
     archive: Mapping[str, FetchedFile] = field(default_factory=dict)
+    doubles: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -70,6 +72,7 @@ def seal_text(seal: Seal) -> str:
                 for _, file in sorted(seal.data.items())
             ],
             "archive": {name: [file.sha256, file.rows, file.stamp] for name, file in sorted(seal.archive.items())},
+            "doubles": {source: list(runs) for source, runs in sorted(seal.doubles.items())},
         },
         separators=(",", ":"),
     )
@@ -88,7 +91,11 @@ def read_seal(text: object) -> Seal:
         raise ValueError("the seal of its newest commit does not have its own sha256")
     entries = json.loads(body)
     files = (_data_file(*entry) for entry in entries["data"])
-    return Seal(data={file.path: file for file in files}, archive=archive_files(entries["archive"]))
+    return Seal(
+        data={file.path: file for file in files},
+        archive=archive_files(entries["archive"]),
+        doubles={source: tuple(map(tuple, runs)) for source, runs in entries.get("doubles", {}).items()},
+    )
 
 
 def archive_files(entries: Mapping[str, Any]) -> dict[str, FetchedFile]:

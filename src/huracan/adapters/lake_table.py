@@ -18,6 +18,7 @@ from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from huracan.adapters.disk import is_disk_full
+from huracan.adapters.lake_doubles import Run
 from huracan.adapters.lake_files import check_bytes, decode, describe, encode, stored_schema
 from huracan.adapters.lake_place import LakePlace
 from huracan.adapters.lake_rows import Kind
@@ -35,11 +36,12 @@ _TYPES: Final[Mapping[object, str]] = {pl.Int64: "long", pl.Float64: "double"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a commit does: new rows (stored form), files that go, and the archive files it knows of afterwards."""
+    """What a commit does: new rows (stored form), files that go, and the archive files and doubles known afterwards."""
 
     rows: tuple[pl.DataFrame, ...] = ()
     gone: tuple[DataFile, ...] = ()
     archive: Mapping[str, FetchedFile]
+    doubles: Mapping[str, tuple[Run, ...]]
 
 
 class LakeTable:
@@ -123,7 +125,8 @@ class LakeTable:
                 self._place.store(f"{self._name}/{file.path}", data)
             late = any(file.late or not file.sha256 for file in change.gone)
             added = [replace(file, late=late) for file, _ in made]
-            seal = Seal(data={file.path: file for file in (*kept, *added)}, archive=change.archive)
+            data_files = {file.path: file for file in (*kept, *added)}
+            seal = Seal(data=data_files, archive=change.archive, doubles=change.doubles)
             self._write_log(added, change.gone, seal)
         except CommitFailedError:
             return False

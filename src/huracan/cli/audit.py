@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from huracan.cli.output import print_json
+from huracan.domain.doubles import FULLEST_BAR, part_doubles
 from huracan.domain.time import HOUR_MS, Horizon, iso, parse_iso
 from huracan.errors import ConfigError, DamagedTableError
 from huracan.ingest.audit import Findings, endings, examine, judged_gaps, judged_halts, restatements
@@ -87,6 +88,7 @@ def _examined(lake: Any, instrument: Any, rules: IngestRules) -> Findings | None
         rules,
         restated=stored.filter("restated")["open_time"].sort().to_list(),
         lost=lost_files(name for name, file in lake.files(instrument).items() if not file.sha256),
+        doubles=lake.doubles(instrument, 0, 1 << 62),
     )
 
 
@@ -98,9 +100,7 @@ def _overlaps(recordings: Sequence[Any]) -> list[dict[str, Any]]:
     for one, other in combinations(recordings, 2):
         if (one.market, one.symbol) != (other.market, other.symbol):
             continue
-        ours, theirs = (
-            read_recording(each).unique("open_time", keep="last").sort("open_time") for each in (one, other)
-        )
+        ours, theirs = (part_doubles(read_recording(each), "open_time", FULLEST_BAR)[0] for each in (one, other))
         shared, differing = restatements(ours, theirs)
         if shared:
             told = compare_bars(ours, theirs)
@@ -142,6 +142,11 @@ def _audit(
             {"table": found.name, "bars": len(found.restated), "times": [iso(time) for time in found.restated[:1000]]}
             for found in told
             if found.restated
+        ],
+        "doubles": [
+            {"table": found.name, "source": row["source"], "start": iso(row["time_ms"]), "rows": row["rows"], "conflicts": row["conflicts"]}
+            for found in told
+            for row in found.doubles.head(1000).iter_rows(named=True)
         ],
         "overlaps": [{**row, "differing": [iso(time) for time in row["differing"][:1000]], "differ": len(row["differing"])}
                      for row in overlaps],

@@ -48,6 +48,8 @@ def show_body(body: dict[str, Any]) -> None:
             audit["listing_outliers"],
             ("table", "start", "high_over_low"),
         )
+        columns = ("table", "source", "start", "rows", "conflicts")
+        _show(console, f"{name}: rows that came twice", audit["doubles"], columns)
         _show(console, f"{name}: restated bars", audit["restated"], ("table", "bars"))
         overlaps = [{**row, "trees": " ".join(row["trees"])} for row in audit["overlaps"]]
         _show(

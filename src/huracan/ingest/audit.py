@@ -1,19 +1,20 @@
 """What is strange in one table of bars, and in many of them together; nothing is repaired, nothing is scored."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
 import polars as pl
 
+from huracan.domain.doubles import FULLEST_BAR, NO_DOUBLES
 from huracan.domain.ids import Market
 from huracan.domain.time import DAY_MS, MINUTE_MS
 from huracan.ingest.epochs import ListingEpoch, listing_epochs
 from huracan.ingest.flags import fictitious, mark_bars, silent_runs
 from huracan.ingest.gaps import JudgedRun, LostFile, Presence, judge_runs
 from huracan.ingest.grid import fill_gaps, missing_runs
-from huracan.ingest.order import order_rows
+from huracan.ingest.order import order_rows, with_doubles
 from huracan.ingest.rows import judge_rows
 from huracan.ingest.rules import IngestRules
 
@@ -72,6 +73,7 @@ class Findings:
     outlier: int
     restated: tuple[int, ...] = ()
     lost: tuple[LostFile, ...] = ()
+    doubles: pl.DataFrame = field(default_factory=lambda: NO_DOUBLES)
 
     @property
     def name(self) -> str:
@@ -103,10 +105,14 @@ def examine(
     *,
     restated: Sequence[int] = (),
     lost: tuple[LostFile, ...] = (),
+    doubles: pl.DataFrame = NO_DOUBLES,
 ) -> Findings | None:
-    """Everything one table (BAR_SCHEMA, in any order) says by itself; None without a usable row."""
+    """Everything one table (BAR_SCHEMA, in any order) says by itself; None without a usable row.
+
+    `doubles` (DOUBLES_SCHEMA) are rows that gave way to others before `raw` was stored.
+    """
     verdict = judge_rows(raw, rules.interval_ms, -(1 << 62), 1 << 62)
-    ordered = order_rows(verdict.good, "open_time")
+    ordered = with_doubles(order_rows(verdict.good, "open_time", FULLEST_BAR), doubles)
     frame = ordered.frame
     if frame.is_empty():
         return None
@@ -125,6 +131,7 @@ def examine(
         cut={issue.kind: issue.bars for issue in verdict.issues},
         duplicates=ordered.duplicates,
         conflicts=ordered.conflicts,
+        doubles=doubles,
         disorder=ordered.disorder,
         silent_bars=marked.counts["silent"],
         gaps=missing_runs(times, rules.interval_ms),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from huracan.domain.doubles import FULLEST_BAR
 from huracan.domain.records import EarlierListing, IntegrityIssue
 from huracan.domain.time import HOUR_MS, iso
 from huracan.ingest.order import order_rows
@@ -99,7 +100,7 @@ def stored_listings(raw: pl.DataFrame, rules: IngestRules) -> Listings:
         return Listings(newest=raw, earlier=(), issues=())
     times = raw["open_time"]
     good = judge_rows(raw, rules.interval_ms, int(times[0]), int(times[-1]) + rules.interval_ms).good
-    return part_listings(order_rows(good, "open_time").frame, rules)
+    return part_listings(order_rows(good, "open_time", FULLEST_BAR).frame, rules)
 
 
 def listing_bar(listed_ms: int | None, rules: IngestRules) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from huracan.domain.doubles import FULLEST_BAR, NO_DOUBLES
 from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, Bars, check_schema
 from huracan.domain.ids import Instrument
 from huracan.domain.records import IntegrityIssue, IntegrityReport
@@ -12,7 +13,7 @@ from huracan.ingest.flags import mark_bars
 from huracan.ingest.funding import Settlements, clean_settlements, funding_covers
 from huracan.ingest.grid import Filled, fill_gaps
 from huracan.ingest.hashing import values_hash
-from huracan.ingest.order import Ordered, order_rows
+from huracan.ingest.order import Ordered, order_rows, with_doubles
 from huracan.ingest.rows import judge_rows
 from huracan.ingest.rules import ISSUES_KEPT, RUNS_KEPT, IngestRules
 
@@ -25,21 +26,21 @@ def validate_bars(
     start_ms: int,
     end_ms: int,
     vendor: str,
+    doubles: pl.DataFrame = NO_DOUBLES,
 ) -> tuple[Bars, IntegrityReport]:
     """Bars of [start_ms, end_ms) and what was wrong with them: rows_in + repaired - cut - duplicates = rows_out.
 
     `raw` has BAR_SCHEMA, in any order; `funding` has FUNDING_SCHEMA. Rows that are impossible alone are cut first,
     then duplicates, then earlier listings of the symbol (`epochs`), then gaps are filled, so a cut bar may come back
-    as a repaired one. Nothing extreme is deleted.
+    as a repaired one. Nothing extreme is deleted. `doubles` (DOUBLES_SCHEMA) gave way before `raw` was stored.
     The report keeps the longest 50 issues of each kind and action; `counts` has the totals. Raises SchemaError for
     other columns; an instrument without a usable row gives empty bars.
     """
     check_schema(raw, BAR_SCHEMA, f"raw bars of {instrument.id}")
     verdict = judge_rows(raw, rules.interval_ms, start_ms, end_ms)
-    ordered = order_rows(verdict.good, "open_time")
+    ordered = with_doubles(order_rows(verdict.good, "open_time", FULLEST_BAR), doubles)
     listings = part_listings(ordered.frame, rules, instrument.listed_ms)
-    current = listings.newest
-    filled = fill_gaps(current, rules)
+    filled = fill_gaps(current := listings.newest, rules)
     marked = mark_bars(filled.frame, rules, _listed(current, start_ms))
     frame = marked.frame.select(list(CLEAN_SCHEMA))
     settled = clean_settlements(funding, rules)
@@ -56,7 +57,7 @@ def validate_bars(
     report = IntegrityReport(
         instrument_id=instrument.id,
         vendor=vendor,
-        rows_in=raw.height,
+        rows_in=raw.height + int(doubles["rows"].sum()),
         rows_out=frame.height,
         repaired=filled.repaired,
         cut=verdict.cut + ordered.frame.height - current.height,

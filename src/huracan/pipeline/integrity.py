@@ -19,7 +19,7 @@ RULES: Final = (
     ("non_positive", "cut", "price not above zero, or a volume below"),
     ("ohlc", "cut", "open or close outside low and high"),
     ("duplicates", "cut", "second row of one time"),
-    ("conflicts", "flagged", "rows of one time with different values; the later stays"),
+    ("conflicts", "flagged", "rows of one time with different values; the one with more trades stays"),
     ("disorder", "repaired", "out of order"),
     ("earlier_listings", "cut", "earlier listings of the symbol, each with all its bars"),
     ("filled", "repaired", "short gap, filled flat"),

@@ -65,6 +65,7 @@ def load_bars(
         plan.start_ms,
         plan.cutoff_ms,
         "binance",
+        lake.doubles(instrument, plan.start_ms, plan.cutoff_ms),
     )
     if data_hash is not None and bars.data_hash != data_hash:
         raise SchemaError(
