@@ -10,6 +10,7 @@
     │   ├── SchemaError                   not the columns, units or values we were promised
     │   │   └── DamagedTableError         a table of the lake cannot be read, as after a power cut
     │   ├── ChecksumError                 bytes differ from the published checksum
+    │   ├── AlteredArtefactError          a derived file is not the one that a job wrote
     │   ├── UpstreamError                 the exchange does not answer, or answers nonsense
     │   │   └── DelistedError             the exchange answers, and knows the symbol no longer
     │   ├── LedgerError                   a past day, an edit or a reused slot: the evidence stays as it was
@@ -81,6 +82,12 @@ class ChecksumError(DataError):
     """The bytes do not have the published sha256."""
 
     code = "CHECKSUM"
+
+
+class AlteredArtefactError(DataError):
+    """A derived file is gone, or its bytes are not those that a job of ours has written; it can be made again."""
+
+    code = "ALTERED"
 
 
 class UpstreamError(DataError):

@@ -254,6 +254,44 @@ def test_starts_that_cost_a_worker_or_were_never_heard_of_again_are_remembered_o
         assert ledger.past_starts(3) == {}
 
 
+def test_the_hash_of_what_a_job_wrote_is_known_from_when_it_is_told_and_by_its_own_key_alone(path):
+    with SqliteLedger(path) as ledger:
+        ledger.record_run("r1", started_ms=1, facts={})
+        assert ledger.artefact("train/a/result.json") is None
+        ledger.note_artefact("train/a/result.json", "1" * 64)
+        assert ledger.artefact("train/a/result.json") == "1" * 64
+        ledger.settle_jobs()
+    with SqliteLedger(path) as ledger:
+        assert ledger.artefact("train/a/result.json") == "1" * 64
+        assert ledger.artefact("train/b/result.json") is None
+        ledger.note_artefact("train/a/result.json", "2" * 64)
+        assert ledger.artefact("train/a/result.json") == "2" * 64
+
+
+def test_hashes_are_kept_of_the_open_run_and_the_finished_one_before_it(path):
+    with SqliteLedger(path) as ledger:
+        for number, status in enumerate(("finished", "finished", "refused", "running")):
+            ledger.record_run(f"r{number}", started_ms=number, facts={})
+            ledger.note_artefact(f"train/of-r{number}/result.json", str(number) * 64)
+            ledger.note_artefact("prior/of-all", "a" * 64)
+            ledger.settle_jobs()
+            if status != "running":
+                ledger.finish_run(f"r{number}", finished_ms=number, status=status, summary={})
+        ledger.record_run("r3", started_ms=3, facts={})
+        assert ledger.keep_artefacts(2) == {"train/of-r1/result.json", "train/of-r3/result.json", "prior/of-all"}
+        assert ledger.artefact("train/of-r0/result.json") is None
+
+
+def test_a_ledger_of_before_hashes_opens_and_knows_no_artefact(filled):
+    tamper(filled, "DROP TABLE artefacts")
+    before = load(filled)
+    with SqliteLedger(filled) as ledger:
+        assert ledger.artefact("train/a/result.json") is None
+        ledger.note_artefact("train/a/result.json", "1" * 64)
+        ledger.settle_jobs()
+    assert load(filled) == before
+
+
 def test_a_run_that_never_began_cannot_end(path):
     with SqliteLedger(path) as ledger, pytest.raises(LedgerError, match="never recorded"):
         ledger.finish_run("r9", finished_ms=1, status="done", summary={})

@@ -8,6 +8,7 @@ import pytest
 from conformance import LightJob
 from sizes import size
 
+from huracan.adapters.artefacts import LocalArtefacts
 from huracan.adapters.backends import AsyncioPool, InProcess, TrainingOrchestrator
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.telemetry import RecordingTelemetry
@@ -15,6 +16,7 @@ from huracan.app import wiring
 from huracan.app.wiring import UNHEARD_PER_DEATH, OrchestratedWaves, SystemClock
 from huracan.domain.time import DAY_MS
 from huracan.errors import WorkerLostError
+from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.night import PairWork
 from huracan.pipeline.plan import NightPlan
 from huracan.settings import load_settings
@@ -103,6 +105,7 @@ def wave_run(folder, number, *, code_hash="c", killed=False):
             facts={"lake": str(folder / "lake"), "artefacts": str(folder / "artefacts")},
             telemetry=telemetry,
             ledger=ledger,
+            artefacts=Artefacts(LocalArtefacts(folder / "artefacts")),
         )
         ledger.record_run(f"r{number}", started_ms=SystemClock().now_ms(), facts={})
         work_of_wave = [PairWork(coin=coin, wave="train", priority=0, facts={}) for coin in ("BAD", "GOOD")]

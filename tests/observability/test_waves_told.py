@@ -5,11 +5,13 @@ import asyncio
 import pytest
 
 import huracan.app.wiring
+from huracan.adapters.artefacts import LocalArtefacts
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app.wiring import OrchestratedWaves, SystemClock
 from huracan.app.worker import SPENT
 from huracan.errors import DataError, WorkerLostError
+from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.night import PairWork
 from huracan.pipeline.plan import NightPlan
 from huracan.settings import load_settings
@@ -32,6 +34,7 @@ def told(tmp_path, monkeypatch):
             facts={"lake": str(tmp_path / "lake"), "artefacts": str(tmp_path / "artefacts")},
             telemetry=heard,
             ledger=ledger,
+            artefacts=Artefacts(LocalArtefacts(tmp_path / "artefacts")),
             deadline_ms=deadline_ms,
         )
         try:

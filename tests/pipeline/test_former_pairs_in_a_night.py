@@ -13,7 +13,7 @@ from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS, HOUR_MS, iso
-from huracan.pipeline.artefacts import get_frame
+from huracan.pipeline.cells import cell_frame
 from huracan.pipeline.former import former_summary
 
 pytestmark = pytest.mark.slow
@@ -107,11 +107,10 @@ def judged(folder, exchange, trained=lambda night: night, **changes):
             panels = {}
             for coin, record in {**night.trained, **night.former.trained}.items():
                 for name, cell in record["cells"].items():
-                    root = cell["root"]
                     store = pipeline._open.pair_ports.artefacts
                     panels[coin, name] = (
-                        get_frame(store, f"{root}/daily.parquet"),
-                        get_frame(store, f"{root}/trades.parquet"),
+                        cell_frame(store, cell, "daily"),
+                        cell_frame(store, cell, "trades"),
                     )
             return promoted, panels
         finally:

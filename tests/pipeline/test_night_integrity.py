@@ -16,6 +16,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Skip, SkipCode, Universe
 from huracan.domain.time import DAY_MS, MINUTE_MS
 from huracan.ingest import IngestRules, validate_bars
+from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.integrity import LISTED_ISSUES, RULES, night_integrity
 from huracan.pipeline.night import Night
 from huracan.pipeline.pair import PairPorts, ingest_pair
@@ -242,7 +243,7 @@ async def test_the_record_of_wave_one_names_lost_files_tonight_and_every_night_a
     plan = night_of({}).plan
     lost = "AAAUSDT-1m-2024-10-05.zip"
     market = OneBatch(without(raw_bars(), (1440, 1440)), lost)
-    artefacts = LocalArtefacts(tmp_path / "artefacts")
+    artefacts = Artefacts(LocalArtefacts(tmp_path / "artefacts"))
     ports = PairPorts(lake=DeltaLake(str(tmp_path / "lake")), artefacts=artefacts, market=market)
     for _ in range(2):
         record = json.loads(json.dumps(await ingest_pair(ports, plan, "AAA", {})))

@@ -18,6 +18,7 @@ from huracan.domain.records import Candidate
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.errors import UpstreamError
 from huracan.pipeline import settlements
+from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.settlements import SHARED_FROM, _last_stretch, known_settlements, share_settlements
 from huracan.worlds.exchange import ReplayExchange
 
@@ -39,9 +40,15 @@ class Market:
         return self.frame
 
 
-class Store(dict):
-    def put(self, key, data):
+class Files(dict):
+    """An artefact store in memory."""
+
+    def replace(self, key, data):
         self[key] = data
+
+
+def Store():
+    return Artefacts(Files())
 
 
 class Lake:
@@ -74,6 +81,10 @@ async def test_many_perpetuals_are_read_for_together_and_few_alone():
     assert list(told.rows.columns) == list(FUNDING_SCHEMA)
     unnamed = known_settlements(Lake(), store, many, many.members[2].instrument, facts)
     assert (unnamed.stored, unnamed.rows, unnamed.since_ms) == (None, None, market.asked[0][0])
+    store.store[facts["settlements"]] += b"x"
+    alone = known_settlements(lake, store, many, many.members[1].instrument, facts)
+    assert (alone.rows, alone.since_ms, alone.stored) == (None, many.cutoff_ms, told.stored)
+    assert store.mismatched == [facts["settlements"]]
     assert known_settlements(lake, store, few, few.members[0].instrument, {}).rows is None
     spot = Instrument(market="spot", symbol="AUSDT", base="A", quote="USDT")
     assert known_settlements(lake, store, many, spot, facts) is None

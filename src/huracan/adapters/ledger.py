@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from huracan.adapters.disk import sqlite_disk_failed
-from huracan.adapters.ledger_file import APPLICATION_ID, VERSION, create_private, statements
+from huracan.adapters.ledger_file import APPLICATION_ID, ARTEFACTS, VERSION, create_private, statements
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
 from huracan.errors import DiskFullError, LedgerError
 from huracan.shadow.lineage import (
@@ -39,6 +39,7 @@ class SqliteLedger:
         self.path = path
         self._run_id = ""
         self._ends: list[tuple[Any, ...]] = []
+        self._artefacts: dict[str, str] = {}
         create_private(path)
         try:
             self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
@@ -164,12 +165,36 @@ class SqliteLedger:
         """How the newest attempt of a job ended; on disk with the next start or `settle_jobs`, which saves a sync a job."""
         self._ends.append(self._job_row(job, job.attempts, code, error))
 
+    def note_artefact(self, key: str, sha256: str) -> None:
+        """What a job of this run has written, or taken from the cache, under a key; on disk as `note_end` is."""
+        self._artefacts[key] = sha256
+
+    def artefact(self, key: str) -> str | None:
+        """The sha256 of what a job of this or an earlier run has written under a key; None where none is known."""
+        row = self._connection.execute("SELECT sha256 FROM artefacts WHERE key = ?", (key,)).fetchone()
+        known: str | None = self._artefacts.get(key, row[0] if row else None)
+        return known
+
+    def keep_artefacts(self, runs: int) -> set[str]:
+        """Forget what neither the open run nor the last finished ones before it (`runs` in all) have used; keys that are left."""
+        self.settle_jobs()
+        newest = "SELECT run_id FROM runs WHERE status = 'finished' ORDER BY started_ms DESC, run_id DESC LIMIT ?"
+        with self._writing("artefacts"):
+            self._connection.execute(
+                f"DELETE FROM artefacts WHERE run_id != ? AND run_id NOT IN ({newest})",  # noqa: S608
+                (self._run_id, runs - 1),
+            )
+        return {key for (key,) in self._connection.execute("SELECT key FROM artefacts")}
+
     def settle_jobs(self) -> None:
-        """Write every end that is noted."""
-        if self._ends:
+        """Write every end and artefact that is noted."""
+        if self._ends or self._artefacts:
+            written = [(key, sha256, self._run_id) for key, sha256 in self._artefacts.items()]
             with self._writing("jobs"):
                 self._connection.executemany("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._ends)
+                self._connection.executemany("INSERT OR REPLACE INTO artefacts VALUES (?, ?, ?)", written)
             self._ends.clear()
+            self._artefacts.clear()
 
     def past_starts(self, since_ms: int) -> dict[str, tuple[int, int]]:
         """By job: how many starts, in runs begun since then, cost a worker, and of how many nobody ever heard the end."""
@@ -248,6 +273,9 @@ class SqliteLedger:
             raise LedgerError(
                 f"{self.path} is no ledger of version {VERSION} (application {identity:#x}, version {version})"
             )
+        elif not run("SELECT count(*) FROM sqlite_master WHERE name = 'artefacts'").fetchone()[0]:
+            with self._writing("the table of artefacts"):
+                run(ARTEFACTS)
         verdict = run("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise LedgerError(f"{self.path} is damaged ({verdict}); restore it from a backup")

@@ -32,10 +32,16 @@ CREATE TABLE nights (number INTEGER PRIMARY KEY, day INTEGER NOT NULL, entries T
     previous_hash TEXT NOT NULL, hash TEXT NOT NULL);
 """
 
+ARTEFACTS: Final = (
+    "CREATE TABLE IF NOT EXISTS artefacts "
+    "(key TEXT PRIMARY KEY, sha256 TEXT NOT NULL, run_id TEXT NOT NULL) WITHOUT ROWID"
+)
+"""Also made in the ledger of an earlier release, which knows no artefact yet: its next night makes all of them again."""
+
 
 def statements() -> list[str]:
     """Statements that make an empty file a ledger."""
-    return [*_SCHEMA.split(";\n"), *_triggers()]
+    return [*_SCHEMA.split(";\n"), ARTEFACTS, *_triggers()]
 
 
 def _triggers() -> list[str]:

@@ -1,5 +1,6 @@
 """The account of a night on disk: the summary, the page, the decisions; in the workdir, and the summary in the store too."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ import polars as pl
 from huracan.adapters.checks import last_check
 from huracan.adapters.reports import write_events, write_integrity, write_night_page, write_summary
 from huracan.app.release import FolderRelease
-from huracan.pipeline.artefacts import get_frame
+from huracan.errors import AlteredArtefactError
+from huracan.pipeline.artefacts import Artefacts
+from huracan.pipeline.cells import cell_frame
 from huracan.pipeline.integrity import night_integrity
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
-from huracan.ports import ArtefactStore, Clock, Telemetry
+from huracan.ports import Clock, Telemetry
 from huracan.reports import Curve, NightReport, curve_from_daily
 from huracan.scoring import EVENT_SCHEMA
 
@@ -22,7 +25,7 @@ from huracan.scoring import EVENT_SCHEMA
 def write_accounts(
     workdir: Path,
     release: FolderRelease,
-    artefacts: ArtefactStore,
+    decisions: pl.DataFrame,
     clock: Clock,
     telemetry: Telemetry,
     summary: dict[str, Any],
@@ -34,7 +37,6 @@ def write_accounts(
     folder, integrity = write_findings(workdir, exported.night)
     created = moment.isoformat(timespec="seconds")
     page = write_night_page(folder, night_report(summary, promoted, exported, created, integrity))
-    decisions = _decisions(artefacts, exported.night)
     write_events(folder, decisions)
     for decision in _of_published(decisions, exported).iter_rows(named=True):
         telemetry.event("decision_made", **decision)
@@ -115,9 +117,15 @@ def _integrity(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decisions(artefacts: ArtefactStore, night: Night) -> pl.DataFrame:
-    """Simulated actions of every cell of the night, published or not, in time order."""
-    frames = [get_frame(artefacts, f"{cell['root']}/events.parquet") for _, _, cell in night.cells()]
+def night_decisions(artefacts: Artefacts, night: Night) -> pl.DataFrame:
+    """Simulated actions of every cell of the night, published or not, in time order.
+
+    A cell whose file was altered since step 9 has none; it counts as mismatched.
+    """
+    frames = []
+    for _, _, cell in night.cells():
+        with suppress(AlteredArtefactError):
+            frames.append(cell_frame(artefacts, cell, "events"))
     return pl.concat(frames).sort("time", "coin", "horizon", "recipe") if frames else pl.DataFrame(schema=EVENT_SCHEMA)
 
 

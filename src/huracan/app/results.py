@@ -5,6 +5,7 @@ from typing import Any
 from huracan.app.config import TrainingPipelineConfig
 from huracan.domain.time import iso
 from huracan.errors import HuracanError
+from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.copies import copy_notes
 from huracan.pipeline.damage import lake_summary
 from huracan.pipeline.former import former_summary, survivor_notes
@@ -22,12 +23,13 @@ def night_summary(
     exported: Exported,
     publish_state: dict[str, dict[str, Any]],
     *,
+    artefacts: Artefacts,
     dry_run: bool,
     former_pairs: bool,
 ) -> dict[str, Any]:
     """The daily summary: counts that add up, every skip with its reason, and how far away everything is.
 
-    `publish_state` says of every remote store whether it took the set; `former_pairs` whether the evidence counts them.
+    `artefacts` counts what was verified on its way; `publish_state` says of every remote store whether it took the set; `former_pairs` whether the evidence counts them.
     """
     return daily_summary(
         timestamp=iso(night.plan.cutoff_ms),
@@ -50,6 +52,7 @@ def night_summary(
             "candidates": [_without_model(row) for row in exported.candidates.values()],
             "pools": [{"pool": pool.name, "members": pool.coins, "panel": pool.panel} for pool in promoted.pools],
             "cache": {"hits": night.cache[0], "total": night.cache[1]},
+            "artefacts": {"verified": artefacts.verified, "mismatched": len(artefacts.mismatched)},
             "gbp_source": night.gbp_source,
             "universe_source": night.universe_source,
             "former_pairs": former_summary(night),
@@ -62,6 +65,7 @@ def night_summary(
                 *copy_notes(night),
                 *stopped_notes(night),
                 gate_note(night.plan),
+                *_altered_notes(len(artefacts.mismatched)),
             ),
             "verdict": verdict_sentence(
                 NightReport(
@@ -126,6 +130,13 @@ def failure(config: TrainingPipelineConfig, error: HuracanError, seconds: float)
         "store": str(config.folder() / "store"),
         "report": None,
     }
+
+
+def _altered_notes(count: int) -> tuple[str, ...]:
+    if not count:
+        return ()
+    what = "1 artefact was" if count == 1 else f"{count} artefacts were"
+    return (f"{what} gone or altered and made again: see who else can write where artefacts lie",)
 
 
 def _without_model(row: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from huracan.adapters.reports import sweep_reports
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.adapters.telemetry.on_loop import OnLoop
-from huracan.app.accounts import write_accounts, write_findings
+from huracan.app.accounts import night_decisions, write_accounts, write_findings
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
 from huracan.app.exchange import wiring_facts
@@ -87,13 +87,20 @@ class TrainingPipeline:
                 night, promoted, exported = await opened.steps()
                 states = await opened.mirror(exported)
                 rules = opened.rules
+                decisions = night_decisions(opened.pair_ports.artefacts, exported.night)
                 summary = night_summary(
-                    night, promoted, exported, states, dry_run=rules.dry_run, former_pairs=rules.former_pairs
+                    night,
+                    promoted,
+                    exported,
+                    states,
+                    artefacts=opened.pair_ports.artefacts,
+                    dry_run=rules.dry_run,
+                    former_pairs=rules.former_pairs,
                 )
                 places = write_accounts(
                     opened.workdir,
                     opened.release,
-                    opened.pair_ports.artefacts,
+                    decisions,
                     opened.clock,
                     telemetry,
                     summary,
@@ -220,7 +227,7 @@ class _OpenNight:
         try:
             sweep_reports(self.workdir)
             self._wire()
-            self.pair_ports.artefacts.sweep()
+            self.pair_ports.artefacts.store.sweep()
         except BaseException as error:
             self._end_progress(error)
             self.store.close()
@@ -270,11 +277,12 @@ class _OpenNight:
         if self.injected.data_loader is not None:
             facts["lake"] += "-injected"  # an owner's data must never pass for the exchange's
         self.pair_ports = pair_ports(facts)
+        self.pair_ports.artefacts.on_mismatch = lambda key: self.telemetry.event("artefact_mismatched", key=key)
         self.release = FolderRelease(self.store, self.clock, self.telemetry, os.environ, mirrors)
         self.ledger = SqliteLedger(self.workdir / "ledger.sqlite")
         self.telemetry.event("workdir_opened", folder=str(self.workdir), last_success_ms=self.ledger.last_success_ms())
         self.waves: WaveRunner = (
-            InjectedWaves(ports=self.pair_ports, injected=self.injected, telemetry=self.telemetry)
+            InjectedWaves(ports=self.pair_ports, injected=self.injected, telemetry=self.telemetry, ledger=self.ledger)
             if self.injected.any
             else OrchestratedWaves(
                 settings=self.settings,
@@ -282,6 +290,7 @@ class _OpenNight:
                 facts=facts,
                 telemetry=self.telemetry,
                 ledger=self.ledger,
+                artefacts=self.pair_ports.artefacts,
                 deadline_ms=self.deadline_ms,
             )
         )

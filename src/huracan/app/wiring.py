@@ -15,11 +15,12 @@ from huracan.adapters.lake import DeltaLake
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.reports import write_atomically
 from huracan.app.exchange import market_data
-from huracan.app.worker import PLAN_FILE, PLANS, SPENT, run_pair_job
+from huracan.app.worker import CHECKED, PLAN_FILE, PLANS, SPENT, run_pair_job
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS
 from huracan.errors import BackendError, ConfigError, HuracanError, WorkerLostError
+from huracan.pipeline.artefacts import RECORD, Artefacts
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import PairPorts
 from huracan.pipeline.plan import NightPlan
@@ -48,7 +49,7 @@ def pair_ports(facts: dict[str, Any]) -> PairPorts:
     allow_http = loopback_endpoint(os.environ)
     return PairPorts(
         lake=DeltaLake(facts["lake"], allow_http=allow_http),
-        artefacts=open_artefacts(facts["artefacts"], allow_http=allow_http),
+        artefacts=Artefacts(open_artefacts(facts["artefacts"], allow_http=allow_http)),
         market=market_data(facts),
     )
 
@@ -62,6 +63,7 @@ class OrchestratedWaves:
     facts: dict[str, Any]
     telemetry: Telemetry
     ledger: SqliteLedger
+    artefacts: Artefacts
     deadline_ms: int | None = None
     _orchestrator: TrainingOrchestrator | None = None
 
@@ -100,7 +102,7 @@ class OrchestratedWaves:
         place = self.facts["artefacts"]
         if not is_url(place):
             return {"plan": str(path), "plan_sha256": sha256}
-        open_artefacts(place, allow_http=loopback_endpoint(os.environ)).put(f"{PLANS}/{sha256}.json", data)
+        open_artefacts(place, allow_http=loopback_endpoint(os.environ)).replace(f"{PLANS}/{sha256}.json", data)
         return {"plan": f"{place}/{PLANS}/{sha256}.json", "plan_sha256": sha256}
 
     def _jobs(self, plan: NightPlan, work: list[PairWork], planned: dict[str, str]) -> list[TrainingJob]:
@@ -180,12 +182,17 @@ class OrchestratedWaves:
         self._tell("job_retried", job, error.code, str(error))
 
     def _end_of(self, job: TrainingJob) -> None:
-        """Note and tell how a job ended, and take what it spent out of its record, which is content."""
+        """Note and tell how a job ended, and keep the hash of what it wrote; what it spent and verified leaves its record, which
+        is content.
+        """
         if job.attempts:
             self.ledger.note_end(job, job.error_code, job.error)
+        record = job.result if isinstance(job.result, dict) else {}
+        self.artefacts.count(**record.pop(CHECKED, {}))
         if job.status == "completed":
-            record = job.result if isinstance(job.result, dict) else {}
             spent = {"seconds": None, "peak_memory_bytes": None, **record.pop(SPENT, {})}
+            if "sha256" in record:
+                self.ledger.note_artefact(f"{record['key']}/{RECORD}", record["sha256"])
             facts = {"coin": job.coin, "wave": job.engine_type, "attempt": job.attempts}
             self.telemetry.event("job_finished", **facts, **spent, cached=record.get("cached"))
         else:

@@ -6,15 +6,18 @@ import os
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huracan.adapters.artefacts import open_artefacts
 from huracan.adapters.cloud import is_url, loopback_endpoint
 from huracan.adapters.telemetry.memory import peak_resident_bytes
 from huracan.domain.ids import sha256_hex
-from huracan.errors import DataError
+from huracan.errors import AlteredArtefactError, DataError
 from huracan.pipeline.plan import NightPlan
 from huracan.training.jobs import TrainingJob
+
+if TYPE_CHECKING:
+    from huracan.pipeline.pair import PairPorts
 
 PLAN_FILE = "plan.json"
 PLANS = "plans"
@@ -42,38 +45,46 @@ def _plan_bytes(place: str) -> bytes:
 
 
 SPENT = "spent"
-"""Key under which a worker says what a job took; never part of the record itself, which is content."""
+CHECKED = "checked"
+"""Keys under which a worker says what a job took and which artefacts it verified; never part of the record, which is content."""
 
 
 def run_pair_job(job: TrainingJob) -> dict[str, Any]:
-    """The record of one pair's wave, and under `SPENT` what it took; the payload names plan, wave and facts."""
-    began = time.monotonic()
-    record = _record(job)
-    return {**record, SPENT: {"seconds": time.monotonic() - began, "peak_memory_bytes": peak_resident_bytes()}}
+    """The record of one pair's wave, with `SPENT` and `CHECKED`; the payload names plan, wave and facts.
 
-
-def _record(job: TrainingJob) -> dict[str, Any]:
+    An input that was altered ends the job, by its code: the driver has it made again, and the job run again.
+    """
     import stamina.instrumentation
 
-    stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the job's answer
-    plan, wiring = _plan(job.payload["plan"], job.payload["plan_sha256"])
-    wave, facts = job.payload["wave"], job.payload["facts"]
-    if wave == "ingest":
-        return asyncio.run(_ingest(plan, wiring, job.coin, facts))
-    return asyncio.run(_later(plan, wiring, job, facts))
-
-
-async def _later(plan: NightPlan, wiring: dict[str, Any], job: TrainingJob, facts: dict[str, Any]) -> dict[str, Any]:
     from huracan.app.wiring import pair_ports
+
+    stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the job's answer
+    began = time.monotonic()
+    plan, wiring = _plan(job.payload["plan"], job.payload["plan_sha256"])
+    ports = pair_ports(wiring)
+    try:
+        record = _record(ports, plan, job)
+    except AlteredArtefactError as error:
+        record = {"success": False, "code": error.code, "error": str(error)}
+    checked = {"verified": ports.artefacts.verified, "mismatched": ports.artefacts.mismatched}
+    spent = {"seconds": time.monotonic() - began, "peak_memory_bytes": peak_resident_bytes()}
+    return {**record, SPENT: spent, CHECKED: checked}
+
+
+def _record(ports: "PairPorts", plan: NightPlan, job: TrainingJob) -> dict[str, Any]:
+    work = _ingest if job.payload["wave"] == "ingest" else _later
+    return asyncio.run(work(ports, plan, job))
+
+
+async def _later(ports: "PairPorts", plan: NightPlan, job: TrainingJob) -> dict[str, Any]:
     from huracan.pipeline.cells import train_pair
     from huracan.pipeline.damage import mended, with_set_aside
     from huracan.pipeline.pair import prepare_pair
 
-    ports = pair_ports(wiring)
     work = prepare_pair if job.payload["wave"] == "prepare" else train_pair
 
     async def step() -> dict[str, Any]:
-        return work(ports, plan, job.coin, facts)
+        return work(ports, plan, job.coin, job.payload["facts"])
 
     try:
         return with_set_aside(*await mended(ports, plan, job.coin, step))
@@ -81,12 +92,10 @@ async def _later(plan: NightPlan, wiring: dict[str, Any], job: TrainingJob, fact
         await ports.market.aclose()
 
 
-async def _ingest(plan: NightPlan, wiring: dict[str, Any], coin: str, facts: dict[str, Any]) -> dict[str, Any]:
-    from huracan.app.wiring import pair_ports
+async def _ingest(ports: "PairPorts", plan: NightPlan, job: TrainingJob) -> dict[str, Any]:
     from huracan.pipeline.pair import ingest_pair
 
-    ports = pair_ports(wiring)
     try:
-        return await ingest_pair(ports, plan, coin, facts)
+        return await ingest_pair(ports, plan, job.coin, job.payload["facts"])
     finally:
         await ports.market.aclose()

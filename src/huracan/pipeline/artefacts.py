@@ -1,45 +1,103 @@
-"""Frames and JSON as bytes under content keys: how jobs hand results to the driver and to the next night."""
+"""Derived files that are believed by their sha256 alone: how jobs hand results to the driver and to the next night.
+
+A record (`result.json`) names the sha256 of every file it stands for. Its own is in the ledger, or in the message that a worker
+sent. So whatever lies in the folder or the bucket, only bytes that a job of ours has written come out.
+"""
 
 import io
 import json
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import polars as pl
 
-from huracan.domain.ids import canonical_json
-from huracan.errors import DataError
+from huracan.domain.ids import canonical_json, sha256_hex
+from huracan.errors import AlteredArtefactError
 from huracan.ports import ArtefactStore
 
-
-def put_frame(store: ArtefactStore, key: str, frame: pl.DataFrame) -> str:
-    """Store a frame as Parquet; returns its key."""
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
-    store.put(key, buffer.getvalue())
-    return key
+RECORD: Final = "result.json"
 
 
-def get_frame(store: ArtefactStore, key: str) -> pl.DataFrame:
-    """The frame under a key, in one piece; DataError when it is gone: retention removed what a run still needs."""
-    # Columns in several pieces become writable copies as arrays, which numba takes for other types and compiles anew.
-    return pl.read_parquet(io.BytesIO(get_bytes(store, key))).rechunk()
+class Artefacts:
+    """An artefact store as the work on pairs sees it: every read is verified, and counted.
+
+    `verified` counts reads, `mismatched` holds the key of each one that found other bytes or none; `on_mismatch` hears of it.
+    """
+
+    def __init__(self, store: ArtefactStore) -> None:
+        self.store = store
+        self.verified = 0
+        self.mismatched: list[str] = []
+        self.on_mismatch: Callable[[str], None] = lambda _key: None
+
+    def read(self, key: str, sha256: str) -> bytes:
+        """The bytes of this sha256 under a key; raises AlteredArtefactError where there are others, or none."""
+        data = self.store.get(key)
+        if data is None or sha256_hex(data) != sha256:
+            self.count(mismatched=[key])
+            seen = "there is nothing" if data is None else f"there are {len(data)} others"
+            raise AlteredArtefactError(
+                f"artefact {key}: {seen} where a job wrote bytes of sha256 {sha256[:16]}...; they are made again in the next run"
+            )
+        self.verified += 1
+        return data
+
+    def frame(self, key: str, sha256: str) -> pl.DataFrame:
+        """The frame under a key, in one piece; raises as `read` does."""
+        # Columns in several pieces become writable copies as arrays, which numba takes for other types and compiles anew.
+        return pl.read_parquet(io.BytesIO(self.read(key, sha256))).rechunk()
+
+    def write(self, key: str, data: bytes) -> str:
+        """Store bytes in place of any others under the key; returns their sha256."""
+        self.store.replace(key, data)
+        return sha256_hex(data)
+
+    def write_frame(self, key: str, frame: pl.DataFrame) -> str:
+        """Store a frame as Parquet; returns its sha256."""
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
+        return self.write(key, buffer.getvalue())
+
+    def write_record(self, root: str, record: dict[str, Any]) -> str:
+        """Store the record of a root, after all files it names; returns its sha256."""
+        return self.write(f"{root}/{RECORD}", canonical_json(record))
+
+    def record(self, root: str, sha256: str) -> dict[str, Any]:
+        """The record of a root; raises as `read` does."""
+        found: dict[str, Any] = json.loads(self.read(f"{root}/{RECORD}", sha256))
+        return found
+
+    def holds(self, key: str, sha256: str) -> bool:
+        """Whether the bytes under a key are those of this sha256."""
+        try:
+            self.read(key, sha256)
+        except AlteredArtefactError:
+            return False
+        return True
+
+    def believed(self, root: str, sha256: str | None) -> dict[str, Any] | None:
+        """The record of a root where all its files are as it says; None where one is not, or no job is known to have written it."""
+        if sha256 is None:
+            return None
+        try:
+            record = self.record(root, sha256)
+        except AlteredArtefactError:
+            return None
+        whole = [
+            self.holds(key, digest) for key, digest in files_of(root, record)
+        ]  # every one is looked at and counted
+        return record if all(whole) else None
+
+    def count(self, *, verified: int = 0, mismatched: list[str] | tuple[str, ...] = ()) -> None:
+        """Count what was read here or by a worker."""
+        self.verified += verified
+        self.mismatched += mismatched
+        for key in mismatched:
+            self.on_mismatch(key)
 
 
-def get_bytes(store: ArtefactStore, key: str) -> bytes:
-    """The bytes under a key; DataError when there are none."""
-    data = store.get(key)
-    if data is None:
-        raise DataError(f"artefact {key} is missing although a finished job names it; delete its result.json and rerun")
-    return data
-
-
-def put_json(store: ArtefactStore, key: str, value: Any) -> str:
-    """Store a JSON value in canonical form; returns its key."""
-    store.put(key, canonical_json(value))
-    return key
-
-
-def get_json(store: ArtefactStore, key: str) -> Any | None:
-    """The JSON value under a key, or None. Only our own bytes are read here."""
-    data = store.get(key)
-    return None if data is None else json.loads(data)
+def files_of(root: str, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Key and sha256 of every file that a record names: its own below its root, and those of its cells below theirs."""
+    for folder, part in ((root, record), *((cell["root"], cell) for cell in record.get("cells", {}).values())):
+        for name, sha256 in part.get("files", {}).items():
+            yield f"{folder}/{name}", sha256

@@ -14,11 +14,11 @@ from huracan.domain.regime_edges import RegimeEdge
 from huracan.domain.time import iso, parse_iso
 from huracan.errors import BundleFormatError
 from huracan.export import BundleFiles, Provenance, build_manifest, bundle_files, golden_rows
-from huracan.pipeline.artefacts import get_bytes, get_frame
+from huracan.pipeline.artefacts import Artefacts
+from huracan.pipeline.cells import cell_frame, cell_model
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Assignment
 from huracan.pipeline.rules import NightRules
-from huracan.ports import ArtefactStore
 from huracan.reports import bundle_reports
 from huracan.stats.evaluate import REGIME_FEATURE
 
@@ -33,8 +33,8 @@ LOGGED_DECISIONS = 500
 _HOW = "(`huracan lake check` does, with vendors.second_venue)"
 
 
-def assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assignment) -> BundleFiles:
-    """The bundle of one (coin, horizon), champion or candidate.
+def assemble(store: Artefacts, rules: NightRules, night: Night, item: Assignment) -> BundleFiles:
+    """The bundle of one (coin, horizon), champion or candidate, from files whose hashes the driver was told by its workers.
 
     Raises BundleFormatError or DataError for what cannot be read, or has no form in a bundle.
     """
@@ -44,12 +44,12 @@ def assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assign
         raise BundleFormatError(f"{item.coin} {item.horizon}: {type(error).__name__}: {str(error)[:300]}") from error
 
 
-def _assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assignment) -> BundleFiles:
+def _assemble(store: Artefacts, rules: NightRules, night: Night, item: Assignment) -> BundleFiles:
     cell = night.trained[item.coin]["cells"][f"{item.recipe.id}/{item.horizon}"]
-    root, facts, prepared = cell["root"], night.facts[item.coin], night.prepared[item.coin]
-    model_bytes = get_bytes(store, f"{root}/model.safetensors")
+    facts, prepared = night.facts[item.coin], night.prepared[item.coin]
+    model_bytes = cell_model(store, cell)
     model = model_from_bytes(model_bytes)
-    golden = np.ascontiguousarray(get_frame(store, f"{root}/golden.parquet").to_numpy(), dtype=np.float64)
+    golden = np.ascontiguousarray(cell_frame(store, cell, "golden").to_numpy(), dtype=np.float64)
     files = bundle_files(
         model_bytes,
         golden=golden_rows(model, golden),
@@ -59,11 +59,11 @@ def _assemble(store: ArtefactStore, rules: NightRules, night: Night, item: Assig
             horizon=item.horizon,
             timestamp=iso(night.plan.cutoff_ms),
             cell=cell,
-            events=get_frame(store, f"{root}/events.parquet").tail(LOGGED_DECISIONS),
+            events=cell_frame(store, cell, "events").tail(LOGGED_DECISIONS),
             gate=cell["gate"],
             integrity={**facts["report"], **vendor_facts(night, facts["report"]["instrument_id"])},
-            path=get_frame(store, f"{root}/path.parquet"),
-            edges=get_frame(store, f"{root}/edges.parquet"),
+            path=cell_frame(store, cell, "path"),
+            edges=cell_frame(store, cell, "edges"),
         ),
     )
     net, regimes = net_edge_bps(item, cell), _regimes(item, cell)

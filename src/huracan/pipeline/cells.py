@@ -1,7 +1,7 @@
 """Wave 3: steps 5 to 7 of one pair, one cell per (recipe, horizon), each ending in a scorecard and a model."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from huracan.domain.recipe import Recipe, TrainingRules
 from huracan.domain.records import Skip, SkipCode
 from huracan.domain.results import ConsensusPath, TrainedPair
 from huracan.domain.time import Horizon
-from huracan.pipeline.artefacts import get_json, put_frame, put_json
+from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.gating import gate_config, gate_rules, regime_map, regime_told
 from huracan.pipeline.pair import PairPorts, load_bars, load_prepared, load_prior
 from huracan.pipeline.plan import NightPlan, train_key
@@ -26,6 +26,7 @@ from huracan.stats.evaluate import evaluate, regime_codes
 from huracan.training import Design, PoolPrior, TrainingRefused, fit_pair, prepare
 
 GOLDEN_ROWS = 8
+MODEL_FILE: Final = "model.safetensors"
 COST_ROWS = 24
 """The live round-trip cost is the median of the last day's."""
 
@@ -59,19 +60,26 @@ class Judged:
     gate: dict[str, Any]
 
 
+def train_root(plan: NightPlan, facts: dict[str, Any]) -> str:
+    """Where the record of wave 3 lies; `facts` as for `train_pair`."""
+    priors = sorted((name, key) for name, (key, _) in facts["priors"].items())
+    ended = facts["ended_ms"] is not None
+    return train_key(plan, facts["prepared"]["key"], sha256_hex(repr(priors).encode()), ended=ended)
+
+
 def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Steps 5 to 7 for one pair: every recipe at every horizon, as scorecards, models and a short record.
 
-    `facts`: `prepared` (the record of wave 2), `priors` (artefact key of the pool prior per recipe and horizon) and
-    `ended_ms` (the midnight at which the instrument was gone for good, else None).
+    `facts`: `prepared` (the record of wave 2), `priors` (key and sha256 of the pool prior per recipe and horizon), `ended_ms`
+    (the midnight at which the instrument was gone for good, else None) and `known` (the sha256 of the record that a job has
+    written already, else None). The answer's `sha256` is that of the record now.
     """
     store = ports.artefacts
     prepared, priors, ended_ms = facts["prepared"], facts["priors"], facts["ended_ms"]
-    plan, ended = plan.until(ended_ms), ended_ms is not None
-    root = train_key(plan, prepared["key"], sha256_hex(repr(sorted(priors.items())).encode()), ended=ended)
-    done = get_json(store, f"{root}/result.json")
+    plan, ended, root = plan.until(ended_ms), ended_ms is not None, train_root(plan, facts)
+    done = store.believed(root, facts["known"])
     if done is not None:
-        return {**done, "cached": True}
+        return {**done, "cached": True, "sha256": facts["known"]}
     bars, _ = load_bars(ports.lake, plan, plan.member(coin), data_hash=prepared["data_hash"])
     cells: dict[str, Any] = {}
     refused: list[dict[str, Any]] = []
@@ -104,8 +112,17 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, An
             except TrainingRefused as error:
                 refused.append(refusal(coin, horizon, recipe, error))
     result = {"coin": coin, "key": root, "cells": cells, "skips": refused}
-    put_json(store, f"{root}/result.json", result)
-    return {**result, "cached": False}
+    return {**result, "cached": False, "sha256": store.write_record(root, result)}
+
+
+def cell_frame(store: Artefacts, cell: dict[str, Any], name: str) -> pl.DataFrame:
+    """A frame of a cell (`panel`, `daily`, `trades`, `path`, `edges`, `events`, `golden`), by the hash of its record."""
+    return store.frame(f"{cell['root']}/{name}.parquet", cell["files"][f"{name}.parquet"])
+
+
+def cell_model(store: Artefacts, cell: dict[str, Any]) -> bytes:
+    """The model file of a cell, by the hash of its record."""
+    return store.read(f"{cell['root']}/{MODEL_FILE}", cell["files"][MODEL_FILE])
 
 
 def leak_skip(coin: str, horizon: str, prepared: dict[str, Any]) -> Skip | None:
@@ -254,14 +271,14 @@ def _store_cell(ports: PairPorts, root: str, judged: Judged) -> dict[str, Any]:
         "edges": trained.edges,
         "events": judged.simulation.events,
     }
-    for name, frame in frames.items():
-        put_frame(store, f"{root}/{name}.parquet", frame)
-    store.put(f"{root}/model.safetensors", model_to_bytes(model))
     x, regime = golden_inputs(model, cell.features)
-    put_frame(store, f"{root}/golden.parquet", pl.DataFrame(x, schema=list(model.feature_names)))
+    frames["golden"] = pl.DataFrame(x, schema=list(model.feature_names))
+    files = {f"{name}.parquet": store.write_frame(f"{root}/{name}.parquet", frame) for name, frame in frames.items()}
+    files[MODEL_FILE] = store.write(f"{root}/{MODEL_FILE}", model_to_bytes(model))
     live = evaluate(model, x[-1:], regime[-1:]) if len(x) else None
     return {
         "root": root,
+        "files": files,
         "metrics": card.metrics,
         "gate": judged.gate,
         "costs": {**card.costs, "spread_source": cell.spread_source},

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from huracan.domain.frames import REGIME_CODE
-from huracan.pipeline.artefacts import get_frame
+from huracan.pipeline.artefacts import Artefacts
+from huracan.pipeline.cells import cell_frame
 from huracan.pipeline.night import Night
-from huracan.ports import ArtefactStore
 from huracan.shadow import CoinEdge, coin_filter
 
 
@@ -24,7 +24,7 @@ class MeasuredEdges:
 class PoolEdges:
     """Edges of a pool's coins at a horizon, read and shrunken once for each recipe that is asked for."""
 
-    store: ArtefactStore
+    store: Artefacts
     night: Night
     coins: tuple[str, ...]
     horizon: str
@@ -42,7 +42,7 @@ class PoolEdges:
             return {}
         name, trained = f"{recipe_id}/{self.horizon}", self.night.trained
         cells = {coin: trained[coin]["cells"][name] for coin in self.coins if name in trained[coin]["cells"]}
-        trades = {coin: get_frame(self.store, f"{cell['root']}/trades.parquet") for coin, cell in cells.items()}
+        trades = {coin: cell_frame(self.store, cell, "trades") for coin, cell in cells.items()}
         wanted = recipe.sizing.min_edge_after_cost_bps
         overall = coin_filter(trades, wanted)
         regimes = {

@@ -16,12 +16,13 @@ from huracan.domain.recipe import EngineUse, Recipe
 from huracan.domain.records import SkipCode
 from huracan.domain.time import Horizon
 from huracan.errors import HuracanError
-from huracan.pipeline.artefacts import put_frame, put_json
+from huracan.pipeline.artefacts import RECORD
 from huracan.pipeline.cells import Cell, judge_cell, leak_skip, refusal, train_pair
 from huracan.pipeline.damage import mended, with_set_aside
 from huracan.pipeline.foreign import INJECTED_VENDOR, Nonsense, bars_from, features_from, padded_trainer, trimmed
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import (
+    FEATURES_FILE,
     PairPorts,
     ingest_pair,
     label_horizons,
@@ -91,6 +92,7 @@ class InjectedWaves:
     ports: PairPorts
     injected: Injected
     telemetry: Telemetry
+    ledger: Any
     limit: int = 10
     _data: dict[str, Any] = field(default_factory=dict)
 
@@ -110,6 +112,7 @@ class InjectedWaves:
             return outcome
 
         outcomes = list(await asyncio.gather(*(one(item) for item in work)))
+        self.ledger.settle_jobs()
         self.telemetry.event("wave_finished", wave=wave, seconds=round(time.monotonic() - began, 3))
         return outcomes
 
@@ -119,6 +122,8 @@ class InjectedWaves:
         began = time.monotonic()
         outcome = await self._guarded(plan, item)
         if outcome.record is not None:
+            if "sha256" in outcome.record:
+                self.ledger.note_artefact(f"{outcome.record['key']}/{RECORD}", outcome.record["sha256"])
             spent = {"seconds": time.monotonic() - began, "peak_memory_bytes": None}
             self.telemetry.event("job_finished", **facts, **spent, cached=outcome.record.get("cached"))
         else:
@@ -174,14 +179,15 @@ class InjectedWaves:
         if not self.injected.changes_recipe:
             return await asyncio.to_thread(prepare_pair, self.ports, plan, item.coin, item.facts)
         bars, _ = load_bars(self.ports.lake, plan, plan.member(item.coin))
-        context = load_context(self.ports.artefacts, item.facts["context_key"])
+        context = load_context(self.ports.artefacts, item.facts["context_key"], item.facts["context_sha256"])
         given = None
         if self.injected.feature_builder is not None:
             given = await _settled(self.injected.feature_builder(item.coin, self._owner_data(plan, item.coin)))
         features = features_from(given, bars, context, plan, item.facts["spread_bps"])
         parts = (item.coin, item.facts["data_hash"], _frame_hash(features.frame), plan.recipes[0].id, plan.code_hash)
         key = f"prepare/{content_hash('injected', *parts)}"
-        put_frame(self.ports.artefacts, f"{key}/features.parquet", features.frame)
+        files = {FEATURES_FILE: self.ports.artefacts.write_frame(f"{key}/{FEATURES_FILE}", features.frame)}
+        horizons, labelled = label_horizons(self.ports.artefacts, key, plan, bars, features, grams=False)
         return {
             "coin": item.coin,
             "key": key,
@@ -190,7 +196,9 @@ class InjectedWaves:
             "absent": [],
             "rows": int(features.frame["valid"].sum()),
             "spread_source": item.facts["spread_source"],
-            "horizons": label_horizons(self.ports.artefacts, key, plan, bars, features, grams=False),
+            "data_hash": item.facts["data_hash"],
+            "horizons": horizons,
+            "files": files | labelled,
             "cached": False,
         }
 
@@ -234,9 +242,7 @@ class InjectedWaves:
             # Two callables may share their source (closures, partials) and still train different models.
             place = f"{root}/{horizon}/{compute_features_hash(own)[:16]}"
             cells[f"{recipe.id}/{horizon}"] = judge_cell(self.ports, plan, cell, own, place)
-        record = {"coin": item.coin, "key": root, "cells": cells, "skips": refused, "cached": False}
-        put_json(self.ports.artefacts, f"{root}/result.json", record)
-        return record
+        return {"coin": item.coin, "key": root, "cells": cells, "skips": refused, "cached": False}
 
 
 _BLAME = {

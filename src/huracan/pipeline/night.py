@@ -60,6 +60,7 @@ class Night:
     """Everything the steps have found so far; each step returns the next one.
 
     facts: wave 1 records by coin, of members alone (`former` has those of former pairs). prepared: wave 2. trained: wave 3 (`cells` keyed ``recipe_id/horizon``).
+    priors: by coin and ``recipe_id/horizon`` the key and sha256 of the pool prior. `context_sha256`: of the context's record.
     `incumbents` have a champion in the store, `context_coins` make the
     market context, most liquid first. `copies` are tonight's pairs whose series is another's, by coin; on `copied_days` past days
     of pairs such a one was left out of the evidence. `checked` is the last comparison of the lake with other sources. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
@@ -72,9 +73,10 @@ class Night:
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     context_key: str | None = None
     context_hash: str = ""
+    context_sha256: str = ""
     context_coins: tuple[str, ...] = ()
     prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
-    priors: dict[str, dict[str, str]] = field(default_factory=dict)
+    priors: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
     trained: dict[str, dict[str, Any]] = field(default_factory=dict)
     skips: tuple[Skip, ...] = ()
     errors: tuple[dict[str, str], ...] = ()

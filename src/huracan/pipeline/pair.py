@@ -1,12 +1,12 @@
 """The work on one pair: step 2 (wave 1), steps 3 and 4 (wave 2), steps 5 to 7 (wave 3).
 
-Each function takes ports, the plan and a coin, and returns a small JSON-able record; frames travel as artefacts
-under content keys. A record that exists already is the answer: that is resume, cache and reproducibility at once.
+Each function takes ports, the plan and a coin, and returns a small JSON-able record; frames travel as artefacts under content
+keys. A record that a job of ours is known to have written is the answer: that is resume, cache and reproducibility at once.
 """
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -25,19 +25,24 @@ from huracan.ingest import (
     validate_bars,
 )
 from huracan.labels import label_forward_returns
-from huracan.pipeline.artefacts import get_bytes, get_frame, get_json, put_frame, put_json
+from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.copies import DailySeries
 from huracan.pipeline.listings import earlier_candidates
 from huracan.pipeline.membership import pool_days
 from huracan.pipeline.plan import NightPlan, prepare_key
 from huracan.pipeline.settlements import known_settlements
 from huracan.pipeline.spreads import known_spread
-from huracan.ports import ArtefactStore, FetchedFile, FetchedRows, Lake, MarketData
+from huracan.ports import FetchedFile, FetchedRows, Lake, MarketData
 from huracan.training import PairGrams, PoolPrior, pair_grams
 from huracan.universe import HELD_BPS, HELD_DAYS, held_before
 
 _COUNTED_BEFORE = frozenset({SkipCode.STALE, SkipCode.HALTED, SkipCode.PEGGED})
 """Reasons of tonight alone: on past days the pair was a member all the same."""
+
+CONTEXT_FILE: Final = "context.parquet"
+FEATURES_FILE: Final = "features.parquet"
+LABELS_FILE: Final = "labels.parquet"
+GRAMS_FILE: Final = "grams.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +50,7 @@ class PairPorts:
     """What a pair's work touches of the outside world."""
 
     lake: Lake
-    artefacts: ArtefactStore
+    artefacts: Artefacts
     market: MarketData
 
 
@@ -245,35 +250,45 @@ def _silent(plan: NightPlan, bars: Bars) -> Skip | None:
     )
 
 
-def load_context(store: ArtefactStore, key: str | None) -> MarketContext | None:
-    """The night's market context, or None when there is none."""
+def load_context(store: Artefacts, key: str | None, sha256: str) -> MarketContext | None:
+    """The night's market context, by the sha256 of its record, or None when there is none."""
     if key is None:
         return None
-    meta = get_json(store, f"{key}/context.json")
-    if meta is None:
-        raise DataError(f"market context {key} is missing although the driver has written it")
+    meta = store.record(key, sha256)
     return MarketContext(
-        frame=get_frame(store, f"{key}/context.parquet"),
+        frame=store.frame(f"{key}/{CONTEXT_FILE}", meta["files"][CONTEXT_FILE]),
         source=meta["source"],
         members=tuple(meta["members"]),
         context_hash=meta["context_hash"],
     )
 
 
-def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Steps 3 and 4 for one pair: features, labels per horizon, and the Gram matrices of its pool prior."""
-    store, member = ports.artefacts, plan.member(coin)
-    plan = plan.until(facts["ended_ms"])
-    context_hash = facts["context_hash"] or ""
+def prepare_root(plan: NightPlan, coin: str, facts: dict[str, Any]) -> str:
+    """Where the record of wave 2 lies; `facts` as for `prepare_pair`."""
     spread = facts["spread_bps"], facts["spread_source"]
-    root = prepare_key(plan, member.instrument.id, facts["data_hash"], context_hash, *spread)
-    done = get_json(store, f"{root}/result.json")
+    instrument_id = plan.member(coin).instrument.id
+    return prepare_key(
+        plan.until(facts["ended_ms"]), instrument_id, facts["data_hash"], facts["context_hash"] or "", *spread
+    )
+
+
+def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Steps 3 and 4 for one pair: features, labels per horizon, and the Gram matrices of its pool prior.
+
+    `facts`: what wave 1 found, the context by key, hash and sha256 of its record, and `known`: the sha256 of the record that a
+    job has written already (None: none is known). The answer's `sha256` is that of the record now.
+    """
+    store, member = ports.artefacts, plan.member(coin)
+    root = prepare_root(plan, coin, facts)
+    plan = plan.until(facts["ended_ms"])
+    done = store.believed(root, facts["known"])
     if done is not None:
-        return {**done, "cached": True}
+        return {**done, "cached": True, "sha256": facts["known"]}
     bars, _ = load_bars(ports.lake, plan, member, data_hash=facts["data_hash"])
-    features = prepared_features(bars, load_context(store, facts["context_key"]), plan, facts["spread_bps"])
-    put_frame(store, f"{root}/features.parquet", features.frame)
-    horizons = label_horizons(store, root, plan, bars, features)
+    context = load_context(store, facts["context_key"], facts["context_sha256"])
+    features = prepared_features(bars, context, plan, facts["spread_bps"])
+    files = {FEATURES_FILE: store.write_frame(f"{root}/{FEATURES_FILE}", features.frame)}
+    horizons, labelled = label_horizons(store, root, plan, bars, features)
     result = {
         "coin": coin,
         "key": root,
@@ -284,9 +299,9 @@ def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, 
         "rows": int(features.frame["valid"].sum()),
         "spread_source": facts["spread_source"],
         "horizons": horizons,
+        "files": files | labelled,
     }
-    put_json(store, f"{root}/result.json", result)
-    return {**result, "cached": False}
+    return {**result, "cached": False, "sha256": store.write_record(root, result)}
 
 
 def prepared_features(bars: Bars, context: MarketContext | None, plan: NightPlan, spread_bps: float) -> FeatureFrame:
@@ -296,48 +311,59 @@ def prepared_features(bars: Bars, context: MarketContext | None, plan: NightPlan
 
 
 def label_horizons(
-    store: ArtefactStore, root: str, plan: NightPlan, bars: Bars, features: FeatureFrame, *, grams: bool = True
-) -> dict[str, Any]:
-    """Labels (and Gram matrices for the pool) of every horizon, stored under `root`; counts and leaks by horizon."""
-    return {text: _label_horizon(store, root, plan, bars, features, text, grams=grams) for text in plan.horizons}
+    store: Artefacts, root: str, plan: NightPlan, bars: Bars, features: FeatureFrame, *, grams: bool = True
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Labels (and Gram matrices for the pool) of every horizon, stored under `root`; counts and leaks by horizon, and the
+    sha256 of each file by name.
+    """
+    horizons: dict[str, Any] = {}
+    files: dict[str, str] = {}
+    for text in plan.horizons:
+        horizons[text], written = _label_horizon(store, root, plan, bars, features, text, grams=grams)
+        files |= written
+    return horizons, files
 
 
 def _label_horizon(
-    store: ArtefactStore, root: str, plan: NightPlan, bars: Bars, features: FeatureFrame, text: str, *, grams: bool
-) -> dict[str, Any]:
+    store: Artefacts, root: str, plan: NightPlan, bars: Bars, features: FeatureFrame, text: str, *, grams: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
     shared = plan.recipes[0]
     times = features.frame["decision_time"].to_numpy()
     labels = label_forward_returns(bars, times, Horizon.parse(text), shared.execution_latency_s)
-    put_frame(store, f"{root}/{text}/labels.parquet", labels.frame)
+    name = f"{text}/{LABELS_FILE}"
+    files = {name: store.write_frame(f"{root}/{name}", labels.frame)}
     leaks = leak_canary(features, labels, plan.leak_exempt)
     if grams:
         sums = pair_grams(features, labels, plan.recipes[0], cutoff_ms=plan.cutoff_ms)
-        store.put(f"{root}/{text}/grams.safetensors", sums.to_bytes())
+        name = f"{text}/{GRAMS_FILE}"
+        files[name] = store.write(f"{root}/{name}", sums.to_bytes())
     known = int(labels.frame["forward_bps"].is_not_null().sum())
-    return {"labels": known, "leaks": [[name, float(ic), float(limit)] for name, ic, limit in leaks]}
+    return {"labels": known, "leaks": [[name, float(ic), float(limit)] for name, ic, limit in leaks]}, files
 
 
 def load_prepared(
-    store: ArtefactStore, plan: NightPlan, prepared: dict[str, Any], horizon: str
+    store: Artefacts, plan: NightPlan, prepared: dict[str, Any], horizon: str
 ) -> tuple[FeatureFrame, LabelledSet]:
-    """Features and labels that wave 2 made."""
-    member = plan.member(prepared["coin"])
+    """Features and labels that wave 2 made, by the hashes of its record."""
+    member, key, files = plan.member(prepared["coin"]), prepared["key"], prepared["files"]
     features = FeatureFrame(
         instrument=member.instrument,
         recipe_id=prepared["recipe_id"],
         names=tuple(prepared["names"]),
         absent=tuple(prepared["absent"]),
-        frame=get_frame(store, f"{prepared['key']}/features.parquet"),
+        frame=store.frame(f"{key}/{FEATURES_FILE}", files[FEATURES_FILE]),
     )
-    labels = get_frame(store, f"{prepared['key']}/{horizon}/labels.parquet")
+    name = f"{horizon}/{LABELS_FILE}"
+    labels = store.frame(f"{key}/{name}", files[name])
     return features, LabelledSet(horizon=Horizon.parse(horizon), frame=labels)
 
 
-def load_prior(store: ArtefactStore, key: str | None) -> PoolPrior | None:
-    """The pool's prior, or None where a pair stands alone."""
-    return None if key is None else PoolPrior.from_bytes(get_bytes(store, key))
+def load_prior(store: Artefacts, named: tuple[str, str] | None) -> PoolPrior | None:
+    """The pool's prior by key and sha256, or None where a pair stands alone."""
+    return None if named is None else PoolPrior.from_bytes(store.read(*named))
 
 
-def load_grams(store: ArtefactStore, prepared: dict[str, Any], horizon: str) -> PairGrams:
-    """A pair's Gram matrices."""
-    return PairGrams.from_bytes(get_bytes(store, f"{prepared['key']}/{horizon}/grams.safetensors"))
+def load_grams(store: Artefacts, prepared: dict[str, Any], horizon: str) -> PairGrams:
+    """A pair's Gram matrices, by the hash of its record."""
+    name = f"{horizon}/{GRAMS_FILE}"
+    return PairGrams.from_bytes(store.read(f"{prepared['key']}/{name}", prepared["files"][name]))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from huracan.domain.recipe import Recipe
 from huracan.domain.records import Skip, SkipCode
 from huracan.domain.time import Horizon
-from huracan.pipeline.artefacts import get_frame
+from huracan.pipeline.artefacts import Artefacts
+from huracan.pipeline.cells import cell_frame
 from huracan.pipeline.copies import ALIKE
 from huracan.pipeline.edges import MeasuredEdges, PoolEdges
 from huracan.pipeline.former import draw, is_preferred
@@ -19,7 +20,7 @@ from huracan.pipeline.losses import lost_pairs, pool_days_of, why_no_admission
 from huracan.pipeline.night import Night
 from huracan.pipeline.rereading import Reading, reading_of, told
 from huracan.pipeline.rules import NightPorts, NightRules
-from huracan.ports import ArtefactStore, Telemetry
+from huracan.ports import Telemetry
 from huracan.scoring import pool_result
 from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, judge_night
 
@@ -81,12 +82,13 @@ def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
     reading = reading_of(night, rules)
     earlier = [Reading.from_facts(facts) for facts in ports.ledger.readings()]
     verdict = replace(verdict, notes=(*verdict.notes, *told(verdict.restated, reading, earlier)))
+    rows = tuple(_row(row, evidence) for row in verdict.table_rows())
+    # Every file that the verdict's consequences rest on is read before a word of it is kept.
+    night, assignments = _assign(ports.pair.artefacts, night, pools, verdict, rows)
     if not rules.dry_run:
         ports.ledger.append_verdict(verdict)
         ports.ledger.note_reading(night.run_id, reading.as_facts())
-    rows = tuple(_row(row, evidence) for row in verdict.table_rows())
     _tell(ports.telemetry, verdict, rows)
-    night, assignments = _assign(ports.pair.artefacts, night, pools, verdict, rows)
     return Promoted(
         night=night,
         verdict=verdict,
@@ -167,7 +169,7 @@ def make_pools(night: Night, panel_size: int) -> tuple[Pool, ...]:
     return tuple(pools)
 
 
-def _evidence(store: ArtefactStore, night: Night, pools: tuple[Pool, ...], panel_size: int) -> Iterator[PoolEvidence]:
+def _evidence(store: Artefacts, night: Night, pools: tuple[Pool, ...], panel_size: int) -> Iterator[PoolEvidence]:
     """Every recipe's results in every pool. A past day counts whoever was in the pool's tier on that day, members of tonight
     and former pairs alike; who was lost tonight counts as without valid data.
     """
@@ -188,13 +190,13 @@ def _evidence(store: ArtefactStore, night: Night, pools: tuple[Pool, ...], panel
 
 
 def _recipe_evidence(
-    store: ArtefactStore, night: Night, pool: Pool, days: dict[str, I64], recipe: Recipe, horizon: str
+    store: Artefacts, night: Night, pool: Pool, days: dict[str, I64], recipe: Recipe, horizon: str
 ) -> PoolEvidence | None:
     name = f"{recipe.id}/{horizon}"
     trained = {**night.trained, **night.former.trained}
     cells = {coin: trained[coin]["cells"] for coin in days if coin in trained}
-    roots = {coin: of_coin[name]["root"] for coin, of_coin in cells.items() if name in of_coin}
-    members = tuple(coin for coin in pool.panel if coin in roots)
+    here = {coin: of_coin[name] for coin, of_coin in cells.items() if name in of_coin}
+    members = tuple(coin for coin in pool.panel if coin in here)
     if not members:
         return None
     largest = recipe.sizing.largest_position(Horizon.parse(horizon))
@@ -202,11 +204,11 @@ def _recipe_evidence(
         pool.name,
         horizon,
         recipe.id,
-        {coin: get_frame(store, f"{root}/panel.parquet") for coin, root in roots.items()},
-        {coin: get_frame(store, f"{root}/daily.parquet") for coin, root in roots.items()},
+        {coin: cell_frame(store, cell, "panel") for coin, cell in here.items()},
+        {coin: cell_frame(store, cell, "daily") for coin, cell in here.items()},
         net_cap=recipe.sizing.net_cap_share * largest,
         gross_cap=recipe.sizing.gross_cap_share * largest,
-        membership={coin: days[coin] for coin in days if coin in roots or coin not in trained},
+        membership={coin: days[coin] for coin in days if coin in here or coin not in trained},
     )
     return PoolEvidence(
         pool=pool.name,
@@ -215,7 +217,7 @@ def _recipe_evidence(
         horizon=horizon,
         recipe=recipe,
         members=members,
-        former=tuple(coin for coin in roots if coin in night.former.trained or not is_preferred(night, coin)),
+        former=tuple(coin for coin in here if coin in night.former.trained or not is_preferred(night, coin)),
         daily=result.daily,
         net_cap=result.net_cap,
         gross_cap=result.gross_cap,
@@ -223,7 +225,7 @@ def _recipe_evidence(
 
 
 def _assign(
-    store: ArtefactStore,
+    store: Artefacts,
     night: Night,
     pools: tuple[Pool, ...],
     verdict: Verdict,

@@ -7,11 +7,11 @@ from typing import Any
 from huracan.domain.bundle import DoNotTrade
 from huracan.domain.ids import result_key
 from huracan.domain.records import Skip, SkipCode
-from huracan.errors import DiskFullError, HuracanError
+from huracan.errors import AlteredArtefactError, DiskFullError, HuracanError
 from huracan.export import BundleFiles
 from huracan.pipeline.account import check_complete
-from huracan.pipeline.artefacts import get_bytes, get_frame
 from huracan.pipeline.bundles import assemble, confidence, net_edge_bps
+from huracan.pipeline.cells import cell_frame, cell_model
 from huracan.pipeline.delistings import vanished
 from huracan.pipeline.keeping import Kept, keep_yesterday
 from huracan.pipeline.night import Night
@@ -59,7 +59,7 @@ def publish(ports: NightPorts, rules: NightRules, promoted: Promoted) -> Exporte
             if key in rows:
                 rows[key] |= {"version": member["version"], "path": member["path"]}
                 rows[key]["status"] = _status(rows[key], member, promoted)
-        prune(ports.pair.artefacts, night)
+        prune(ports.pair.artefacts.store, ports.ledger, night)
     return Exported(
         night=night,
         champions=dict(sorted(champions.items())),
@@ -87,7 +87,7 @@ def _assembled(ports: NightPorts, rules: NightRules, promoted: Promoted) -> _Ass
         key = result_key(item.coin, item.horizon)
         try:
             row, bundles[key] = _row(ports, night, item), assemble(ports.pair.artefacts, rules, night, item)
-        except DiskFullError:
+        except (AlteredArtefactError, DiskFullError):
             raise
         except HuracanError as error:
             night = _not_exported(night, item, error)
@@ -111,7 +111,7 @@ def _row(ports: NightPorts, night: Night, item: Assignment) -> dict[str, Any]:
     """A champion (or candidate) as the documented result has it, with ours beside."""
     cell = night.trained[item.coin]["cells"][f"{item.recipe.id}/{item.horizon}"]
     live = cell["live"]
-    last = get_frame(ports.pair.artefacts, f"{cell['root']}/golden.parquet").tail(1)
+    last = cell_frame(ports.pair.artefacts, cell, "golden").tail(1)
     return {
         "coin": item.coin,
         "horizon": item.horizon,
@@ -120,7 +120,7 @@ def _row(ports: NightPorts, night: Night, item: Assignment) -> dict[str, Any]:
         "edge_after_cost_bps": net_edge_bps(item, cell),
         "lower_bps": item.edge.lower_bps if item.edge else None,
         "confidence": confidence(cell),
-        "model": get_bytes(ports.pair.artefacts, f"{cell['root']}/model.safetensors"),
+        "model": cell_model(ports.pair.artefacts, cell),
         "metrics": cell["metrics"],
         "costs": cell["costs"],
         "recipe": item.recipe.name,

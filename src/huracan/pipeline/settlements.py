@@ -1,5 +1,6 @@
 """Settlements of the last days, read once for all perpetuals: the exchange allows few requests for them, and one names all."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -9,10 +10,10 @@ from numpy.typing import NDArray
 from huracan.domain.frames import FUNDING_SCHEMA, LONGEST_FUNDING_MS
 from huracan.domain.ids import Instrument, content_hash
 from huracan.domain.time import DAY_MS
-from huracan.errors import DataError
-from huracan.pipeline.artefacts import get_frame, put_frame
+from huracan.errors import AlteredArtefactError, DataError
+from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.plan import NightPlan
-from huracan.ports import ArtefactStore, KnownSettlements, Lake, MarketData, Telemetry
+from huracan.ports import KnownSettlements, Lake, MarketData, Telemetry
 
 I64 = NDArray[np.int64]
 
@@ -24,7 +25,7 @@ STORED_DAYS: Final = 60
 
 
 async def share_settlements(
-    market: MarketData, store: ArtefactStore, telemetry: Telemetry, plan: NightPlan
+    market: MarketData, store: Artefacts, telemetry: Telemetry, plan: NightPlan
 ) -> dict[str, Any]:
     """Facts of the ingest's jobs: where the market's last settlements lie, and since when; empty where each pair asks alone.
 
@@ -40,22 +41,29 @@ async def share_settlements(
         telemetry.event("settlements_unshared", code=error.code, error=str(error))
         return {}
     named = content_hash(since_ms, plan.cutoff_ms, found.hash_rows(seed=0).to_numpy().tobytes())
-    return {"settlements": put_frame(store, f"settlements/{named}.parquet", found), "since_ms": since_ms}
+    key = f"settlements/{named}.parquet"
+    return {"settlements": key, "settlements_sha256": store.write_frame(key, found), "since_ms": since_ms}
 
 
 def known_settlements(
-    lake: Lake, store: ArtefactStore, plan: NightPlan, instrument: Instrument, facts: dict[str, Any]
+    lake: Lake, store: Artefacts, plan: NightPlan, instrument: Instrument, facts: dict[str, Any]
 ) -> KnownSettlements | None:
-    """What a perpetual's job knows before it asks: what the lake has stored, and what was read for all."""
+    """What a perpetual's job knows before it asks: what the lake has stored, and what was read for all.
+
+    Where that file is not the one the driver has written, the pair asks alone.
+    """
     if instrument.market != "um":
         return None
     stored = lake.funding(instrument, plan.cutoff_ms - STORED_DAYS * DAY_MS, plan.cutoff_ms)["funding_time"].to_numpy()
-    rows: pl.DataFrame | None = None
-    if "settlements" in facts:
-        of_all = get_frame(store, facts["settlements"])
-        own = of_all.filter(pl.col("symbol") == instrument.symbol).select(list(FUNDING_SCHEMA))
-        rows = own if own.height else None
-    return KnownSettlements(stored=_last_stretch(stored), since_ms=facts.get("since_ms", plan.cutoff_ms), rows=rows)
+    alone = KnownSettlements(stored=_last_stretch(stored), since_ms=plan.cutoff_ms, rows=None)
+    if "settlements" not in facts:
+        return alone
+    try:
+        of_all = store.frame(facts["settlements"], facts["settlements_sha256"])
+    except AlteredArtefactError:
+        return alone
+    own = of_all.filter(pl.col("symbol") == instrument.symbol).select(list(FUNDING_SCHEMA))
+    return replace(alone, since_ms=facts["since_ms"], rows=own if own.height else None)
 
 
 def _last_stretch(times: I64) -> tuple[int, int] | None:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from statistics import median
 from typing import Any, Final
 
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Snapshot, Universe
 from huracan.domain.time import DAY_MS, HOUR_MS, iso
-from huracan.errors import ClockSkewError, ConfigError, DataError
+from huracan.errors import AlteredArtefactError, ClockSkewError, ConfigError, DataError
 from huracan.pipeline.bases import once_a_base
 from huracan.pipeline.copies import without_copies
 from huracan.pipeline.damage import lake_summary, set_aside
@@ -19,10 +20,19 @@ from huracan.pipeline.night import Night
 from huracan.pipeline.plan import NightPlan, cutoff
 from huracan.pipeline.promotion import Promoted, judge
 from huracan.pipeline.publication import Exported, publish
+from huracan.pipeline.remake import unaltered
 from huracan.pipeline.rules import NightPorts, NightRules
 from huracan.pipeline.settlements import share_settlements
 from huracan.pipeline.stages import Stage
-from huracan.pipeline.waves import ingest_wave, prepare_wave, refuse_stale, train_wave, write_context, write_priors
+from huracan.pipeline.waves import (
+    ingest_wave,
+    prepare_wave,
+    prior_wave,
+    refuse_stale,
+    train_again,
+    train_wave,
+    write_context,
+)
 from huracan.universe import archived_instruments, build_universe, delisted_members
 
 LONGEST_SNAPSHOT_MS: Final = HOUR_MS // 4
@@ -163,27 +173,27 @@ class NightPipeline:
             refuse_stale(night, self.rules.max_stale_share)
             counted = without_copies(once_a_base(night, self.rules.universe.market))
             self._tell_copies(counted)
-            night = await write_context(pair, with_drawn(counted, self.rules.panel_size))
+            night = await write_context(self.ports, with_drawn(counted, self.rules.panel_size))
             self._tell_set_aside({coin: new for coin, new in night.facts.items() if new is not counted.facts.get(coin)})
             return night
 
     async def step3_generate_features(self, night: Night) -> Night:
         """Features of every pair that is alive (and, in the same jobs, step 4's labels)."""
         with self._stage(3):
-            night = await prepare_wave(self.ports.waves, night)
+            night = await prepare_wave(self.ports, night)
             self._tell_set_aside(night.prepared, night.former.prepared)
             return night
 
     async def step4_label_forward_returns(self, night: Night) -> Night:
         """Labels are on disk since step 3's jobs; this sums the pairs' Gram matrices into the pools' priors."""
         with self._stage(4):
-            return write_priors(self.ports.pair, night)
+            return await prior_wave(self.ports, night)
 
     async def step5_train_models(self, night: Night) -> Night:
         """Every engine and recipe of every pair, walked forward (and, in the same jobs, steps 6 and 7)."""
         with self._stage(5):
             # A remote copy may have brought champions since step 1; theirs are the pairs that a deadline should spare.
-            night = await train_wave(self.ports.waves, replace(night, incumbents=self._incumbents()))
+            night = await train_wave(self.ports, replace(night, incumbents=self._incumbents()))
             self._tell_set_aside(night.trained, night.former.trained)
             self.ports.telemetry.event("pairs_trained", pairs=len(night.trained))
             return night
@@ -210,14 +220,26 @@ class NightPipeline:
         with self._stage(8):
             # From here on the night decides and signs by what the store holds, so what others hold must be here by now.
             await asyncio.to_thread(self.ports.release.settle)
-            return judge(self.ports, self.rules, replace(night, incumbents=self._incumbents()))
+            night = replace(night, incumbents=self._incumbents())
+            return await unaltered(partial(judge, self.ports, self.rules), partial(train_again, self.ports), night)
 
     async def step9_export_champions(self, promoted: Promoted) -> Exported:
         """Bundles, signatures and the pointer; nothing is written in a dry run."""
         with self._stage(9):
             gone = await self._delisted(promoted.night)
             known = replace(promoted, night=replace(promoted.night, checked=self.ports.last_check()))
-            return publish(self.ports, self.rules, without_delisted(known, gone))
+            final = without_delisted(known, gone)
+            return await unaltered(partial(publish, self.ports, self.rules), self._train_again, final)
+
+    async def _train_again(self, promoted: Promoted) -> Promoted:
+        """What was promoted, with altered files made again; they must be those that step 8 has judged."""
+        again = await train_again(self.ports, promoted.night)
+        if _files(again) != _files(promoted.night):
+            raise AlteredArtefactError(
+                "artefacts were altered between steps 8 and 9, and what was made again has other bytes than what was judged; "
+                "nothing was published: run again"
+            )
+        return replace(promoted, night=again)
 
     def _incumbents(self) -> frozenset[str]:
         """Coins with a champion in the store as it stands now."""
@@ -266,6 +288,11 @@ class NightPipeline:
     def _tell_copies(self, night: Night) -> None:
         for coin, leader in night.copies.items():
             self.ports.telemetry.event("copy_found", coin=coin, leader=leader)
+
+
+def _files(night: Night) -> dict[tuple[str, str], dict[str, str]]:
+    """The sha256 of every file of every cell."""
+    return {(coin, name): cell["files"] for coin, name, cell in night.cells()}
 
 
 def _cell(name: str) -> dict[str, str]:

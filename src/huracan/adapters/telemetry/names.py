@@ -10,6 +10,7 @@ from typing import Final, Literal
 Level = Literal["debug", "info", "warning", "error"]
 
 EVENTS: Final[dict[str, Level]] = {
+    "artefact_mismatched": "warning",
     "backend_started": "info",
     "bars_repaired": "info",
     "candidate_published": "info",
