@@ -88,7 +88,8 @@ class TrainingConfig:
     `job_timeout_s` seconds and start `max_attempts` times, with waits of `retry_backoff_s`, twice that, and so on; one at
     which `max_attempts` workers have died is poison and not started any more. A worker
     process is replaced after `recycle_after` jobs. No job starts while less memory is free than the largest one so far has
-    used and `memory_reserve_mb` (MiB). `ray_address` and `dask_address` name a cluster; None starts one on this machine.
+    used and `memory_reserve_mb` (MiB). `gpu_per_worker` GPUs (parts of one too) are asked of Ray for every worker; a machine
+    has no more workers than its GPUs suffice for, and they share them. `ray_address` and `dask_address` name a cluster; None starts one on this machine.
     Every machine of a named one must reach the `places` that jobs read and write: folders, and URLs of buckets.
     """
 
@@ -118,6 +119,11 @@ class TrainingConfig:
         for name in ("max_concurrent_jobs", "lookback_days", "num_workers", "max_attempts", "recycle_after"):
             _at_least(name, getattr(self, name), 1)
         _at_least("gpu_per_worker", self.gpu_per_worker, 0)
+        if self.gpu_per_worker and self.backend is not TrainingBackend.RAY:
+            raise ConfigError(
+                f"gpu_per_worker is {self.gpu_per_worker:g}, and the {self.backend.value} backend cannot give GPUs to its workers; "
+                "choose the ray backend, or leave it at 0"
+            )
         _at_least("memory_reserve_mb", self.memory_reserve_mb, 0)
         _at_least("retry_backoff_s", self.retry_backoff_s, 0)
         if not self.job_timeout_s > 0:

@@ -41,6 +41,7 @@ class ClusterBackend:
     recycle_after: int = 500
     reserve: int = RESERVE_BYTES
     places: Sequence[str] = ()
+    gpu_per_worker: float = 0.0
     _landmarks: list[str] = field(default_factory=list)
     _folder: "tempfile.TemporaryDirectory[str] | None" = None
     _process: Process | None = None
@@ -151,6 +152,7 @@ class ClusterBackend:
             "workers": self.workers,
             "folder": self._folder.name,
             "supervisor": supervisor,
+            **({"gpu_per_worker": self.gpu_per_worker} if self.kind == "ray" else {}),
         }
         wanted = {"code": code, "landmarks": self._landmarks}
         return {"kind": self.kind, "cluster": cluster, "reserve": self.reserve, **wanted}

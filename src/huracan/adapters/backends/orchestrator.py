@@ -259,6 +259,7 @@ def _backend_for(config: TrainingConfig) -> Backend:
         recycle_after=config.recycle_after,
         reserve=config.memory_reserve_mb << 20,
         places=config.places,
+        gpu_per_worker=config.gpu_per_worker,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import secrets
 from typing import Any, Final
@@ -10,7 +11,7 @@ from huracan.adapters.backends.addresses import checked_bind, checked_ray_addres
 from huracan.adapters.backends.nodes import NodeLostError
 from huracan.adapters.backends.supervisor import Supervisor
 from huracan.domain.addresses import is_loopback
-from huracan.errors import BackendError
+from huracan.errors import BackendError, ConfigError
 
 HEAD_S: Final = 15.0
 OBJECT_STORE_BYTES: Final = 80_000_000
@@ -22,9 +23,20 @@ _STAY_ON_LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 class RayCluster:
-    """The cluster whose head is at an address (with a token outside loopback), or one of our own on loopback."""
+    """The cluster whose head is at an address (with a token outside loopback), or one of our own on loopback.
 
-    def __init__(self, *, address: str | None, workers: int, folder: str, supervisor: dict[str, Any]) -> None:
+    Where workers want GPUs, a machine has as many slots as its processors and its GPUs suffice for.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str | None,
+        workers: int,
+        folder: str,
+        supervisor: dict[str, Any],
+        gpu_per_worker: float = 0.0,
+    ) -> None:
         os.environ.update(_QUIET)  # before the import, which reads them
         if address is None:
             os.environ.update(_own_token())
@@ -41,11 +53,12 @@ class RayCluster:
         self._workers = workers
         self._supervisor = supervisor
         self._folder = folder
+        self._gpus = gpu_per_worker
         self._actors: dict[str, Any] = {}
         self._slots: dict[str, int] = {}
 
     async def open(self) -> None:
-        """Connect, or start a local cluster; raises BackendError naming the address."""
+        """Connect, or start a local cluster; raises BackendError naming the address, ConfigError where no machine has the GPUs."""
         address = checked_ray_address(self._address) if self._address else "local"
         own = self._own() if self._address is None else {}
         try:
@@ -58,11 +71,18 @@ class RayCluster:
                 f"no Ray cluster {where}: {type(error).__name__}: {error}; check the address, that its head runs, and that "
                 "this machine is one of its nodes"
             ) from error
+        if self._gpus and not await self.nodes():
+            listed = await asyncio.to_thread(self._ray.nodes)
+            seen = ", ".join(f"{one['NodeManagerHostname']} {_has(one, 'GPU'):g}" for one in listed)
+            raise ConfigError(
+                f"gpu_per_worker is {self._gpus:g}, and no machine of the Ray cluster {self._address or 'of this run'} has as many "
+                f"GPUs ({seen}); add one that has, ask for less, or leave it at 0"
+            )
 
     def _own(self) -> dict[str, Any]:
         return {
             "num_cpus": self._workers,
-            "num_gpus": 0,
+            **({} if self._gpus else {"num_gpus": 0}),
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
             "_node_ip_address": checked_bind("127.0.0.1"),
@@ -70,7 +90,7 @@ class RayCluster:
         }
 
     async def nodes(self) -> dict[str, int]:
-        """Living machines by Ray's id, with their processors as slots."""
+        """Living machines by Ray's id, with their slots."""
         try:
             async with asyncio.timeout(HEAD_S):
                 listed = await asyncio.to_thread(self._ray.nodes)
@@ -79,9 +99,14 @@ class RayCluster:
                 f"the head of the Ray cluster {self._address or 'of this run'} is lost ({type(error).__name__}: {error}); "
                 "start it and run again: what is finished is kept"
             ) from error
-        cores = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in listed if node["Alive"]}
-        self._slots = {name: slots for name, slots in cores.items() if slots > 0}
+        found = {node["NodeID"]: self._room(node) for node in listed if node["Alive"]}
+        self._slots = {name: slots for name, slots in found.items() if slots > 0}
         return self._slots
+
+    def _room(self, node: dict[str, Any]) -> int:
+        """How many workers a machine has processors, and GPUs where they want any, for."""
+        cores = int(_has(node, "CPU"))
+        return min(cores, int(_has(node, "GPU") / self._gpus + 1e-9)) if self._gpus else cores
 
     async def call(self, node: str, method: str, *arguments: Any) -> Any:
         """Call our actor on a machine; "hello" makes a new one."""
@@ -98,8 +123,10 @@ class RayCluster:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         slots = self._slots.get(node, 1)
+        gpus = self._gpus * slots
         actor = self._ray.remote(Supervisor).options(
             num_cpus=slots,
+            num_gpus=gpus if gpus <= 1 else math.ceil(gpus - 1e-9),  # Ray gives parts of one GPU, and whole ones beyond
             max_concurrency=CALLS_AT_ONCE,
             max_restarts=0,
             max_task_retries=0,
@@ -112,6 +139,11 @@ class RayCluster:
         for actor in self._actors.values():
             self._ray.kill(actor)
         await asyncio.to_thread(self._ray.shutdown)
+
+
+def _has(node: dict[str, Any], resource: str) -> float:
+    """How much of a resource a machine has, as Ray tells it."""
+    return float(node["Resources"].get(resource, 0.0))
 
 
 def _own_token() -> dict[str, str]:
