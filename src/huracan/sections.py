@@ -1,7 +1,8 @@
 """The sections of the settings: one frozen model a concern, each with its defaults, limits and rules."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
@@ -16,6 +17,13 @@ class Section(BaseModel):
     """One concern; frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class OwnRecipe(Section):
+    """A recipe of the owner's: a name, and the installed engines that compete under it."""
+
+    name: str
+    engines: tuple[str, ...]
 
 
 class TrainingSettings(Section):
@@ -38,7 +46,11 @@ class TrainingSettings(Section):
     max_coins: int | None = Field(None, ge=1, description="None: compute is the only limit")
     market: Literal["auto", "um", "spot"] = Field("auto", description="preferred market of a coin")
     quote_assets: tuple[str, ...] = ("USDT", "USDC", "FDUSD")
-    recipes: tuple[str, ...] = ("linear", "boosted")
+    recipes: tuple[str | OwnRecipe, ...] = Field(
+        ("linear", "boosted"),
+        min_length=1,
+        description="built-in recipes by name, own ones with their engines, as {mine: [trend, flow, trees]}",
+    )
     decision_interval_minutes: int = Field(60, description="60 or 15")
     execution_latency_s: int = Field(30, ge=0, le=600)
     base_interval: Literal["1m", "15m", "1h"] = "1m"
@@ -62,6 +74,29 @@ class TrainingSettings(Section):
         if len(set(value)) != len(value):
             raise ValueError(f"horizons {value} name one twice")
         return value
+
+    @field_validator("recipes", mode="before")
+    @classmethod
+    def _recipes_as_written(cls, value: Any) -> Any:
+        """Names and mappings of names to engines, in any mixture, as a list of both."""
+        items = [value] if isinstance(value, Mapping | str) else value
+        if not isinstance(items, list | tuple):
+            return value
+        found: list[Any] = []
+        for item in items:
+            if not isinstance(item, Mapping) or set(item) == {"name", "engines"}:
+                found.append(item)
+                continue
+            for name, engines in item.items():
+                if not isinstance(engines, list | tuple):
+                    raise ValueError(f"recipe {name!r} holds {engines!r}, wanted a list of engines, as [trend, trees]")  # noqa: TRY004 - pydantic turns a ValueError into a problem
+                found.append(OwnRecipe(name=str(name), engines=tuple(map(str, engines))))
+        return tuple(found)
+
+    @property
+    def recipe_names(self) -> tuple[str, ...]:
+        """All recipes by name, in order."""
+        return tuple(item if isinstance(item, str) else item.name for item in self.recipes)
 
     @field_validator("decision_interval_minutes")
     @classmethod

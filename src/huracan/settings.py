@@ -276,10 +276,20 @@ def _from_text(path: str, text: str) -> Any:
     kinds = _kinds(SECTIONS[section].model_fields[key].annotation)
     if type(None) in kinds and text.lower() in {"", "null", "none"}:
         return None
+    if tuple in kinds and "{" in text:
+        return _flow(path, text)
     if tuple in kinds:
         inner = text.removeprefix("[").removesuffix("]")
         return [part.strip().strip("\"'") for part in inner.split(",") if part.strip()]
     return text
+
+
+def _flow(path: str, text: str) -> Any:
+    """A value written in YAML's flow style, as ``[linear, {mine: [trend, trees]}]``."""
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path} is {_SHORT.repr(text)}: not readable as YAML ({type(error).__name__})") from error
 
 
 def _kinds(annotation: Any) -> set[Any]:

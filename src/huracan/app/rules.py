@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from huracan.app.engines import unknown_features
 from huracan.domain.ids import content_hash
 from huracan.domain.recipe import PRESETS, ConsensusRules, CostRules, Recipe, SizingRules, TrainingRules
 from huracan.domain.strict import strict_json
@@ -14,9 +15,10 @@ from huracan.errors import BundleFormatError, ConfigError
 from huracan.features import RECIPE_ID
 from huracan.pipeline.injected import Injected, injected_recipe
 from huracan.pipeline.rules import NightRules
+from huracan.sections import OwnRecipe
 from huracan.settings import Settings, resolved_dict
 from huracan.shadow import shipped_stress_table
-from huracan.training import built_in_recipes
+from huracan.training import all_engines, built_in_recipes
 from huracan.training.jobs import compute_code_hash
 from huracan.universe import UniverseRules
 
@@ -88,7 +90,15 @@ def named(sections: tuple[dict[str, Any], ...]) -> tuple[tuple[str, str], ...]:
 
 
 def recipes_of(settings: Settings) -> tuple[Recipe, ...]:
-    """The built-in recipes the owner enabled, with the owner's costs, preset and consensus."""
+    """The recipes the owner enabled, with the owner's costs, preset and consensus.
+
+    Raises ConfigError where a recipe, or an engine it names, is unknown, or an installed engine is broken.
+    """
+    used = {name for item in settings.training.recipes if isinstance(item, OwnRecipe) for name in item.engines}
+    for name, spec in all_engines().items():
+        wrong = unknown_features(spec) if name in used else ""
+        if wrong:
+            raise ConfigError(f"training.recipes: {wrong}")
     training, costs, consensus = settings.training, settings.costs, settings.consensus
     sizing: SizingRules = replace(
         PRESETS[training.risk_preset], min_edge_after_cost_bps=training.min_edge_after_cost_bps
@@ -98,7 +108,7 @@ def recipes_of(settings: Settings) -> tuple[Recipe, ...]:
         ("um", costs.um_maker_bps, costs.um_taker_bps),
     )
     return built_in_recipes(
-        training.recipes,
+        training.recipe_names,
         feature_recipe=RECIPE_ID,
         training=TrainingRules(lookback_days=training.lookback_days),
         consensus=ConsensusRules(
@@ -111,6 +121,7 @@ def recipes_of(settings: Settings) -> tuple[Recipe, ...]:
         decision_interval_minutes=training.decision_interval_minutes,
         execution_latency_s=training.execution_latency_s,
         gate=_gate_changes(settings),
+        own=tuple((item.name, item.engines) for item in training.recipes if isinstance(item, OwnRecipe)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from huracan import __version__
+from huracan.cli.engines import engines_app
 from huracan.cli.lake import lake_app
 from huracan.cli.options import ConfigFile, Folder, Json, Overrides, Store, Workdir
 from huracan.errors import ConfigError, HuracanError
@@ -36,6 +37,7 @@ app.add_typer(exchange_app, name="exchange")
 app.add_typer(champions_app, name="champions")
 app.add_typer(keys_app, name="keys")
 ledger_app = typer.Typer(help="The evidence of promotion.", no_args_is_help=True)
+app.add_typer(engines_app, name="engines")
 app.add_typer(lake_app, name="lake")
 app.add_typer(ledger_app, name="ledger")
 

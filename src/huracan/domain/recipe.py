@@ -16,12 +16,16 @@ RiskPreset = Literal["conservative", "balanced", "aggressive"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineUse:
-    """An engine as a recipe uses it: its name, the version of its code, and its hyper-parameters."""
+    """An engine as a recipe uses it: its name, the version of its code, and its hyper-parameters.
+
+    `content` is the hash of the whole specification where another distribution offers it: its version is not ours to raise.
+    """
 
     name: str
     version: int = 1
     estimator: Literal["ridge", "lightgbm"] = "ridge"
     parameters: tuple[tuple[str, float], ...] = ()
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,4 +138,7 @@ class Recipe:
         content = asdict(replace(self, seen=()))
         if not self.gate:  # a recipe of before the gate was part of it keeps its id
             del content["gate"]
+        for use in content["engines"]:  # and so does one of built-in engines
+            if not use["content"]:
+                del use["content"]
         return f"{self.name}-{content_hash(content)[:12]}"

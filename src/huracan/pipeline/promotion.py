@@ -20,11 +20,13 @@ from huracan.pipeline.losses import lost_pairs, pool_days_of, why_no_admission
 from huracan.pipeline.night import Night
 from huracan.pipeline.rereading import Reading, reading_of, told
 from huracan.pipeline.rules import NightPorts, NightRules
+from huracan.pipeline.waves import INJECTED_RECIPE
 from huracan.ports import Telemetry
 from huracan.scoring import pool_result
 from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, judge_night
 
 NOTHING = "none"
+PRIMARY_RECIPE = "linear"
 
 I64 = NDArray[np.int64]
 
@@ -76,7 +78,7 @@ def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
     context = NightContext(
         day=night.plan.end_day - 1,
         stress_table=rules.stress_table,
-        primary_recipe=night.plan.recipes[0].name,
+        primary_recipe=primary_recipe(night.plan.recipes[0].name),
     )
     verdict = judge_night(ports.ledger.load_state(), evidence, context)
     reading = reading_of(night, rules)
@@ -97,6 +99,11 @@ def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
         assignments=tuple(assignments),
         dailies={f"{item.pool}/{item.horizon}/{item.recipe.id}": item.daily for item in evidence},
     )
+
+
+def primary_recipe(first: str) -> str:
+    """The recipe that holds the primary slots: `linear`, or injected code in its place. An owner's own draw from the others."""
+    return first if first == INJECTED_RECIPE else PRIMARY_RECIPE
 
 
 def _tell(telemetry: Telemetry, verdict: Verdict, rows: tuple[dict[str, Any], ...]) -> None:

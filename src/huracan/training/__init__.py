@@ -1,7 +1,7 @@
 """Step 5: purged walk-forward training of engines, shrunk to their pool, calibrated on closed labels."""
 
 from huracan.training.design import Design, prepare
-from huracan.training.engines import ENGINES, EngineSpec
+from huracan.training.engines import ENGINES, EngineSpec, all_engines
 from huracan.training.fit import fit_pair
 from huracan.training.folds import Folds, walk_forward
 from huracan.training.gram import PairGrams, pair_grams
@@ -20,6 +20,7 @@ __all__ = [
     "PairGrams",
     "PoolPrior",
     "TrainingRefused",
+    "all_engines",
     "booster_arrays",
     "built_in_recipes",
     "fit_injected",

@@ -14,7 +14,7 @@ from huracan.domain.results import TrainedPair
 from huracan.domain.time import Horizon
 from huracan.training.calibrate import slopes
 from huracan.training.design import Design, Labels, align, prepare
-from huracan.training.engines import engine_of, parameters_of
+from huracan.training.engines import EngineSpec, engine_of, parameters_of
 from huracan.training.folds import closing_days
 from huracan.training.linear import Columns, LinearWalk, thin_regimes, walk_linear
 from huracan.training.presence import ALWAYS, Mask
@@ -36,10 +36,11 @@ def fit_pair(
     cutoff_ms: int,
     seed: int,
     design: Design | None = None,
+    engines: Mapping[str, EngineSpec] | None = None,
 ) -> TrainedPair:
     """The trained pair; raises TrainingRefused with the SkipCode, what was measured and what was wanted.
 
-    `prior` None shrinks to zero. `design` may be given where several horizons or recipes with the same training rules share it.
+    `prior` None shrinks to zero; `engines` None stands for those installed. `design` may be given where several horizons or recipes with the same training rules share it.
     Engines whose columns the data do not support are left out and noted. Where a feature has stopped, or stands still, tonight's
     models do without it, and an engine that requires it abstains, which is noted, too.
     """
@@ -47,20 +48,25 @@ def fit_pair(
     design = design or prepare(features, rules, cutoff_ms=cutoff_ms)
     known = align(design, labels, rules)
     check_enough(design, known, rules, labels.horizon)
-    uses = {use.name: (use, engine_of(use)) for use in recipe.engines}
+    specs = {use.name: engine_of(use, engines) for use in recipe.engines}
     columns = {
-        name: Columns(used=spec.columns(design.names), required=spec.required) for name, (_, spec) in uses.items()
+        use.name: Columns(
+            used=specs[use.name].columns(design.names),
+            required=specs[use.name].required,
+            parameters=parameters_of(specs[use.name], use),
+        )
+        for use in recipe.engines
     }
-    engines = tuple(name for name, one in columns.items() if one.used)
-    if not engines:
+    there = {name: one for name, one in columns.items() if one.used}
+    if not there:
         raise TrainingRefused(
             SkipCode.BAD_FEATURES,
             f"no engine of {recipe.name} has its features among the {len(design.names)} there are",
             measured=0.0,
             wanted=1.0,
         )
-    walked = _walk(design, known, recipe, {name: columns[name] for name in engines}, prior, labels.horizon.ms, seed)
-    absent = (f"{name} abstains: its features are not there" for name in columns if name not in engines)
+    walked = _walk(design, known, recipe, there, prior, labels.horizon.ms, seed)
+    absent = (f"{name} abstains: its features are not there" for name in columns if name not in there)
     late = (f"feature {name} starts too late and is left out" for name in design.dropped)
     return assemble(design, known, replace(walked, notes=(*absent, *late, *walked.notes)), recipe, labels.horizon)
 
@@ -82,10 +88,7 @@ def _walk(
     walks: dict[str, ForestWalk] = {}
     for use in recipe.engines:
         if use.name in columns and use.estimator == "lightgbm":
-            parameters = parameters_of(engine_of(use), use)
-            walks[use.name] = walk_forests(
-                design, known, columns[use.name], rules, parameters, seed=seed, horizon_ms=horizon_ms
-            )
+            walks[use.name] = walk_forests(design, known, columns[use.name], rules, seed=seed, horizon_ms=horizon_ms)
             parts[use.name] = walks[use.name].forecast
     left_out = _left_out(design, linear, walks)
     silent = _silent(ridge, linear, walks)

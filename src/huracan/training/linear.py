@@ -1,7 +1,7 @@
 """All ridge engines of a pair over all folds, from one pass over its rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -49,10 +49,11 @@ class LinearWalk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """The features an engine uses, in its order, and those of them without which it abstains."""
+    """The features an engine uses, in its order, those of them without which it abstains, and its parameters."""
 
     used: tuple[str, ...]
     required: tuple[str, ...] = ()
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 def walk_linear(

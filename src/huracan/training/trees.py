@@ -54,7 +54,6 @@ def walk_forests(
     labels: Labels,
     columns: Columns,
     rules: TrainingRules,
-    parameters: Mapping[str, float],
     *,
     seed: int,
     horizon_ms: int,
@@ -86,7 +85,7 @@ def walk_forests(
             key = fit.used.tobytes()
             if key not in growers:
                 rows = np.unique(np.concatenate([one.train for one in fits if one.used.tobytes() == key]))
-                growers[key] = _Grower(design, labels, parameters, seed, era.bin_rows, rows, fit.used)
+                growers[key] = _Grower(design, labels, columns.parameters, seed, era.bin_rows, rows, fit.used)
             live = growers[key].grow(fit.train)
             _forecast_into(forecast, design, fit.test, live)
     assert fit is not None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from huracan.app.doctor import machine, market, places, trust
+from huracan.app.doctor import machine, market, places, recipes, trust
 from huracan.app.doctor.finding import Check, Circumstances, Finding, wrong
 from huracan.errors import HuracanError
 
@@ -13,6 +13,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     machine.memory,
     machine.kernel_cache,
     machine.extras,
+    recipes.engines,
+    recipes.recipes,
     trust.signing_keys,
     places.folders,
     places.lock,

@@ -1,6 +1,28 @@
 """One module per engine; `ENGINES` is the visible mapping, `EngineSpec` what an outsider provides."""
 
-from huracan.training.engines.registry import ENGINES, all_engines, engine_of, parameters_of, problems
+from huracan.training.engines.registry import (
+    ENGINES,
+    Installed,
+    all_engines,
+    engine_of,
+    installed_engines,
+    nearest,
+    parameters_of,
+    problems,
+    use_of,
+)
 from huracan.training.engines.spec import FEWEST_COLUMNS, EngineSpec
 
-__all__ = ["ENGINES", "FEWEST_COLUMNS", "EngineSpec", "all_engines", "engine_of", "parameters_of", "problems"]
+__all__ = [
+    "ENGINES",
+    "FEWEST_COLUMNS",
+    "EngineSpec",
+    "Installed",
+    "all_engines",
+    "engine_of",
+    "installed_engines",
+    "nearest",
+    "parameters_of",
+    "problems",
+    "use_of",
+]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+Estimator = Literal["ridge", "lightgbm"]
+
 FEWEST_COLUMNS = 2
 """An engine left with fewer columns than this has lost its idea and abstains."""
 
@@ -18,7 +20,7 @@ class EngineSpec:
 
     name: str
     version: int
-    estimator: Literal["ridge", "lightgbm"]
+    estimator: Estimator
     idea: str
     wants: tuple[str, ...] = ()
     required: tuple[str, ...] = ()

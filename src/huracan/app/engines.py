@@ -1,0 +1,128 @@
+"""Engines as an owner sees them: which there are, who offers them, which recipes use them, and whether they are fit."""
+
+import importlib.util
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from huracan.errors import ConfigError
+from huracan.features import ALL_NAMES
+from huracan.sections import OwnRecipe
+from huracan.settings import Settings
+from huracan.training.conformance import Examined, examine
+from huracan.training.engines import ENGINES, EngineSpec, Installed, installed_engines, nearest
+from huracan.training.recipes import ENGINES_OF
+
+BUILT_IN: Final = "built-in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRow:
+    """One engine: `origin` is ``built-in`` or a distribution's name, `recipes` those of the settings that use it.
+
+    Of a broken one only `name`, `origin` and `wrong` are known.
+    """
+
+    name: str
+    origin: str
+    version: int = 0
+    estimator: str = ""
+    idea: str = ""
+    wants: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    recipes: tuple[str, ...] = ()
+    wrong: str = ""
+
+
+def engine_rows(settings: Settings) -> tuple[EngineRow, ...]:
+    """Every engine there is, built-in ones first; broken ones say what is wrong, and nothing raises."""
+    uses = _uses(settings)
+    rows = [_row(spec, BUILT_IN, uses) for spec in ENGINES.values()]
+    for one in installed_engines():
+        if one.spec is None:
+            rows.append(EngineRow(name=one.entry, origin=one.distribution, wrong=one.wrong))
+        else:
+            rows.append(_row(one.spec, one.distribution, uses, unknown_features(one.spec)))
+    return tuple(rows)
+
+
+def unknown_features(spec: EngineSpec) -> str:
+    """What is wrong with the features an engine wants, in words; empty where all exist."""
+    unknown = [name for name in spec.wants if name not in ALL_NAMES]
+    return f"engine {spec.name} wants the feature {unknown[0]!r}: {nearest(unknown[0], ALL_NAMES)}" if unknown else ""
+
+
+def examined(target: str | None) -> tuple[Examined, ...]:
+    """The conformance checks of an engine by name, of those in a Python file, or (None) of every engine there is.
+
+    Raises ConfigError for an unknown name, and for a file that cannot be run or holds no EngineSpec.
+    """
+    if target is None:
+        offered = installed_engines()
+        return (*_all(ENGINES), *(one for item in offered for one in _examined_offer(item)))
+    if target.endswith(".py") or Path(target).is_file():
+        return _all(_in_file(Path(target)))
+    offers = {one.spec.name if one.spec else one.entry: one for one in installed_engines()}
+    if target in offers:
+        return _examined_offer(offers[target])
+    if target not in ENGINES:
+        raise ConfigError(f"engine {target!r} is not installed: {nearest(target, {*ENGINES, *offers})}")
+    return examine(ENGINES[target], ALL_NAMES)
+
+
+def _all(specs: Mapping[str, object]) -> tuple[Examined, ...]:
+    return tuple(one for spec in specs.values() for one in examine(spec, ALL_NAMES))
+
+
+def _examined_offer(offer: Installed) -> tuple[Examined, ...]:
+    if offer.spec is None:
+        return (Examined(engine=offer.entry, check="specification", passed=False, seen=offer.wrong),)
+    return examine(offer.spec, ALL_NAMES)
+
+
+def _in_file(file: Path) -> dict[str, EngineSpec]:
+    """The engines among a file's names; its code is run, as it is when its distribution is installed."""
+    if not file.is_file():
+        raise ConfigError(f"{file} is no file; wanted a Python file that makes an EngineSpec, or an engine's name")
+    spec = importlib.util.spec_from_file_location("huracan_examined_engine", file)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{file} is no Python file; wanted one that ends with .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the owner's code raises
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise ConfigError(
+            f"{file} cannot be run: {type(error).__name__}: {error} ({last.filename} line {last.lineno})"
+        ) from error
+    found = {name: value for name, value in vars(module).items() if isinstance(value, EngineSpec)}
+    own = {name: value for name, value in found.items() if value not in ENGINES.values()}
+    if not own:
+        raise ConfigError(f"{file} makes no EngineSpec; see huracan.training.EngineSpec and the engines beside it")
+    return own
+
+
+def _row(spec: EngineSpec, origin: str, uses: Mapping[str, tuple[str, ...]], wrong: str = "") -> EngineRow:
+    return EngineRow(
+        name=spec.name,
+        origin=origin,
+        version=spec.version,
+        estimator=spec.estimator,
+        idea=spec.idea,
+        wants=spec.wants,
+        required=spec.required,
+        recipes=uses.get(spec.name, ()),
+        wrong=wrong,
+    )
+
+
+def _uses(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Recipes of the settings by engine."""
+    uses: dict[str, tuple[str, ...]] = {}
+    for item in settings.training.recipes:
+        name, engines = (item.name, item.engines) if isinstance(item, OwnRecipe) else (item, ENGINES_OF.get(item, ()))
+        for engine in engines:
+            uses[engine] = (*uses.get(engine, ()), name)
+    return uses
