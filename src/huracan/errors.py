@@ -14,6 +14,7 @@
     │   ├── UpstreamError                 the exchange does not answer, or answers nonsense
     │   │   └── DelistedError             the exchange answers, and knows the symbol no longer
     │   ├── LedgerError                   a past day, an edit or a reused slot: the evidence stays as it was
+    │   │   └── LedgerBehindError         the ledger is older than the signed set beside it, empty, or another one
     │   └── BannedError                   the exchange told us to stay away until a time
     ├── BackendError             exit 4   a compute backend is missing or lost
     │   └── WorkerLostError               one worker died; only its own job is affected
@@ -106,6 +107,12 @@ class LedgerError(DataError):
     """The ledger refuses: a past day, another result for a recorded day, a reused gamma, or a broken chain."""
 
     code = "LEDGER"
+
+
+class LedgerBehindError(LedgerError):
+    """The ledger lacks the entry that the signed set of its store names: judging on it would repeat nights in silence."""
+
+    code = "LEDGER_BEHIND"
 
 
 class BannedError(DataError):

@@ -300,7 +300,7 @@ def test_a_run_that_never_began_cannot_end(path):
 def test_a_crash_in_the_middle_leaves_the_night_before(filled, monkeypatch):
     with SqliteLedger(filled) as ledger:
         state = ledger.load_state()
-        monkeypatch.setattr(ledger, "_append_night", lambda *_a, **_k: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(ledger, "_append_entry", lambda *_a, **_k: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             ledger.append_verdict(verdict_of(state, 88))
     assert load(filled) == state

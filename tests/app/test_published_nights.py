@@ -76,8 +76,11 @@ def test_a_night_is_published_and_a_fresh_machine_goes_on_from_it(yesterday, tom
     for name in ("keys", "trust", "workdir/lake", "workdir/artefacts"):  # data to save the time; no store, no ledger
         shutil.copytree(yesterday / name, rented / name)
     result, telemetry = night(rented, tomorrow, yesterday / "stress.json", publish__urls=bucket)
-    assert result["success"], result.get("error")
     assert telemetry.named("store_adopted")[0]["timestamp"] == 2
+    assert (result["success"], result["code"]) == (False, "LEDGER_BEHIND")  # it would judge those nights again
+    shutil.copy(yesterday / "workdir" / "ledger.sqlite", rented / "workdir" / "ledger.sqlite")
+    result, telemetry = night(rented, tomorrow, yesterday / "stress.json", publish__urls=bucket)
+    assert result["success"], result.get("error")
     assert result["publish_state"] == {bucket: {"state": "PUBLISHED"}}
     store = rented / "workdir" / "store"
     assert json.loads((store / "metadata" / "timestamp.json").read_text())["signed"]["version"] == 3

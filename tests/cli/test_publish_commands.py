@@ -83,9 +83,25 @@ def test_publish_without_remotes_or_without_a_set_is_no_error(huracan, world, tm
 def test_publish_into_an_empty_folder_takes_over_the_remote_set(huracan, world, config, remote, tmp_path):
     push(world.store, remote, read_fence(remote), world.keys)
     world.store.close()
-    answer = huracan("publish", "--workdir", tmp_path / "fresh", "--config", config, "--json")
-    assert (answer.status, answer.json["members"]) == (0, {"BTC_1h": 2})
+    fresh = ("--workdir", tmp_path / "fresh")
+    answer = huracan("publish", *fresh, "--config", config, "--json")
+    assert (answer.status, answer.json["code"]) == (3, "LEDGER_BEHIND")
     assert (tmp_path / "fresh" / "store" / "metadata" / "timestamp.json").exists()
+    adopted = huracan("ledger", "adopt", "--note", "the other machine is gone", *fresh)
+    assert "goes on from its entry 0 with set 2" in " ".join(adopted.out.split())
+    answer = huracan("publish", *fresh, "--config", config, "--json")
+    assert (answer.status, answer.json["members"]) == (0, {"BTC_1h": 2})
+    again = huracan("ledger", "adopt", "--note", "once more", *fresh, "--json")
+    assert (again.status, again.json) == (0, {"adopted": None})
+    (shown,) = huracan("ledger", "show", *fresh, "--json").json["adoptions"]
+    assert (shown["set_version"], shown["note"]) == (2, "the other machine is gone")
+
+
+def test_a_folder_of_its_own_takes_over_the_remote_set_without_a_ledger(huracan, world, config, remote, tmp_path):
+    push(world.store, remote, read_fence(remote), world.keys)
+    world.store.close()
+    answer = huracan("publish", "--store", tmp_path / "copy" / "store", "--config", config, "--json")
+    assert (answer.status, answer.json["members"]) == (0, {"BTC_1h": 2})
 
 
 def test_an_unreachable_store_is_pending_with_status_5(huracan, world, config, s3, bucket):

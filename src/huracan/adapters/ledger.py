@@ -7,16 +7,15 @@ nothing can be changed, left out or slipped in between. One writer; readers may 
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from huracan.adapters.disk import sqlite_disk_failed
-from huracan.adapters.ledger_file import APPLICATION_ID, ARTEFACTS, VERSION, create_private, statements
-from huracan.domain.ids import canonical_json, content_hash, sha256_hex
-from huracan.errors import DiskFullError, LedgerError
+from huracan.adapters.ledger_chain import LedgerChain, entry_hash
+from huracan.adapters.ledger_file import BRING_LAST
+from huracan.domain.ids import canonical_json, content_hash
+from huracan.errors import LedgerError
 from huracan.shadow.lineage import (
     Lineage,
     LineageRecord,
@@ -32,32 +31,14 @@ from huracan.shadow.state import ChampionEvent, LedgerState, Trial, Unfreeze
 from huracan.training.jobs import TrainingJob
 
 
-class SqliteLedger:
+class SqliteLedger(LedgerChain):
     """Opens the file, creating it for this user alone (0600); raises LedgerError when it is not a sound ledger."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self._run_id = ""
         self._ends: list[tuple[Any, ...]] = []
         self._artefacts: dict[str, str] = {}
-        create_private(path)
-        try:
-            self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            if sqlite_disk_failed(error, path):
-                raise DiskFullError(f"{path} cannot be opened ({error}); free some space, then run again") from error
-            raise LedgerError(f"{path} cannot be read as a ledger ({error}); restore it from a backup") from error
-
-    def close(self) -> None:
-        """Release the file."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def load_state(self) -> LedgerState:
         """Everything promotion remembers, with every chain checked; raises LedgerError where one does not hold."""
@@ -65,7 +46,7 @@ class SqliteLedger:
             with self._reading():
                 return self._load()
         except (sqlite3.DatabaseError, TypeError, ValueError, KeyError) as error:
-            raise LedgerError(f"{self.path} was edited or damaged ({error}); restore it from a backup") from error
+            raise LedgerError(f"{self.path} was edited or damaged ({error}); {BRING_LAST}") from error
 
     def append_verdict(self, verdict: Verdict) -> None:
         """Append all that a night decided, or nothing; a verdict without news writes nothing.
@@ -91,7 +72,7 @@ class SqliteLedger:
                 *(event.hash for event in verdict.events),
                 *(content_hash("trial", trial) for trial in sorted(verdict.trials)),
             ]
-            self._append_night(verdict.day, entries)
+            self._append_entry(verdict.day, entries)
 
     def unfreeze(self, pool: str, *, day: int, note: str, signature: str = "") -> Unfreeze:
         """Record why the freeze of a pool's promotions ended, and who signed it; raises LedgerError without a note."""
@@ -100,7 +81,7 @@ class SqliteLedger:
         entry = Unfreeze(pool=pool, day=day, note=note, signature=signature)
         with self._writing("a note"):
             self._connection.execute("INSERT INTO unfreezes (body) VALUES (?)", (canonical_json(entry).decode(),))
-            self._append_night(day, [entry.hash], judged=False)
+            self._append_entry(day, [entry.hash], judged=False)
         return entry
 
     def record_trials(self, trials: Iterable[Trial]) -> int:
@@ -111,7 +92,7 @@ class SqliteLedger:
             for trial in new:
                 self._connection.execute("INSERT INTO trials VALUES (?, ?, ?)", trial)
             if new:
-                self._append_night(
+                self._append_entry(
                     self._judged_day() or 0, [content_hash("trial", trial) for trial in new], judged=False
                 )
         return len(new)
@@ -255,58 +236,6 @@ class SqliteLedger:
         """Every change of champion, in the order they were decided."""
         return list(self.load_state().champions)
 
-    def _prepare(self) -> None:
-        run = self._connection.execute
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")
-        run("PRAGMA foreign_keys = ON")
-        run("PRAGMA recursive_triggers = ON")  # or a REPLACE would delete evidence without waking the triggers
-        identity, version = run("PRAGMA application_id").fetchone()[0], run("PRAGMA user_version").fetchone()[0]
-        tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if tables == 0:
-            with self._writing("the tables"):
-                for statement in statements():
-                    run(statement)
-                run(f"PRAGMA application_id = {APPLICATION_ID}")
-                run(f"PRAGMA user_version = {VERSION}")
-        elif (identity, version) != (APPLICATION_ID, VERSION):
-            raise LedgerError(
-                f"{self.path} is no ledger of version {VERSION} (application {identity:#x}, version {version})"
-            )
-        elif not run("SELECT count(*) FROM sqlite_master WHERE name = 'artefacts'").fetchone()[0]:
-            with self._writing("the table of artefacts"):
-                run(ARTEFACTS)
-        verdict = run("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise LedgerError(f"{self.path} is damaged ({verdict}); restore it from a backup")
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        self._connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _writing(self, what: str) -> Iterator[None]:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                if self._connection.in_transaction:  # a full disk has rolled back already
-                    self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-        except sqlite3.IntegrityError as error:
-            raise LedgerError(f"{self.path} refuses {what}: {error}; recorded evidence stays as it is") from error
-        except sqlite3.DatabaseError as error:
-            if sqlite_disk_failed(error):
-                message = f"no space left to write {what} to {self.path} ({error}); free some and run again"
-                raise DiskFullError(message) from error
-            raise LedgerError(f"{self.path} could not take {what}: {error}") from error
-
     def _insert_lineage(self, lineage: Lineage) -> None:
         body = canonical_json(lineage).decode()
         self._connection.execute(
@@ -332,15 +261,6 @@ class SqliteLedger:
             head = row.day, row.hash
             stored.append((lineage_id, row.day, body.decode(), row.previous_hash, row.hash))
         self._connection.executemany("INSERT INTO lineage_rows VALUES (?, ?, ?, ?, ?)", stored)
-
-    def _append_night(self, day: int, entries: Sequence[str], *, judged: bool = True) -> None:
-        previous = self._connection.execute("SELECT hash FROM nights ORDER BY number DESC LIMIT 1").fetchone()
-        before = previous[0] if previous else ""
-        text = canonical_json({"judged": judged, "entries": list(entries)}).decode()
-        self._connection.execute(
-            "INSERT INTO nights (day, entries, previous_hash, hash) VALUES (?, ?, ?, ?)",
-            (day, text, before, _night_hash(before, day, text)),
-        )
 
     def _load(self) -> LedgerState:
         lineages = {
@@ -388,16 +308,16 @@ class SqliteLedger:
         before, entered = "", []
         query = "SELECT day, entries, previous_hash, hash FROM nights ORDER BY number"
         for day, text, previous_hash, own_hash in self._connection.execute(query):
-            if previous_hash != before or _night_hash(before, day, text) != own_hash:
+            if previous_hash != before or entry_hash(before, day, text) != own_hash:
                 raise LedgerError(
-                    f"{self.path}: the night of day {day} does not follow the one before; the ledger was edited"
+                    f"{self.path}: the night of day {day} does not follow the one before; the ledger was edited. {BRING_LAST}"
                 )
             before = own_hash
             entered += json.loads(text)["entries"]
         if sorted(entered) != sorted(hashes):
             missing, extra = len(set(entered) - set(hashes)), len(set(hashes) - set(entered))
             raise LedgerError(
-                f"{self.path}: {missing} entries are missing or edited, {extra} were never entered by a night"
+                f"{self.path}: {missing} entries are missing or edited, {extra} were never entered by a night. {BRING_LAST}"
             )
 
     def _judged_day(self) -> int | None:
@@ -406,7 +326,3 @@ class SqliteLedger:
 
     def _trials(self) -> list[Trial]:
         return [(r, p, h) for r, p, h in self._connection.execute("SELECT recipe_id, pool, horizon FROM trials")]
-
-
-def _night_hash(before: str, day: int, text: str) -> str:
-    return sha256_hex(f"{before}{day}{text}".encode())

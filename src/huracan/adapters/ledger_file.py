@@ -1,15 +1,23 @@
 """The ledger's file: its tables, the triggers that keep evidence append-only, and who may open it."""
 
 import os
+import sqlite3
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from huracan.adapters.disk import is_disk_full
+from huracan.adapters.disk import is_disk_full, sqlite_disk_failed, sync_folder
 from huracan.errors import DiskFullError, LedgerError
 
 APPLICATION_ID: Final = 0x48555243
 VERSION: Final = 1
+BRING_LAST: Final = (
+    "bring back a copy made after the last night (an older one is refused, LEDGER_BEHIND); where there is none, move the file away "
+    "and `huracan ledger adopt --note TEXT` starts a new one beside this store"
+)
+"""What to do about a damaged ledger."""
 
 _APPEND_ONLY: Final = ("lineages", "lineage_rows", "champions", "unfreezes", "nights", "trials")
 _SCHEMA: Final = """
@@ -67,5 +75,84 @@ def create_private(path: Path) -> None:
             raise LedgerError(
                 f"{path} can be written by others (mode {stat.S_IMODE(mode):o}); chmod 600 it if it is yours"
             )
+        if os.fstat(descriptor).st_size == 0:
+            sync_folder(path.parent)  # a new name must outlive a power cut as surely as what is written into it
     finally:
         os.close(descriptor)
+
+
+class LedgerFile:
+    """The open file: made for this user alone where there is none, checked, read and written in transactions."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        create_private(path)
+        try:
+            self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            if sqlite_disk_failed(error, path):
+                raise DiskFullError(f"{path} cannot be opened ({error}); free some space, then run again") from error
+            raise LedgerError(f"{path} cannot be read as a ledger ({error}); {BRING_LAST}") from error
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = FULL")
+        run("PRAGMA foreign_keys = ON")
+        run("PRAGMA recursive_triggers = ON")  # or a REPLACE would delete evidence without waking the triggers
+        identity, version = run("PRAGMA application_id").fetchone()[0], run("PRAGMA user_version").fetchone()[0]
+        tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables == 0:
+            with self._writing("the tables"):
+                for statement in statements():
+                    run(statement)
+                run(f"PRAGMA application_id = {APPLICATION_ID}")
+                run(f"PRAGMA user_version = {VERSION}")
+        elif (identity, version) != (APPLICATION_ID, VERSION):
+            raise LedgerError(
+                f"{self.path} is no ledger of version {VERSION} (application {identity:#x}, version {version})"
+            )
+        elif not run("SELECT count(*) FROM sqlite_master WHERE name = 'artefacts'").fetchone()[0]:
+            with self._writing("the table of artefacts"):
+                run(ARTEFACTS)
+        verdict = run("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise LedgerError(f"{self.path} is damaged ({verdict}); {BRING_LAST}")
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has rolled back already
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.IntegrityError as error:
+            raise LedgerError(f"{self.path} refuses {what}: {error}; recorded evidence stays as it is") from error
+        except sqlite3.DatabaseError as error:
+            if sqlite_disk_failed(error):
+                message = f"no space left to write {what} to {self.path} ({error}); free some and run again"
+                raise DiskFullError(message) from error
+            raise LedgerError(f"{self.path} could not take {what}: {error}") from error

@@ -13,6 +13,7 @@ from huracan.adapters.keys import KeySet, keys_folder, load_keys, rotate_keys
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.sets import prune_unlisted, resign_set, rollback_set
 from huracan.adapters.publishers.trees import signed_tree
+from huracan.app.ledger_guard import beside, check_ledger
 from huracan.app.mirrors import Mirrors
 from huracan.app.wiring import SystemClock
 from huracan.errors import ConfigError
@@ -35,13 +36,19 @@ class _Opened:
 
 
 def publish_store(
-    path: Path, settings: Settings, telemetry: Telemetry, environ: Mapping[str, str] = os.environ
+    path: Path,
+    settings: Settings,
+    telemetry: Telemetry,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    ledger: Path | None = None,
 ) -> dict[str, Any]:
     """Finish what is pending: every remote gets the store's current set. Nothing pending is no error.
 
-    A set signed before the newest root is signed anew first. Returns the account that the command prints.
+    A set signed before the newest root is signed anew first. Returns the account that the command prints. The store is compared
+    with `ledger`, else with the one beside it where there is one; raises LedgerBehindError.
     """
-    with _opened(path, settings, telemetry, environ) as opened:
+    with _opened(path, settings, telemetry, environ, ledger=ledger) as opened:
         if opened.tree() is None:
             return _account(opened, None)
         if opened.store.read(f"metadata/{len(opened.keys.roots)}.root.json") is None:
@@ -50,17 +57,29 @@ def publish_store(
 
 
 def rollback_store(
-    path: Path, settings: Settings, telemetry: Telemetry, to: int | None, environ: Mapping[str, str] = os.environ
+    path: Path,
+    settings: Settings,
+    telemetry: Telemetry,
+    to: int | None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    ledger: Path | None = None,
 ) -> dict[str, Any]:
     """Sign an earlier set (`to`, else the newest that differs) as a new one, here and at every remote."""
-    with _opened(path, settings, telemetry, environ) as opened:
+    with _opened(path, settings, telemetry, environ, ledger=ledger) as opened:
         opened.mirrors.restore(opened.keys, to)
         rollback_set(opened.store, opened.keys, wall_clock_ms=opened.now_ms, to=to, taken=opened.mirrors.taken)
         return _pushed(opened)
 
 
 def rotate_store_keys(
-    path: Path, settings: Settings, telemetry: Telemetry, *, new_root: bool, environ: Mapping[str, str] = os.environ
+    path: Path,
+    settings: Settings,
+    telemetry: Telemetry,
+    *,
+    new_root: bool,
+    environ: Mapping[str, str] = os.environ,
+    ledger: Path | None = None,
 ) -> dict[str, Any]:
     """Replace the online key (with `new_root` the root key as well), and sign the store and its copies anew.
 
@@ -73,7 +92,7 @@ def rotate_store_keys(
             folder, SecretStr(passphrase) if passphrase else None, wall_clock_ms=now_ms, new_root=new_root
         )
 
-    with _opened(path, settings, telemetry, environ, then=rotated) as opened:
+    with _opened(path, settings, telemetry, environ, then=rotated, ledger=ledger) as opened:
         facts = {"root_version": len(opened.keys.roots), "root_protected": opened.keys.root_protected}
         if opened.tree() is None:
             return {**_account(opened, None), **facts}
@@ -88,6 +107,8 @@ def _opened(
     telemetry: Telemetry,
     environ: Mapping[str, str],
     then: Callable[[Path, int], KeySet] | None = None,
+    *,
+    ledger: Path | None = None,
 ) -> Iterator[_Opened]:
     """The store locked and its copies fenced with the keys there are; `then` may replace the keys after that."""
     clock = SystemClock()
@@ -98,7 +119,9 @@ def _opened(
         raise ConfigError(f"{path} holds no metadata/ folder; give the store's root with --store (a run prints it)")
     with mirrors.store as store:
         try:
+            check_ledger(ledger or beside(path), store, keys, telemetry)
             mirrors.begin(keys)
+            check_ledger(ledger or beside(path), store, keys, telemetry)  # of what was taken over
             if then is not None:
                 keys = then(folder, clock.now_ms())
             yield _Opened(store=store, keys=keys, mirrors=mirrors, now_ms=clock.now_ms())

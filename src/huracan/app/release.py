@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from huracan.adapters.disk import may_write
 from huracan.adapters.keys import KeySet, init_keys, install_trusted_root, keys_folder, load_keys, trusted_root_file
+from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.sets import (
     SetFacts,
@@ -17,6 +18,7 @@ from huracan.adapters.publishers.sets import (
     publish_summary,
 )
 from huracan.adapters.publishers.trees import Reader, signed_tree
+from huracan.app.ledger_guard import compare
 from huracan.app.mirrors import Mirrors
 from huracan.domain.account import SetAccount
 from huracan.domain.bundle import MANIFEST_FILE, MAX_MANIFEST, DoNotTrade, Manifest, SetMember, bundle_folder
@@ -34,7 +36,8 @@ class FolderRelease:
     """Implements `pipeline.rules.Release` on a folder store with this user's keys.
 
     Keys are made, and the trusted root installed, at the first run that publishes; an existing trusted root is never
-    overwritten. Every run says so while the root key lies here without a passphrase. `mirrors` are the remote copies.
+    overwritten. Every run says so while the root key lies here without a passphrase. `mirrors` are the remote copies, `ledger` is
+    the one whose head every set names.
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class FolderRelease:
         telemetry: Telemetry,
         environ: Mapping[str, str],
         mirrors: Mirrors | None = None,
+        ledger: SqliteLedger | None = None,
     ) -> None:
         self.store = store
         self.mirrors = mirrors or Mirrors.none(store, clock, telemetry)
         self._clock = clock
         self._telemetry = telemetry
         self._environ = environ
+        self._ledger = ledger
         self._folder, self._trusted = keys_folder(environ), trusted_root_file(environ)  # known before any work is done
 
     def begin(self) -> None:
@@ -60,6 +65,11 @@ class FolderRelease:
     def settle(self) -> None:
         """End asking the remote copies: what is newer there is taken over, and one without an answer is given up."""
         self.mirrors.settle()
+
+    def compare(self) -> None:
+        """Raise LedgerBehindError unless the ledger holds the set that stands in the store now."""
+        if self._ledger is not None:
+            compare(self._ledger, self.store, self._keys(create=False))
 
     def mirror(self) -> dict[str, dict[str, Any]]:
         """Bring the remote copies up to date; by store: its state. Never raises for a store that fails."""
@@ -95,7 +105,12 @@ class FolderRelease:
             self.store,
             keys,
             bundles,
-            SetFacts(run_id=night.run_id, data_cutoff_ms=night.plan.cutoff_ms, extras=extras),
+            SetFacts(
+                run_id=night.run_id,
+                data_cutoff_ms=night.plan.cutoff_ms,
+                ledger=self._ledger.head() if self._ledger is not None else None,
+                extras=extras,
+            ),
             wall_clock_ms=self._clock.now_ms(),
             do_not_trade=blocked,
             keep=keep,

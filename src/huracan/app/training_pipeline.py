@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from huracan.adapters.checks import last_check
 from huracan.adapters.disk import disk_errors, make_folders
-from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.progress import PROGRESS_FILE, ProgressFile
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.reports import sweep_reports
@@ -21,6 +20,7 @@ from huracan.app.accounts import night_decisions, write_accounts, write_findings
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
 from huracan.app.exchange import wiring_facts
+from huracan.app.ledger_guard import LEDGER_FILE, keys_here, open_ledger
 from huracan.app.mirrors import Mirrors
 from huracan.app.observing import Observers
 from huracan.app.release import FolderRelease
@@ -272,14 +272,14 @@ class _OpenNight:
         return await asyncio.to_thread(self.release.mirror)
 
     def _wire(self) -> None:
+        self.ledger = open_ledger(self.workdir / LEDGER_FILE, self.store, keys_here(os.environ), self.telemetry)
         mirrors = Mirrors.of(self.settings, self.store, self.clock, OnLoop(self.telemetry), os.environ)
         facts = wiring_facts(self.settings, self.workdir)
         if self.injected.data_loader is not None:
             facts["lake"] += "-injected"  # an owner's data must never pass for the exchange's
         self.pair_ports = pair_ports(facts)
         self.pair_ports.artefacts.on_mismatch = lambda key: self.telemetry.event("artefact_mismatched", key=key)
-        self.release = FolderRelease(self.store, self.clock, self.telemetry, os.environ, mirrors)
-        self.ledger = SqliteLedger(self.workdir / "ledger.sqlite")
+        self.release = FolderRelease(self.store, self.clock, self.telemetry, os.environ, mirrors, self.ledger)
         self.telemetry.event("workdir_opened", folder=str(self.workdir), last_success_ms=self.ledger.last_success_ms())
         self.waves: WaveRunner = (
             InjectedWaves(ports=self.pair_ports, injected=self.injected, telemetry=self.telemetry, ledger=self.ledger)

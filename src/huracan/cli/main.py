@@ -291,6 +291,20 @@ def ledger_unfreeze(
     _finish(end_freeze(workdir, pool, note, as_json=json_))
 
 
+@ledger_app.command("adopt")
+def ledger_adopt(
+    note: Annotated[
+        str, typer.Option("--note", help="Why this ledger goes on with this store; it is signed and kept.")
+    ],
+    workdir: Workdir = None,
+    json_: Json = False,
+) -> None:
+    """Go on with a store that was signed on another ledger, after LEDGER_BEHIND, where that ledger is lost."""
+    from huracan.cli.upkeep import adopt_ledger
+
+    _finish(adopt_ledger(workdir, note, as_json=json_))
+
+
 @keys_app.command("rotate")
 def keys_rotate(
     new_root: Annotated[bool, typer.Option("--new-root", help="Replace the root key as well.")] = False,

@@ -25,7 +25,11 @@ def rollback(*, to: int | None, config: Path | None, workdir: Path | None, store
     from huracan.app.publishing import rollback_store
 
     account = _done(
-        config, workdir, store, as_json, lambda path, settings, log: rollback_store(path, settings, log, to)
+        config,
+        workdir,
+        store,
+        as_json,
+        lambda path, settings, log, **more: rollback_store(path, settings, log, to, **more),
     )
     return _tell(account, _set(account, f"is set {account['origin']} signed anew"), as_json=as_json)
 
@@ -39,7 +43,7 @@ def rotate(*, new_root: bool, config: Path | None, workdir: Path | None, store: 
         workdir,
         store,
         as_json,
-        lambda path, settings, log: rotate_store_keys(path, settings, log, new_root=new_root),
+        lambda path, settings, log, **more: rotate_store_keys(path, settings, log, new_root=new_root, **more),
     )
     text = f"root version {account['root_version']} is in force; the keys before it sign nothing any more"
     if account["set"] is not None:
@@ -54,6 +58,7 @@ def _done(
 ) -> Account:
     from huracan.adapters.telemetry import StructlogTelemetry
     from huracan.app import TrainingPipelineConfig
+    from huracan.app.ledger_guard import LEDGER_FILE
     from huracan.errors import ConfigError
     from huracan.settings import load_settings
 
@@ -63,11 +68,12 @@ def _done(
             " set of the stores in publish.urls)"
         )
     settings = load_settings(config, (), os.environ)
-    path = Path(store) if store else TrainingPipelineConfig(workdir=workdir).folder() / "store"
+    home = TrainingPipelineConfig(workdir=workdir).folder()
+    path, ledger = (Path(store), None) if store else (home / "store", home / LEDGER_FILE)
     with closing(
         StructlogTelemetry(as_json=as_json or None, progress=False, level="error" if not as_json else "info")
     ) as log:
-        return work(path, settings, log)
+        return work(path, settings, log, ledger=ledger)
 
 
 def _set(account: Account, words: str) -> str:

@@ -134,7 +134,7 @@ def tidy_lake(
 def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
     """Every lineage with its newest row, and every change of champion; all chains are checked on the way."""
     with _ledger(workdir) as ledger:
-        state, runs = ledger.load_state(), ledger.runs()
+        state, runs, adoptions = ledger.load_state(), ledger.runs(), ledger.adoptions()
     rows = [_lineage_row(record) for record in state.records.values()]
     body = {
         "runs": len(runs),
@@ -143,6 +143,7 @@ def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
         "lineages": rows,
         "champions": list(state.champions),
         "unfreezes": list(state.unfreezes),
+        "adoptions": adoptions,
     }
     if as_json:
         print_json(body)
@@ -161,16 +162,20 @@ def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
         )
     for note in state.unfreezes:
         console.print(f"{day_iso(note.day)} {note.pool}: freeze ended, {note.note}", markup=False)
+    for entry in adoptions:
+        console.print(f"set {entry.set_version} adopted at entry {entry.entries}: {entry.note}", markup=False)
     return 0
 
 
 def end_freeze(workdir: Path | None, pool: str, note: str, *, as_json: bool) -> int:
     """Record, signed by the online key, why a pool's promotions may go on after common breaches of their bounds."""
     from huracan.adapters.keys import keys_folder, load_keys
+    from huracan.app.ledger_guard import compare
     from huracan.domain.ids import canonical_json
 
     keys = load_keys(keys_folder(os.environ))
-    with alone(workdir), _ledger(workdir) as ledger:
+    with alone(workdir) as store, _ledger(workdir) as ledger:
+        compare(ledger, store, keys)
         state = ledger.load_state()
         pools = sorted({record.lineage.pool for record in state.records.values()})
         pool = {known.lower(): known for known in pools}.get(pool.lower(), pool)
@@ -185,6 +190,29 @@ def end_freeze(workdir: Path | None, pool: str, note: str, *, as_json: bool) -> 
         from huracan.cli.tables import terminal
 
         terminal().print(f"promotions of {pool} may go on from tonight", markup=False)
+    return 0
+
+
+def adopt_ledger(workdir: Path | None, note: str, *, as_json: bool) -> int:
+    """Let this ledger go on with the set in its store, although it lacks the entry that the set was signed on."""
+    from huracan.app.ledger_guard import adopt_store
+
+    entry = adopt_store(workdir or DEFAULT_WORKDIR, note, os.environ)
+    if as_json:
+        print_json({"adopted": entry})
+        return 0
+    from huracan.cli.tables import terminal
+
+    if entry is None:
+        text = "nothing to adopt: the ledger holds the entry that the newest set was signed on"
+    else:
+        signed_on = f"run {entry.run_id}" if entry.number is None else f"entry {entry.number}"
+        text = (
+            f"the ledger goes on from its entry {entry.entries} with set {entry.set_version}, which was signed on {signed_on} of "
+            "another ledger. What the nights between had found and spent is not known here: their evidence starts again, and the "
+            "bound on false promotions of this year's cohort holds only for what this ledger has recorded"
+        )
+    terminal().print(text, markup=False, soft_wrap=True)
     return 0
 
 
@@ -253,12 +281,12 @@ def open_lake(place: str, only: str | None) -> tuple[Any, list[Any]]:
 
 
 @contextmanager
-def alone(workdir: Path | None) -> Iterator[None]:
-    """No run is under way meanwhile: it would hold the store's lock."""
+def alone(workdir: Path | None) -> Iterator[Any]:
+    """The store, while no run is under way: it would hold the store's lock."""
     from huracan.adapters.publishers.folder import FolderStore
 
-    with FolderStore((workdir or DEFAULT_WORKDIR) / "store"):
-        yield
+    with FolderStore((workdir or DEFAULT_WORKDIR) / "store") as store:
+        yield store
 
 
 @contextmanager

@@ -31,6 +31,8 @@ REPORT_FILES: Final = (
 BUNDLE_FILES: Final = (MODEL_FILE, GOLDEN_FILE, RECIPE_FILE, *REPORT_FILES)
 """Every file of a bundle except the manifest, which lists them."""
 
+LEDGER_KEY: Final = "ledger"
+"""Where a set's extras name the head of the ledger."""
 REGIME_COUNT: Final = 4
 MAX_MANIFEST: Final = 1 << 20
 MAX_FILE: Final = 256 << 20
@@ -293,11 +295,19 @@ class DoNotTrade(Record):
     reason: str
 
 
+class LedgerHead(Record):
+    """The newest entry of the ledger that a set was signed on: its number, counted from 1, and its hash."""
+
+    number: int = Field(ge=1)
+    hash: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class ChampionSet(Record):
     """The current set: members by result key, ranking rows, and the coins not to trade with reasons.
 
     `signed_ms` is wall-clock time, `data_cutoff_ms` the data's. `origin` is the set whose members these are
-    (itself, unless a rollback signed an older one anew).
+    (itself, unless a rollback signed an older one anew). `extras` hold what came later than the format, so that older readers
+    go on reading: among it the ledger's head.
     """
 
     format: Literal["huracan-set/1"] = SET_FORMAT
@@ -319,6 +329,24 @@ class ChampionSet(Record):
             if key != result_key(member.coin, member.horizon):
                 raise BundleFormatError(f"set: {key[:60]!r} names {member.coin[:60]!r} {member.horizon}")
         return record
+
+    @property
+    def ledger(self) -> LedgerHead | None:
+        """The head of the ledger that this set was signed on; None in sets of versions that named none.
+
+        Raises BundleFormatError for a head that is not well formed.
+        """
+        if LEDGER_KEY not in self.extras:
+            return None
+        try:
+            return LedgerHead.model_validate(self.extras[LEDGER_KEY])
+        except ValidationError as error:
+            raise BundleFormatError(f"set: the ledger's head is not well formed: {str(error)[:200]}") from error
+
+    def extras_on(self, head: LedgerHead | None) -> dict[str, Any]:
+        """The extras with another head of the ledger, or with none."""
+        others = {key: value for key, value in self.extras.items() if key != LEDGER_KEY}
+        return others if head is None else {**others, LEDGER_KEY: head.model_dump()}
 
 
 def bundle_folder(coin: str, horizon: str, version: int) -> str:

@@ -64,6 +64,10 @@ class Release(Protocol):
         """Take over what is newer in other copies of the store, waiting for them a bounded time; before anything is decided."""
         ...
 
+    def compare(self) -> None:
+        """Raise LedgerBehindError unless the night's ledger holds the set that stands then."""
+        ...
+
     def publish(
         self,
         bundles: list[BundleFiles],

@@ -220,6 +220,7 @@ class NightPipeline:
         with self._stage(8):
             # From here on the night decides and signs by what the store holds, so what others hold must be here by now.
             await asyncio.to_thread(self.ports.release.settle)
+            self.ports.release.compare()
             night = replace(night, incumbents=self._incumbents())
             return await unaltered(partial(judge, self.ports, self.rules), partial(train_again, self.ports), night)
 

@@ -303,7 +303,7 @@ def verify_chain(lineage: Lineage, rows: Iterable[tuple[LineageRow, bytes]]) -> 
         if not intact or row.lineage_id != lineage.id or (day is not None and row.day <= day):
             raise LedgerError(
                 f"lineage {lineage.id} of {lineage.recipe_id}: the row of {day_iso(row.day)} does not fit "
-                "the chain before it; the ledger was edited or damaged, restore it from a backup"
+                "the chain before it; the ledger was edited or damaged"
             )
         previous, day = row.hash, row.day
 

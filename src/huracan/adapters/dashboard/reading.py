@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from huracan.adapters.keys import trusted_root_file
+from huracan.adapters.ledger_file import BRING_LAST
 from huracan.adapters.locks import lock_holder
 from huracan.adapters.progress import PROGRESS_FILE, PROGRESS_FORMAT
 from huracan.adapters.publishers.naming import MIRRORS_FILE
@@ -103,7 +104,7 @@ class WorkdirReader:
         try:
             rows = _runs(path)
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError, AttributeError) as error:
-            problems.append(f"ledger.sqlite cannot be read as a ledger ({error}); restore it from a backup")
+            problems.append(f"ledger.sqlite cannot be read as a ledger ({error}); {BRING_LAST}")
             return ()
         return tuple({**row, "page": self.report_file(row["run_id"], "index.html") is not None} for row in rows)
 

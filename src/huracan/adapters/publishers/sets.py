@@ -25,6 +25,7 @@ from huracan.domain.bundle import (
     MAX_SET,
     ChampionSet,
     DoNotTrade,
+    LedgerHead,
     Manifest,
     RankRow,
     SetMember,
@@ -51,10 +52,11 @@ class Preflight(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetFacts:
-    """What a set says of its run; `extras` is any JSON."""
+    """What a set says of its run: `ledger` is the head of the ledger it was judged with, `extras` any JSON."""
 
     run_id: str
     data_cutoff_ms: int
+    ledger: LedgerHead | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -134,6 +136,7 @@ def publish_set(
         do_not_trade=list(do_not_trade),
         extras={**facts.extras, **regimes_as_extras(regimes)},
     )
+    current = current.model_copy(update={"extras": current.extras_on(facts.ledger)})
     _check(current, dropped)
     sign_set(publisher, keys, old, current, files)
     return PublishedSet(version=number, members=members, dropped=dropped)
@@ -299,7 +302,9 @@ def _sign_again(
     taken: Mapping[str, int],
 ) -> PublishedSet:
     number = max(tree.seen.targets, taken.get("sets", 0)) + 1
-    current = source.model_copy(update={"version": number, "origin": source.origin, "signed_ms": wall_clock_ms})
+    changes = {"version": number, "origin": source.origin, "signed_ms": wall_clock_ms}
+    # An older set returns, the ledger does not: it goes on from its newest entry.
+    current = source.model_copy(update={**changes, "extras": source.extras_on(tree.current.ledger)})
     sign_set(publisher, keys, tree, current, dict(tree.files))
     members = {key: _as_published(member) for key, member in current.members.items()}
     return PublishedSet(version=number, members=members, dropped={})

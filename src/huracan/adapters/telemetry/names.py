@@ -36,6 +36,7 @@ EVENTS: Final[dict[str, Level]] = {
     "lake_filled": "info",
     "lake_table_set_aside": "warning",
     "lake_unproven": "info",
+    "ledger_unnamed": "warning",
     "lineage_admitted": "info",
     "lineage_expired": "info",
     "listing_unknown": "warning",

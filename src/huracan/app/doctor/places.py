@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from huracan.adapters.dashboard import WorkdirReader, checked_access
 from huracan.adapters.dashboard.access import TOKEN_VARIABLE
 from huracan.adapters.keys import trusted_root_file
+from huracan.adapters.ledger_file import BRING_LAST
 from huracan.adapters.locks import lock_holder
 from huracan.adapters.publishers.folder import refuse_shared_folder
 from huracan.adapters.publishers.remotes import publish_targets
@@ -76,7 +77,7 @@ async def ledger(here: Circumstances) -> list[Finding]:
     except sqlite3.DatabaseError as error:
         sound, nights = str(error), 0
     if sound != "ok":
-        return [wrong(AREA, "ledger", LedgerError(f"{path} is damaged ({sound})"), "restore it from a backup")]
+        return [wrong(AREA, "ledger", LedgerError(f"{path} is damaged ({sound})"), BRING_LAST)]
     if path.stat().st_mode & 0o022:
         return [wrong(AREA, "ledger", LedgerError(f"{path} can be written by others"), f"chmod 600 {path}")]
     return [right(AREA, "ledger", f"sound, {nights} night{'' if nights == 1 else 's'} judged")]
