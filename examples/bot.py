@@ -27,13 +27,26 @@ from huracan.settings import load_settings
 COST_OF_A_LOST_MODEL = 20e-4  # of notional, one way: what leaving a position costs when its model is gone
 
 
+class ExchangeTime:
+    """The exchange's clock as last read, for Hamilton: what a set and its data are worth depends on no host's clock."""
+
+    now_ms = 0
+    ahead_ms = 0
+
+    def __call__(self) -> int:
+        """Now, ms UTC."""
+        return self.now_ms + self.ahead_ms
+
+
 class Bot:
     """One step a decision; what it did is in the folder's journal, what it holds in its account."""
 
     def __init__(
-        self, hamilton: HamiltonInterface, market: BinanceMarketData, folder: Path, capital: float, statuses: set[str]
-    ) -> None:
+        self, hamilton: HamiltonInterface, market: BinanceMarketData, folder: Path, capital: float, statuses: set[str],
+        times: "ExchangeTime",
+    ) -> None:  # fmt: skip
         self.hamilton, self.market, self.folder, self.statuses = hamilton, market, folder, statuses
+        self.times = times
         self.inputs: LiveInputs = hamilton.live_inputs()
         self.feed = Feed(market, self.inputs.interval_ms)
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +54,7 @@ class Bot:
 
     async def step(self) -> int | None:
         """Decide once for the newest decision time; None where that was done before."""
-        now = await self.market.server_time()
+        now = self.times.now_ms = await self.market.server_time()
         self.inputs = self.hamilton.live_inputs()  # a new set may have come overnight
         at = now // self.inputs.decision_ms * self.inputs.decision_ms
         if at <= self.account.last_decision_ms:
@@ -144,10 +157,11 @@ def open_bot(store: str, exchange: str | None, folder: Path, capital: float, *, 
     """A bot on a store and an exchange; URLs come from the settings where `exchange` names none."""
     urls = [f"binance.{name}_url={exchange}" for name in ("rest", "futures", "archive")] if exchange else []
     settings = load_settings(None, urls, os.environ)
-    hamilton = HamiltonInterface(store, allow_candidates=candidates)
+    times = ExchangeTime()
+    hamilton = HamiltonInterface(store, allow_candidates=candidates, now_ms=times)
     interval = str(Horizon(hamilton.live_inputs().interval_ms // 60_000))
     market = BinanceMarketData(settings.binance, settings.costs.quote_per_gbp, interval=interval)
-    return Bot(hamilton, market, folder, capital, {"champion", "candidate"} if candidates else {"champion"})
+    return Bot(hamilton, market, folder, capital, {"champion", "candidate"} if candidates else {"champion"}, times)
 
 
 async def run(bot: Bot, steps: int | None, poll_s: float) -> None:

@@ -114,7 +114,9 @@ def test_a_bot_restarted_every_hour_ends_with_the_same_account(finished_night, e
     def again():
         return opened(finished_night, exchange, tmp_path / "b")
 
-    hours(again(), exchange, 0, 4, restart=again)
+    other = {**trust_variables(finished_night.folder), "HURACAN_STATE_DIR": str(tmp_path / "other-state")}
+    with variables(other):  # these hours have not been seen there
+        hours(again(), exchange, 0, 4, restart=again)
     assert Account.load(tmp_path / "b", 0.0) == whole.account
     assert [line for line in journal(tmp_path / "a") if line["action"] != "silent"] == [
         line for line in journal(tmp_path / "b") if line["action"] != "silent"
@@ -171,11 +173,10 @@ def test_a_blocked_coin_opens_nothing_and_what_is_held_closes_when_due(finished_
     assert [line["action"] for line in journal(folder) if line["cell"] == held] == ["enter", "close"]
 
 
-@pytest.mark.parametrize("age_ms", [27 * HOUR_MS, 5 * DAY_MS])
+@pytest.mark.parametrize("age_ms", [48 * HOUR_MS + 1, 5 * DAY_MS])
 def test_a_stale_or_expired_set_opens_nothing(finished_night, exchange, trust, tmp_path, age_ms):
     bot = opened(finished_night, exchange, tmp_path / "paper")
-    later = bot.hamilton._now_ms() + age_ms
-    bot.hamilton._now_ms = lambda: later
+    bot.times.ahead_ms = age_ms
     _, seen = hours(bot, exchange, 0, 2)
     assert [positions for _, positions in seen] == [{}, {}]
 

@@ -105,7 +105,9 @@ def features(seed=1, names=NAMES):
     return dict(zip(names, rows(1, seed, names)[0].tolist(), strict=True))
 
 
-def bundle(coin="BTC", horizon="1h", *, status="champion", seed=0, edge=5.0, evidence=None, of=None, **changes):
+def bundle(
+    coin="BTC", horizon="1h", *, status="champion", seed=0, edge=5.0, evidence=None, of=None, cutoff=CUTOFF, **changes
+):
     """A bundle ready to publish; another `seed` is another content."""
     champion = of or model(seed, horizon=horizon, **changes)
     files = bundle_files(
@@ -119,9 +121,9 @@ def bundle(coin="BTC", horizon="1h", *, status="champion", seed=0, edge=5.0, evi
         horizon=horizon,
         instrument=f"{coin}USDT-um",
         status=status,
-        window_start_ms=CUTOFF - 150 * 24 * HOUR,
-        window_end_ms=CUTOFF,
-        data_cutoff_ms=CUTOFF,
+        window_start_ms=cutoff - 150 * 24 * HOUR,
+        window_end_ms=cutoff,
+        data_cutoff_ms=cutoff,
         features_hash="f",
         code_hash="c",
         config_hash="g",

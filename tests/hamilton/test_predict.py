@@ -247,7 +247,8 @@ def test_old_sets_are_flagged_then_closed_for_entries_while_exits_are_answered(w
     for hours, stale, closed in (
         (25, False, False),
         (27, True, False),
-        (47, True, False),
+        (45, True, False),
+        (47, True, True),
         (49, True, True),
         (400, True, True),
     ):
@@ -258,5 +259,6 @@ def test_old_sets_are_flagged_then_closed_for_entries_while_exits_are_answered(w
             assert result.score == fresh.score
             assert (result.direction == "hold") is closed
             assert (result.blocked_reason or "").startswith("STALE") is closed
-    world.publish(factory.bundle())
-    assert hamilton.predict("BTC", "1h", given) == fresh
+    world.publish(factory.bundle(cutoff=world.now))
+    again = hamilton.predict("BTC", "1h", given)
+    assert (again.direction, again.score, again.stale, again.version) == (fresh.direction, fresh.score, False, 2)

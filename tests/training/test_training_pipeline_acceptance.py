@@ -14,6 +14,7 @@ from nights import accounted, trust_variables, variables
 from huracan.domain.bundle import MANIFEST_FILE, REPORT_FILES, Manifest
 from huracan.domain.ids import result_key, sha256_hex
 from huracan.domain.strict import strict_json
+from huracan.domain.time import parse_iso
 from huracan.errors import ModelLoadError
 from huracan.hamilton import HamiltonInterface
 from huracan.worlds.dropbox import DropboxServer
@@ -45,7 +46,7 @@ def published(result):
 @pytest.fixture
 def hamilton(night, tmp_path):
     with variables({**trust_variables(night.folder), "HURACAN_STATE_DIR": str(tmp_path / "state")}):
-        yield HamiltonInterface(model_base_path=night.store)
+        yield HamiltonInterface(model_base_path=night.store, now_ms=lambda: parse_iso(night.result["summary"]["now"]))
 
 
 @pytest.fixture

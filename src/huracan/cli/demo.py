@@ -152,15 +152,19 @@ def _bounds(result: dict[str, Any], world: str) -> dict[str, dict[str, Any]]:
 
 def first_prediction(result: dict[str, Any]) -> dict[str, Any] | None:
     """Hamilton's answer for one champion (else one candidate) on the last features of the night; one that trades, if any."""
+    from huracan.domain.time import parse_iso
     from huracan.hamilton import HamiltonInterface
 
     rows = list(result["champions"].values()) or list(result["candidates"].values())
     chosen = next((row for row in rows if row["live"] and row["live"]["side"]), rows[0] if rows else None)
     if chosen is None or chosen["live"] is None:
         return None
-    hamilton = HamiltonInterface(model_base_path=result["store"], allow_candidates=True)
-    features = chosen["live_features"]
-    prediction = hamilton.predict(chosen["coin"], chosen["horizon"], features)
+    now_ms = parse_iso(result["summary"]["now"])
+    with tempfile.TemporaryDirectory(prefix="huracan-demo-") as state:  # the world's time is no time this user has seen
+        hamilton = HamiltonInterface(
+            model_base_path=result["store"], allow_candidates=True, state_dir=state, now_ms=lambda: now_ms
+        )
+        prediction = hamilton.predict(chosen["coin"], chosen["horizon"], chosen["live_features"])
     return {
         "coin": chosen["coin"],
         "horizon": chosen["horizon"],

@@ -4,7 +4,7 @@ Everything read here comes from outside: only BundleFormatError is raised, whate
 """
 
 from dataclasses import asdict, fields
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -220,6 +220,8 @@ class FileEntry(Record):
 Status = Literal["champion", "candidate"]
 EVERY_REGIME: Final = "all"
 """What stands for the regime of a model that does not look at it."""
+Instant = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
+"""ms UTC up to the end of the year 9999, beyond which no instant can be told in words."""
 
 
 class Manifest(Record):
@@ -239,7 +241,7 @@ class Manifest(Record):
     training_window_start: str
     training_window_end: str
     timestamp: str
-    data_cutoff_ms: int
+    data_cutoff_ms: Instant
     features_hash: str
     code_hash: str
     config_hash: str
@@ -314,8 +316,8 @@ class ChampionSet(Record):
     version: int = Field(ge=1)
     origin: int = Field(ge=1)
     run_id: str
-    data_cutoff_ms: int
-    signed_ms: int
+    data_cutoff_ms: Instant
+    signed_ms: Instant
     members: dict[str, SetMember]
     ranking: list[RankRow]
     do_not_trade: list[DoNotTrade]

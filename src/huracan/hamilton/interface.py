@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from huracan.domain.bundle import SetMember
 from huracan.domain.coin_names import CoinNames
 from huracan.domain.model import ChampionModel
-from huracan.domain.time import Horizon
+from huracan.domain.time import Horizon, iso
 from huracan.errors import ConfigError, ModelLoadError
 from huracan.hamilton.blocks import BlockedCoins, HamiltonDoNotTradeList
+from huracan.hamilton.clock import SeenClock
 from huracan.hamilton.live import LiveInputs, instrument_of, live_row, market_context, observed_bars
 from huracan.hamilton.loader import HamiltonModelLoader, ServedSet
 from huracan.hamilton.ranking import HamiltonRankingTable
@@ -50,6 +51,14 @@ class _Served:
     ready: dict[tuple[str, str, int | None], tuple[Champion, str | None]] = field(default_factory=dict, repr=False)
 
 
+def _expired(view: _Served, champion: Champion, now: int) -> str | None:
+    if now > view.closed_after_ms:
+        return EXPIRED
+    if now > champion.valid_until:
+        return f"STALE: the model's data were good until {iso(champion.valid_until)}; no new entries until it is trained anew"
+    return None
+
+
 def _reasons(*reasons: str | None) -> tuple[str, ...]:
     return tuple(reason for reason in reasons if reason is not None)
 
@@ -81,7 +90,7 @@ class HamiltonInterface:
         reader: BundleSource = folder if source is None and folder is not None else source  # type: ignore[assignment]
         self._store = folder.root if folder is not None else None
         self._allow_candidates = allow_candidates
-        self._now_ms = now_ms
+        self._clock = SeenClock(state, now_ms)
         self._loader = HamiltonModelLoader(reader, state, trusted_root=trusted_root, store=self._store)
         self._blocks = HamiltonDoNotTradeList(state)
         self._ranking = HamiltonRankingTable(
@@ -109,8 +118,8 @@ class HamiltonInterface:
         """The decision for one row of features, whose names must be exactly the model's.
 
         Raises FeatureError (missing, unknown, not finite, unseen regime) and ModelLoadError (no champion, or one that
-        does not verify). A blocked coin, and any coin after the metadata expired, gets "hold" and the reason. Whether
-        the market is halted only `predict_bars` can see.
+        does not verify). "hold" and the reason for a blocked coin, after the metadata or the data expired, and while this
+        host's clock is more than five minutes behind a time seen before. Whether the market is halted only `predict_bars` sees.
         """
         return self._decision(coin, horizon, version, features, None)
 
@@ -198,16 +207,20 @@ class HamiltonInterface:
         except TypeError:  # a name of lists or the like; `_ready` says so
             ready = None
         champion, blocked = ready or self._ready(view, coin, horizon, version)
-        now = self._now_ms()
-        expired = now > view.closed_after_ms
-        closed = _reasons(blocked, EXPIRED if expired else None, halted) if blocked or expired or halted else ()
-        return champion.predict(features, closed, now > view.stale_after_ms)
+        now = self._clock.read()
+        good_until = min(view.closed_after_ms, champion.valid_until)
+        closed: tuple[str, ...] = ()
+        if now > good_until or blocked or halted or self._clock.is_behind(now):
+            clock = self._clock.reason(now) if self._clock.is_behind(now) else None
+            closed = _reasons(blocked, clock, _expired(view, champion, now), halted)
+        return champion.predict(features, closed, now > view.stale_after_ms or now > champion.valid_until)
 
     def _serve(self) -> _Served:
         champions, by_hand = self._loader.current(), self._blocks.by_hand()
         view = self._view
         if view is None or view.champions is not champions or view.by_hand is not by_hand:
             tree = champions.tree
+            self._clock.served(tree.current)
             view = self._view = _Served(
                 champions=champions,
                 by_hand=by_hand,
@@ -215,6 +228,7 @@ class HamiltonInterface:
                 stale_after_ms=tree.current.signed_ms + STALE_MS,
                 closed_after_ms=tree.expires_ms,
             )
+        self._clock.keep()
         self._fresh_until_ns = time.monotonic_ns() + _LOOK_AGAIN_NS
         return view
 

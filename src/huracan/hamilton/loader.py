@@ -1,14 +1,11 @@
 """Serves one verified champion set at a time, and switches to the next only when that verifies too."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import structlog
+from typing import TYPE_CHECKING, Final
 
 from huracan.domain.account import SetAccount, set_faults
 from huracan.domain.bundle import MANIFEST_FILE, ChampionSet, bundle_folder
@@ -16,6 +13,7 @@ from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.ids import result_key
 from huracan.errors import BundleFormatError, BundleSignatureError, ModelLoadError
 from huracan.export.trust import TrustedTree, verify_tree
+from huracan.hamilton.log import log
 from huracan.hamilton.state import StoreState
 from huracan.hamilton.verify import Champion, read_champion, read_trusted_root
 
@@ -24,13 +22,6 @@ if TYPE_CHECKING:
 
 RETRY_S: Final = 5.0
 """How long a refused set is left alone while its pointer does not move."""
-
-_log: Any = structlog.wrap_logger(
-    logging.getLogger(__name__),
-    processors=[structlog.stdlib.filter_by_level, structlog.processors.KeyValueRenderer(key_order=["event"])],
-    wrapper_class=structlog.stdlib.BoundLogger,
-)
-"""Key-value lines through the standard library's logging, where the bot that embeds Hamilton decides what becomes of them."""
 
 Loaded = dict[tuple[str, str, int], Champion]
 
@@ -116,7 +107,7 @@ class HamiltonModelLoader:
             if served is None:
                 raise
             self._refused, self.problem = (token, self._monotonic() + RETRY_S), error
-            _log.warning("champion_set_refused", code=error.code, error=str(error), serving="the last good set")
+            log.warning("champion_set_refused", code=error.code, error=str(error), serving="the last good set")
             return served
         self._served, self._refused, self.problem = fresh, None, None
         return fresh

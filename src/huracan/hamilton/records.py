@@ -10,7 +10,8 @@ class ModelMetadata:
     """What a champion is worth, as measured at training; None where it was not measured.
 
     `net_edge_bps` is per round trip after costs, bps of notional; `capacity_estimate` in quote currency;
-    `created_at` is the data cut-off (ISO 8601). `e_value` and `nights_missing` say how proven it is.
+    `created_at` is the data cut-off (ISO 8601), `valid_until` ms UTC, 48 hours after it: then entries close. `e_value` and
+    `nights_missing` say how proven it is.
     """
 
     coin: str
@@ -27,6 +28,7 @@ class ModelMetadata:
     recipe_id: str = ""
     e_value: float | None = None
     nights_missing: float | None = None
+    valid_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,11 @@ class PredictionResult:
 
     `edge_bps` is signed, before costs, bps of notional; `net_edge_bps` its size after one round trip of costs.
     `score` is the signed consensus; `votes` the calibrated edge of every engine with a view; `position_fraction` the
-    signed fraction of the coin's capital to hold, 0 for hold. `stale`: signed more than 26 hours ago. `valid_until` is
-    ms UTC, 48 hours after the data cut-off.
+    signed fraction of the coin's capital to hold, 0 for hold. `stale`: signed more than 26 hours ago, or the data
+    are past `valid_until` (ms UTC, 48 hours after their cut-off).
 
     With `entries_open` False the direction is hold, `blocked_reason` says why and `blocked_codes` says it in stable codes:
-    OWNER or a code of the training's list, STALE, HALTED. Score and edge still answer for a position that is held: at
+    OWNER or a code of the training's list, CLOCK, STALE, HALTED. Score and edge still answer for a position that is held: at
     its end it rolls over while `edge_bps` has its side, else it closes. While HALTED nothing fills, so it stays as it is and
     the next decision time asks again: the training's simulation does the same.
 

@@ -1,4 +1,4 @@
-"""What Hamilton remembers of a store between starts: versions seen, and coins blocked by hand.
+"""What Hamilton remembers of a store between starts: versions and the newest time seen, and coins blocked by hand.
 
 Lives in the user's state folder and not in the store, because who can write the store must not be able to turn it back.
 """
@@ -59,6 +59,22 @@ class StoreState:
                 )
             if now != before:
                 self._save("seen.json", {**asdict(now), "store": self._identity})
+
+    @property
+    def clock_file(self) -> Path:
+        """Where the newest time is kept."""
+        return self.folder / "clock.json"
+
+    def newest_time(self, now_ms: int) -> int:
+        """The newest of this time and those given before, ms UTC; kept durably."""
+        with self._locked():
+            record = self._load(self.clock_file.name)
+            before = record.get("newest_ms", 0)
+            if type(before) is not int:
+                raise self._damaged(self.clock_file.name, None)
+            if now_ms > before:
+                self._save(self.clock_file.name, {"newest_ms": now_ms, "store": self._identity})
+        return max(before, now_ms)
 
     def blocks(self) -> dict[str, str]:
         """Coins blocked by hand, as they were named, with reasons."""

@@ -28,6 +28,7 @@ from huracan.domain.model import ChampionModel
 from huracan.errors import BundleFormatError, BundleSignatureError, FeatureError, ModelLoadError
 from huracan.export.golden import replay_golden
 from huracan.export.trust import MAX_ROLE, TrustedTree, checked_bytes, read_signed
+from huracan.hamilton.clock import VALID_MS
 from huracan.hamilton.records import ModelMetadata, PredictionResult
 from huracan.stats.evaluate import REGIME_FEATURE, CompiledModel, compile_model, decide_row
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from huracan.ports import BundleSource
 
 REGIME_NAMES: Final = ("trend", "range", "panic", "illiquid")
-VALID_MS: Final = 48 * 3_600_000
-
 _DIRECTIONS = {1: "long", 0: "hold", -1: "short"}
 
 
@@ -56,6 +55,7 @@ class Champion:
     horizon: str
     version: int
     digest: str
+    valid_until: int
     manifest: Manifest = field(repr=False)
     model: ChampionModel = field(repr=False)
     metadata: ModelMetadata
@@ -100,7 +100,7 @@ class Champion:
             votes=votes,
             position_fraction=fraction,
             version=self.version,
-            valid_until=self.manifest.data_cutoff_ms + VALID_MS,
+            valid_until=self.valid_until,
             stale=stale,
             blocked_reason="; ".join(closed) if closed else None,
             entries_open=not closed,
@@ -190,6 +190,7 @@ def read_champion(source: "BundleSource", tree: TrustedTree, coin: str, horizon:
         horizon=horizon,
         version=version,
         digest=tree.files[path][0],
+        valid_until=manifest.data_cutoff_ms + VALID_MS,
         manifest=manifest,
         model=model,
         metadata=_metadata(manifest),
@@ -231,4 +232,5 @@ def _metadata(manifest: Manifest) -> ModelMetadata:
         recipe_id=manifest.recipe_id,
         e_value=proof("e_value"),
         nights_missing=proof("nights_missing"),
+        valid_until=manifest.data_cutoff_ms + VALID_MS,
     )

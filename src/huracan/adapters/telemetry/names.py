@@ -20,6 +20,7 @@ EVENTS: Final[dict[str, Level]] = {
     "champion_promoted": "info",
     "champion_refreshed": "info",
     "champion_set_refused": "warning",
+    "clock_not_kept": "warning",
     "consensus_reached": "info",
     "copy_found": "info",
     "data_aged": "info",
