@@ -13,7 +13,6 @@ from huracan.domain.frames import REGIMES
 from huracan.domain.ids import Instrument, result_key
 from huracan.domain.time import DAY_MS, HOUR_MS, parse_iso
 from huracan.hamilton import HamiltonInterface
-from huracan.pipeline.artefacts import get_frame
 
 LONGEST_1H = 1.0 / 24.0
 
@@ -30,7 +29,7 @@ def published(finished_night):
             (
                 row,
                 {file.name: json.loads(file.read_bytes()) for file in files},
-                {name: get_frame(store, f"{row['root']}/{name}.parquet") for name in frames},
+                {name: pl.read_parquet(store.get(f"{row['root']}/{name}.parquet")) for name in frames},
             )
         )
     return found

@@ -13,6 +13,7 @@ import pytest
 import verdicts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_store import in_memory, stored_cell
 from plans import make_plan
 
 from huracan.adapters.telemetry import RecordingTelemetry
@@ -24,7 +25,6 @@ from huracan.domain.time import DAY_MS
 from huracan.errors import BundleFormatError, DataError, DiskFullError, IncompleteError
 from huracan.pipeline import publication
 from huracan.pipeline.account import check_complete
-from huracan.pipeline.artefacts import put_frame
 from huracan.pipeline.delistings import without_delisted
 from huracan.pipeline.night import Night, PairOutcome
 from huracan.pipeline.promotion import Promoted, _assign, make_pools
@@ -110,17 +110,11 @@ class Runner:
             for recipe in RECIPES:
                 root = f"train/{coin}/{recipe.id}/{horizon}"
                 if recipe.id in told["recipes"]:
-                    put_frame(self.store, f"{root}/trades.parquet", trades(told["edge"]))
-                    cells[f"{recipe.id}/{horizon}"] = {"root": root}
+                    cells[f"{recipe.id}/{horizon}"] = stored_cell(self.store, root, trades=trades(told["edge"]))
                 elif pair["refusals"]:
                     refused = {"coin": coin, "horizon": horizon, "step": 5, "code": "TOO_FEW_ROWS", "reason": "few"}
                     skips.append(refused)
         return {"coin": coin, "key": f"train/{coin}", "cells": cells, "skips": skips}
-
-
-class Memory(dict):
-    def put(self, key, data):
-        self[key] = data
 
 
 def trades(edge):
@@ -165,8 +159,10 @@ def started(pairs, served, store):
 
     async def waves():
         nonlocal night
-        for wave in (ingest_wave, prepare_wave, train_wave):
-            night = await wave(runner, night)
+        ports = SimpleNamespace(waves=runner, ledger=SimpleNamespace(artefact=lambda _key: None))
+        night = await ingest_wave(runner, night)
+        for wave in (prepare_wave, train_wave):
+            night = await wave(ports, night)
 
     # One pair more than fail, or the night is refused for its machines.
     with mock.patch("huracan.pipeline.waves._OF_MACHINES", set()):
@@ -176,7 +172,7 @@ def started(pairs, served, store):
 
 def finished(pairs, served, outcome):
     """The night after step 9, with a real verdict; nothing is signed."""
-    store, verdict = Memory(), VERDICTS(outcome)
+    store, verdict = in_memory(), VERDICTS(outcome)
     night = started(pairs, served, store)
     night, assignments = _assign(store, night, make_pools(night, 60), verdict, ())
     promoted = Promoted(night=night, verdict=verdict, pools=(), evidence=(), assignments=tuple(assignments))

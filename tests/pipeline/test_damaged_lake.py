@@ -13,6 +13,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Universe
 from huracan.domain.time import DAY_MS, MINUTE_MS
 from huracan.errors import DamagedTableError, SchemaError
+from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.damage import lake_summary, mended, with_set_aside
 from huracan.pipeline.night import Night
 from huracan.pipeline.pair import PairPorts, ingest_pair, load_bars
@@ -66,7 +67,7 @@ def plan():
 @pytest.fixture
 def ports(tmp_path):
     lake = DeltaLake(str(tmp_path / "lake"))
-    return PairPorts(lake=lake, artefacts=LocalArtefacts(tmp_path / "artefacts"), market=Rest())
+    return PairPorts(lake=lake, artefacts=Artefacts(LocalArtefacts(tmp_path / "artefacts")), market=Rest())
 
 
 def flip(tmp_path):

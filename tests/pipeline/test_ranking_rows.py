@@ -10,23 +10,18 @@ import pytest
 import verdicts
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_store import in_memory, stored_cell
 from plans import make_plan
 
 from huracan.domain.frames import REGIMES, TRADE_SCHEMA
 from huracan.domain.records import Universe
 from huracan.hamilton import HamiltonInterface
-from huracan.pipeline.artefacts import put_frame
 from huracan.pipeline.bundles import _ranking, _regimes
 from huracan.pipeline.edges import MeasuredEdges, PoolEdges
 from huracan.pipeline.night import Night
 from huracan.shadow import CoinEdge, coin_filter
 
 RECIPE = verdicts.MAKE.recipe()
-
-
-class Memory(dict):
-    def put(self, key, data):
-        self[key] = data
 
 
 def trades(means, n=40, seed=1):
@@ -39,15 +34,14 @@ def trades(means, n=40, seed=1):
 
 
 def edges(frames):
-    store = Memory()
-    for coin, frame in frames.items():
-        put_frame(store, f"train/{coin}/trades.parquet", frame)
+    store = in_memory()
+    cells = {coin: stored_cell(store, f"train/{coin}", trades=frame) for coin, frame in frames.items()}
     night = Night(
         run_id="r",
         plan=make_plan(recipes=(RECIPE,)),
         universe=Universe(now_ms=0, members=(), skips=()),
         pairs=tuple(frames),
-        trained={coin: {"cells": {f"{RECIPE.id}/1h": {"root": f"train/{coin}"}}} for coin in frames},
+        trained={coin: {"cells": {f"{RECIPE.id}/1h": cell}} for coin, cell in cells.items()},
     )
     return PoolEdges(store=store, night=night, coins=tuple(frames), horizon="1h")
 
@@ -60,7 +54,9 @@ def edge(shrunk, n=40):
 
 def ranked(measured, regime, *, open_in=REGIMES, features=("regime", "x")):
     item = SimpleNamespace(coin="A", horizon="1h", edge=None, measured=measured)
+    held = None if regime is None or regime < 0 else REGIMES[regime]
     cell = {
+        "regime": held if "regime" in features else "all",
         "live": None if regime is None else {"regime": regime, "confidence": 0.7},
         "gate": {"regimes": {name: {"engine_count": int(name in open_in)} for name in REGIMES}},
         "metrics": {"capacity_estimate": 1e6},

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_store import in_memory
 from nights import in_this_process, later, night_settings, run_pipeline, small_world
 from plans import make_plan
 
@@ -18,7 +19,6 @@ from huracan.domain.records import Candidate
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.errors import UpstreamError
 from huracan.pipeline import settlements
-from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.settlements import SHARED_FROM, _last_stretch, known_settlements, share_settlements
 from huracan.worlds.exchange import ReplayExchange
 
@@ -40,17 +40,6 @@ class Market:
         return self.frame
 
 
-class Files(dict):
-    """An artefact store in memory."""
-
-    def replace(self, key, data):
-        self[key] = data
-
-
-def Store():
-    return Artefacts(Files())
-
-
 class Lake:
     def __init__(self, *times):
         self.times = times
@@ -69,7 +58,7 @@ def of_all(plan, *symbols):
 
 async def test_many_perpetuals_are_read_for_together_and_few_alone():
     few = make_plan(members=tuple(perpetual(n) for n in range(SHARED_FROM - 1)))
-    market, store, telemetry = Market(of_all(few, "C1USDT")), Store(), RecordingTelemetry()
+    market, store, telemetry = Market(of_all(few, "C1USDT")), in_memory(), RecordingTelemetry()
     assert await share_settlements(market, store, telemetry, few) == {}
     many = make_plan(members=few.members, former=(perpetual(SHARED_FROM),))
     facts = await share_settlements(market, store, telemetry, many)
@@ -93,7 +82,7 @@ async def test_many_perpetuals_are_read_for_together_and_few_alone():
 async def test_a_read_that_fails_is_told_and_every_pair_asks_alone():
     plan = make_plan(members=tuple(perpetual(n) for n in range(SHARED_FROM)))
     telemetry = RecordingTelemetry()
-    assert await share_settlements(Market(), Store(), telemetry, plan) == {}
+    assert await share_settlements(Market(), in_memory(), telemetry, plan) == {}
     assert telemetry.named("settlements_unshared")[0]["code"] == "UPSTREAM"
 
 
