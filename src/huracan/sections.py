@@ -43,6 +43,7 @@ class TrainingSettings(Section):
     max_concurrent_jobs: int = Field(10, ge=1, le=10_000)
     num_workers: int = Field(0, ge=0, description="worker processes; 0 = one per core")
     job_timeout_s: float = Field(1800.0, gt=0)
+    backend_start_s: float = Field(300.0, gt=0, description="for a backend to come up, or to be without any machine")
     max_coins: int | None = Field(None, ge=1, description="None: compute is the only limit")
     market: Literal["auto", "um", "spot"] = Field("auto", description="preferred market of a coin")
     quote_assets: tuple[str, ...] = ("USDT", "USDC", "FDUSD")

@@ -358,3 +358,11 @@ class _Slow:
 def test_a_cut_or_oversized_message_is_the_end_of_the_stream(data):
     with pytest.raises(EOFError):
         worker.read_message(io.BytesIO(data))
+
+
+async def test_a_worker_that_is_not_ready_in_time_is_ended_and_the_setting_is_named():
+    pool = AsyncioPool(slots=1, start_s=0.001)
+    await pool.start()
+    with pytest.raises(BackendError, match=r"not ready after 0\.001 s.*backend_start_s"):
+        await pool.run(work.name_the_coin, job())
+    await pool.stop()

@@ -151,6 +151,43 @@ async def test_a_cluster_without_machines_for_too_long_is_lost():
         await started(Fake(), no_node_s=0.05)
 
 
+async def test_a_machine_that_starts_slowly_is_given_more_time_with_every_greeting():
+    class Slow(Fake):
+        async def call(self, node, method, *arguments):
+            if method == "hello":
+                await asyncio.sleep(0.5)  # more than one call may take
+            return await super().call(node, method, *arguments)
+
+    made = await started(Slow(a=2))
+    assert [machine.slots for machine in await made.machines()] == [2]
+    await made.stop()
+
+
+async def test_a_slow_machine_keeps_no_other_from_being_heard():
+    class Slow(Fake):
+        async def call(self, node, method, *arguments):
+            if (node, method) == ("slow", "hello"):
+                await asyncio.Event().wait()
+            return await super().call(node, method, *arguments)
+
+    cluster = Slow(a=1, slow=1)
+    made = await started(cluster)
+    cluster.slots["late"] = 4
+    await until(lambda: "late" in made._nodes)
+    assert set(made._nodes) == {"a", "late"}
+    assert made._greetings
+    await made.stop()
+
+
+async def test_a_head_that_is_lost_while_a_machine_is_greeted_refuses_the_run():
+    class Headless(Fake):
+        async def call(self, node, method, *arguments):
+            raise BackendError("the head is lost")
+
+    with pytest.raises(BackendError, match="head is lost"):
+        await started(Headless(a=1))
+
+
 async def test_a_machine_with_other_sources_refuses_the_run_and_one_that_joins_later_is_not_used(capsys):
     cluster = Fake(a=1)
     cluster.code = "other"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huracan.adapters.backends import InProcess, TrainingOrchestrator
+from huracan.adapters.backends import orchestrator as orchestrator_module
 from huracan.errors import BackendError, ConfigError, DataError, UpstreamError, WorkerLostError
 from huracan.training.jobs import TrainingConfig, TrainingJob
 
@@ -422,3 +423,22 @@ def test_every_job_ends_completed_or_failed_whatever_fails_how_often(plans, limi
     assert summary["completed"] + summary["failed"] == summary["total_jobs"] == len(plans)
     assert summary["completed"] == sum(failures < max_attempts for _, failures in plans)
     assert set(summary["results"]) == {job.job_id for job in made.get_all_jobs()}
+
+
+async def test_a_backend_that_takes_its_time_is_told_while_it_is_waited_for(monkeypatch):
+    monkeypatch.setattr(orchestrator_module, "WAITING_TOLD_S", 0.01)
+    told = asyncio.Event()
+
+    class Late(InProcess):
+        async def start(self):
+            await told.wait()
+
+    made = orchestrate(backend=Late(slots=1))
+    made.on_waiting = lambda seconds: told.set()
+    await made.initialize()
+    await made.shutdown()
+
+
+def test_a_backend_needs_some_time_to_start():
+    with pytest.raises(ConfigError, match="backend_start_s"):
+        TrainingConfig(backend_start_s=0)

@@ -146,11 +146,13 @@ class OrchestratedWaves:
                     dry_run=training.dry_run,
                     num_workers=worker_count(self.settings),
                     job_timeout_s=training.job_timeout_s,
+                    backend_start_s=training.backend_start_s,
                     dask_address=training.backend_address,
                     ray_address=training.backend_address,
                     places=self._places(),
                 )
             )
+            self._orchestrator.on_waiting = self._waiting_for
             self._orchestrator.on_start = self._start_of
             self._orchestrator.on_retry = self._retry_of
             self._orchestrator.on_settled = self._end_of
@@ -160,6 +162,11 @@ class OrchestratedWaves:
                 "backend_started", backend=training.training_backend, slots=await self._orchestrator.slots()
             )
         return self._orchestrator
+
+    def _waiting_for(self, seconds: float) -> None:
+        training = self.settings.training
+        facts = {"seconds": round(seconds), "at_most": training.backend_start_s}
+        self.telemetry.event("backend_awaited", backend=training.training_backend, **facts)
 
     def _places(self) -> tuple[str, ...]:
         """Where workers read and write: the buckets of lake and artefacts, the workdir for what lies in none."""

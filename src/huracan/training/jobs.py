@@ -90,7 +90,8 @@ class TrainingConfig:
     process is replaced after `recycle_after` jobs. No job starts while less memory is free than the largest one so far has
     used and `memory_reserve_mb` (MiB). `gpu_per_worker` GPUs (parts of one too) are asked of Ray for every worker; a machine
     has no more workers than its GPUs suffice for, and they share them. `ray_address` and `dask_address` name a cluster; None starts one on this machine.
-    Every machine of a named one must reach the `places` that jobs read and write: folders, and URLs of buckets.
+    Every machine of a named one must reach the `places` that jobs read and write: folders, and URLs of buckets. A backend
+    has `backend_start_s` seconds to come up, and may be without any machine for so long.
     """
 
     backend: TrainingBackend = TrainingBackend.ASYNCIO
@@ -109,6 +110,7 @@ class TrainingConfig:
     recycle_after: int = 500
     memory_reserve_mb: int = 512
     places: tuple[str, ...] = ()
+    backend_start_s: float = 300.0
 
     def __post_init__(self) -> None:
         try:
@@ -126,8 +128,9 @@ class TrainingConfig:
             )
         _at_least("memory_reserve_mb", self.memory_reserve_mb, 0)
         _at_least("retry_backoff_s", self.retry_backoff_s, 0)
-        if not self.job_timeout_s > 0:
-            raise ConfigError(f"job_timeout_s is {self.job_timeout_s!r}, wanted more than 0 seconds")
+        for name in ("job_timeout_s", "backend_start_s"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, wanted more than 0 seconds")
         if self.risk_preset not in get_args(RiskPreset):
             raise ConfigError(f"risk_preset is {self.risk_preset!r}, wanted one of {', '.join(get_args(RiskPreset))}")
         if not self.horizons:

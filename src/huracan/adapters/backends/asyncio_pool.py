@@ -24,7 +24,7 @@ from huracan.adapters.backends.worker import MAX_MESSAGE
 from huracan.errors import BackendError, WorkerLostError
 from huracan.ports import JobFunction, Machine
 
-START_TIMEOUT_S = 120.0
+START_S = 300.0
 STOP_TIMEOUT_S = 10.0
 
 
@@ -69,12 +69,14 @@ class AsyncioPool:
 
     Module-level functions run in workers; others run in this process (`InProcess`), where time-outs cannot end a thread.
     In a worker a job must be JSON-able, or of a module-level class with `to_json` and `from_json`. Cancelling `run` ends
-    the worker that was at it. A worker is replaced after `recycle_after` jobs. `import_path` is the workers' (empty: ours).
+    the worker that was at it. A worker is replaced after `recycle_after` jobs. `import_path` is the workers' (empty: ours). One that
+    is not ready after `start_s` is ended.
     """
 
     slots: int = 4
     recycle_after: int = 500
     import_path: Sequence[str] = ()
+    start_s: float = START_S
     _largest: int = 0
     _idle: list[_Worker] = field(default_factory=list)
     _busy: set[_Worker] = field(default_factory=set)
@@ -189,8 +191,13 @@ class AsyncioPool:
             raise BackendError(f"no worker process could be started with {sys.executable}: {error}") from error
         worker = _Worker(process)
         try:
-            await asyncio.wait_for(worker.receive(), START_TIMEOUT_S)
-        except (EOFError, OSError, ValueError, TimeoutError) as error:
+            await asyncio.wait_for(worker.receive(), self.start_s)
+        except TimeoutError as error:
+            await worker.end(kill=True)
+            raise BackendError(
+                f"a worker process was not ready after {self.start_s:g} s; training.backend_start_s gives it more"
+            ) from error
+        except (EOFError, OSError, ValueError) as error:
             status = await worker.end(kill=True)
             raise BackendError(
                 f"a worker process ended with status {status} before its first job; see stderr"

@@ -20,7 +20,9 @@ from huracan.adapters.backends.worker import MAX_MESSAGE
 from huracan.errors import BackendError
 from huracan.ports import JobFunction, Machine
 
-START_TIMEOUT_S: Final = 180.0
+START_S: Final = 300.0
+GATEWAY_S: Final = 60.0
+"""What the process between needs beside the cluster."""
 PROBE_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 40.0
 RESERVE_BYTES: Final = 512 << 20
@@ -42,6 +44,7 @@ class ClusterBackend:
     reserve: int = RESERVE_BYTES
     places: Sequence[str] = ()
     gpu_per_worker: float = 0.0
+    start_s: float = START_S
     _landmarks: list[str] = field(default_factory=list)
     _folder: "tempfile.TemporaryDirectory[str] | None" = None
     _process: Process | None = None
@@ -50,8 +53,8 @@ class ClusterBackend:
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     async def start(self) -> None:
-        """Bring the gateway and the cluster up; raises BackendError naming the extra or the address, ConfigError for a machine
-        that does not reach the places.
+        """Bring the gateway and the cluster up within `start_s`; raises BackendError naming the extra or the address,
+        ConfigError for a machine that does not reach the places.
         """
         if self._process is not None:
             return
@@ -66,11 +69,13 @@ class ClusterBackend:
         self._reader = asyncio.create_task(self._read(self._process))
         self._send(self._settings())
         try:
-            async with asyncio.timeout(START_TIMEOUT_S):
+            async with asyncio.timeout(self.start_s + GATEWAY_S):
                 decode({"result": None, **await ready})
         except TimeoutError as error:
             await self.stop()
-            raise BackendError(f"the {self.kind} backend did not come up within {START_TIMEOUT_S:g} s") from error
+            raise BackendError(
+                f"the {self.kind} backend did not come up within {self.start_s:g} s; training.backend_start_s gives it more"
+            ) from error
         except BaseException:
             await self.stop()
             raise
@@ -153,8 +158,9 @@ class ClusterBackend:
             "folder": self._folder.name,
             "supervisor": supervisor,
             **({"gpu_per_worker": self.gpu_per_worker} if self.kind == "ray" else {}),
+            "start_s": self.start_s,
         }
-        wanted = {"code": code, "landmarks": self._landmarks}
+        wanted = {"code": code, "landmarks": self._landmarks, "no_node_s": self.start_s}
         return {"kind": self.kind, "cluster": cluster, "reserve": self.reserve, **wanted}
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:

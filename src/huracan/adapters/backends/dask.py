@@ -27,7 +27,9 @@ class DaskCluster:
     Calls use the out-of-band channel (`Client.run`): tasks would be repeated silently when a worker dies.
     """
 
-    def __init__(self, *, address: str | None, workers: int, folder: str, supervisor: dict[str, Any]) -> None:
+    def __init__(
+        self, *, address: str | None, workers: int, folder: str, supervisor: dict[str, Any], start_s: float
+    ) -> None:
         try:
             import distributed
         except ImportError as error:
@@ -37,6 +39,7 @@ class DaskCluster:
         self._distributed = distributed
         self._address = address
         self._workers = workers
+        self._connect_s = CONNECT_S if address is not None else max(CONNECT_S, start_s)
         self._folder = folder
         self._supervisor = supervisor
         self._session = secrets.token_hex(8)
@@ -54,11 +57,11 @@ class DaskCluster:
         address = checked_dask_address(self._address) if self._address else await self._start()
         try:
             self._client = await self._distributed.Client(  # type: ignore[no-untyped-call]
-                address, asynchronous=True, timeout=CONNECT_S, set_as_default=False, security=self._security
+                address, asynchronous=True, timeout=self._connect_s, set_as_default=False, security=self._security
             )
         except (OSError, TimeoutError, ValueError, TypeError) as error:
             raise BackendError(
-                f"no Dask scheduler answers at {address} within {CONNECT_S:g} s: {type(error).__name__}: {error}; "
+                f"no Dask scheduler answers at {address} within {self._connect_s:g} s: {type(error).__name__}: {error}; "
                 "check the address and that it is running"
             ) from error
 

@@ -87,7 +87,7 @@ async def _run(source: BinaryIO, sink: BinaryIO) -> None:
 
     threading.Thread(target=read, daemon=True).start()
     try:
-        wanted = {name: settings[name] for name in ("reserve", "code", "landmarks")}
+        wanted = {name: settings[name] for name in ("reserve", "code", "landmarks", "no_node_s")}
         nodes = Nodes(cluster_of(settings), **wanted)
         await Gateway(nodes, sink).serve(inbox)
     except HuracanError as error:

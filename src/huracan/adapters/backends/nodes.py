@@ -15,8 +15,8 @@ from huracan.ports import Machine
 
 BEAT_S: Final = 2.0
 CALL_TIMEOUT_S: Final = 15.0
-NO_NODE_S: Final = 60.0
-"""How long a cluster may be without any machine before it counts as lost: a restarted worker needs some seconds."""
+NO_NODE_S: Final = 300.0
+"""How long a cluster may be without any machine, at its start too, before it counts as lost; a setting says otherwise."""
 
 _FACTS: Final = tuple(item.name for item in fields(Machine))
 
@@ -79,6 +79,8 @@ class Nodes:
         self._no_node_s = no_node_s
         self._nodes: dict[str, _Node] = {}
         self._refused: dict[str, HuracanError] = {}
+        self._greetings: dict[str, asyncio.Task[None]] = {}
+        self._unanswered: dict[str, int] = {}
         self._lost: BackendError | None = None
         self._changed = asyncio.Condition()
         self._hurry = asyncio.Event()
@@ -90,6 +92,8 @@ class Nodes:
         """
         await self._cluster.open()
         await self._look()
+        if self._greetings:
+            await asyncio.wait(self._greetings.values(), timeout=CALL_TIMEOUT_S)
         self._refuse()
         self._pulse = asyncio.create_task(self._beat())
         await self._some_node(starting=True)
@@ -99,6 +103,8 @@ class Nodes:
         """End every job and leave the cluster."""
         if self._pulse is not None:
             self._pulse.cancel()
+        for greeting in self._greetings.values():
+            greeting.cancel()
         farewells = [self._within(node.name, "stop") for node in self._nodes.values()]
         await asyncio.gather(*farewells, return_exceptions=True)
         await self._cluster.close()
@@ -165,7 +171,8 @@ class Nodes:
                     await self._changed.wait_for(lambda: self._nodes or self._lost or (starting and self._refused))
             except TimeoutError:
                 self._lost = BackendError(
-                    f"the cluster has had no machine for {self._no_node_s:g} s; start its workers and run again"
+                    f"the cluster has had no machine for {self._no_node_s:g} s; start its workers and run again, or give them"
+                    " more time by training.backend_start_s"
                 )
         if self._lost is not None:
             raise self._lost
@@ -187,15 +194,28 @@ class Nodes:
         for node in list(self._nodes.values()):
             if node.name not in listed:
                 await self._drop(node)
-        greeted = [name for name in listed if name not in self._nodes and name not in self._refused]
-        known = list(self._nodes.values())
-        await asyncio.gather(*(self._greet(name, listed[name]) for name in greeted), *map(self._check, known))
+        for name, greeting in self._greetings.items():
+            if name not in listed:
+                greeting.cancel()
+        known = {*self._nodes, *self._refused, *self._greetings}
+        for name in (name for name in listed if name not in known):
+            greeting = self._greetings[name] = asyncio.create_task(self._greet(name, listed[name]))
+            greeting.add_done_callback(lambda _, name=name: self._greetings.pop(name, None))  # type: ignore[misc]
+        await asyncio.gather(*map(self._check, list(self._nodes.values())))
 
     async def _greet(self, name: str, slots: int) -> None:
+        """Make a supervisor there. Each time none answers the next one gets twice as long: a busy machine starts slowly."""
+        tried = self._unanswered.get(name, 0)
+        limit_s = min(CALL_TIMEOUT_S * 2.0**tried, max(CALL_TIMEOUT_S, self._no_node_s))
         try:
-            facts = await self._within(name, "hello", self._code is not None, self._landmarks)
+            facts = await self._within(name, "hello", self._code is not None, self._landmarks, limit_s=limit_s)
         except NodeLostError:
+            self._unanswered[name] = min(tried + 1, 30)
             return
+        except BackendError as error:
+            await self._give_up(error)
+            return
+        self._unanswered.pop(name, None)
         refused = self._unfit(f"machine {name} ({facts['host']})", facts)
         if refused is not None:
             print(refused, file=sys.stderr)  # noqa: T201 - the gateway's stderr is the driver's
@@ -222,12 +242,13 @@ class Nodes:
         except NodeLostError:
             await self._drop(node)
 
-    async def _within(self, name: str, method: str, *arguments: Any) -> Any:
+    async def _within(self, name: str, method: str, *arguments: Any, limit_s: float | None = None) -> Any:
+        limit_s = limit_s or CALL_TIMEOUT_S
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with asyncio.timeout(limit_s):
                 return await self._cluster.call(name, method, *arguments)
         except TimeoutError as error:
-            raise NodeLostError(f"no answer within {CALL_TIMEOUT_S:g} s") from error
+            raise NodeLostError(f"no answer within {limit_s:g} s") from error
 
     def _hear(self, node: _Node, facts: dict[str, Any]) -> None:
         node.machine = Machine(**{name: facts[name] for name in _FACTS})

@@ -1,6 +1,7 @@
 """Runs training jobs on a backend: priorities, a limit, retries with backoff, time-outs, progress, cancellation."""
 
 import asyncio
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ from huracan.ports import Backend, JobFunction
 from huracan.training.jobs import JobStatus, TrainingBackend, TrainingConfig, TrainingJob
 
 CANCELLED: Final = "CANCELLED"
+WAITING_TOLD_S: Final = 30.0
+"""How often a backend that is not up yet is told."""
 
 
 class TrainingOrchestrator:
@@ -45,6 +48,7 @@ class TrainingOrchestrator:
     ) -> None:
         self.config = config or TrainingConfig()
         self.on_start: Callable[[TrainingJob, int], None] | None = None
+        self.on_waiting: Callable[[float], None] | None = None
         self.on_progress: Callable[[int, int], None] | None = None
         self.on_retry: Callable[[TrainingJob, HuracanError], None] | None = None
         self.on_failure: Callable[[TrainingJob, HuracanError], None] | None = None
@@ -67,8 +71,19 @@ class TrainingOrchestrator:
             return
         if self._backend is None:
             self._backend = _backend_for(self.config)
-        await self._backend.start()
+        waiting = asyncio.create_task(self._tell_waiting())
+        try:
+            await self._backend.start()
+        finally:
+            waiting.cancel()
         self._ready = True
+
+    async def _tell_waiting(self) -> None:
+        """For a backend that takes its time: how many seconds it has had, every so often."""
+        began = time.monotonic()
+        while self.on_waiting is not None:
+            await asyncio.sleep(WAITING_TOLD_S)
+            self.on_waiting(time.monotonic() - began)
 
     async def shutdown(self) -> None:
         """Stop the backend; jobs and their results stay known."""
@@ -251,7 +266,7 @@ class TrainingOrchestrator:
 
 def _backend_for(config: TrainingConfig) -> Backend:
     if config.backend is TrainingBackend.ASYNCIO:
-        return AsyncioPool(slots=config.num_workers, recycle_after=config.recycle_after)
+        return AsyncioPool(slots=config.num_workers, recycle_after=config.recycle_after, start_s=config.backend_start_s)
     return ClusterBackend(
         kind="dask" if config.backend is TrainingBackend.DASK else "ray",
         address=config.dask_address if config.backend is TrainingBackend.DASK else config.ray_address,
@@ -260,6 +275,7 @@ def _backend_for(config: TrainingConfig) -> Backend:
         reserve=config.memory_reserve_mb << 20,
         places=config.places,
         gpu_per_worker=config.gpu_per_worker,
+        start_s=config.backend_start_s,
     )
 
 

@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import secrets
+import time
 from typing import Any, Final
 
 from huracan.adapters.backends.addresses import checked_bind, checked_ray_address, host_and_port
@@ -35,6 +36,7 @@ class RayCluster:
         workers: int,
         folder: str,
         supervisor: dict[str, Any],
+        start_s: float,
         gpu_per_worker: float = 0.0,
     ) -> None:
         os.environ.update(_QUIET)  # before the import, which reads them
@@ -51,6 +53,7 @@ class RayCluster:
         self._ray = ray
         self._address = address
         self._workers = workers
+        self._start_s = start_s if address is None else 0.0
         self._supervisor = supervisor
         self._folder = folder
         self._gpus = gpu_per_worker
@@ -61,16 +64,7 @@ class RayCluster:
         """Connect, or start a local cluster; raises BackendError naming the address, ConfigError where no machine has the GPUs."""
         address = checked_ray_address(self._address) if self._address else "local"
         own = self._own() if self._address is None else {}
-        try:
-            self._ray.init(
-                address=address, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL, **own
-            )
-        except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
-            where = self._address or "on this machine"
-            raise BackendError(
-                f"no Ray cluster {where}: {type(error).__name__}: {error}; check the address, that its head runs, and that "
-                "this machine is one of its nodes"
-            ) from error
+        self._connect(address, own)
         if self._gpus and not await self.nodes():
             listed = await asyncio.to_thread(self._ray.nodes)
             seen = ", ".join(f"{one['NodeManagerHostname']} {_has(one, 'GPU'):g}" for one in listed)
@@ -78,6 +72,24 @@ class RayCluster:
                 f"gpu_per_worker is {self._gpus:g}, and no machine of the Ray cluster {self._address or 'of this run'} has as many "
                 f"GPUs ({seen}); add one that has, ask for less, or leave it at 0"
             )
+
+    def _connect(self, address: str, own: dict[str, Any]) -> None:
+        until = time.monotonic() + self._start_s
+        while True:
+            try:
+                self._ray.init(
+                    address=address, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL, **own
+                )
+            except Exception as error:  # Ray raises a bare Exception when its own 30 s for a node have passed
+                self._ray.shutdown()
+                if time.monotonic() > until or not _came_late(error):
+                    where = self._address or "on this machine"
+                    raise BackendError(
+                        f"no Ray cluster {where}: {type(error).__name__}: {error}; check the address, that its head runs,"
+                        " and that this machine is one of its nodes"
+                    ) from error
+            else:
+                return
 
     def _own(self) -> dict[str, Any]:
         return {
@@ -144,6 +156,11 @@ class RayCluster:
 def _has(node: dict[str, Any], resource: str) -> float:
     """How much of a resource a machine has, as Ray tells it."""
     return float(node["Resources"].get(resource, 0.0))
+
+
+def _came_late(error: Exception) -> bool:
+    """Whether a part of Ray did not come up in time, as on a busy machine; another attempt may."""
+    return isinstance(error, TimeoutError) or "timed out" in str(error).lower()
 
 
 def _own_token() -> dict[str, str]:

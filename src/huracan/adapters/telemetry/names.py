@@ -11,6 +11,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 EVENTS: Final[dict[str, Level]] = {
     "artefact_mismatched": "warning",
+    "backend_awaited": "info",
     "backend_started": "info",
     "bars_repaired": "info",
     "candidate_published": "info",
