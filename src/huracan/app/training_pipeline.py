@@ -84,6 +84,7 @@ class TrainingPipeline:
         """The result of a night, refused ones included; everybody still listens when it ends."""
         try:
             async with _OpenNight(self.config, self.injected, telemetry) as opened:
+                opened.work()
                 night, promoted, exported = await opened.steps()
                 states = await opened.mirror(exported)
                 rules = opened.rules
@@ -115,15 +116,30 @@ class TrainingPipeline:
             telemetry.event("run_refused", code=error.code, error=str(error))
             return failure(self.config, error, time.monotonic() - started)
 
+    async def __aenter__(self) -> Self:
+        """For steps one by one: whatever they have opened is closed at the end, after an error too."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose(error)
+
     async def step1_build_coin_universe(self) -> Night:
-        """Open the adapters and decide who may be trained; the other steps go on from its result."""
+        """Open the adapters and decide who may be trained; the other steps go on from its result.
+
+        Raises LockedError while another run is at work, and holds nothing afterwards: step 2 takes the lock for all later ones.
+        """
+        await self.aclose()
         self._observers = Observers(self.config.resolve(), self.config.folder(), self.telemetry)
         try:
             self._open = await _OpenNight(self.config, self.injected, self._observers.telemetry).__aenter__()
-        except BaseException:
-            await self.aclose()
+            universe = await self._open.pipeline.step1_build_coin_universe()
+        except BaseException as error:
+            await self.aclose(error)
             raise
-        return await self._steps().step1_build_coin_universe()
+        self._open.rest()
+        return universe
 
     async def step2_ingest_and_validate_data(self, universe: Night) -> Night:
         """Bars and settlements in the lake, validated."""
@@ -161,18 +177,21 @@ class TrainingPipeline:
         await self.aclose()
         return exported
 
-    async def aclose(self) -> None:
-        """Release what single steps have opened."""
-        if self._open is not None:
-            await self._open.__aexit__(None, None, None)
-            self._open = None
-        if self._observers is not None:
-            self._observers.close()
-            self._observers = None
+    async def aclose(self, error: BaseException | None = None) -> None:
+        """Release what single steps have opened, the lock among it; `error` is what ended them. Also safe where nothing is open."""
+        opened, self._open = self._open, None
+        observers, self._observers = self._observers, None
+        try:
+            if opened is not None:
+                await opened.__aexit__(type(error) if error else None, error, None)
+        finally:
+            if observers is not None:
+                observers.close()
 
     def _steps(self) -> NightPipeline:
         if self._open is None:
             raise RuntimeError("call step1_build_coin_universe first; it opens the exchange, the lake and the store")
+        self._open.work()
         return self._open.pipeline
 
 
@@ -204,7 +223,7 @@ def _ending(error: BaseException) -> dict[str, str]:
 
 
 class _OpenNight:
-    """All adapters of one run, opened together and closed together; holds the store's lock."""
+    """All adapters of one run, opened together and closed together. Holds the store's lock but between `rest` and `work`."""
 
     def __init__(self, config: TrainingPipelineConfig, injected: Injected, telemetry: Telemetry) -> None:
         self.settings = config.resolve()
@@ -215,6 +234,7 @@ class _OpenNight:
         self.clock = SystemClock()
         self.deadline_ms = config.deadline_ms(self.clock.now_ms())
         self.store_path = self.workdir / "store"
+        self._asking = False
 
     async def __aenter__(self) -> Self:
         with disk_errors(self.workdir):
@@ -235,12 +255,23 @@ class _OpenNight:
         try:
             if isinstance(self.waves, OrchestratedWaves):  # a night without workers is refused before anything is asked
                 await self.waves.start()
-            if not self.rules.dry_run:
-                self.release.begin()
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
             raise
         return self
+
+    def work(self) -> None:
+        """Hold the lock from here on, and begin to ask the remote copies; raises LockedError, and ConfigError for a copy that
+        cannot be opened.
+        """
+        self.store.acquire()
+        if not self.rules.dry_run and not self._asking:
+            self._asking = True
+            self.release.begin()
+
+    def rest(self) -> None:
+        """Give the lock back; nothing is written until `work`."""
+        self.store.close()
 
     def _progress(self) -> ProgressFile:
         path, backend = self.workdir / PROGRESS_FILE, self.settings.training.training_backend
@@ -321,9 +352,11 @@ class _OpenNight:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_progress(error)
+        ours = self.store.held  # else another run may be at work, and what it tells of itself is left alone
+        if ours:
+            self._end_progress(error)
         try:
-            if error is not None:
+            if error is not None and ours:
                 with suppress(HuracanError):  # the reason of the refusal matters more than its record
                     self.ledger.abandon_run(finished_ms=self.clock.now_ms(), **_ending(error))
             if isinstance(self.waves, OrchestratedWaves):

@@ -51,6 +51,11 @@ class FolderStore:
     ) -> None:
         self.close()
 
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._lock is not None
+
     def acquire(self) -> None:
         """Take the lock, or raise LockedError; then temporary files of crashed runs are removed."""
         if self._lock is not None:
