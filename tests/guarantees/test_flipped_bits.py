@@ -7,7 +7,7 @@ import numpy as np
 import obstore
 import polars as pl
 import pytest
-from buckets import lake_bucket, s3_apart
+from buckets import lake_bucket, s3_apart, s3_apart_process
 from invariants import Case, check_agreement, check_same_end
 from sizes import FULL, size
 
@@ -19,7 +19,7 @@ from huracan.domain.time import HOUR_MS, MINUTE_MS
 from huracan.errors import DamagedTableError
 from huracan.ports import FetchedFile, FetchedRows
 
-__all__ = ["lake_bucket", "s3_apart"]
+__all__ = ["lake_bucket", "s3_apart", "s3_apart_process"]
 
 pytestmark = pytest.mark.slow
 

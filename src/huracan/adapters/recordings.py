@@ -6,6 +6,7 @@ from typing import Final
 
 import polars as pl
 
+from huracan.domain.candles import in_ms, time_unit
 from huracan.domain.frames import BAR_SCHEMA
 from huracan.domain.ids import Market
 from huracan.domain.time import DAY_MS, Horizon
@@ -44,8 +45,11 @@ def find_recordings(folder: Path, interval: str | None = None) -> list[Recording
 
 
 def read_recording(recording: Recording) -> pl.DataFrame:
-    """The file's rows in their own order (BAR_SCHEMA); columns it lacks are null. Raises SchemaError."""
-    lazy = pl.scan_parquet(recording.path)
+    """The file's rows in their own order (BAR_SCHEMA); columns it lacks are null. Raises SchemaError.
+
+    Times may be datetimes, or s, ms, us or ns: their size tells.
+    """
+    lazy = pl.scan_parquet(recording.path, glob=False)
     try:
         names = lazy.collect_schema().names()
         lazy = lazy.rename({old: new for old, new in _ALIASES.items() if old in names and new not in names})
@@ -54,9 +58,21 @@ def read_recording(recording: Recording) -> pl.DataFrame:
         if missing:
             raise SchemaError(f"{recording.path}: columns {', '.join(names)}; lacks {', '.join(missing)}")
         empty = [pl.lit(None, kind).alias(name) for name, kind in BAR_SCHEMA.items() if name not in names]
-        return lazy.with_columns(empty).select(pl.col(name).cast(kind) for name, kind in BAR_SCHEMA.items()).collect()
+        frame = lazy.with_columns(empty).select(list(BAR_SCHEMA)).collect()
+        frame = frame.with_columns(_times(recording.path, frame["open_time"]))
+        return frame.select(pl.col(name).cast(kind) for name, kind in BAR_SCHEMA.items())
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SchemaError(f"{recording.path} cannot be read as candles: {error}") from error
+
+
+def _times(path: Path, times: pl.Series) -> pl.Series:
+    if times.is_empty():
+        return times.cast(pl.Int64)
+    try:
+        unit = time_unit(times.dtype, times.min(), times.max())
+    except ValueError as error:
+        raise SchemaError(f"{path}: column open_time {error}") from None
+    return times.to_frame().select(in_ms("open_time", unit)).to_series()
 
 
 def _market(tree: str) -> Market | None:

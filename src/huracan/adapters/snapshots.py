@@ -78,7 +78,7 @@ def _to_bytes(snapshot: Snapshot) -> bytes:
 
 def _read(path: Path) -> Snapshot:
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
         facts = json.loads(pl.read_parquet_metadata(path)[_FACTS])
         if dict(frame.schema) != _SCHEMA:
             raise SchemaError(f"{path} has columns {frame.columns}; it is no snapshot of ours, move it away")

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from huracan.domain.candles import in_ms, time_unit
 from huracan.domain.frames import BAR_SCHEMA, Bars, FeatureFrame, MarketContext
 from huracan.domain.records import SkipCode
 from huracan.domain.results import TrainedPair
@@ -205,13 +206,15 @@ def _time_column(table: pl.DataFrame) -> str | None:
 
 
 def _milliseconds(times: pl.Series) -> pl.Series:
-    if times.dtype.is_temporal():
-        return times.cast(pl.Datetime("ms")).cast(pl.Int64)
-    if not times.dtype.is_integer():
-        raise Nonsense(
-            SkipCode.BAD_DATA, f"column {times.name} is {times.dtype}; wanted integer milliseconds or datetimes"
-        )
-    return times.cast(pl.Int64)
+    if times.is_empty():
+        return times.cast(pl.Int64)
+    if times.dtype == pl.Date:
+        times = times.cast(pl.Datetime("ms"))
+    try:
+        unit = time_unit(times.dtype, times.min(), times.max())
+    except ValueError as error:
+        raise Nonsense(SkipCode.BAD_DATA, f"column {times.name} {error}") from None
+    return times.to_frame().select(in_ms(times.name, unit)).to_series()
 
 
 def _number(values: pl.Series, name: str) -> pl.Series:

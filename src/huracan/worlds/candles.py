@@ -14,10 +14,11 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 import polars as pl
 
+from huracan.domain.candles import TimeUnit, in_ms, time_unit
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
-from huracan.errors import ConfigError
+from huracan.errors import ConfigError, SchemaError
 from huracan.worlds.source import INTERVALS, NO_DELIVERY_MS, Book, Day, ListedInstrument, between, known_at, last_day
 
 QUOTE_ASSETS: Final = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USDP", "BTC", "ETH", "BNB", "EUR", "GBP", "TRY", "BRL")
@@ -38,6 +39,7 @@ class _Recording:
     first_ms: int
     last_ms: int
     tick_size: float
+    unit: TimeUnit
 
     @property
     def id(self) -> str:
@@ -56,7 +58,8 @@ class CandleDirectory:
     def open(cls, path: Path, book_file: Path | None = None) -> "CandleDirectory":
         """Read a folder's index. `now` is the earliest last bar of the symbols with 30 days or more, plus a minute.
 
-        Raises ConfigError for a folder without candles, a file without the five basic columns, or a bad book file.
+        Raises ConfigError for a folder without candles, a file without the five basic columns, or a bad book file, and
+        SchemaError for times of no unit and for values that are no finite numbers.
         """
         found = {item.id: item for item in _scan(path)}
         if not found:
@@ -86,7 +89,7 @@ class CandleDirectory:
     def klines(self, id: str, start_ms: int, end_ms: int) -> pl.DataFrame:  # noqa: A002
         """Bars with start <= open_time < min(end, now); absent columns null, the running bar shows its open only."""
         item = self.recordings[id]
-        frame = _read(item.path, start_ms, min(end_ms, self.now_ms))
+        frame = _read(item, start_ms, min(end_ms, self.now_ms))
         return between(known_at(frame, self.now_ms, item.interval_ms), start_ms, end_ms)
 
     def funding(self, id: str) -> pl.DataFrame:  # noqa: A002
@@ -153,13 +156,13 @@ def _scan(path: Path) -> list[_Recording]:
 
 
 def _index(market: Literal["spot", "um"], symbol: str, file: Path) -> _Recording:
-    lazy = _lazy(file)
-    span = lazy.select(pl.col("open_time").min().alias("first"), pl.col("open_time").max().alias("last")).collect()
-    first, last = span.row(0)
-    if first is None:
-        message = f"{market}/{symbol}/{file.name} has no rows; remove it"
-        raise ConfigError(message)
-    closes = lazy.filter(pl.col("open_time") > last - DAY_MS).select("close").collect()["close"]
+    where = f"{market}/{symbol}/{file.name}"
+    try:
+        unit, first, last = _span(file, where)
+        _refuse_unusable(file, where)
+        closes = _lazy(file, unit).filter(pl.col("open_time") > last - DAY_MS).select("close").collect()["close"]
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise SchemaError(f"{where} cannot be read as candles: {error}") from error
     return _Recording(
         market=market,
         symbol=symbol,
@@ -168,7 +171,33 @@ def _index(market: Literal["spot", "um"], symbol: str, file: Path) -> _Recording
         first_ms=first,
         last_ms=last,
         tick_size=_common_step(closes.to_numpy()),
+        unit=unit,
     )
+
+
+def _span(file: Path, where: str) -> tuple[TimeUnit, int, int]:
+    """The unit of a file's times, and the first and last of them in ms."""
+    times = _columns(file).select("open_time").collect()
+    if times.is_empty():
+        raise ConfigError(f"{where} has no rows; remove it")
+    seen = times["open_time"]
+    try:
+        unit = time_unit(seen.dtype, seen.min(), seen.max())
+    except ValueError as error:
+        raise SchemaError(f"{where}: column open_time {error}") from None
+    if seen.null_count():
+        raise SchemaError(f"{where}: column open_time has {seen.null_count()} rows without a time; wanted none")
+    ms = times.select(first=in_ms("open_time", unit).min(), last=in_ms("open_time", unit).max())
+    return unit, *ms.row(0)
+
+
+def _refuse_unusable(file: Path, where: str) -> None:
+    needed = list(BAR_SCHEMA)[1:6]
+    finite = (pl.col(name).cast(pl.Float64).is_finite().fill_null(value=False) for name in needed)
+    counts = _columns(file).select((~usable).sum() for usable in finite).collect().row(0, named=True)
+    for name, count in counts.items():
+        if count:
+            raise SchemaError(f"{where}: column {name} has {count} rows that hold no finite number; wanted none")
 
 
 def _common_step(prices: np.ndarray[Any, np.dtype[np.float64]]) -> float:
@@ -185,8 +214,9 @@ def _common_step(prices: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     return float(max(k * power for k in (1, 2, 5) if step % (k * power) == 0)) / 1e8
 
 
-def _lazy(file: Path) -> pl.LazyFrame:
-    lazy = pl.scan_parquet(file)
+def _columns(file: Path) -> pl.LazyFrame:
+    """A file's candles under our names and in its own types."""
+    lazy = pl.scan_parquet(file, glob=False)
     names = lazy.collect_schema().names()
     lazy = lazy.rename({old: new for old, new in _ALIASES.items() if old in names and new not in names})
     names = lazy.collect_schema().names()
@@ -195,12 +225,18 @@ def _lazy(file: Path) -> pl.LazyFrame:
         message = f"{file.parent.name}/{file.name} lacks {', '.join(missing)}; wanted at least {', '.join(tuple(BAR_SCHEMA)[:6])}"
         raise ConfigError(message)
     absent = [pl.lit(None, kind).alias(name) for name, kind in BAR_SCHEMA.items() if name not in names]
-    return lazy.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in BAR_SCHEMA.items())
+    return lazy.with_columns(absent).select(list(BAR_SCHEMA))
 
 
-def _read(file: Path, start_ms: int, end_ms: int) -> pl.DataFrame:
+def _lazy(file: Path, unit: TimeUnit) -> pl.LazyFrame:
+    timed = _columns(file).with_columns(in_ms("open_time", unit))
+    return timed.select(pl.col(name).cast(kind) for name, kind in BAR_SCHEMA.items())
+
+
+def _read(item: _Recording, start_ms: int, end_ms: int) -> pl.DataFrame:
     time = pl.col("open_time")
-    return _lazy(file).filter((time >= start_ms) & (time < end_ms)).sort("open_time", maintain_order=True).collect()
+    rows = _lazy(item.path, item.unit).filter((time >= start_ms) & (time < end_ms))
+    return rows.sort("open_time", maintain_order=True).collect()
 
 
 def _read_books(path: Path) -> dict[str, Book | None]:
