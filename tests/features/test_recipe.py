@@ -58,7 +58,9 @@ def test_columns_the_data_cannot_support_are_left_out_and_listed(make_bars, make
     assert alone.frame["valid"].any()
     one = build_context(make_members(6000, ["ETH"]), ["ETH"])
     assert "dispersion" in build_features(bars, one).absent
-    unknown = replace(make_bars(6000), funding_known=False)
+    holed = replace(make_bars(6000), funding_known=False)
+    assert build_features(holed, context).absent == ()
+    unknown = replace(holed, funding=holed.funding.clear())
     assert {"funding_last", "funding_mean_4320"} <= set(build_features(unknown, context).absent)
 
 

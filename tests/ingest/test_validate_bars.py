@@ -283,6 +283,9 @@ def test_funding_is_known_only_without_a_missing_settlement(missing, known):
     clean, report = validate(bars(48 * 60), funding=times, instrument=PERP)
     assert clean.funding_known is known
     assert report.counts["settlements"] == clean.funding.height == 6 - len(missing)
+    paid = len([one for one in missing if one > 0])  # nothing is held yet at the first of all
+    assert report.counts["settlements_missing"] == paid
+    assert (clean.funding_holes["end_ms"] - clean.funding_holes["start_ms"]).sum() == paid * 8 * HOUR_MS
 
 
 def test_a_perpetual_without_settlements_or_bars_has_unknown_funding():

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -18,6 +17,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.errors import UpstreamError
+from huracan.ingest import IngestRules
 from huracan.pipeline import settlements
 from huracan.pipeline.settlements import SHARED_FROM, _last_stretch, known_settlements, share_settlements
 from huracan.worlds.exchange import ReplayExchange
@@ -86,13 +86,16 @@ async def test_a_read_that_fails_is_told_and_every_pair_asks_alone():
     assert telemetry.named("settlements_unshared")[0]["code"] == "UPSTREAM"
 
 
-@given(st.lists(st.integers(1, 30), max_size=12))
-def test_what_is_stored_counts_back_to_the_last_hole(steps):
-    times = np.cumsum([0, *steps]) * HOUR_MS
-    found = _last_stretch(times)
-    first = max((place + 1 for place, step in enumerate(steps) if step > 8), default=0)
-    assert found == (times[first], times[-1])
-    assert _last_stretch(times[:0]) is None
+@given(st.sampled_from([1, 4, 8]), st.sets(st.integers(1, 28)), st.booleans())
+def test_what_is_stored_counts_back_to_the_last_hole(interval, missing, stated):
+    """Of settlements an hour apart a single one that is missing is a hole, too."""
+    missing = {one for one in missing if not {one - 3, one - 2, one - 1, one + 1, one + 2, one + 3} & missing}
+    kept = [n for n in range(33) if n not in missing]
+    rows = [(n * interval * HOUR_MS, 1e-4, float(interval) if stated else None) for n in kept]
+    stored = pl.DataFrame(rows, schema=FUNDING_SCHEMA, orient="row")
+    found = _last_stretch(stored, IngestRules(interval_ms=HOUR_MS))
+    assert found == ((max(missing, default=-1) + 1) * interval * HOUR_MS, 32 * interval * HOUR_MS)
+    assert _last_stretch(stored.clear(), IngestRules(interval_ms=HOUR_MS)) is None
 
 
 @pytest.mark.slow

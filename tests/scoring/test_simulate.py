@@ -1,6 +1,7 @@
 """The simulated trader against a slow diary, and every rule of trading by an example."""
 
 import dataclasses
+import itertools
 import sys
 from collections import defaultdict
 
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huracan.domain.frames import HALT, PANIC, REPAIRED
+from huracan.domain.frames import FUNDING_SCHEMA, HALT, PANIC, REPAIRED
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.errors import DataError
+from huracan.ingest import IngestRules
+from huracan.ingest.funding import funding_holes
 from huracan.labels import label_forward_returns
 from huracan.scoring import decision_events, simulate, simulate_decisions
 from huracan.scoring import walk as walk_module
@@ -38,9 +41,9 @@ def diary(case, start_day, end_day, *, allow_short, ended=False):
         if fills[row["decision_time"]] is not None:
             by_fill[fills[row["decision_time"]]] = {**row, **rows[row["decision_time"]]}
     settlements = list(case.bars.funding.select("funding_time", "rate").iter_rows())
-    worst = (
-        costs.worst_funding_bps_per_day if case.bars.instrument.market == "um" and not case.bars.funding_known else 0.0
-    )
+    holes = list(case.bars.funding_holes.select("start_ms", "end_ms", "worst_bps_per_day").iter_rows())
+    if case.bars.instrument.market == "um" and not case.bars.funding_known and not holes:
+        holes = [(0, 1 << 62, 0.0)]
 
     state = {
         "units": 0.0,
@@ -59,7 +62,9 @@ def diary(case, start_day, end_day, *, allow_short, ended=False):
         nonlocal last_price, last_time, used
         if last_price is not None:
             state["equity"] += state["units"] * (price - last_price) * 1e4
-            state["equity"] -= abs(state["position"]) * worst * (until - last_time) / DAY_MS
+            for low, high, seen in holes:
+                shared = max(0, min(until, high) - max(last_time, low))
+                state["equity"] -= abs(state["position"]) * max(seen, costs.worst_funding_bps_per_day) * shared / DAY_MS
         while used < len(settlements) and settlements[used][0] <= until:
             if last_time is not None and settlements[used][0] > last_time:
                 state["equity"] -= state["position"] * settlements[used][1] * 1e4
@@ -378,6 +383,29 @@ def test_unknown_funding_costs_the_worst_rate_for_either_side_and_is_noted(case)
         position = card.trades["position"][0]
         assert card.daily["funding_bps"][1] == pytest.approx(30.0 * position)
         assert any("funding unknown" in note for note in card.notes)
+
+
+def test_a_hole_in_the_settlements_costs_the_worst_rate_for_its_time_alone(case):
+    """Seven of eight hourly settlements of 5 bps are missing: what is charged is what was paid in truth, or more."""
+    whole = steady(case, side=1.0, stop=1.0)
+    hours = np.arange(whole.bars.funding["funding_time"][0], whole.bars.frame["open_time"][-1], HOUR_MS)
+    truth = pl.DataFrame({"funding_time": hours, "rate": 5e-4, "interval_hours": 1.0}, schema=FUNDING_SCHEMA)
+    position = run(whole).card.trades["position"][0]
+    for kept, side in itertools.product((1, 4, 8), (1.0, -1.0)):
+        world = steady(case, side=side, stop=1.0)
+        seen = truth.filter(pl.col("funding_time") // HOUR_MS % 8 < kept)
+        holes = funding_holes(
+            seen, int(hours[0]), int(world.bars.frame["open_time"][-1]), IngestRules(interval_ms=world.bars.interval_ms)
+        )
+        assert holes["missing"].sum() == truth.height - seen.height
+        for name, value in (("funding", seen), ("funding_holes", holes), ("funding_known", holes.is_empty())):
+            object.__setattr__(world.bars, name, value)
+        card = run(world).card
+        charged = card.daily["funding_bps"][1]
+        paid = position * 24 * 5.0
+        share = (8 - kept) / 8
+        assert charged == pytest.approx(paid if side > 0 else paid * share - paid * (1 - share))
+        assert any("funding unknown in" in note for note in card.notes) == (kept < 8)
 
 
 def test_funding_is_booked_on_the_position_held_at_settlement_and_signed_by_its_side(case):

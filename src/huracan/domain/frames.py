@@ -53,6 +53,13 @@ FUNDING_SCHEMA: Final[dict[str, Any]] = {
     "rate": pl.Float64,  # fraction of notional; positive: longs pay
     "interval_hours": pl.Float64,  # from consecutive settlements, null for the first
 }
+HOLES_SCHEMA: Final[dict[str, Any]] = {
+    "start_ms": pl.Int64,
+    "end_ms": pl.Int64,  # the stretch of time whose funding is not known
+    "missing": pl.Int64,  # settlements that lie in it
+    "worst_bps_per_day": pl.Float64,  # of the settlements nearby, either sign; 0 where there are none
+}
+"""Where a perpetual's settlements are missing: ascending, without overlap."""
 LONGEST_FUNDING_MS: Final = 8 * HOUR_MS
 """The longest a perpetual goes without settling; a longer gap is a hole."""
 
@@ -75,8 +82,8 @@ class Bars:
     """Validated bars of one instrument: ascending `open_time` on the grid, no duplicates, finite prices > 0.
 
     Holes longer than the repair limit stay holes. `vendor` says who delivered them; `data_hash` covers
-    the values and not the file layout. `funding` is empty on spot; `funding_known` is False where a
-    perpetual's settlements are missing.
+    the values and not the file layout. `funding` is empty on spot; `funding_known` is False where any
+    of a perpetual's settlements is missing, and `funding_holes` (HOLES_SCHEMA) says where.
     """
 
     schema: ClassVar[dict[str, Any]] = CLEAN_SCHEMA
@@ -86,12 +93,14 @@ class Bars:
     frame: pl.DataFrame
     funding: pl.DataFrame = field(default_factory=lambda: empty(FUNDING_SCHEMA))
     funding_known: bool = True
+    funding_holes: pl.DataFrame = field(default_factory=lambda: empty(HOLES_SCHEMA))
     vendor: str = "binance"
     data_hash: str = ""
 
     def __post_init__(self) -> None:
         check_schema(self.frame, CLEAN_SCHEMA, f"bars of {self.instrument.id}")
         check_schema(self.funding, FUNDING_SCHEMA, f"funding of {self.instrument.id}")
+        check_schema(self.funding_holes, HOLES_SCHEMA, f"holes in the funding of {self.instrument.id}")
 
 
 def patience_ms(interval_ms: int) -> int:

@@ -178,7 +178,7 @@ def _imbalance(bought: F64, traded: F64) -> F64:
 
 def _funding(bars: Bars, times: I64, rows: Rows, age: I64, needed: dict[str, int]) -> dict[str, F64]:
     """Settled funding in bps a day as known at each decision; NaN where none settled for three days."""
-    if bars.instrument.market != "um" or not bars.funding_known or bars.funding.is_empty():
+    if bars.instrument.market != "um" or bars.funding.is_empty():
         return {}
     settled = bars.funding["funding_time"].to_numpy()
     rate = bars.funding["rate"].to_numpy() * 1e4

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 import polars as pl
 
 from huracan.domain.doubles import FULLEST_BAR, NO_DOUBLES
-from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, Bars, check_schema
+from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, HOLES_SCHEMA, Bars, check_schema, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.records import IntegrityIssue, IntegrityReport
 from huracan.ingest.epochs import part_listings
 from huracan.ingest.flags import mark_bars
-from huracan.ingest.funding import Settlements, clean_settlements, funding_covers
+from huracan.ingest.funding import Settlements, clean_settlements, funding_holes
 from huracan.ingest.grid import Filled, fill_gaps
 from huracan.ingest.hashing import values_hash
 from huracan.ingest.order import Ordered, order_rows, with_doubles
@@ -44,13 +44,14 @@ def validate_bars(
     marked = mark_bars(filled.frame, rules, _listed(current, start_ms))
     frame = marked.frame.select(list(CLEAN_SCHEMA))
     settled = clean_settlements(funding, rules)
-    settlements, known = _settlements(instrument, frame, settled, rules, end_ms)
+    settlements, holes = _settlements(instrument, frame, settled, rules, end_ms)
     bars = Bars(
         instrument=instrument,
         interval_ms=rules.interval_ms,
         frame=frame,
         funding=settlements,
-        funding_known=known,
+        funding_known=instrument.market == "spot" or (holes.is_empty() and not frame.is_empty()),
+        funding_holes=holes,
         vendor=vendor,
         data_hash=values_hash(frame, settlements),
     )
@@ -97,7 +98,8 @@ def _settlement_counts(bars: Bars, settled: Settlements) -> dict[str, int]:
         "settlements_cut": settled.frame.height - bars.funding.height,
         "settlements_unusable": settled.unusable,
         "settlements_doubled": settled.duplicates,
-        "settlements_missing": int(bars.instrument.market == "um" and not bars.funding_known),
+        "settlements_missing": int(bars.funding_holes["missing"].sum()),
+        "settlement_holes": bars.funding_holes.height,
     }
 
 
@@ -114,17 +116,17 @@ def _listed(frame: pl.DataFrame, start_ms: int) -> int | None:
 
 def _settlements(
     instrument: Instrument, frame: pl.DataFrame, settled: Settlements, rules: IngestRules, end_ms: int
-) -> tuple[pl.DataFrame, bool]:
-    """Settlements within the life of the bars, and whether they cover it: the archive goes on for months after a contract
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Settlements within the life of the bars, and the holes in them: the archive goes on for months after a contract
     has died, and a ticker given to another asset brings the old one's along.
     """
     if instrument.market == "spot" or frame.is_empty():
-        return settled.frame.clear(), instrument.market == "spot"
+        return settled.frame.clear(), empty(HOLES_SCHEMA)
     times = frame["open_time"]
     first, last = int(times[0]), int(times[-1])
     time = pl.col("funding_time")
     alive = settled.frame.filter(time.is_between(first, last + rules.interval_ms) & (time < end_ms))
-    return alive, funding_covers(alive, first, last, rules)
+    return alive, funding_holes(alive, first, last, rules)
 
 
 def _quality(frame: pl.DataFrame, repaired: int, rules: IngestRules, end_ms: int) -> float:

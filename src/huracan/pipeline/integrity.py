@@ -31,7 +31,7 @@ RULES: Final = (
     ("listing", "flagged", "first day of a listing: high a multiple of low; kept"),
     ("settlements_unusable", "cut", "settlement without a time or a finite rate"),
     ("settlements_doubled", "cut", "second settlement of one minute; the later stays"),
-    ("settlements_missing", "flagged", "perpetuals with a stretch without settlements: their funding is unknown"),
+    ("settlements_missing", "flagged", "settlements that are missing: the worst case is charged for their time"),
 )
 """Name in the counts of a pair's report, what is done, and what it means."""
 

@@ -3,19 +3,17 @@
 from dataclasses import replace
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from huracan.domain.frames import FUNDING_SCHEMA, LONGEST_FUNDING_MS
+from huracan.domain.frames import FUNDING_SCHEMA
 from huracan.domain.ids import Instrument, content_hash
 from huracan.domain.time import DAY_MS
 from huracan.errors import AlteredArtefactError, DataError
+from huracan.ingest import IngestRules, clean_settlements
+from huracan.ingest.funding import funding_holes
 from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.plan import NightPlan
 from huracan.ports import KnownSettlements, Lake, MarketData, Telemetry
-
-I64 = NDArray[np.int64]
 
 RECENT_DAYS: Final = 3
 """A pair whose newest stored settlement is older is asked for by itself: a new one, or one that nights have missed."""
@@ -54,8 +52,10 @@ def known_settlements(
     """
     if instrument.market != "um":
         return None
-    stored = lake.funding(instrument, plan.cutoff_ms - STORED_DAYS * DAY_MS, plan.cutoff_ms)["funding_time"].to_numpy()
-    alone = KnownSettlements(stored=_last_stretch(stored), since_ms=plan.cutoff_ms, rows=None)
+    stored = lake.funding(instrument, plan.cutoff_ms - STORED_DAYS * DAY_MS, plan.cutoff_ms)
+    alone = KnownSettlements(
+        stored=_last_stretch(stored, IngestRules(interval_ms=plan.interval_ms)), since_ms=plan.cutoff_ms, rows=None
+    )
     if "settlements" not in facts:
         return alone
     try:
@@ -66,9 +66,12 @@ def known_settlements(
     return replace(alone, since_ms=facts["since_ms"], rows=own if own.height else None)
 
 
-def _last_stretch(times: I64) -> tuple[int, int] | None:
-    """First and last of the settlements at the end that no interval is missing between."""
-    if not times.size:
+def _last_stretch(stored: pl.DataFrame, rules: IngestRules) -> tuple[int, int] | None:
+    """First and last of the settlements at the end that none is missing between: what is missing is asked for again."""
+    settled = clean_settlements(stored, rules).frame
+    if settled.is_empty():
         return None
-    holes = np.flatnonzero(np.diff(times) > LONGEST_FUNDING_MS)
-    return int(times[holes[-1] + 1 if holes.size else 0]), int(times[-1])
+    times = settled["funding_time"]
+    first, last = int(times[0]), int(times[-1])
+    holes = funding_holes(settled, first, last, rules)
+    return (first if holes.is_empty() else int(times.filter(times > holes["start_ms"][-1])[0])), last

@@ -7,7 +7,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from huracan.domain.frames import PANIC, REPAIRED, TRADE_SCHEMA, Bars, FeatureFrame, LabelledSet, traded_bars
+from huracan.domain.frames import (
+    HOLES_SCHEMA,
+    PANIC,
+    REPAIRED,
+    TRADE_SCHEMA,
+    Bars,
+    FeatureFrame,
+    LabelledSet,
+    traded_bars,
+)
 from huracan.domain.recipe import Recipe
 from huracan.domain.results import ConsensusPath, Scorecard
 from huracan.domain.time import DAY_MS, MINUTE_MS, Horizon
@@ -24,6 +33,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+FOREVER_MS = 1 << 62
 MISSING_SHARE = 0.05
 """A day that lacks more than this share of its bars is void."""
 
@@ -214,11 +224,16 @@ def _fill_bars(fill_time: pl.Series, bars: Bars, real: Mask) -> I64:
 
 
 def _funding(bars: Bars, recipe: Recipe) -> FundingArrays:
-    unknown = bars.instrument.market == "um" and not bars.funding_known
+    holes = bars.funding_holes
+    if bars.instrument.market == "um" and not bars.funding_known and holes.is_empty():
+        holes = pl.DataFrame([(0, FOREVER_MS, 1, 0.0)], schema=HOLES_SCHEMA, orient="row")
+    worst = np.maximum(holes["worst_bps_per_day"].to_numpy(), recipe.costs.worst_funding_bps_per_day)
     return FundingArrays(
         time=_own(bars.funding["funding_time"]),
         rate_bps=bars.funding["rate"].to_numpy() * 1e4,
-        worst_per_ms=recipe.costs.worst_funding_bps_per_day / DAY_MS if unknown else 0.0,
+        hole_start=_own(holes["start_ms"]),
+        hole_end=_own(holes["end_ms"]),
+        hole_bps_per_ms=worst / DAY_MS,
     )
 
 
@@ -277,8 +292,10 @@ def _notes(bars: Bars, recipe: Recipe, walked: Walk) -> tuple[str, ...]:
         minutes = bars.interval_ms // MINUTE_MS
         notes.append(f"bars of {minutes} minutes: a fill is the next bar's open, stops look at bar closes only")
     if bars.instrument.market == "um" and not bars.funding_known:
-        worst = recipe.costs.worst_funding_bps_per_day
-        notes.append(f"funding unknown: {worst:g} bps a day charged to the side held")
+        holes, worst = bars.funding_holes, recipe.costs.worst_funding_bps_per_day
+        days = (holes["end_ms"] - holes["start_ms"]).sum() / DAY_MS
+        where = f"in {holes.height} stretches of {days:.1f} days" if holes.height else "throughout"
+        notes.append(f"funding unknown {where}: at least {worst:g} bps a day charged to the side held")
     stops = int((walked.action_kind == STOP).sum())
     if stops:
         notes.append(f"daily loss stop closed {stops} positions")

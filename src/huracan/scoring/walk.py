@@ -60,7 +60,9 @@ class FundingArrays(NamedTuple):
 
     time: I64
     rate_bps: F64
-    worst_per_ms: float
+    hole_start: I64
+    hole_end: I64
+    hole_bps_per_ms: F64
 
 
 class WalkRules(NamedTuple):
@@ -165,12 +167,17 @@ def _accrue(funding: FundingArrays, pointer: int, until: int) -> tuple[int, floa
 
 
 @kernel
-def _funded(funding: FundingArrays, position: float, settled: float, elapsed: int) -> float:
-    """Funding a long pays over an interval: what was settled, or the worst case for the side held."""
-    if funding.worst_per_ms > 0.0:
-        side = 1.0 if position > 0.0 else -1.0
-        return side * funding.worst_per_ms * elapsed
-    return settled
+def _funded(funding: FundingArrays, position: float, settled: float, start: int, end: int) -> float:
+    """Funding a long pays over (start, end]: what was settled, and the worst case for the side held where nothing is known."""
+    if funding.hole_start.size == 0:
+        return settled
+    worst = 0.0
+    for hole in range(np.searchsorted(funding.hole_end, start), funding.hole_start.size):
+        if funding.hole_start[hole] >= end:
+            break
+        overlap = min(end, funding.hole_end[hole]) - max(start, funding.hole_start[hole])
+        worst += funding.hole_bps_per_ms[hole] * overlap
+    return settled + (worst if position > 0.0 else -worst)
 
 
 @kernel
@@ -219,7 +226,7 @@ def walk(
             pointer, more = _accrue(funding, pointer, mark_time)
             if k > 0:
                 rows[k - 1, 1] = (mark - row_price) / reference * 1e4
-                rows[k - 1, 2] = _funded(funding, position, settled + more, mark_time - row_time[k - 1])
+                rows[k - 1, 2] = _funded(funding, position, settled + more, row_time[k - 1], mark_time)
             settled = 0.0
             row_time[k], row_trip[k] = mark_time, trips - 1 if position != 0.0 else -1
             rows[k, 0] = position
@@ -258,7 +265,7 @@ def walk(
         if new != position or (position != 0.0 and decision >= 0):
             if row_time[k - 1] != time:
                 rows[k - 1, 1] = (price - row_price) / reference * 1e4
-                rows[k - 1, 2] = _funded(funding, position, settled, time - row_time[k - 1])
+                rows[k - 1, 2] = _funded(funding, position, settled, row_time[k - 1], time)
                 day_net += position * (rows[k - 1, 1] - rows[k - 1, 2])
                 settled = 0.0
                 row_price = price
@@ -292,7 +299,7 @@ def walk(
             position = new
             rows[k - 1, 0], row_trip[k - 1] = position, trips - 1 if position != 0.0 else -1
 
-        so_far = _funded(funding, position, settled, time - row_time[k - 1])
+        so_far = _funded(funding, position, settled, row_time[k - 1], time)
         held = position * ((bars.close[b] - row_price) / reference * 1e4 - so_far)
         if stop_day < today and day_net + held <= -rules.stop_bps:
             stop_day = today
