@@ -26,6 +26,7 @@
     │   └── MirrorFaultError     exit 5   a remote store failed in a way that nothing foresaw
     ├── LockedError              exit 6   another run holds the store
     │   └── FencedError                   another run took over while this one slept
+    ├── ForkedProcessError                this process cannot compute features: it lost its threads in a fork
     └── ModelLoadError                    Hamilton refuses a bundle
         ├── BundleSignatureError          a signature, hash or rollback check failed
         ├── BundleFormatError             signed, but not a well-formed bundle
@@ -191,6 +192,12 @@ class FencedError(LockedError):
     """Another run published meanwhile; this one publishes nothing."""
 
     code = "FENCED"
+
+
+class ForkedProcessError(HuracanError):
+    """A forked worker whose parent had used polars; says how to start workers instead."""
+
+    code = "FORKED"
 
 
 class ModelLoadError(HuracanError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from huracan.domain.time import MINUTE_MS, iso
 from huracan.errors import ModelLoadError
+from huracan.hamilton.forks import renew_in_children
 from huracan.hamilton.log import log
 from huracan.hamilton.state import StoreState
 
@@ -34,6 +35,11 @@ class SeenClock:
         self._kept: int | None = None
         self._newest = 0
         self._signed = 0
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """A lock of this process's own."""
+        self._lock = threading.Lock()
 
     def read(self) -> int:
         """Now, ms UTC."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from huracan.domain.ids import Instrument, Market
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
 from huracan.errors import FeatureError, FeatureSkewError, HuracanError, ModelLoadError
+from huracan.hamilton.forks import refuse_lost_threads
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,6 +76,7 @@ def clean_bars(
     instrument: Instrument, raw: "pl.DataFrame", funding: "pl.DataFrame | None", interval_ms: int, until_ms: int
 ) -> "Bars":
     """Raw rows (BAR_SCHEMA) before `until_ms`, validated, flagged and repaired as step 2 does it."""
+    refuse_lost_threads()
     from huracan.domain.frames import FUNDING_SCHEMA, empty
     from huracan.ingest import IngestRules, validate_bars
 

@@ -13,6 +13,7 @@ from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.ids import result_key
 from huracan.errors import BundleFormatError, BundleSignatureError, ModelLoadError
 from huracan.export.trust import TrustedTree, verify_tree
+from huracan.hamilton.forks import renew_in_children
 from huracan.hamilton.log import log
 from huracan.hamilton.state import StoreState
 from huracan.hamilton.verify import Champion, read_champion, read_trusted_root
@@ -61,6 +62,11 @@ class HamiltonModelLoader:
         self._served: ServedSet | None = None
         self._refused: tuple[object, float] | None = None
         self.problem: ModelLoadError | None = None
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """A lock of this process's own."""
+        self._lock = threading.Lock()
 
     def current(self) -> ServedSet:
         """The set to serve now; raises ModelLoadError only when none was ever verified."""
