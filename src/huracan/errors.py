@@ -19,6 +19,7 @@
     ├── BackendError             exit 4   a compute backend is missing or lost
     │   └── WorkerLostError               one worker died; only its own job is affected
     ├── JobFailedError                    a job raised; its error travelled here as text
+    │   └── UserCodeError                 a callable that the owner passed in raised for every pair that reached it
     ├── JobTimedOutError                  a job took longer than its limit and was ended
     ├── IncompleteError                   the night's accounts do not add up; it publishes nothing
     ├── PublishError             exit 5   the night is finished, publishing it is not
@@ -148,6 +149,12 @@ class JobFailedError(HuracanError):
         super().__init__(message)
         self.error_type = error_type
         self.traceback = traceback
+
+
+class UserCodeError(JobFailedError):
+    """A callable that the owner passed in raised for every pair that reached it; `traceback` is that of the first one."""
+
+    code = "USER_CODE"
 
 
 class JobTimedOutError(HuracanError):

@@ -4,7 +4,7 @@ from typing import Any
 
 from huracan.app.config import TrainingPipelineConfig
 from huracan.domain.time import iso
-from huracan.errors import HuracanError
+from huracan.errors import HuracanError, JobFailedError
 from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.copies import copy_notes
 from huracan.pipeline.damage import lake_summary
@@ -108,7 +108,7 @@ def failure(config: TrainingPipelineConfig, error: HuracanError, seconds: float)
         "coins_processed": 0,
         "export_results": {},
         "skipped": [],
-        "errors": [{"code": error.code, "error": str(error)}],
+        "errors": [{"code": error.code, "error": str(error), **traced(error)}],
         "run_id": None,
     }
     return {
@@ -116,6 +116,7 @@ def failure(config: TrainingPipelineConfig, error: HuracanError, seconds: float)
         "error": f"{error.code}: {error}",
         "code": error.code,
         "exception": error,
+        **traced(error),
         "duration_seconds": seconds,
         "coin_universe": [],
         "champions": {},
@@ -137,6 +138,11 @@ def _altered_notes(count: int) -> tuple[str, ...]:
         return ()
     what = "1 artefact was" if count == 1 else f"{count} artefacts were"
     return (f"{what} gone or altered and made again: see who else can write where artefacts lie",)
+
+
+def traced(error: HuracanError) -> dict[str, str]:
+    """The traceback of an error that came from code which is not ours, else nothing."""
+    return {"traceback": error.traceback} if isinstance(error, JobFailedError) and error.traceback else {}
 
 
 def _without_model(row: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from huracan.app.ledger_guard import LEDGER_FILE, keys_here, open_ledger
 from huracan.app.mirrors import Mirrors
 from huracan.app.observing import Observers
 from huracan.app.release import FolderRelease
-from huracan.app.results import failure, night_summary, success
+from huracan.app.results import failure, night_summary, success, traced
 from huracan.app.rules import night_rules
 from huracan.app.wiring import OrchestratedWaves, SystemClock, pair_ports, worker_count
 from huracan.errors import ClockSkewError, HuracanError, StaleDataError
@@ -46,7 +46,8 @@ class TrainingPipeline:
 
     `data_loader` async (coin, lookback_days), `feature_builder` async (coin, data), `model_trainer` sync or async
     (job dict), called once per fold with train rows only and once for the final fit, and `validator` (coin, data) are
-    optional; None means the built-in one. Nonsense from any of them becomes a skip with its reason.
+    optional; None means the built-in one. Nonsense from any of them becomes a skip with its reason; one that
+    raises for every pair that reached it ends the night with USER_CODE and its traceback.
 
     >>> config = TrainingPipelineConfig(horizons=["1h"], dry_run=True)
     >>> pipeline = TrainingPipeline(config)
@@ -77,7 +78,7 @@ class TrainingPipeline:
             with Observers(self.config.resolve(), self.config.folder(), self.telemetry) as observers:
                 return await self._night(observers.telemetry, started)
         except HuracanError as error:  # of the configuration, before anybody else could listen
-            self.telemetry.event("run_refused", code=error.code, error=str(error))
+            self.telemetry.event("run_refused", code=error.code, error=str(error), **traced(error))
             return failure(self.config, error, time.monotonic() - started)
 
     async def _night(self, telemetry: Telemetry, started: float) -> dict[str, Any]:
@@ -113,7 +114,7 @@ class TrainingPipeline:
                 finish(opened, summary, exported)
                 return success(exported.night, exported, summary, time.monotonic() - started, places)
         except HuracanError as error:
-            telemetry.event("run_refused", code=error.code, error=str(error))
+            telemetry.event("run_refused", code=error.code, error=str(error), **traced(error))
             return failure(self.config, error, time.monotonic() - started)
 
     async def __aenter__(self) -> Self:

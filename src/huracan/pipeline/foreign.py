@@ -13,7 +13,7 @@ from huracan.domain.records import SkipCode
 from huracan.domain.results import TrainedPair
 from huracan.features import build_features
 from huracan.pipeline.plan import NightPlan
-from huracan.training import least_squares_trainer
+from huracan.training import TrainingRefused, least_squares_trainer
 
 INJECTED_VENDOR: Final = "injected"
 SIGMA: Final = "sigma_day_bps"
@@ -106,7 +106,7 @@ def padded_trainer(trainer: Any, features: FeatureFrame) -> Callable[[dict[str, 
         if hasattr(result, "__await__"):
             result = await result
         if isinstance(result, Mapping) and result.get("success") is True and result.get("model") is not None:
-            return {**result, "model": _widened(result["model"])}
+            return {**result, "model": _exportable(result["model"])}
         return result
 
     return narrow
@@ -137,6 +137,17 @@ class _Forest(_Wider):
 
         own = getattr(self._model, "to_arrays", None)
         return own() if callable(own) else booster_arrays(getattr(self._model, "booster_", self._model))
+
+
+def _exportable(model: Any) -> Any:
+    """The widened model; raises TrainingRefused(NOT_EXPORTABLE) for attributes that cannot be read as numbers."""
+    try:
+        return _widened(model)
+    except Exception as error:
+        raise TrainingRefused(
+            SkipCode.NOT_EXPORTABLE,
+            f"the trained {type(model).__name__} cannot be exported: {type(error).__name__}: {error}",
+        ) from error
 
 
 def _widened(model: Any) -> Any:

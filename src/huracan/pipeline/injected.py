@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import inspect
 import time
+import traceback
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -33,8 +34,9 @@ from huracan.pipeline.pair import (
     settle,
 )
 from huracan.pipeline.plan import NightPlan
+from huracan.pipeline.user_faults import UserFaults, UserRaised
 from huracan.ports import FetchedRows, Telemetry
-from huracan.training import TrainingRefused, fit_injected
+from huracan.training import TrainingRefused, UserFault, fit_injected, place_of
 from huracan.training.jobs import compute_features_hash
 
 
@@ -95,9 +97,13 @@ class InjectedWaves:
     ledger: Any
     limit: int = 10
     _data: dict[str, Any] = field(default_factory=dict)
+    _faults: UserFaults = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._faults = UserFaults(telemetry=self.telemetry)
 
     async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
-        """One outcome for each job, in order."""
+        """One outcome for each job, in order; raises UserCodeError where a callable raised for every pair that reached it."""
         free, done = asyncio.Semaphore(self.limit), 0
         wave = work[0].wave if work else ""
         began = time.monotonic()
@@ -114,6 +120,7 @@ class InjectedWaves:
         outcomes = list(await asyncio.gather(*(one(item) for item in work)))
         self.ledger.settle_jobs()
         self.telemetry.event("wave_finished", wave=wave, seconds=round(time.monotonic() - began, 3))
+        self._faults.check()
         return outcomes
 
     async def _outcome(self, plan: NightPlan, item: PairWork) -> PairOutcome:
@@ -139,32 +146,32 @@ class InjectedWaves:
             return PairOutcome(coin=item.coin, record=with_set_aside(*found))
         except Nonsense as error:
             return PairOutcome(coin=item.coin, record=None, code=error.skip_code, error=str(error))
+        except UserRaised as error:
+            code = _BLAME[item.wave]
+            self._faults.tell(error.fault, coin=item.coin, wave=item.wave, code=code)
+            return PairOutcome(coin=item.coin, record=None, code=code, error=str(error))
         except HuracanError as error:
             return PairOutcome(coin=item.coin, record=None, code=error.code, error=str(error))
-        except Exception as error:  # the job boundary: the owner's code may raise anything
-            self.telemetry.event(
-                "pair_failed",
-                coin=item.coin,
-                wave=item.wave,
-                code=_BLAME[item.wave],
-                error=f"{type(error).__name__}: {error}",
-            )
-            return PairOutcome(
-                coin=item.coin, record=None, code=_BLAME[item.wave], error=f"{type(error).__name__}: {error}"
-            )
+        except Exception as error:  # the job boundary: what the owner's code returned may raise anything
+            code, text = _BLAME[item.wave], f"{type(error).__name__}: {error} ({place_of(error)})"
+            trace = "".join(traceback.format_exception(error))
+            self.telemetry.event("pair_failed", coin=item.coin, wave=item.wave, code=code, error=text, traceback=trace)
+            return PairOutcome(coin=item.coin, record=None, code=code, error=text)
 
     async def _ingest(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
         if self.injected.data_loader is None:
             record = await ingest_pair(self.ports, plan, item.coin, item.facts)
         else:
-            loaded = await _settled(self.injected.data_loader(item.coin, plan.recipes[0].training.lookback_days))
+            days = plan.recipes[0].training.lookback_days
+            loaded = await self._faults.call("data_loader", item.coin, self.injected.data_loader, item.coin, days)
             self._data[item.coin] = loaded
             member = plan.member(item.coin)
             rows = FetchedRows(kind="bars", rows=bars_from(loaded), source=INJECTED_VENDOR)
             self.ports.lake.append(member.instrument, [rows], INJECTED_VENDOR)
             record = settle(self.ports, plan, item.coin)
         if self.injected.validator is not None and record["skip"] is None:
-            verdict = await _settled(self.injected.validator(item.coin, self._owner_data(plan, item.coin)))
+            data = self._owner_data(plan, item.coin)
+            verdict = await self._faults.call("validator", item.coin, self.injected.validator, item.coin, data)
             if verdict is False:
                 raise Nonsense(SkipCode.BAD_DATA, "the injected validator refused the data")
         return record
@@ -182,7 +189,10 @@ class InjectedWaves:
         context = load_context(self.ports.artefacts, item.facts["context_key"], item.facts["context_sha256"])
         given = None
         if self.injected.feature_builder is not None:
-            given = await _settled(self.injected.feature_builder(item.coin, self._owner_data(plan, item.coin)))
+            data = self._owner_data(plan, item.coin)
+            given = await self._faults.call(
+                "feature_builder", item.coin, self.injected.feature_builder, item.coin, data
+            )
         features = features_from(given, bars, context, plan, item.facts["spread_bps"])
         parts = (item.coin, item.facts["data_hash"], _frame_hash(features.frame), plan.recipes[0].id, plan.code_hash)
         key = f"prepare/{content_hash('injected', *parts)}"
@@ -210,6 +220,7 @@ class InjectedWaves:
         bars, _ = load_bars(self.ports.lake, plan, plan.member(item.coin))
         cells: dict[str, Any] = {}
         refused: list[dict[str, Any]] = []
+        faults: list[UserFault | None] = []
         for horizon in plan.horizons:
             leak = leak_skip(item.coin, horizon, prepared)
             if leak is not None:
@@ -237,12 +248,24 @@ class InjectedWaves:
                 )
             except TrainingRefused as error:
                 refused.append(refusal(item.coin, horizon, recipe, error))
+                faults.append(error.fault)
                 continue
+            faults.append(None)
             own = trimmed(trained, features, owned=self.injected.feature_builder is not None)
             # Two callables may share their source (closures, partials) and still train different models.
             place = f"{root}/{horizon}/{compute_features_hash(own)[:16]}"
             cells[f"{recipe.id}/{horizon}"] = judge_cell(self.ports, plan, cell, own, place)
+        self._note_trainer(item, faults)
         return {"coin": item.coin, "key": root, "cells": cells, "skips": refused, "cached": False}
+
+    def _note_trainer(self, item: PairWork, faults: list[UserFault | None]) -> None:
+        """A pair has failed in the owner's trainer when every horizon that reached it has."""
+        raised = [fault for fault in faults if fault is not None]
+        if self.injected.model_trainer is None or not faults:
+            return
+        for fault in raised[:1]:
+            self._faults.tell(fault, coin=item.coin, wave=item.wave, code=_BLAME[item.wave])
+        self._faults.note("model_trainer", item.coin, raised[0] if len(raised) == len(faults) else None)
 
 
 _BLAME = {
@@ -250,10 +273,6 @@ _BLAME = {
     "prepare": SkipCode.BAD_FEATURES.value,
     "train": SkipCode.TRAINING_FAILED.value,
 }
-
-
-async def _settled(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
 
 
 def _frame_hash(frame: Any) -> str:

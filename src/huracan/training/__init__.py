@@ -11,6 +11,7 @@ from huracan.training.lightgbm_arrays import to_arrays as booster_arrays
 from huracan.training.prior import PoolPrior, pool_prior
 from huracan.training.recipes import built_in_recipes
 from huracan.training.refusal import TrainingRefused
+from huracan.training.user_code import UserCallable, UserFault, place_of, user_fault
 
 __all__ = [
     "ENGINES",
@@ -20,6 +21,8 @@ __all__ = [
     "PairGrams",
     "PoolPrior",
     "TrainingRefused",
+    "UserCallable",
+    "UserFault",
     "all_engines",
     "booster_arrays",
     "built_in_recipes",
@@ -27,7 +30,9 @@ __all__ = [
     "fit_pair",
     "least_squares_trainer",
     "pair_grams",
+    "place_of",
     "pool_prior",
     "prepare",
+    "user_fault",
     "walk_forward",
 ]

@@ -12,6 +12,7 @@ from huracan.domain.records import SkipCode
 from huracan.stats.decide import forest_forecasts, linear_forecasts
 from huracan.training.lightgbm_arrays import to_arrays
 from huracan.training.refusal import TrainingRefused
+from huracan.training.user_code import UserFault, user_fault
 
 UNCLIPPED = float(np.finfo(np.float64).max)
 """Clip bound that never binds."""
@@ -56,7 +57,7 @@ def export_model(model: Any, sample: F64) -> Exported:
     if callable(getattr(inner, "model_to_string", None)):
         exported = Exported(coef=np.zeros(width), intercept=0.0, forest=checked(to_arrays(inner), width))
     elif callable(getattr(model, "to_arrays", None)):
-        exported = Exported(coef=np.zeros(width), intercept=0.0, forest=checked(model.to_arrays(), width))
+        exported = Exported(coef=np.zeros(width), intercept=0.0, forest=checked(_own_arrays(model), width))
     elif hasattr(model, "coef_") and hasattr(model, "intercept_"):
         exported = _linear(model, width)
     else:
@@ -87,7 +88,9 @@ def _compare(model: Any, exported: Exported, sample: F64) -> None:
     try:
         own = np.asarray(predict(sample), dtype=np.float64).ravel()
     except Exception as error:
-        raise _refused(f"predict of {type(model).__name__} failed on train rows ({error})") from error
+        fault = user_fault("model_trainer", error)
+        text = f"predict of {type(model).__name__} failed on train rows: {fault.error} ({fault.place})"
+        raise _refused(text, fault) from error
     ours = exported.forecasts(sample)
     if own.shape != ours.shape or not np.allclose(own, ours, rtol=_AGREES, atol=_AGREES):
         raise _refused(f"predict of {type(model).__name__} is not what its arrays say")
@@ -139,10 +142,21 @@ def _check_forest(forest: TreeArrays, width: int) -> None:
             raise _refused(message)
 
 
-def _refused(why: str) -> TrainingRefused:
+def _own_arrays(model: Any) -> Any:
+    try:
+        return model.to_arrays()
+    except TrainingRefused:
+        raise
+    except Exception as error:
+        fault = user_fault("model_trainer", error)
+        raise _refused(f"to_arrays() of {type(model).__name__} raised {fault.error} ({fault.place})", fault) from error
+
+
+def _refused(why: str, fault: UserFault | None = None) -> TrainingRefused:
     return TrainingRefused(
         SkipCode.NOT_EXPORTABLE,
         f"the trained model cannot be exported: {why}",
         measured=why,
         wanted="coef_ and intercept_, a LightGBM Booster, or to_arrays()",
+        fault=fault,
     )

@@ -25,6 +25,7 @@ from huracan.training.gram import N_CELLS
 from huracan.training.linear import LinearWalk
 from huracan.training.presence import ALWAYS
 from huracan.training.refusal import TrainingRefused
+from huracan.training.user_code import UserFault, user_fault
 
 INJECTED: Final = "injected"
 """Name of the one engine that an injected trainer is."""
@@ -159,8 +160,11 @@ async def _train(trainer: ModelTrainer, job: dict[str, Any]) -> Any:
         result = trainer(job)
         if inspect.isawaitable(result):
             result = await result
+    except TrainingRefused:
+        raise
     except Exception as error:
-        raise _failed(f"{where}: the trainer raised {type(error).__name__}: {error}") from error
+        fault = user_fault("model_trainer", error)
+        raise _failed(f"{where}: the trainer raised {fault.error} ({fault.place})", fault) from error
     if not isinstance(result, Mapping):
         raise _failed(f"{where}: the trainer returned a {type(result).__name__}, wanted a dict with success and model")
     if result.get("success") is not True:
@@ -206,5 +210,6 @@ def _walked(design: Design, live: Exported, forecast: F64) -> Walked:
     )
 
 
-def _failed(reason: str) -> TrainingRefused:
-    return TrainingRefused(SkipCode.TRAINING_FAILED, reason, measured=reason, wanted="{success: True, model: ...}")
+def _failed(reason: str, fault: UserFault | None = None) -> TrainingRefused:
+    wanted = "{success: True, model: ...}"
+    return TrainingRefused(SkipCode.TRAINING_FAILED, reason, measured=reason, wanted=wanted, fault=fault)

@@ -2,10 +2,14 @@
 
 from huracan.domain.records import Skip, SkipCode
 from huracan.errors import HuracanError
+from huracan.training.user_code import UserFault
 
 
 class TrainingRefused(HuracanError):  # noqa: N818 - a verdict on the data, not a fault
-    """Step 5 refuses a (coin, horizon); carries everything its Skip needs, `code` among it."""
+    """Step 5 refuses a (coin, horizon); carries everything its Skip needs, `code` among it.
+
+    `fault` is set where the owner's own code raised.
+    """
 
     code: SkipCode  # type: ignore[misc]  # every other error has one code for its class, this one has one per verdict
 
@@ -16,12 +20,14 @@ class TrainingRefused(HuracanError):  # noqa: N818 - a verdict on the data, not 
         *,
         measured: float | str | None = None,
         wanted: float | str | None = None,
+        fault: UserFault | None = None,
     ) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
         self.measured = measured
         self.wanted = wanted
+        self.fault = fault
 
     def skip(self, coin: str, horizon: str) -> Skip:
         """The verdict as a value of step 5.
