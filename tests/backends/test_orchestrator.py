@@ -67,8 +67,10 @@ async def test_results_stand_under_their_jobs_ids(kind):
     made = orchestrate(plain if kind == "sync" else later)
     taken = jobs("BTC", "ETH")
     made.add_jobs(taken)
-    assert [made.get_job_status(job.job_id) for job in taken] == ["pending", "pending"]
+    assert [made.get_job_status(job.job_id).status for job in taken] == ["pending", "pending"]
     summary = await made.train_all()
+    assert [made.get_job_status(job.job_id) for job in taken] == taken
+    assert [(job["status"], job["result"]["coin"]) for job in taken] == [("completed", "BTC"), ("completed", "ETH")]
     assert summary == {
         "total_jobs": 2,
         "completed": 2,
@@ -256,7 +258,7 @@ async def test_one_job_can_be_cancelled_before_and_while_it_runs():
     assert made.cancel_job(before.job_id)
     task = asyncio.create_task(made.train_all())
     await started.wait()
-    assert made.get_job_status(running.job_id) == "running"
+    assert made.get_job_status(running.job_id).status == "running"
     assert made.cancel_job(running.job_id, code="DEADLINE")
     summary = await task
     assert (summary["completed"], summary["failed"]) == (1, 2)
@@ -442,3 +444,46 @@ async def test_a_backend_that_takes_its_time_is_told_while_it_is_waited_for(monk
 def test_a_backend_needs_some_time_to_start():
     with pytest.raises(ConfigError, match="backend_start_s"):
         TrainingConfig(backend_start_s=0)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_training_function_may_read_its_job_as_a_dict_or_by_attribute(kind):
+    def plain(job):
+        assert (job["coin"], job["horizon"], job.get("regime"), job["job_id"]) == (
+            job.coin,
+            job.horizon,
+            None,
+            job.job_id,
+        )
+        return {"success": True, "fields": sorted(dict(job))}
+
+    async def later(job):
+        return plain(job)
+
+    made = orchestrate(plain if kind == "sync" else later)
+    (job,) = taken = jobs("BTC")
+    made.add_jobs(taken)
+    summary = await made.train_all()
+    documented = {
+        "coin",
+        "horizon",
+        "regime",
+        "engine_type",
+        "priority",
+        "job_id",
+        "created_at",
+        "status",
+        "result",
+        "error",
+    }
+    assert documented <= set(summary["results"][job.job_id]["fields"])
+    told = made.get_job_status(job.job_id)
+    assert (told is job, told["status"], told["result"]) == (True, "completed", summary["results"][job.job_id])
+
+
+async def test_a_field_that_a_job_does_not_have_is_named_with_those_it_has():
+    made = orchestrate(lambda job: job["colse"])
+    (job,) = taken = jobs("BTC")
+    made.add_jobs(taken)
+    await made.train_all()
+    assert "a job has no 'colse'; it has coin, horizon" in made.get_job_status(job.job_id)["error"]

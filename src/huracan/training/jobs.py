@@ -2,14 +2,14 @@
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import Any, Final, Literal, Protocol, cast, get_args
 
 import numpy as np
 import polars as pl
@@ -31,12 +31,16 @@ class TrainingBackend(StrEnum):
 
 
 @dataclass(slots=True)
-class TrainingJob:
-    """One unit of work; its id is the hash of what is to be done, so the same work has the same id tonight and tomorrow.
+class TrainingJob(Mapping[str, Any]):
+    """One unit of work; its fields are attributes and keys. Its id is the hash of what is to be done, so the same work has the same id tonight and tomorrow.
 
     Jobs of higher `priority` start first. ``horizon="*"`` means all horizons of the coin. `payload` (JSON-able) holds keys
     and paths, never frames. `created_at` is stamped by the orchestrator that takes the job. `error_code` is the stable code
     behind `error`; `attempts` counts starts, `deaths` the workers that died at it, in earlier runs too.
+
+    >>> job = TrainingJob("BTC", "1h")
+    >>> job["coin"], job.coin, job.get("regime")
+    ('BTC', 'BTC', None)
     """
 
     coin: str
@@ -58,6 +62,17 @@ class TrainingJob:
         if not self.job_id:
             self.job_id = content_hash(self.coin, self.horizon, self.regime, self.engine_type, self.payload)[:24]
 
+    def __getitem__(self, key: str) -> Any:
+        if key not in _JOB_FIELDS:
+            raise KeyError(f"a job has no {key!r}; it has {', '.join(_JOB_FIELDS)}")
+        return getattr(self, key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_JOB_FIELDS)
+
+    def __len__(self) -> int:
+        return len(_JOB_FIELDS)
+
     def to_json(self) -> dict[str, Any]:
         """The job as JSON types, for a worker: what is to be done, not what came of it."""
         return {
@@ -78,6 +93,9 @@ class TrainingJob:
         created = value["created_at"]
         moment = datetime.fromisoformat(created) if created else None
         return cls(**{**value, "created_at": moment}, status="running")
+
+
+_JOB_FIELDS: Final = tuple(item.name for item in fields(TrainingJob))
 
 
 @dataclass(frozen=True, slots=True)

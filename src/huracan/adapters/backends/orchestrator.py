@@ -22,7 +22,7 @@ from huracan.errors import (
     WorkerLostError,
 )
 from huracan.ports import Backend, JobFunction
-from huracan.training.jobs import JobStatus, TrainingBackend, TrainingConfig, TrainingJob
+from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
 
 CANCELLED: Final = "CANCELLED"
 WAITING_TOLD_S: Final = 30.0
@@ -167,10 +167,9 @@ class TrainingOrchestrator:
         """End every job that is not finished (a deadline does this); returns how many."""
         return sum(self.cancel_job(job_id, code) for job_id in list(self._jobs))
 
-    def get_job_status(self, job_id: str) -> JobStatus | None:
-        """``pending``, ``running``, ``completed`` or ``failed``; None for a job nobody added."""
-        job = self._jobs.get(job_id)
-        return None if job is None else job.status
+    def get_job_status(self, job_id: str) -> TrainingJob | None:
+        """The job as it stands now, its `status`, `result` and `error` among the rest; None for one that was never added."""
+        return self._jobs.get(job_id)
 
     def get_all_jobs(self) -> list[TrainingJob]:
         """All jobs in the order they were added."""
