@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from nights import (
@@ -19,12 +20,13 @@ from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
 from huracan.cli.explain import explain_coin
+from huracan.errors import BundleFormatError
 from huracan.hamilton import HamiltonInterface
+from huracan.pipeline import publication
+from huracan.pipeline.bundles import assemble as assemble_bundle
 from huracan.pipeline.night import Night
-from huracan.pipeline.stages import STEPS
-from huracan.shadow import NOTHING, NightContext
+from huracan.shadow import NOTHING, NightContext, judge_night
 from huracan.shadow.book import open_book
-from huracan.shadow.night import _verdict
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import Fault
 
@@ -40,20 +42,16 @@ def yesterday(finished_night, tmp_path):
     return folder
 
 
-class Erasing(RecordingTelemetry):
-    """When the last step begins, what was trained of some coins is gone from the artefacts."""
+@pytest.fixture
+def unwritable(monkeypatch):
+    """Bundles of two coins have no form that could be signed."""
 
-    def __init__(self, folder, coins):
-        super().__init__()
-        self.artefacts, self.coins = folder / "workdir" / "artefacts", coins
+    def assemble(store, rules, night, item):
+        if item.coin in {"ALFA", "BRAVO"}:
+            raise BundleFormatError("model.safetensors: a weight is not finite")
+        return assemble_bundle(store, rules, night, item)
 
-    def event(self, name, **fields):
-        super().event(name, **fields)
-        if name == "stage_started" and fields["number"] == len(STEPS):
-            for result in self.artefacts.glob("train/*/result.json"):
-                if json.loads(result.read_bytes())["coin"] in self.coins:
-                    for model in result.parent.rglob("model.safetensors"):
-                        model.unlink()
+    monkeypatch.setattr(publication, "assemble", assemble)
 
 
 def lost(path):
@@ -84,10 +82,10 @@ def skip_of(result, coin):
     return skip
 
 
-async def test_a_bundle_that_cannot_be_assembled_costs_no_coin_its_place_in_silence(yesterday, capsys):
+async def test_a_bundle_that_cannot_be_assembled_costs_no_coin_its_place_in_silence(yesterday, unwritable, capsys):
     """ALFA keeps yesterday's champion; BRAVO's of yesterday is damaged too, so it is blocked."""
     (yesterday / "workdir" / "store" / "models" / "BRAVO" / "1h" / "v1" / "model.safetensors").write_bytes(b"torn")
-    result = await next_night(yesterday, Erasing(yesterday, {"ALFA", "BRAVO"}))
+    result = await next_night(yesterday)
     assert result["success"], result.get("error")
     accounted(result)
     errors = {(row["coin"], row["code"]) for row in result["summary"]["errors"]}
@@ -115,10 +113,11 @@ def depose(folder):
     """A verdict that a night recorded before it was lost: nothing is proven any more where `linear` reigned."""
     with SqliteLedger(folder / "workdir" / "ledger.sqlite") as ledger:
         state = ledger.load_state()
-        book = open_book(state, [], NightContext(day=state.judged_day, stress_table={}))
+        tonight = NightContext(day=state.judged_day, stress_table={})
+        book = open_book(state, [], tonight)
         for cell in list(book.reigns):
             book.enthrone(cell, state.judged_day, NOTHING, None, "demoted", "detector at 1200, alarm at 1000")
-        ledger.append_verdict(_verdict(book))
+        ledger.append_verdict(replace(judge_night(state, [], tonight), events=tuple(book.events)))
 
 
 async def test_a_champion_of_a_deposed_recipe_goes_although_its_coin_could_not_be_read(yesterday):
