@@ -115,3 +115,34 @@ def test_a_home_that_cannot_be_written_is_known_before_the_night_and_said_by_the
     assert "HURACAN_KEYS_DIR" in rows["signing keys"]["advice"]
     assert "XDG_CACHE_HOME" in rows["kernel cache"]["seen"]
     assert "HURACAN_TRUSTED_ROOT" in rows["trusted root"]["advice"]
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_a_copy_of_a_ledger_that_nobody_may_write_is_shown(closed, finished_night):
+    """A backup, mounted for reading: by another user, in a folder of another user."""
+    copy = closed / "backup"
+    copy.mkdir()
+    with closing(sqlite3.connect(finished_night.folder / "workdir" / "ledger.sqlite")) as ledger:
+        ledger.execute("VACUUM INTO ?", (str(copy / "ledger.sqlite"),))
+    (copy / "ledger.sqlite").chmod(0o444)
+    copy.chmod(0o555)
+    able = "+dac_read_search"
+    user = [
+        "setpriv",
+        f"--reuid={USER}",
+        f"--regid={USER}",
+        "--clear-groups",
+        f"--inh-caps={able}",
+        f"--ambient-caps={able}",
+    ]
+    line = [*user, str(HURACAN), "ledger", "show", "--workdir", str(copy), "--json"]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(closed)}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd="/", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["lineages"]
+    assert sorted(path.name for path in copy.iterdir()) == ["ledger.sqlite"]
+
+    (copy / "ledger.sqlite-wal").write_bytes(b"rows that are not in the file yet")
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd="/", env=environment)
+    assert json.loads(done.stdout)["code"] == "LEDGER"
+    assert "Copy both files" in json.loads(done.stdout)["error"]

@@ -34,8 +34,8 @@ from huracan.training.jobs import TrainingJob
 class SqliteLedger(LedgerChain):
     """Opens the file, creating it for this user alone (0600); raises LedgerError when it is not a sound ledger."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        super().__init__(path, read_only=read_only)
         self._run_id = ""
         self._ends: list[tuple[Any, ...]] = []
         self._artefacts: dict[str, str] = {}

@@ -81,14 +81,41 @@ def create_private(path: Path) -> None:
         os.close(descriptor)
 
 
-class LedgerFile:
-    """The open file: made for this user alone where there is none, checked, read and written in transactions."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        create_private(path)
+def _connect_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing, also where nothing may be written beside the file."""
+    for mode in ("mode=ro", "immutable=1"):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=30.0, isolation_level=None)
         try:
-            self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+            connection.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            unread = path.with_name(f"{path.name}-wal")
+            if unread.exists() and unread.stat().st_size:
+                raise LedgerError(
+                    f"{path} cannot be read here ({error}): its newest rows lie in {unread.name}, which needs a folder that"
+                    " this user may write. Copy both files to one."
+                ) from error
+        else:
+            return connection
+    raise LedgerError(f"{path} cannot be opened for reading; let this user read it")
+
+
+class LedgerFile:
+    """The open file: made for this user alone where there is none, checked, read and written in transactions.
+
+    With `read_only` nothing is made or changed, and a copy that nobody may write will do.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._read_only = read_only
+        if not read_only:
+            create_private(path)
+        try:
+            if read_only:
+                self._connection = _connect_for_reading(path)
+            else:
+                self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
             self._prepare()
         except sqlite3.DatabaseError as error:
             if sqlite_disk_failed(error, path):
@@ -107,13 +134,14 @@ class LedgerFile:
 
     def _prepare(self) -> None:
         run = self._connection.execute
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")
+        if not self._read_only:
+            run("PRAGMA journal_mode = WAL")
+            run("PRAGMA synchronous = FULL")
         run("PRAGMA foreign_keys = ON")
         run("PRAGMA recursive_triggers = ON")  # or a REPLACE would delete evidence without waking the triggers
         identity, version = run("PRAGMA application_id").fetchone()[0], run("PRAGMA user_version").fetchone()[0]
         tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if tables == 0:
+        if tables == 0 and not self._read_only:
             with self._writing("the tables"):
                 for statement in statements():
                     run(statement)
@@ -123,7 +151,9 @@ class LedgerFile:
             raise LedgerError(
                 f"{self.path} is no ledger of version {VERSION} (application {identity:#x}, version {version})"
             )
-        elif not run("SELECT count(*) FROM sqlite_master WHERE name = 'artefacts'").fetchone()[0]:
+        elif (
+            not self._read_only and not run("SELECT count(*) FROM sqlite_master WHERE name = 'artefacts'").fetchone()[0]
+        ):
             with self._writing("the table of artefacts"):
                 run(ARTEFACTS)
         verdict = run("PRAGMA quick_check(1)").fetchone()[0]

@@ -133,7 +133,7 @@ def tidy_lake(
 
 def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
     """Every lineage with its newest row, and every change of champion; all chains are checked on the way."""
-    with _ledger(workdir) as ledger:
+    with _ledger(workdir, read_only=True) as ledger:
         state, runs, adoptions = ledger.load_state(), ledger.runs(), ledger.adoptions()
     rows = [_lineage_row(record) for record in state.records.values()]
     body = {
@@ -290,11 +290,11 @@ def alone(workdir: Path | None) -> Iterator[Any]:
 
 
 @contextmanager
-def _ledger(workdir: Path | None) -> Iterator[Any]:
+def _ledger(workdir: Path | None, *, read_only: bool = False) -> Iterator[Any]:
     from huracan.adapters.ledger import SqliteLedger
 
     file = (workdir or DEFAULT_WORKDIR) / "ledger.sqlite"
     if not file.exists():
         raise ConfigError(f"no ledger at {file}; run a night first, or give its folder with --workdir")
-    with SqliteLedger(file) as ledger:
+    with SqliteLedger(file, read_only=read_only) as ledger:
         yield ledger
