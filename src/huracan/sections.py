@@ -255,6 +255,7 @@ class MetricsSettings(Section):
     textfile: Path | None = Field(None, description="*.prom file for node_exporter, replaced every few seconds")
     pushgateway_url: str | None = Field(None, description="pushed to once, when a night ends")
     push_timeout_s: float = Field(10.0, gt=0, le=300)
+    instance: str | None = Field(None, min_length=1, description="this host at a Pushgateway; None: its host name")
 
     @field_validator("textfile")
     @classmethod

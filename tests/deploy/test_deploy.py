@@ -187,3 +187,31 @@ def test_the_cluster_file_passes_rays_own_schema_and_asks_for_tokens():
         assert all("RAY_AUTH_MODE=token" in command for command in starts)
         assert all("RAY_AUTH_TOKEN_PATH=" in command for command in starts)
     util.validate_config(util.prepare_config(config))
+
+
+def test_the_textfile_lies_where_the_unit_may_write_and_node_exporter_may_read():
+    """The example of the environment, the unit, the folder's own file and the scrape file name one place."""
+    example, unit = TEXTS["deploy/systemd/huracan.env.example"], TEXTS["deploy/systemd/huracan-night.service"]
+    file = re.search(r"^HURACAN_METRICS__TEXTFILE=(\S+)$", example, re.MULTILINE)[1]
+    folder = str(Path(file).parent)
+    assert f"ReadWritePaths=-{folder}" in unit.splitlines()
+    made = re.search(r"^d (\S+) (\d+) (\S+) (\S+) -$", TEXTS["deploy/systemd/huracan.tmpfiles.conf"], re.MULTILINE)
+    user = re.search(r"^User=(\S+)$", unit, re.MULTILINE)[1]
+    assert made.groups() == (folder, "0755", user, user)
+    assert not folder.startswith("/var/lib/huracan/")  # closed to others by the unit's StateDirectoryMode
+    scraped = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
+    assert f"metrics.textfile={file}, node_exporter --collector.textfile.directory={folder}" in scraped
+
+
+def test_what_the_night_needs_to_be_made_is_made_by_the_documented_commands():
+    text = TEXTS["docs/deploy.md"]
+    assert "deploy/systemd/huracan.tmpfiles.conf /etc/tmpfiles.d/huracan.conf && systemd-tmpfiles --create" in text
+
+
+def test_the_folder_of_the_metrics_is_made_as_its_file_says(tmp_path):
+    make = tool("systemd-tmpfiles")
+    text = TEXTS["deploy/systemd/huracan.tmpfiles.conf"].replace("huracan huracan", "- -")
+    (tmp_path / "huracan.conf").write_text(text)
+    done = ran(make, "--create", f"--root={tmp_path}", tmp_path / "huracan.conf")
+    assert done.returncode == 0, done.stderr
+    assert stat.S_IMODE((tmp_path / "var/lib/huracan-metrics").stat().st_mode) == 0o755

@@ -46,9 +46,15 @@ def eventually(found: Callable[[], Any], what: str, seconds: float = 60.0) -> An
 
 
 @contextmanager
-def running(command: list[str], log: Path) -> Iterator[subprocess.Popen]:
-    """A server process of ours, ended by its own handle."""
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+def running(command: list[str], log: Path, user: str | None = None) -> Iterator[subprocess.Popen]:
+    """A server process of ours, ended by its own handle; `user` needs root."""
+    groups = None if user is None else []
+    with (
+        log.open("w") as out,
+        subprocess.Popen(
+            command, stdout=out, stderr=out, user=user, group=user and "nogroup", extra_groups=groups
+        ) as process,
+    ):
         try:
             yield process
         finally:
@@ -83,7 +89,10 @@ def prometheus(folder: Path, targets: dict[str, int], *, every: str = "250ms") -
 def pushgateway(folder: Path) -> Iterator[int]:
     """A real Pushgateway on loopback; yields its port."""
     port = free_port()
-    command = [PUSHGATEWAY, f"--web.listen-address=127.0.0.1:{port}"]
+    command = [
+        PUSHGATEWAY, f"--web.listen-address=127.0.0.1:{port}",
+        f"--persistence.file={folder / 'pushgateway.metrics'}",  # Debian's keeps what is pushed in /var/lib
+    ]  # fmt: skip
     with running(command, folder / "pushgateway.log"):
         eventually(lambda: fetched(f"http://127.0.0.1:{port}/-/ready"), "Pushgateway ready")
         yield port
@@ -141,14 +150,14 @@ def served(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
 
 
 @contextmanager
-def node_exporter(folder: Path, textfiles: Path) -> Iterator[int]:
-    """A real node_exporter that reads nothing but *.prom files of a folder; yields its port."""
+def node_exporter(folder: Path, textfiles: Path, user: str | None = None) -> Iterator[int]:
+    """A real node_exporter that reads nothing but *.prom files of a folder, as this user; yields its port."""
     port = free_port()
     command = [
         NODE_EXPORTER, "--collector.disable-defaults", "--collector.textfile",
         f"--collector.textfile.directory={textfiles}", f"--web.listen-address=127.0.0.1:{port}",
     ]  # fmt: skip
-    with running(command, folder / "node_exporter.log"):
+    with running(command, folder / "node_exporter.log", user=user):
         eventually(lambda: fetched(f"http://127.0.0.1:{port}/metrics"), "node_exporter ready")
         yield port
 

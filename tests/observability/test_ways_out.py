@@ -2,15 +2,19 @@
 
 import http.server
 import os
+import re
 import socket
 import ssl
+import tempfile
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import trustme
-from listening import fetched, free_port, served
+from listening import NODE_EXPORTER, PUSHGATEWAY, fetched, free_port, node_exporter, served
+from listening import pushgateway as gateway
 from prometheus_client.parser import text_string_to_metric_families
 
 from huracan.adapters.telemetry import RecordingTelemetry
@@ -249,15 +253,80 @@ def test_the_pushgateway_gets_everything_once_at_the_end(collector):
     Gateway.got.clear()
     Gateway.status = 200
     with served(Gateway) as port:
-        push = pushgateway(collector, f"http://127.0.0.1:{port}", 5.0)
+        push = pushgateway(collector, f"http://127.0.0.1:{port}", 5.0, "host-1")
         push.event("run_refused", code="LOCKED")
         push.event("workdir_opened")
         push.event("stage_finished")
         assert Gateway.got == []
         push.event("run_finished")
     ((path, text),) = Gateway.got
-    assert path == "/metrics/job/huracan"
+    assert path == "/metrics/job/huracan/instance/host-1"
     assert "huracan_driver_resident_bytes" in text
+
+
+@pytest.fixture
+def closed_umask():
+    """That of the shipped unit."""
+    unit = (Path(__file__).parents[2] / "deploy" / "systemd" / "huracan-night.service").read_text()
+    before = os.umask(int(re.search(r"^UMask=(\d+)$", unit, re.MULTILINE)[1], 8))
+    yield
+    os.umask(before)
+
+
+def test_the_textfile_may_be_read_by_others_whatever_the_umask(tmp_path, collector, closed_umask):
+    file = tmp_path / "new" / "folder" / "huracan.prom"
+    writer = textfile(collector, file)
+    writer.event("workdir_opened")
+    assert [oct(place.stat().st_mode & 0o777) for place in (file, file.parent, file.parent.parent)] == [
+        "0o644",
+        "0o755",
+        "0o755",
+    ]
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    NODE_EXPORTER is None or os.geteuid() != 0, reason="needs node_exporter, and root to be another user"
+)
+def test_node_exporter_reads_the_textfile_of_the_shipped_unit_as_a_user_of_its_own(collector, closed_umask):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        writer = textfile(collector, folder / "metrics" / "huracan.prom")
+        writer.event("workdir_opened")
+        writer.event("run_finished")
+        with node_exporter(folder, folder / "metrics", user="nobody") as port:
+            told = fetched(f"http://127.0.0.1:{port}/metrics")
+    assert "huracan_driver_resident_bytes" in told
+    assert "node_textfile_scrape_error 0" in told
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PUSHGATEWAY is None, reason="needs prometheus-pushgateway")
+def test_the_nights_of_two_hosts_stand_side_by_side_at_one_pushgateway(tmp_path):
+    with gateway(tmp_path) as port:
+        for host, end in (("one", "run_refused"), ("two", "run_finished")):
+            metrics = MetricsTelemetry(tmp_path)
+            with observers(
+                tmp_path,
+                metrics,
+                metrics__pushgateway_url=f"http://127.0.0.1:{port}",
+                metrics__instance=host,
+            ) as watching:
+                watching.telemetry.event("workdir_opened", folder="w", last_success_ms=1)
+                watching.telemetry.event("run_started", run_id="r", horizons=("1h",), dry_run=False)
+                watching.telemetry.event(
+                    end, **({"code": "STALE", "error": "x"} if end == "run_refused" else {"champions": 0})
+                )
+        text = fetched(f"http://127.0.0.1:{port}/metrics")
+    samples = {
+        (sample.labels["instance"], sample.labels.get("code", ""))
+        for family in text_string_to_metric_families(text)
+        if family.name in {"huracan_runs_refused", "huracan_run_active"}
+        for sample in family.samples
+    }
+    assert samples == {("one", ""), ("two", ""), ("one", "STALE")}
 
 
 @pytest.mark.parametrize("how", ["refused", "error"])

@@ -1,5 +1,6 @@
 """Who listens to a run: its log, and the metrics and traces that the settings ask for."""
 
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -98,5 +99,7 @@ def _files_and_pushes(metrics: MetricsSettings, collector: Any) -> dict[str, Any
     if metrics.textfile is not None:
         listeners["textfile"] = textfile(collector, metrics.textfile)
     if metrics.pushgateway_url is not None:
-        listeners["pushgateway"] = pushgateway(collector, metrics.pushgateway_url, metrics.push_timeout_s)
+        listeners["pushgateway"] = pushgateway(
+            collector, metrics.pushgateway_url, metrics.push_timeout_s, metrics.instance or socket.gethostname()
+        )
     return listeners

@@ -13,13 +13,16 @@ from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from prometheus_client import MetricsHandler, push_to_gateway, write_to_textfile
+from prometheus_client import MetricsHandler, generate_latest, push_to_gateway
 from prometheus_client.registry import Collector
 
 ENDS: Final = frozenset({"run_finished", "run_refused", "run_crashed", "run_interrupted"})
 WRITTEN_AT: Final = ENDS | {"workdir_opened", "stage_finished", "stage_failed"}
 JOB: Final = "huracan"
 CALLER_TIMEOUT_S: Final = 10.0
+READABLE: Final = 0o644
+ENTERABLE: Final = 0o755
+"""node_exporter reads the textfile as a user of its own. It holds no secret, and no name of a coin."""
 REWRITTEN_S: Final = 10.0
 """How old a textfile may get while jobs go on; a wave can last for hours."""
 
@@ -102,17 +105,41 @@ def textfile(collector: Collector, path: Path, *, every_s: float = REWRITTEN_S) 
     """Replaces the file atomically: when the workdir is opened, after every step, every few seconds between, at the end."""
 
     def write() -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_to_textfile(str(path), collector)
+        _make_readable(path.parent)
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
+            temporary.write_bytes(generate_latest(collector))
+            temporary.chmod(READABLE)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     return _OwnRunOnly(WRITTEN_AT, write, every_s=every_s)
 
 
-def pushgateway(collector: Collector, url: str, timeout_s: float) -> _OwnRunOnly:
-    """Replaces everything under job "huracan" at a Pushgateway when the run ends, in one request."""
+def _make_readable(folder: Path) -> None:
+    """Make the folder where it is missing; what is made here another user may enter, whatever the umask."""
+    missing = [above for above in (folder, *folder.parents) if not above.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        made.chmod(ENTERABLE)
+
+
+def pushgateway(collector: Collector, url: str, timeout_s: float, instance: str) -> _OwnRunOnly:
+    """Replaces everything under job "huracan" and this instance at a Pushgateway when the run ends, in one request.
+
+    Another host's account is another group, and stays.
+    """
 
     def push() -> None:
-        push_to_gateway(url, job=JOB, registry=collector, timeout=timeout_s, handler=_send)
+        push_to_gateway(
+            url,
+            job=JOB,
+            grouping_key={"instance": instance},
+            registry=collector,
+            timeout=timeout_s,
+            handler=_send,
+        )
 
     return _OwnRunOnly(ENDS, push)
 
