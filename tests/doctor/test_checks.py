@@ -381,3 +381,25 @@ def test_looking_changes_nothing(here, finished_night):
     after = {name: digest for name, digest in tree_hashes(folder).items() if not name.startswith("ledger.sqlite-")}
     assert after == before
     assert len(CHECKS) == 14
+
+
+def test_a_socks_proxy_is_one_row_and_all_others_are_there(here, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    found = asyncio.run(
+        diagnose(here("binance.rest_url=http://exchange.invalid", "binance.futures_url=http://exchange.invalid"))
+    )
+    (row,) = [finding for finding in found if finding.state == "wrong"]
+    assert (row.code, row.exit_status) == ("CONFIG", 2)
+    assert "ALL_PROXY" in row.seen
+    assert "pip install socksio" in row.seen
+    assert {"machine", "keys", "places"} <= {finding.area for finding in found}
+
+
+async def test_a_check_that_stumbles_hides_no_other(here):
+    async def stumbling(_here):
+        raise ZeroDivisionError("of the check")
+
+    found = await diagnose(here(), [machine.cores, stumbling, machine.interpreter])
+    assert [finding.what for finding in found] == ["cores", "stumbling", "Python"]
+    assert "ZeroDivisionError: of the check (test_checks.py line" in found[1].seen
+    assert verdict_status(found) == 1

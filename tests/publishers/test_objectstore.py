@@ -378,6 +378,15 @@ def test_refused_credentials_are_not_tried_again(bucket, s3, status):
     assert "test-secret-of-the-bucket" not in repr(caught.value)
 
 
+def test_a_proxy_that_object_stores_cannot_use_is_told_and_not_repeated(bucket, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    naps = []
+    with pytest.raises(PublishError, match=r"ALL_PROXY.*not http://") as caught:
+        ObjectStore(bucket, allow_http=True, sleep=naps.append).read("a", 1)
+    assert naps == []
+    assert "refused" in str(caught.value)
+
+
 def test_a_missing_bucket_is_named(bucket):
     absent = ObjectStore("s3://there-is-no-such-bucket/x", allow_http=True)
     for call in (absent.preflight, lambda: absent.write_new([("a", b"1")]), lambda: absent.files("")):

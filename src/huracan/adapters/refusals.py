@@ -30,6 +30,7 @@ _MESSAGE: Final = re.compile(r"<Message>([^<]*)")
 _EXPECTED_REGION: Final = re.compile(r"expecting '([a-z0-9-]{1,40})'")
 _ASKED: Final = re.compile(r"Error performing [A-Z]+ (https?://[^\s?]+)")
 _BARE_REDIRECT: Final = "redirect without LOCATION"
+_PROXY: Final = "unsupported scheme"
 _CAUSE: Final = re.compile(r'InvalidCertificate\(\s*(\w+)|(?:message|error): "([^"]+)"')
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m|↳")
 _BODY: Final = re.compile(r"\s*(<\?xml|<Error>|<html).*", re.DOTALL | re.IGNORECASE)
@@ -98,7 +99,8 @@ class Refusal:
             message=_plain(message[1])[:200] if message else "",
             words=words if cause is None else f"{words}: {(cause[1] or cause[2])[:100]}",
             redirected=_BARE_REDIRECT in text,
-            unusable=isinstance(error, InvalidPathError | NotSupportedError | UnknownConfigurationKeyError),
+            unusable=isinstance(error, InvalidPathError | NotSupportedError | UnknownConfigurationKeyError)
+            or _PROXY in text,
         )
 
     @property
@@ -122,6 +124,10 @@ class Refusal:
             found = region or (expected[1] if expected else "")
             wanted = f"AWS_REGION={found}" if found else "AWS_REGION to the bucket's"
             return f"the bucket lies in another region; set {wanted}"
+        if _PROXY in self.words:
+            return (
+                "a variable of the environment (ALL_PROXY, HTTPS_PROXY) names a proxy that is not http:// or https://"
+            )
         return _ADVICE.get(self.code) or _STATUS_ADVICE.get(self.status, "")
 
     def sentence(self, region: str = "") -> str:

@@ -16,6 +16,7 @@ import httpx2
 import stamina
 
 from huracan.adapters.binance.budget import ARCHIVE, WeightBudget
+from huracan.adapters.binance.proxies import proxy_advice, proxy_variables
 from huracan.adapters.binance.retries import ATTEMPTS, RetryBudget, TransientError, asked_seconds, wait_before_retry
 from huracan.errors import DelistedError, UpstreamError
 from huracan.sections import BinanceSettings
@@ -67,6 +68,8 @@ class HttpClient:
         timeout = httpx2.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s, pool=None)
         urls = (settings.rest_url, settings.futures_url, settings.archive_url, list_url(settings))
         hosts = {urlsplit(url).hostname for url in urls}
+        outside = not hosts <= {"127.0.0.1", "localhost", "::1"}  # a proxy must not see loopback
+        self._proxies = proxy_variables() if outside else {}
         self._client = httpx2.AsyncClient(
             timeout=timeout,
             limits=httpx2.Limits(
@@ -74,7 +77,7 @@ class HttpClient:
             ),
             follow_redirects=False,
             verify=_tls(),
-            trust_env=not hosts <= {"127.0.0.1", "localhost", "::1"},  # a proxy must not see loopback
+            trust_env=outside,
             transport=transport,
             headers={"User-Agent": "huracan"},
         )
@@ -119,6 +122,8 @@ class HttpClient:
     def _another_try(self, ask: Ask, error: Exception, attempt: int) -> Exception:
         """What to raise for a failed attempt: a TransientError while the retry budget lasts."""
         what = str(error) if isinstance(error, TransientError) else f"{type(error).__name__} {error}".strip()
+        if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
+            what += proxy_advice(ask.url, self._proxies)
         if attempt < ATTEMPTS and not self._retries.take(ask.pool):
             return UpstreamError(f"{ask.url}: {what} (not tried again: too many requests to this host have failed)")
         transient = TransientError(what)

@@ -1,6 +1,8 @@
 """All checks, one after the other."""
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from huracan.app.doctor import machine, market, places, recipes, trust
@@ -33,9 +35,19 @@ async def diagnose(here: Circumstances, checks: Sequence[Check] = CHECKS) -> lis
     for check in checks:
         try:
             found += await check(here)
-        except HuracanError as error:
-            found.append(wrong("doctor", check.__name__.replace("_", " "), error))
+        except Exception as error:  # the boundary of a check: what one of them stumbles over must not hide the others
+            found.append(wrong("doctor", check.__name__.replace("_", " "), _ours(error)))
     return found
+
+
+def _ours(error: Exception) -> HuracanError:
+    if isinstance(error, HuracanError):
+        return error
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return HuracanError(
+        f"{type(error).__name__}: {error} ({Path(last.filename).name} line {last.lineno}); this check has a fault, please"
+        " report it"
+    )
 
 
 def verdict_status(findings: Sequence[Finding]) -> int:
