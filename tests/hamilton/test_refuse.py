@@ -382,3 +382,36 @@ def test_roots_of_other_algorithms_are_refused(world, factory):
     metadata.sign(signer)
     with pytest.raises(BundleSignatureError, match="not Ed25519"):
         verify_tree({}.get, metadata.to_bytes(JSONSerializer(compact=True)))
+
+
+def unsigned(data, **more):
+    return json.dumps({**json.loads(data), **more}, separators=(",", ":"), sort_keys=True).encode()
+
+
+@pytest.mark.parametrize("role", ["metadata/timestamp.json", "root"])
+@pytest.mark.parametrize("more", [{"note": "x"}, {"_": "x" * 200_000}, {"Signed": {}}, {"signatures2": []}])
+def test_keys_that_nobody_signs_are_refused(world, factory, role, more):
+    world.publish(factory.bundle())
+    tree = tree_of(world)
+    root = world.keys.roots[0]
+    if role == "root":
+        root = unsigned(root, **more)
+    else:
+        tree.files[role] = unsigned(tree.files[role], **more)
+    with pytest.raises(ModelLoadError, match=r"keys that nobody signs or knows|is too long"):
+        verify_tree(tree.read, root)
+
+
+def test_signed_keys_that_nobody_knows_are_refused(world, factory):
+    from tuf.api.metadata import Metadata
+    from tuf.api.serialization.json import JSONSerializer
+
+    world.publish(factory.bundle())
+    tree = tree_of(world)
+    metadata = Metadata.from_bytes(tree.files["metadata/timestamp.json"])
+    metadata.signed.unrecognized_fields["more"] = 1
+    metadata.signatures.clear()
+    metadata.sign(world.keys.online)
+    tree.files["metadata/timestamp.json"] = metadata.to_bytes(JSONSerializer(compact=True))
+    with pytest.raises(BundleSignatureError, match=r"nobody signs or knows.*more"):
+        verify_tree(tree.read, world.keys.roots[0])

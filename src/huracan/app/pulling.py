@@ -13,7 +13,7 @@ from huracan.adapters.publishers.remotes import DROPBOX, open_remote
 from huracan.domain.homes import below_home
 from huracan.domain.ids import sha256_hex
 from huracan.errors import HuracanError, LockedError, ModelLoadError
-from huracan.export.trust import MAX_ROLE, TIMESTAMP_PATH, Seen, verify_tree
+from huracan.export.trust import MAX_POINTER, TIMESTAMP_PATH, Seen, verify_tree
 from huracan.hamilton.source import FolderSource
 from huracan.hamilton.verify import read_trusted_root
 from huracan.settings import Settings, load_settings
@@ -134,8 +134,8 @@ class PullingSource:
             return  # kept in `problem`; the next look may succeed
 
     def _pull(self) -> bool:
-        found = self._remote.read(TIMESTAMP_PATH, MAX_ROLE)
-        cached = self._folder.read(TIMESTAMP_PATH, MAX_ROLE)
+        found = self._remote.read(TIMESTAMP_PATH, MAX_POINTER)
+        cached = self._folder.read(TIMESTAMP_PATH, MAX_POINTER)
         if found is None or found[0] == cached:
             return False
         root = self._trusted_root()

@@ -25,7 +25,10 @@ Read = Callable[[str, int], bytes | None]
 """(path, limit) -> bytes of a store file, None if absent; more than `limit` bytes is a BundleFormatError."""
 
 TIMESTAMP_PATH: Final = "metadata/timestamp.json"
-MAX_ROLE: Final = 256 * 1024
+MAX_ROLE: Final = 64 * 1024
+"""A root: some keys and four roles, 2 kB."""
+MAX_POINTER: Final = 16 * 1024
+"""A timestamp or a snapshot: one name, one hash and a signature, half a kB."""
 MAX_TARGETS: Final = 64 << 20
 
 _MAX_ROOTS = 1024
@@ -72,13 +75,13 @@ def verify_tree(read: Read, trusted_root: bytes, seen: Seen | None = None) -> Tr
     if online != floor.online_keys:
         # New online keys start a new count: a thief of the old ones may have signed huge versions (TUF 5.3.11).
         floor = Seen(root=floor.root)
-    data = read(TIMESTAMP_PATH, MAX_ROLE)
+    data = read(TIMESTAMP_PATH, MAX_POINTER)
     if data is None:
         return None
     timestamp = _signed(data, Timestamp, root, "timestamp")
     if timestamp.version < floor.timestamp:
         raise _rolled_back("timestamp", timestamp.version, floor.timestamp)
-    snapshot = _listed(read, timestamp.snapshot_meta, Snapshot, root, MAX_ROLE, floor.snapshot)
+    snapshot = _listed(read, timestamp.snapshot_meta, Snapshot, root, MAX_POINTER, floor.snapshot)
     targets_meta = snapshot.meta.get("targets.json")
     if targets_meta is None:
         raise BundleSignatureError("snapshot does not list targets.json")
@@ -194,6 +197,9 @@ def _parse(data: bytes, kind: type[_S], role: str) -> Metadata[_S]:
         OverflowError,
     ) as error:
         raise BundleSignatureError(f"{role} metadata is not well formed: {str(error)[:200]}") from error
+    if metadata.unrecognized_fields or metadata.signed.unrecognized_fields:
+        extra = sorted({*metadata.unrecognized_fields, *metadata.signed.unrecognized_fields})
+        raise BundleSignatureError(f"{role} metadata has keys that nobody signs or knows: {str(extra[:5])[:200]}")
     if not canonical:
         raise BundleSignatureError(f"{role} metadata is not in canonical form")
     return metadata

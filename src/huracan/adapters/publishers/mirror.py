@@ -21,7 +21,7 @@ from huracan.domain.bundle import BUNDLE_FILES, MANIFEST_FILE, MAX_FILE, MAX_MAN
 from huracan.domain.ids import sha256_hex
 from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError, BundleSignatureError, FencedError, PublishError
-from huracan.export.trust import MAX_ROLE, TIMESTAMP_PATH, TrustedTree, checked_bytes, set_path
+from huracan.export.trust import MAX_POINTER, TIMESTAMP_PATH, TrustedTree, checked_bytes, set_path
 from huracan.ports import RemoteFile, RemoteStore
 
 Relation = Literal["empty", "same", "behind", "ahead", "diverged"]
@@ -68,14 +68,14 @@ def read_fence(remote: RemoteStore) -> Fence:
     """The remote pointer as it stands now; raises PublishError when the store does not answer."""
     strange = f"{TIMESTAMP_PATH} in {remote.identity} is not signed metadata"
     try:
-        found = remote.read(TIMESTAMP_PATH, MAX_ROLE)
+        found = remote.read(TIMESTAMP_PATH, MAX_POINTER)
     except BundleFormatError as error:
         raise PublishError(f"{strange} ({error})") from error
     if found is None:
         return Fence(revision=None, version=0, pointer=None)
     data, file = found
     try:
-        version = strict_json(data, MAX_ROLE)["signed"]["version"]
+        version = strict_json(data, MAX_POINTER)["signed"]["version"]
     except (BundleFormatError, KeyError, TypeError, IndexError) as error:
         raise PublishError(f"{strange} ({error})") from error
     return Fence(revision=file.revision, version=version if type(version) is int else 0, pointer=data)
@@ -218,7 +218,7 @@ def push_files(local: Listed, remote: RemoteStore, prefix: str) -> int:
 
 def _stands(remote: RemoteStore, fence: Fence, pointer: bytes) -> bool:
     """Whether the remote pointer is ours already (an answer was lost); FencedError when it is neither ours nor the fence's."""
-    found = remote.read(TIMESTAMP_PATH, MAX_ROLE)
+    found = remote.read(TIMESTAMP_PATH, MAX_POINTER)
     if found is not None and found[0] == pointer:
         return True
     if (None if found is None else found[1].revision) != fence.revision:
