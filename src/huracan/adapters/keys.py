@@ -28,6 +28,7 @@ from tuf.api.serialization.json import JSONSerializer
 from huracan.adapters.disk import make_folders, sync_folder
 from huracan.domain.homes import below_home
 from huracan.errors import ConfigError
+from huracan.export.private import open_parent
 from huracan.export.trust import MAX_ROLE, root_version
 
 ROOT_DAYS: Final = 365
@@ -82,6 +83,11 @@ def load_keys(folder: Path) -> KeySet:
     files = _root_files(folder)
     if not files:
         raise ConfigError(f"no signing keys in {folder}; make them with `huracan keys init`")
+    if (reached := open_parent(files[0])) is not None:
+        raise ConfigError(
+            f"signing keys in {folder}: others may write into {reached} and could put other keys in their place;"
+            f" `chmod go-w {reached}`, or move the keys and set HURACAN_KEYS_DIR"
+        )
     roots = tuple(file.read_bytes() for file in files)
     for number, data in enumerate(roots, start=1):
         if len(data) > MAX_ROLE or (number == 1 and root_version(data) != 1):

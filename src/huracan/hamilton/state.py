@@ -16,6 +16,7 @@ from huracan.domain.homes import below_home
 from huracan.domain.ids import canonical_json
 from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError, ModelLoadError
+from huracan.export.private import open_parent
 from huracan.export.trust import Seen
 
 _LIMIT = 1 << 20
@@ -34,6 +35,7 @@ class StoreState:
     def __init__(self, home: Path, identity: str) -> None:
         self.folder = home / "hamilton" / hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:16]
         self._identity = identity
+        self._private = False
 
     def seen(self) -> Seen:
         """Versions seen before; zeros for a store never seen."""
@@ -97,7 +99,19 @@ class StoreState:
             kept = {coin: reason for coin, reason in self.blocks().items() if coin not in remove}
             self._save("blocked.json", {**kept, **add})
 
+    def _check_private(self) -> None:
+        """Raises ModelLoadError where others could put another memory in the place of this one."""
+        if self._private:
+            return
+        if (folder := open_parent(self.folder / "seen.json")) is not None:
+            raise ModelLoadError(
+                f"Hamilton's state folder {self.folder}: others may write into {folder} and could make it forget;"
+                f" `chmod go-w {folder}`, or set HURACAN_STATE_DIR to a folder of your own"
+            )
+        self._private = True
+
     def _load(self, name: str) -> dict[str, Any]:
+        self._check_private()
         try:
             data = (self.folder / name).read_bytes()
         except FileNotFoundError:

@@ -27,6 +27,7 @@ from huracan.domain.homes import below_home
 from huracan.domain.model import ChampionModel
 from huracan.errors import BundleFormatError, BundleSignatureError, FeatureError, ModelLoadError
 from huracan.export.golden import replay_golden
+from huracan.export.private import open_parent
 from huracan.export.trust import MAX_ROLE, TrustedTree, checked_bytes, read_signed
 from huracan.hamilton.clock import VALID_MS
 from huracan.hamilton.records import ModelMetadata, PredictionResult
@@ -155,6 +156,11 @@ def read_trusted_root(given: str | Path | None, store: Path | None, environ: Map
         ) from error
     if status.st_mode & stat.S_IWOTH or len(data) > MAX_ROLE:
         raise ModelLoadError(f"trusted root {file} is writable by everybody or too large; refused")
+    if (folder := open_parent(file)) is not None:
+        raise ModelLoadError(
+            f"trusted root {file}: others may write into {folder} and could put another root in its place;"
+            f" `chmod go-w {folder}`, or keep the root in a folder of your own"
+        )
     return data
 
 
