@@ -383,12 +383,16 @@ def test_a_root_that_the_table_format_misreads_is_refused_before_it_panics(sign)
             DeltaLake(root)
 
 
-@pytest.mark.parametrize("name", ["K:", "C:", "a b", "a+b", "a&b", "ä"])
+@pytest.mark.parametrize("name", ["K:", "C:", "a b", "a+b", "a&b", "ä", "a#b", "a?b", "?x=1#y"])
 def test_a_root_whose_name_is_odd_and_readable_holds_a_lake(tmp_path, name):
     lake = DeltaLake(str(tmp_path / name))
     for minute in (1, 2):
         lake.append(COIN, [batch(rows([minute]))], "binance")
     assert lake.bars(COIN, *ALL)["open_time"].len() == 2
+    lake.append(COIN, [batch(rows([3]), named("x.zip"))], "binance")
+    lake.compact(COIN, vacuum=True)
+    assert lake.files(COIN) == {"x.zip": named("x.zip")}
+    assert (tmp_path / name / "bars").is_dir()
 
 
 BAD_URLS = ("memory://bucket/lake", "s3://", "s3://user:secret-word@bucket/x", "s3://bucket/50%", "s3://bucket/a#b")

@@ -187,3 +187,10 @@ def test_a_fill_that_verifies_fetches_again_what_has_changed_and_nothing_else(wo
     assert all(held(lake, id_, order).equals(before) for id_, before in btc.items())
     assert lake.aside() == [f"bars-BTCUSDT-um-{victim.name}-1"]
     assert fill(no_faults, lake, replace(order, verify=True)).files == 0
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b"])
+def test_a_second_fill_reads_nothing_again_whatever_sign_the_folder_s_name_holds(no_faults, order, tmp_path, name):
+    lake, order = DeltaLake(str(tmp_path / name / "lake")), replace(order, symbols=("BTCUSDT",))
+    assert fill(no_faults, lake, order).files > 0
+    assert fill(no_faults, lake, order).files == 0
