@@ -223,14 +223,10 @@ class DeltaLake:
         new = () if table.exists and rows.is_empty() else (_stored_form(kind, rows),)
         if not table.commit(Change(rows=new, gone=gone, archive={**known, **files}, doubles=doubles)):
             return None
-        self._tidy(kind, instrument)
-        return found.fresh.height
-
-    def _tidy(self, kind: Kind, instrument: Instrument) -> None:
-        files = self._table(kind, instrument).seal.data.values()
-        if sum(file.size < _MERGED_BYTES for file in files) > _SMALL_FILES:
+        if sum(file.size < _MERGED_BYTES for file in table.seal.data.values()) > _SMALL_FILES:
             self._merge(kind, instrument, _MERGED_BYTES)
             self._table(kind, instrument).vacuum()
+        return found.fresh.height
 
     def _merge(self, kind: Kind, instrument: Instrument, target_bytes: int) -> None:
         """Merge neighbours in time until each file has about the target's size."""

@@ -19,7 +19,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from huracan.adapters.disk import is_disk_full
 from huracan.adapters.lake_doubles import Run
-from huracan.adapters.lake_files import check_bytes, decode, describe, encode, stored_schema
+from huracan.adapters.lake_files import check_bytes, checked, describe, encode, stored_schema
 from huracan.adapters.lake_place import LakePlace
 from huracan.adapters.lake_rows import Kind
 from huracan.adapters.lake_seal import FORMER_KEY, SEAL_KEY, DataFile, Seal, archive_files, read_seal, seal_text
@@ -90,20 +90,25 @@ class LakeTable:
     def read(self, low: int = EVER[0], high: int = EVER[1], columns: Iterable[str] | None = None) -> pl.DataFrame:
         """Rows with low <= time <= high in their stored form, from those files alone that may hold some."""
         files = [file for file in self.seal.data.values() if file.may_hold(low, high)]
-        return self.rows_of(files, columns).filter(pl.col(self._kind.time).is_between(low, high))
+        return self.rows_of(files, columns, pl.col(self._kind.time).is_between(low, high))
 
-    def rows_of(self, files: Iterable[DataFile], columns: Iterable[str] | None = None) -> pl.DataFrame:
-        """All rows of some of its files, in their stored form."""
+    def rows_of(
+        self, files: Iterable[DataFile], columns: Iterable[str] | None = None, wanted: pl.Expr | None = None
+    ) -> pl.DataFrame:
+        """Rows of some of its files in their stored form, parsed from the very bytes that had the right hash."""
         uri, schema, files = f"{self._place.root}/{self._name}", stored_schema(self._kind), list(files)
         if self._delta is not None and {field.name for field in self._delta.schema().fields} != set(schema):
             raise self._place.failure(uri, ValueError("its columns are those of another release of Huracan"))
         names = list(schema) if columns is None else list(columns)
+        if not files:
+            return pl.DataFrame(schema={name: schema[name] for name in names})
         try:
             read = self._place.fetch([f"{self._name}/{file.path}" for file in files])
-            parts = [decode(data, file, names) for data, file in zip(read, files, strict=True)]
+            sources = [checked(data, file) for data, file in zip(read, files, strict=True)]
+            rows = pl.scan_parquet(sources, glob=False, hive_partitioning=False)
+            return (rows if wanted is None else rows.filter(wanted)).select(names).collect()
         except (pl.exceptions.PolarsError, OSError, ValueError) as error:
             raise self._place.failure(uri, error) from error
-        return pl.concat(parts) if parts else pl.DataFrame(schema={name: schema[name] for name in names})
 
     def damaged(self) -> list[DataFile]:
         """Data files that are gone or have other bytes than were sealed; every byte of the table is read for it."""
