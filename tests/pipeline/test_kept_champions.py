@@ -136,6 +136,12 @@ def test_a_champion_whose_files_do_not_verify_is_retired_and_the_others_stay(wor
     assert why in skip.reason
 
 
+def test_what_is_served_now_counts_also_where_it_came_after_the_night_had_looked(world):
+    world.publish(champion(pool="um-A"), champion("ETH", pool="um-A"))
+    before = replace(night(), incumbents=frozenset())
+    assert keep_yesterday(release(world), before, made("crowned")).night.incumbents == {"BTC", "ETH"}
+
+
 def test_a_coin_that_failed_at_one_horizon_keeps_its_others_when_its_champion_was_of_an_earlier_listing(world):
     """The new listing has trained at 1h, so only the 4h champion of the old listing may go."""
     world.publish(champion(pool="um-A"), champion(horizon="4h", pool="um-A"))

@@ -61,7 +61,10 @@ def keep_yesterday(release: Release, night: Night, verdict: Verdict) -> Kept:
     ]
     names = {_key(row) for row in kept}
     skips = tuple(_retiring(skip, retired) for skip in night.skips if (skip.coin, skip.horizon) not in names)
-    return Kept(night=replace(night, skips=skips), rows=kept, served=frozenset(map(_key, champions)))
+    # A remote copy may have brought a newer set since the night looked at what is served.
+    served = frozenset(map(_key, champions))
+    incumbents = night.incumbents | {coin for coin, _ in served}
+    return Kept(night=replace(night, skips=skips, incumbents=incumbents), rows=kept, served=served)
 
 
 def _with_pools(champions: Iterable[Mapping[str, Any]], verdict: Verdict) -> list[dict[str, Any]]:
