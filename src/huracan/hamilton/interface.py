@@ -86,7 +86,9 @@ class HamiltonInterface:
     ) -> None:
         folder = FolderSource(model_base_path) if source is None else None
         identity = str(getattr(source, "identity", model_base_path)) if folder is None else folder.identity
-        state = StoreState(Path(state_dir) if state_dir is not None else state_home(), identity)
+        state = StoreState(
+            Path(state_dir) if state_dir is not None else state_home(), identity, folder.name if folder else identity
+        )
         reader: BundleSource = folder if source is None and folder is not None else source  # type: ignore[assignment]
         self._store = folder.root if folder is not None else None
         self._allow_candidates = allow_candidates

@@ -21,7 +21,12 @@ class FolderSource:
 
     @property
     def identity(self) -> str:
-        """What tells this store from others in the user's state folder."""
+        """What tells this store from others in the user's state folder: its real path, whatever name leads there."""
+        return str(self.root.resolve())
+
+    @property
+    def name(self) -> str:
+        """The path as given, under which hand-made blocks are kept as well: they outlive a link that is moved."""
         return str(self.root)
 
     def version(self) -> object:

@@ -29,17 +29,34 @@ def state_home(environ: Mapping[str, str] = os.environ) -> Path:
     return below_home(environ, "XDG_STATE_HOME", ".local/state", instead="HURACAN_STATE_DIR") / "huracan"
 
 
-class StoreState:
-    """State of one store, in files of its own; raises ModelLoadError where it cannot be read or written."""
+def _folder(home: Path, identity: str) -> Path:
+    return home / "hamilton" / hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:16]
 
-    def __init__(self, home: Path, identity: str) -> None:
-        self.folder = home / "hamilton" / hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:16]
+
+def _token(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+class StoreState:
+    """State of one store, in files of its own; raises ModelLoadError where it cannot be read or written.
+
+    `name` is what the owner calls the store, where that is a link or the like. Versions go by the store itself, so no other
+    name for it starts their count anew (a count kept under the name by an earlier version goes on). Blocks go by both.
+    """
+
+    def __init__(self, home: Path, identity: str, name: str | None = None) -> None:
+        self.folder = _folder(home, identity)
+        self._named = _folder(home, name or identity)
         self._identity = identity
         self._private = False
 
     def seen(self) -> Seen:
         """Versions seen before; zeros for a store never seen."""
-        record = self._load("seen.json")
+        record = self._load("seen.json") or self._load("seen.json", self._named)
         try:
             return Seen(**{**record, "online_keys": tuple(record.get("online_keys", ()))}) if record else Seen()
         except TypeError as error:
@@ -80,24 +97,21 @@ class StoreState:
 
     def blocks(self) -> dict[str, str]:
         """Coins blocked by hand, as they were named, with reasons."""
-        record = self._load("blocked.json")
+        record = {**self._load("blocked.json", self._named), **self._load("blocked.json")}
         if not all(isinstance(reason, str) for reason in record.values()):
             raise self._damaged("blocked.json", None)
         return record
 
     def blocks_token(self) -> object:
         """Changes when the blocked coins change, also by another process."""
-        try:
-            status = (self.folder / "blocked.json").stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
+        return _token(self.folder / "blocked.json"), _token(self._named / "blocked.json")
 
     def change_blocks(self, add: Mapping[str, str], remove: set[str]) -> None:
         """Add and remove blocked coins, durably."""
         with self._locked():
             kept = {coin: reason for coin, reason in self.blocks().items() if coin not in remove}
-            self._save("blocked.json", {**kept, **add})
+            for folder in {self.folder, self._named}:
+                self._save("blocked.json", {**kept, **add}, folder)
 
     def _check_private(self) -> None:
         """Raises ModelLoadError where others could put another memory in the place of this one."""
@@ -110,10 +124,10 @@ class StoreState:
             )
         self._private = True
 
-    def _load(self, name: str) -> dict[str, Any]:
+    def _load(self, name: str, folder: Path | None = None) -> dict[str, Any]:
         self._check_private()
         try:
-            data = (self.folder / name).read_bytes()
+            data = ((folder or self.folder) / name).read_bytes()
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -127,15 +141,17 @@ class StoreState:
         record.pop("store", None)
         return record
 
-    def _save(self, name: str, record: Mapping[str, Any]) -> None:
-        beside = self.folder / f".{name}"
+    def _save(self, name: str, record: Mapping[str, Any], folder: Path | None = None) -> None:
+        into = folder or self.folder
+        into.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = into / f".{name}"
         beside.unlink(missing_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(canonical_json(dict(record)))
             stream.flush()
             os.fsync(stream.fileno())
-        beside.replace(self.folder / name)
+        beside.replace(into / name)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
