@@ -5,7 +5,7 @@ import pytest
 from huracan.errors import ModelLoadError
 from huracan.hamilton import HamiltonInterface
 
-NO_TEXT = [None, 7, 1.5, b"BTC", ["BTC"], {"coin": "BTC"}, object()]
+NO_TEXT = [None, 7, 1.5, b"BTC", ["BTC"], {"coin": "BTC"}]
 
 
 @pytest.fixture
