@@ -1,6 +1,5 @@
 """Who listens to a run: its log, and the metrics and traces that the settings ask for."""
 
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -100,6 +99,6 @@ def _files_and_pushes(metrics: MetricsSettings, collector: Any) -> dict[str, Any
         listeners["textfile"] = textfile(collector, metrics.textfile)
     if metrics.pushgateway_url is not None:
         listeners["pushgateway"] = pushgateway(
-            collector, metrics.pushgateway_url, metrics.push_timeout_s, metrics.instance or socket.gethostname()
+            collector, metrics.pushgateway_url, metrics.push_timeout_s, metrics.instance
         )
     return listeners

@@ -125,8 +125,8 @@ def _make_readable(folder: Path) -> None:
         made.chmod(ENTERABLE)
 
 
-def pushgateway(collector: Collector, url: str, timeout_s: float, instance: str) -> _OwnRunOnly:
-    """Replaces everything under job "huracan" and this instance at a Pushgateway when the run ends, in one request.
+def pushgateway(collector: Collector, url: str, timeout_s: float, instance: str | None = None) -> _OwnRunOnly:
+    """Replaces everything under job "huracan" and the instance (this host's name) at a Pushgateway when the run ends.
 
     Another host's account is another group, and stays.
     """
@@ -135,7 +135,7 @@ def pushgateway(collector: Collector, url: str, timeout_s: float, instance: str)
         push_to_gateway(
             url,
             job=JOB,
-            grouping_key={"instance": instance},
+            grouping_key={"instance": instance or socket.gethostname()},
             registry=collector,
             timeout=timeout_s,
             handler=_send,
