@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from huracan.adapters.publishers.folder import FolderStore
+from huracan.adapters.publishers.sets import rollback_set
 from huracan.errors import BundleSignatureError
 from huracan.hamilton import HamiltonInterface
 
@@ -35,9 +37,53 @@ def test_another_name_for_a_store_does_not_lose_its_floor(world, factory, opened
             opened(place).load_model("BTC", "1h")
 
 
-def test_a_link_that_is_moved_to_another_store_keeps_the_blocks_and_no_floor(world, factory, opened, tmp_path):
+@pytest.mark.guarantee("H2", cases=3)
+@pytest.mark.parametrize("way", ["copied", "moved", "rolled back and moved"])
+def test_a_store_at_another_place_goes_on_from_its_newest_set(world, factory, opened, way):
     world.publish(factory.bundle(seed=1))
-    shutil.copytree(world.root, world.folder / "other")
+    shutil.copytree(world.root, world.folder / "old")
+    world.publish(factory.bundle(seed=2))
+    assert opened(world.root).load_model("BTC", "1h")[1].version == 2
+    if way == "copied":
+        with pytest.raises(BundleSignatureError, match="rolled back"):
+            opened(world.folder / "old").load_model("BTC", "1h")
+        return
+    if way == "rolled back and moved":
+        rollback_set(world.store, world.keys, wall_clock_ms=world.now)
+    new = world.root.rename(world.folder / "new")
+    there = opened(new)
+    assert there.load_model("BTC", "1h")[1].version == (1 if way == "rolled back and moved" else 2)
+    shutil.rmtree(new)
+    shutil.copytree(world.folder / "old", new)
+    with pytest.raises(BundleSignatureError, match="rolled back"):
+        opened(new).load_model("BTC", "1h")
+
+
+def test_two_stores_of_the_same_keys_have_a_floor_each(world, factory, opened):
+    for seed in (1, 2, 3):
+        world.publish(factory.bundle(seed=seed))
+    assert opened(world.root).load_model("BTC", "1h")[1].version == 3
+    other = FolderStore(world.folder / "other")
+    world.publish(factory.bundle(seed=4), publisher=other)
+    other.close()
+    assert opened(other.root).load_model("BTC", "1h")[1].version == 1
+
+
+def test_sets_that_name_no_store_are_served_as_before(world, factory, opened, monkeypatch):
+    """What earlier versions signed."""
+    monkeypatch.setattr("huracan.adapters.publishers.sets.secrets.token_hex", lambda _n: "")
+    world.publish(factory.bundle(seed=1))
+    assert opened(world.root).load_model("BTC", "1h")[1].version == 1
+    monkeypatch.undo()
+    world.publish(factory.bundle(seed=2))
+    assert opened(world.root).load_model("BTC", "1h")[1].version == 2
+
+
+def test_a_link_that_is_moved_to_another_store_keeps_the_blocks_and_no_floor(world, factory, opened, tmp_path):
+    other = FolderStore(world.folder / "other")
+    world.publish(factory.bundle(seed=1), publisher=other)
+    other.close()
+    world.publish(factory.bundle(seed=1))
     world.publish(factory.bundle(seed=2))
     link = world.folder / "models"
     link.symlink_to(world.root)

@@ -3,6 +3,7 @@
 Everything read here comes from outside: only BundleFormatError is raised, whatever the bytes.
 """
 
+import re
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -33,6 +34,9 @@ BUNDLE_FILES: Final = (MODEL_FILE, GOLDEN_FILE, RECIPE_FILE, *REPORT_FILES)
 
 LEDGER_KEY: Final = "ledger"
 """Where a set's extras name the head of the ledger."""
+STORE_KEY: Final = "store"
+"""Where they name the store itself, by an id that its first set is given and every later one keeps."""
+STORE_ID: Final = re.compile("[0-9a-f]{32}")
 REGIME_COUNT: Final = 4
 MAX_MANIFEST: Final = 1 << 20
 MAX_FILE: Final = 256 << 20
@@ -344,6 +348,14 @@ class ChampionSet(Record):
             return LedgerHead.model_validate(self.extras[LEDGER_KEY])
         except ValidationError as error:
             raise BundleFormatError(f"set: the ledger's head is not well formed: {str(error)[:200]}") from error
+
+    @property
+    def store_id(self) -> str:
+        """Which store this set is of, wherever it lies; empty in sets of versions that named none. BundleFormatError for nonsense."""
+        found = self.extras.get(STORE_KEY, "")
+        if not isinstance(found, str) or (found and not STORE_ID.fullmatch(found)):
+            raise BundleFormatError(f"set: the store's id is {str(found)[:60]!r}, wanted 32 hexadecimal digits")
+        return found
 
     def extras_on(self, head: LedgerHead | None) -> dict[str, Any]:
         """The extras with another head of the ledger, or with none."""

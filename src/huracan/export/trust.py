@@ -59,6 +59,12 @@ class TrustedTree:
     files: Mapping[str, tuple[str, int]]
     current: ChampionSet
     root_bytes: bytes = field(repr=False)
+    root_keys: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """Whose store this is, wherever it lies: the root's key ids and the store's own id; empty where a set names none."""
+        return " ".join((*self.root_keys, self.current.store_id)) if self.current.store_id else ""
 
 
 def verify_tree(read: Read, trusted_root: bytes, seen: Seen | None = None) -> TrustedTree | None:
@@ -103,6 +109,7 @@ def verify_tree(read: Read, trusted_root: bytes, seen: Seen | None = None) -> Tr
         files=files,
         current=current,
         root_bytes=root_bytes,
+        root_keys=tuple(sorted(root.roles["root"].keyids)),
     )
 
 

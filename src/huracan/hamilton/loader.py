@@ -12,7 +12,7 @@ from huracan.domain.bundle import MANIFEST_FILE, ChampionSet, bundle_folder
 from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.ids import result_key
 from huracan.errors import BundleFormatError, BundleSignatureError, ModelLoadError
-from huracan.export.trust import TrustedTree, verify_tree
+from huracan.export.trust import Seen, TrustedTree, verify_tree
 from huracan.hamilton.forks import renew_in_children
 from huracan.hamilton.log import log
 from huracan.hamilton.state import StoreState
@@ -120,12 +120,17 @@ class HamiltonModelLoader:
 
     def _verified(self, token: object, before: ServedSet | None) -> ServedSet:
         root = read_trusted_root(self._trusted_root, self._store)
-        tree = verify_tree(self._source.read, root, self._state.seen())
+        seen = self._state.seen()
+        tree = verify_tree(self._source.read, root, seen)
         if tree is None:
             raise ModelLoadError(
                 f"{self._store or 'the store'} holds no published champions (no metadata/timestamp.json); is it the"
                 " folder that holds models/ and metadata/, and did a run end there?"
             )
+        if seen == Seen() and (elsewhere := self._state.seen_elsewhere(tree.identity)) != Seen():
+            verify_tree(
+                self._source.read, root, elsewhere
+            )  # a store that was moved or copied goes on from its newest set
         if faults := set_faults(tree.current):
             raise BundleFormatError(
                 f"set {tree.current.version} of run {tree.current.run_id} is not complete: {'; '.join(faults[:5])}. Run a"
@@ -136,7 +141,7 @@ class HamiltonModelLoader:
             {member.coin: member.instrument for member in members}, (block.coin for block in tree.current.do_not_trade)
         )
         fresh = ServedSet(token=token, tree=tree, names=names, loaded=self._carried(tree, before))
-        self._state.remember(tree.seen)
+        self._state.remember(tree.seen, tree.identity)
         return fresh
 
     def _carried(self, tree: TrustedTree, before: ServedSet | None) -> Loaded:

@@ -41,43 +41,64 @@ def _token(file: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
+def _larger(before: Seen, now: Seen) -> Seen:
+    """What a client does not go below; a newer root with other online keys starts a new count."""
+    if before.root > now.root:
+        return before
+    if before.online_keys != now.online_keys:
+        return now
+    return Seen(
+        root=max(before.root, now.root),
+        timestamp=max(before.timestamp, now.timestamp),
+        snapshot=max(before.snapshot, now.snapshot),
+        targets=max(before.targets, now.targets),
+        online_keys=now.online_keys,
+    )
+
+
 class StoreState:
     """State of one store, in files of its own; raises ModelLoadError where it cannot be read or written.
 
     `name` is what the owner calls the store, where that is a link or the like. Versions go by the store itself, so no other
-    name for it starts their count anew (a count kept under the name by an earlier version goes on). Blocks go by both.
+    name for it starts their count anew (a count kept under the name by an earlier version goes on). Blocks go by both. A
+    place never seen starts from what was seen of the same store elsewhere, so a moved store or an old copy is not new.
     """
 
     def __init__(self, home: Path, identity: str, name: str | None = None) -> None:
+        self._home = home
         self.folder = _folder(home, identity)
         self._named = _folder(home, name or identity)
         self._identity = identity
         self._private = False
 
     def seen(self) -> Seen:
-        """Versions seen before; zeros for a store never seen."""
-        record = self._load("seen.json") or self._load("seen.json", self._named)
+        """Versions seen before at this place; zeros for a place never seen."""
+        return self._seen("seen.json", self.folder, self._named)
+
+    def seen_elsewhere(self, identity: str) -> Seen:
+        """Versions seen of this store (`TrustedTree.identity`) wherever it lay; zeros for one never seen, or that names none."""
+        return self._seen("seen.json", self._wherever(identity)) if identity else Seen()
+
+    def remember(self, now: Seen, identity: str = "") -> None:
+        """Keep the larger of what is stored and `now`, at this place and of the store itself."""
+        with self._locked():
+            for folder, before in (
+                (self.folder, self.seen()),
+                *([(self._wherever(identity), self.seen_elsewhere(identity))] if identity else []),
+            ):
+                kept = _larger(before, now)
+                if kept != before:
+                    self._save("seen.json", {**asdict(kept), "store": self._identity}, folder)
+
+    def _wherever(self, identity: str) -> Path:
+        return _folder(self._home, f"store {identity}")
+
+    def _seen(self, name: str, *folders: Path) -> Seen:
+        record = next((found for folder in folders if (found := self._load(name, folder))), None)
         try:
             return Seen(**{**record, "online_keys": tuple(record.get("online_keys", ()))}) if record else Seen()
         except TypeError as error:
-            raise self._damaged("seen.json", error) from error
-
-    def remember(self, now: Seen) -> None:
-        """Keep the larger of what is stored and `now`; a newer root with other online keys starts a new count."""
-        with self._locked():
-            before = self.seen()
-            if before.root > now.root:
-                return
-            if before.online_keys == now.online_keys:
-                now = Seen(
-                    root=max(before.root, now.root),
-                    timestamp=max(before.timestamp, now.timestamp),
-                    snapshot=max(before.snapshot, now.snapshot),
-                    targets=max(before.targets, now.targets),
-                    online_keys=now.online_keys,
-                )
-            if now != before:
-                self._save("seen.json", {**asdict(now), "store": self._identity})
+            raise self._damaged(name, error) from error
 
     @property
     def clock_file(self) -> Path:

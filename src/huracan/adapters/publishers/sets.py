@@ -3,6 +3,7 @@
 A crash anywhere before the pointer leaves the old set, with orphans that the next publication replaces.
 """
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from huracan.domain.bundle import (
     MANIFEST_FILE,
     MAX_MANIFEST,
     MAX_SET,
+    STORE_KEY,
     ChampionSet,
     DoNotTrade,
     LedgerHead,
@@ -317,7 +319,12 @@ def sign_set(
     current: ChampionSet,
     files: dict[str, tuple[str, int]],
 ) -> None:
-    """Sign `current` as the set after `old`, listing what of `files` is recent or in use, and move the pointer."""
+    """Sign `current` as the set after `old`, listing what of `files` is recent or in use, and move the pointer.
+
+    The set keeps the id of its store, which the first one is given.
+    """
+    store_id = (old.current.store_id if old else "") or secrets.token_hex(16)
+    current = current.model_copy(update={"extras": {**current.extras, STORE_KEY: store_id}})
     data = current.to_bytes()
     files = _listed(files, current)
     files[set_path(current.version)] = (sha256_hex(data), len(data))
