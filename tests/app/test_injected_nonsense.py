@@ -89,7 +89,7 @@ LOADERS = {
     "columns of different lengths": (lambda coin, days: {"open_time": [1, 2], "open": [1.0]}, "BAD_DATA", "no table"),
     "raising": (raising, "BAD_DATA", "the owner's code broke"),
     "text for prices": (
-        lambda coin, days: {name: ["x"] for name in COLUMNS} | {"open_time": [0]},
+        lambda coin, days: {name: ["x"] for name in COLUMNS} | {"open_time": [1_770_000_000_000]},
         "BAD_FEATURES",
         "wanted numbers",
     ),
@@ -110,7 +110,11 @@ BUILDERS = {
     "no feature": (lambda coin, data: data.select("open_time"), "BAD_FEATURES", "0 features"),
     "text": (lambda coin, data: {"feature1": ["x"] * len(data)}, "BAD_FEATURES", "wanted numbers"),
     "the future": (clairvoyant, "LEAK", "feature feature1 predicts too well to be true"),
-    "a time twice": (lambda coin, data: {"open_time": [0, 0], "f": [1.0, 2.0]}, "BAD_FEATURES", "a time twice"),
+    "a time twice": (
+        lambda coin, data: {"open_time": [1_770_000_000_000] * 2, "f": [1.0, 2.0]},
+        "BAD_FEATURES",
+        "a time twice",
+    ),
 }
 
 TRAINERS = {

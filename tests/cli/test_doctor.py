@@ -49,6 +49,7 @@ def test_a_machine_without_anything_wrong_ends_with_status_zero(huracan, tmp_pat
         "keys",
         "places",
         "network",
+        "recipes",
         "exchange",
         "disk",
     }

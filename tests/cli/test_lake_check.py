@@ -17,7 +17,7 @@ from huracan.app.checking import sampled_day
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS, day_iso
 from huracan.errors import ConfigError, UpstreamError
-from huracan.ports import FetchedRows
+from huracan.ports import FetchedFile, FetchedRows
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.simulated import simulate
 from huracan.worlds.spec import WorldSpec
@@ -129,8 +129,11 @@ def test_a_bar_that_the_lake_knows_to_be_restated_is_no_mismatch(huracan, exchan
     workdir, lake = lake_of(honest)
     one = honest["BTCUSDT-um"][0]
     day = sampled_day(lake, one, QUARTER)
-    row = lake.bars(one, day * DAY_MS, day * DAY_MS + QUARTER).with_columns(volume=pl.lit(1.5))
-    lake.append(one, [FetchedRows(kind="bars", rows=row, source="archive")], "binance")
+    rows = lake.bars(one, day * DAY_MS, day * DAY_MS + QUARTER)
+    for sha256, volume in (("a" * 64, rows["volume"]), ("b" * 64, pl.Series([1.5]))):  # a file, and what replaced it
+        file = FetchedFile(name="one-day.zip", sha256=sha256, rows=rows.height)
+        changed = rows.with_columns(volume=volume)
+        lake.append(one, [FetchedRows(kind="bars", rows=changed, source="archive", file=file)], "binance")
     body = check(huracan, exchange, workdir, "--instrument", one.id)
     (told,) = body["comparisons"]
     assert (told["differing"], told["restated"], told["mismatch"]) == (0, 1, False)

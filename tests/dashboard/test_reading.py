@@ -89,8 +89,8 @@ def test_a_damaged_ledger_is_a_sentence_on_the_page(workdir, damage):
             connection.commit()
     view = WorkdirReader(workdir).view()
     assert view.nights == ()
-    assert "restore it from a backup" in view.problems[0]
-    assert "restore it from a backup" in live_page(view)
+    assert "bring back a copy" in view.problems[0]
+    assert "bring back a copy" in live_page(view)
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", '"text"', "[" * 100_000])

@@ -380,7 +380,7 @@ def test_looking_changes_nothing(here, finished_night):
     )))  # fmt: skip
     after = {name: digest for name, digest in tree_hashes(folder).items() if not name.startswith("ledger.sqlite-")}
     assert after == before
-    assert len(CHECKS) == 14
+    assert len(CHECKS) == 16
 
 
 def test_a_socks_proxy_is_one_row_and_all_others_are_there(here, monkeypatch):

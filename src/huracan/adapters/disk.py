@@ -53,21 +53,28 @@ def make_folders(folder: Path, mode: int = 0o777) -> None:
     Raises ConfigError where this user may not, or where a file stands in the way, and OSError for a full disk.
     """
     missing: list[Path] = []
+    wanted = folder
     try:
         while not folder.exists():
             missing.append(folder)
             folder = folder.parent
-        for new in reversed(missing):
-            new.mkdir(mode=mode, exist_ok=True)
-            sync_folder(new.parent)
     except OSError as error:
-        if is_disk_full(error):
-            raise
-        wanted = missing[0] if missing else folder
-        raise ConfigError(
-            f"folder {wanted} cannot be made ({error.strerror}: {error.filename}). Let this user write there, or name"
-            " another folder."
-        ) from error
+        raise _no_folder(wanted, error) from error
+    for new in reversed(missing):
+        try:
+            new.mkdir(mode=mode, exist_ok=True)
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise _no_folder(wanted, error) from error
+        sync_folder(new.parent)
+
+
+def _no_folder(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"folder {folder} cannot be made ({error.strerror}: {error.filename}). Let this user write there, or name another"
+        " folder."
+    )
 
 
 def sync_folder(folder: Path) -> None:

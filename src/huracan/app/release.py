@@ -58,7 +58,11 @@ class FolderRelease:
         self._folder, self._trusted = keys_folder(environ), trusted_root_file(environ)  # known before any work is done
 
     def begin(self) -> None:
-        """Begin to ask the remote copies, beside the work; raises ConfigError for one that cannot be opened."""
+        """Begin to ask the remote copies, beside the work.
+
+        Raises ConfigError for one that cannot be opened, and where keys could not be made at the end.
+        """
+        self._check_places()
         if self.mirrors.targets:
             self.mirrors.begin_beside(self._keys(create=False))
 

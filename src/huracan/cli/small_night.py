@@ -19,6 +19,7 @@ from huracan.app.release import FolderRelease
 from huracan.app.rules import night_rules
 from huracan.app.wiring import SystemClock, pair_ports
 from huracan.cli.demo import private_trust
+from huracan.domain.records import SkipCode
 from huracan.features import ALL_NAMES
 from huracan.hamilton import HamiltonInterface
 from huracan.pipeline.cells import train_pair
@@ -62,8 +63,12 @@ class _Here:
     ports: PairPorts
 
     async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
-        chosen = [item for item in work if item.coin in COINS[item.wave]]
-        return [PairOutcome(coin=item.coin, record=await self._record(plan, item)) for item in chosen]
+        return [await self._outcome(plan, item) for item in work]
+
+    async def _outcome(self, plan: NightPlan, item: PairWork) -> PairOutcome:
+        if item.coin not in COINS[item.wave]:
+            return PairOutcome(coin=item.coin, record=None, code=SkipCode.DEADLINE, error="not wanted to warm kernels")
+        return PairOutcome(coin=item.coin, record=await self._record(plan, item))
 
     async def _record(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
         if item.wave == "ingest":

@@ -140,9 +140,7 @@ def predict_once(
     if as_json:
         print_json(prediction)
         return 0
-    from rich.console import Console
-
-    Console().print(json.dumps(_brief(prediction), indent=2, ensure_ascii=False))
+    print(json.dumps(_brief(prediction), indent=2, ensure_ascii=False))  # not by rich, which would break long reasons
     return 0
 
 

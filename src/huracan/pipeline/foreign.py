@@ -45,7 +45,7 @@ def bars_from(data: Any) -> pl.DataFrame:
         raise Nonsense(
             SkipCode.BAD_DATA, f"data_loader returned columns {frame.columns[:12]}; {', '.join(lacking)} missing"
         )
-    columns = [_milliseconds(frame[time]).alias("open_time")]
+    columns = [_milliseconds(frame[time], SkipCode.BAD_DATA).alias("open_time")]
     for name in list(BAR_SCHEMA)[1:]:
         known = name in frame.columns
         columns.append(
@@ -203,7 +203,7 @@ def _timed(table: pl.DataFrame, bars: Bars) -> pl.DataFrame:
             )
         times = bars.frame["open_time"] + bars.interval_ms
         return table.with_columns(times.alias("decision_time"))
-    times = _milliseconds(table[time])
+    times = _milliseconds(table[time], SkipCode.BAD_FEATURES)
     if time != "decision_time":
         times = times + bars.interval_ms
     table = table.drop(time).with_columns(times.alias("decision_time"))
@@ -216,7 +216,7 @@ def _time_column(table: pl.DataFrame) -> str | None:
     return next((name for name in _TIMES if name in table.columns), None)
 
 
-def _milliseconds(times: pl.Series) -> pl.Series:
+def _milliseconds(times: pl.Series, code: SkipCode) -> pl.Series:
     if times.is_empty():
         return times.cast(pl.Int64)
     if times.dtype == pl.Date:
@@ -224,7 +224,7 @@ def _milliseconds(times: pl.Series) -> pl.Series:
     try:
         unit = time_unit(times.dtype, times.min(), times.max())
     except ValueError as error:
-        raise Nonsense(SkipCode.BAD_DATA, f"column {times.name} {error}") from None
+        raise Nonsense(code, f"column {times.name} {error}") from None
     return times.to_frame().select(in_ms(times.name, unit)).to_series()
 
 
