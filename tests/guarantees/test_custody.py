@@ -159,7 +159,7 @@ def test_a_link_that_breaks_in_the_lake_or_the_artefacts_is_noticed_counted_and_
             chain.store(name).replace(keys[what], broken(how, keys[what], now, older, rng))
         result, told = chain.run()
         assert result["success"], (how, group, result.get("error"))
-        assert result["summary"]["lake"]["set_aside_count"] >= 1
+        assert result["summary"]["lake"]["set_aside_count"] >= 1, keys
         mismatched = {event["key"] for event in told.named("artefact_mismatched")}
         assert {key for what, key in keys.items() if group[what][0] == "artefacts"} <= mismatched
         assert result["summary"]["artefacts"]["mismatched"] >= len(group) - 1

@@ -66,9 +66,9 @@ def open_bucket(url: str, *, allow_http: bool = False, repeated: bool = True) ->
     return store
 
 
-def asked(operation: Callable[[], T]) -> T:
-    """The operation's answer, as `patiently` gives it within the patience of lake and artefacts."""
-    return patiently(operation, PATIENCE_S)
+def asked(operation: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+    """The operation's answer, as `patiently` gives it; by default within the patience of lake and artefacts."""
+    return patiently(operation, patience_s)
 
 
 def table_options(*, allow_http: bool) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
-from huracan.adapters.artefacts import open_artefacts
+from huracan.adapters.artefacts import BucketArtefacts, open_artefacts
 from huracan.adapters.cloud import is_url, loopback_endpoint
 from huracan.errors import ConfigError, HuracanError, PublishError
 
@@ -73,7 +73,7 @@ def _in_bucket(landmark: str) -> str:
     place, _, name = landmark.rpartition("/")
     own = f"{name}-{token_hex(8)}"
     try:
-        store = open_artefacts(place, allow_http=loopback_endpoint(os.environ))
+        store = BucketArtefacts(place, allow_http=loopback_endpoint(os.environ), patience_s=PATIENCE_S / 3)
         if store.get(name) is None:
             return "no landmark lies there"
         store.put(own, b"")
