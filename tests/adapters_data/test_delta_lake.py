@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import obstore
 import polars as pl
 import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
@@ -80,6 +81,15 @@ def damage(lake, file):
         (Path(lake._place.root) / name).write_bytes(b"x" * file.size)
     else:
         lake._place.store(name, b"x" * file.size)
+
+
+def lose(lake, file):
+    """A data file that somebody deleted."""
+    name = f"bars/{COIN.path_id.replace('%', '@')}/{file.path}"
+    if lake._place.options is None:
+        (Path(lake._place.root) / name).unlink()
+    else:
+        obstore.delete(lake._place._store, [name])
 
 
 def test_an_unknown_instrument_is_empty(lake):
@@ -340,6 +350,19 @@ def test_one_damaged_file_is_set_aside_alone_with_the_archive_files_it_may_have_
     assert lake.bars(COIN, *ALL).height == 9
     again = batch(rows([7 * day, 7 * day + 5]), named("X-1m-1970-01-08.zip"))
     assert lake.append(COIN, [again], "binance") == 2
+    assert lake.set_aside(COIN) == []
+
+
+def test_a_data_file_that_is_gone_is_told_and_fetched_again(lake):
+    lake.append(COIN, [batch(rows([1, 2]), named("X-1m-1970-01-01.zip"))], "binance")
+    (victim,) = sealed(lake).values()
+    lose(lake, victim)
+    with pytest.raises(DamagedTableError):
+        lake.bars(COIN, *ALL)
+    (told,) = lake.set_aside(COIN)
+    assert victim.path in told
+    assert lake.files(COIN) == {}
+    assert lake.append(COIN, [batch(rows([1, 2]), named("X-1m-1970-01-01.zip"))], "binance") == 2
     assert lake.set_aside(COIN) == []
 
 

@@ -48,7 +48,7 @@ class LakePlace(Protocol):
         ...
 
     def move_aside(self, name: str) -> str:
-        """Move a table or one of its files to ``damaged/`` beside the tables; returns where it lies now."""
+        """Move a table or one of its files to ``damaged/`` beside the tables; returns where it lies now, or that it is gone."""
         ...
 
     def aside(self) -> list[str]:
@@ -107,7 +107,10 @@ class _Folder:
         while (target := Path(self.root) / DAMAGED / f"{name.replace('/', '-')}-{number}").exists():
             number += 1
         target.parent.mkdir(exist_ok=True)
-        (Path(self.root) / name).rename(target)
+        try:
+            (Path(self.root) / name).rename(target)
+        except FileNotFoundError:
+            return f"{self.root}/{name} (gone)"
         return str(target)
 
     def aside(self) -> list[str]:
