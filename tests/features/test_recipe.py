@@ -60,6 +60,10 @@ def test_columns_the_data_cannot_support_are_left_out_and_listed(make_bars, make
     assert "dispersion" in build_features(bars, one).absent
     holed = replace(make_bars(6000), funding_known=False)
     assert build_features(holed, context).absent == ()
+    early = holed.funding.filter(pl.col("funding_time") < holed.frame["open_time"][-1] - 4 * 86_400_000)
+    dead = replace(holed, funding=early, instrument=replace(holed.instrument, status="SETTLING"))
+    assert build_features(replace(holed, funding=early), context).absent == ()
+    assert {"funding_last", "funding_mean_4320"} <= set(build_features(dead, context).absent)
     unknown = replace(holed, funding=holed.funding.clear())
     assert {"funding_last", "funding_mean_4320"} <= set(build_features(unknown, context).absent)
 

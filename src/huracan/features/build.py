@@ -178,7 +178,7 @@ def _imbalance(bought: F64, traded: F64) -> F64:
 
 def _funding(bars: Bars, times: I64, rows: Rows, age: I64, needed: dict[str, int]) -> dict[str, F64]:
     """Settled funding in bps a day as known at each decision; NaN where none settled for three days."""
-    if bars.instrument.market != "um" or bars.funding.is_empty():
+    if bars.instrument.market != "um" or bars.funding.is_empty() or _ends_unsettled(bars):
         return {}
     settled = bars.funding["funding_time"].to_numpy()
     rate = bars.funding["rate"].to_numpy() * 1e4
@@ -188,6 +188,13 @@ def _funding(bars: Bars, times: I64, rows: Rows, age: I64, needed: dict[str, int
     least = np.array([needed[name] for name in names])
     values = _settled(settled, rate * 24 / hours, total, times, rows.decision, age, least)
     return dict(zip(names, values, strict=True))
+
+
+def _ends_unsettled(bars: Bars) -> bool:
+    """Whether the last settlements of a dead contract are missing: its last days count in the evidence without them."""
+    if bars.instrument.trades or bars.frame.is_empty():
+        return False
+    return int(bars.frame["open_time"][-1]) - int(bars.funding["funding_time"][-1]) > FUNDING_PATIENCE_MS
 
 
 @kernel
