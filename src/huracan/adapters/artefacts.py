@@ -10,7 +10,7 @@ from uuid import uuid4
 import obstore
 from obstore.exceptions import NotFoundError
 
-from huracan.adapters.cloud import PATIENCE_S, asked, is_url, open_bucket
+from huracan.adapters.cloud import asked, is_url, open_bucket
 from huracan.adapters.disk import is_disk_full, make_folders, sync_folder
 from huracan.adapters.refusals import CONDITION, GivenUpError, NothingChangedError, Refusal
 from huracan.errors import ConfigError, DiskFullError, PublishError
@@ -101,7 +101,7 @@ class BucketArtefacts:
     which changes nothing here: equal keys have equal bytes.
     """
 
-    def __init__(self, url: str, *, allow_http: bool = False, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, url: str, *, allow_http: bool = False, patience_s: float | None = None) -> None:
         self._patience_s = patience_s
         self._store, self._url = open_bucket(url, allow_http=allow_http, repeated=False), url.rstrip("/")
 

@@ -66,9 +66,9 @@ def open_bucket(url: str, *, allow_http: bool = False, repeated: bool = True) ->
     return store
 
 
-def asked(operation: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+def asked(operation: Callable[[], T], patience_s: float | None = None) -> T:
     """The operation's answer, as `patiently` gives it; by default within the patience of lake and artefacts."""
-    return patiently(operation, patience_s)
+    return patiently(operation, PATIENCE_S if patience_s is None else patience_s)
 
 
 def table_options(*, allow_http: bool) -> dict[str, str]:
