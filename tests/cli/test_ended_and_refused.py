@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from nights import trust_variables
+from other_user import AS_USER, USER, needs_root
 
 from huracan.adapters.dashboard import WorkdirReader
 
 pytestmark = pytest.mark.slow
 
 HURACAN = Path(sys.executable).with_name("huracan")
-USER = 54321
 
 
 def test_ctrl_c_in_a_night_is_told_as_such_and_the_next_run_goes_on(tmp_path):
@@ -55,7 +54,7 @@ def closed():
         yield Path(folder)
 
 
-@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+@needs_root
 @pytest.mark.parametrize(
     "words",
     [
@@ -70,16 +69,7 @@ def closed():
 )
 def test_a_place_that_this_user_may_not_write_is_a_setting_to_mend(closed, words):
     (closed / "file").touch()
-    able = "+dac_read_search"
-    user = [
-        "setpriv",
-        f"--reuid={USER}",
-        f"--regid={USER}",
-        "--clear-groups",
-        f"--inh-caps={able}",
-        f"--ambient-caps={able}",
-    ]
-    line = [*user, str(HURACAN), *(word.format(closed) for word in words), "--json"]
+    line = [*AS_USER, str(HURACAN), *(word.format(closed) for word in words), "--json"]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(closed)}
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd="/", env=environment)
     assert "Traceback" not in done.stderr
@@ -89,26 +79,17 @@ def test_a_place_that_this_user_may_not_write_is_a_setting_to_mend(closed, words
     assert str(closed) in answer["error"]
 
 
-@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+@needs_root
 def test_a_home_that_cannot_be_written_is_known_before_the_night_and_said_by_the_doctor(closed):
-    able = "+dac_read_search"
-    user = [
-        "setpriv",
-        f"--reuid={USER}",
-        f"--regid={USER}",
-        "--clear-groups",
-        f"--inh-caps={able}",
-        f"--ambient-caps={able}",
-    ]
     (closed / "own").mkdir()
     os.chown(closed / "own", USER, USER)
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(closed), "HURACAN_STATE_DIR": f"{closed}/own/state"}
     environment["HURACAN_BINANCE__REST_URL"] = "http://127.0.0.1:9"
-    line = [*user, str(HURACAN), "run", "--workdir", f"{closed}/own/work", "--json"]
+    line = [*AS_USER, str(HURACAN), "run", "--workdir", f"{closed}/own/work", "--json"]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd="/", env=environment)
     assert done.returncode == 2, done.stderr
     assert "HURACAN_KEYS_DIR" in json.loads(done.stdout)["error"]
-    line[len(user) + 1] = "doctor"
+    line[len(AS_USER) + 1] = "doctor"
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd="/", env=environment)
     rows = {row["what"]: row for row in json.loads(done.stdout)["findings"]}
     assert (rows["signing keys"]["state"], rows["signing keys"]["code"]) == ("wrong", "CONFIG")
@@ -117,7 +98,7 @@ def test_a_home_that_cannot_be_written_is_known_before_the_night_and_said_by_the
     assert "HURACAN_TRUSTED_ROOT" in rows["trusted root"]["advice"]
 
 
-@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+@needs_root
 def test_a_copy_of_a_ledger_that_nobody_may_write_is_shown(closed, finished_night):
     """A backup, mounted for reading: by another user, in a folder of another user."""
     copy = closed / "backup"
@@ -126,16 +107,7 @@ def test_a_copy_of_a_ledger_that_nobody_may_write_is_shown(closed, finished_nigh
         ledger.execute("VACUUM INTO ?", (str(copy / "ledger.sqlite"),))
     (copy / "ledger.sqlite").chmod(0o444)
     copy.chmod(0o555)
-    able = "+dac_read_search"
-    user = [
-        "setpriv",
-        f"--reuid={USER}",
-        f"--regid={USER}",
-        "--clear-groups",
-        f"--inh-caps={able}",
-        f"--ambient-caps={able}",
-    ]
-    line = [*user, str(HURACAN), "ledger", "show", "--workdir", str(copy), "--json"]
+    line = [*AS_USER, str(HURACAN), "ledger", "show", "--workdir", str(copy), "--json"]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(closed)}
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd="/", env=environment)
     assert done.returncode == 0, done.stderr

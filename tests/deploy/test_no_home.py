@@ -4,23 +4,19 @@ import json
 import os
 import pwd
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from other_user import AS_USER, USER, needs_root
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
-USER = 54321
 HURACAN = Path(sys.executable).with_name("huracan")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"),
-]
+pytestmark = [pytest.mark.slow, needs_root]
 
 
 @pytest.fixture
@@ -35,17 +31,8 @@ def place():
 
 def ran(command, **environment):
     """The command as that user, in an environment of these variables alone."""
-    able = "+dac_read_search"
-    user = [
-        "setpriv",
-        f"--reuid={USER}",
-        f"--regid={USER}",
-        "--clear-groups",
-        f"--inh-caps={able}",
-        f"--ambient-caps={able}",
-    ]
     return subprocess.run(
-        [*user, *map(str, command)],
+        [*AS_USER, *map(str, command)],
         env={"PATH": "/usr/bin:/bin", "NO_COLOR": "1", **environment},
         cwd="/",
         capture_output=True,
