@@ -25,7 +25,8 @@ from huracan.worlds.rest import settlement_jitter_ms
 from huracan.worlds.wide import WideWorld, wide_world
 from huracan.worlds.wide_listings import WideSpec
 
-DEADLINE_S = 1.5
+DEADLINES_S = (1.5,) if FULL else (1.5, 6.0, 24.0)
+"""On a busy machine a good answer may take longer than the first, and then no fault is met: the next one is given."""
 SLACK_S = 5.0
 PHASES = ("first", "middle", "last")
 REQUESTS = 3
@@ -174,16 +175,26 @@ def world() -> WideWorld:
 async def ends_well(world: WideWorld, endpoint: str, kind: str, phase: int, times: float) -> str:
     """How it ended: "right" data, or the code of one of our errors; anything else raises."""
     matches, ask = ENDPOINTS[endpoint]
-    hook = OneFault(matches, kind, phase, times)
+    for deadline_s in DEADLINES_S:
+        hook = OneFault(matches, kind, phase, times)
+        ended = await ended_within(deadline_s, world, hook, ask)
+        if hook.seen > phase:
+            return ended
+    raise AssertionError(f"the fault was never met; {hook.seen} requests, the last of which ended {ended}")
+
+
+async def ended_within(
+    deadline_s: float, world: WideWorld, hook: OneFault, ask: Callable[[Client], Awaitable[None]]
+) -> str:
     exchange = await asyncio.to_thread(ReplayExchange, world, faults=hook)
     urls = exchange.urls
     settings = BinanceSettings(
         rest_url=urls["rest"],
         futures_url=urls["futures"],
         archive_url=urls["archive"],
-        connect_timeout_s=1.0,
-        read_timeout_s=1.0,
-        total_timeout_s=DEADLINE_S,
+        connect_timeout_s=deadline_s / 1.5,
+        read_timeout_s=deadline_s / 1.5,
+        total_timeout_s=deadline_s,
     )
     http, data = HttpClient(settings, WeightBudget()), BinanceMarketData(settings, 1.3)
     began = time.monotonic()
@@ -198,8 +209,7 @@ async def ends_well(world: WideWorld, endpoint: str, kind: str, phase: int, time
         await http.aclose()
         await data.aclose()
         await asyncio.to_thread(exchange.close)
-    assert hook.seen > phase, "the fault was never met"
-    assert took <= DEADLINE_S + SLACK_S or not FULL, took  # seconds are judged on a quiet machine
+    assert took <= deadline_s + SLACK_S or not FULL, took  # seconds are judged on a quiet machine
     return ended
 
 
