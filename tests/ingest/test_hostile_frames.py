@@ -123,7 +123,7 @@ def broken(minutes, faults):
 
 
 def judged(raw, minutes):
-    """Independent reading: which rows may pass alone, and of those the last of each time as {time: close}."""
+    """Independent reading: which rows may pass alone, and of those the fullest (of equal ones the last) as {time: close}."""
     values = {name: raw[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for name in COLUMNS[1:]}
     null = {name: raw[name].is_null().to_numpy() for name in COLUMNS}
     times = raw["open_time"].fill_null(-1).to_numpy()
@@ -139,7 +139,13 @@ def judged(raw, minutes):
     good &= values["volume"] >= 0
     for name in ("open", "close"):
         good &= (values["low"] <= values[name]) & (values[name] <= values["high"])
-    return good, dict(zip(times[good].tolist(), values["close"][good].tolist(), strict=True))
+    kept = {}
+    for row in np.flatnonzero(good).tolist():
+        trades, volume = values["trades"][row], values["volume"][row]
+        full = (-1.0 if math.isnan(trades) else trades, volume)
+        if full >= kept.get(times[row], ((-math.inf,), 0))[0]:
+            kept[times[row]] = full, values["close"][row]
+    return good, {int(time): float(close) for time, (_, close) in kept.items()}
 
 
 def check_counts(raw, minutes, bars, report):
