@@ -4,6 +4,8 @@ import asyncio
 import json
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,10 +26,15 @@ from nights import (
 from remotes import make_bucket, s3_variables
 
 from huracan.adapters.artefacts import open_artefacts
+from huracan.adapters.keys import load_keys
+from huracan.adapters.publishers.folder import FolderStore
+from huracan.adapters.publishers.trees import existing_tree
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
+from huracan.domain.ids import sha256_hex
 from huracan.errors import ModelLoadError
 from huracan.hamilton.source import FolderSource
+from huracan.pipeline.artefacts import files_of
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import FaultPlan, FaultRule
 
@@ -189,6 +196,54 @@ def test_a_broken_ledger_is_refused_before_anything_is_signed(here, how, tmp_pat
         shutil.copy(kept, ledger)
     assert here.run()[0]["success"]
     counted()
+
+
+@pytest.mark.guarantee("R24")
+@pytest.mark.parametrize("table", ["records", "artefacts"])
+def test_a_record_s_hash_that_was_edited_is_refused_before_anything_is_signed(here, table, tmp_path, counted):
+    ledger = here.workdir / "ledger.sqlite"
+    kept = shutil.copy(ledger, tmp_path / "kept.sqlite")
+    key, sha256 = next(iter(sorted(entered(ledger).items())))
+    statement = {
+        "records": "UPDATE records SET body = replace(body, :old, :new)",
+        "artefacts": "UPDATE artefacts SET sha256 = :new WHERE key = :key",
+    }[table]
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        assert connection.execute(statement, {"old": sha256, "new": "0" * 64, "key": key}).rowcount
+    try:
+        result, _ = here.run()
+        assert (result["success"], result["code"]) == (False, "LEDGER"), result["error"]
+        assert here.published() == here.bundles
+    finally:
+        shutil.copy(kept, ledger)
+    assert here.run()[0]["success"]
+    counted()
+
+
+def entered(ledger):
+    """Sha256 by key of the records that the newest list in the ledger names."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        (body,) = connection.execute("SELECT body FROM records ORDER BY number DESC LIMIT 1").fetchone()
+    return json.loads(body)
+
+
+def test_a_signed_set_leads_to_the_hash_of_every_file_that_it_was_made_from(here):
+    """Set -> head -> list of records -> record -> files, each by the sha256 that the one before names."""
+    with FolderStore(here.workdir / "store") as store:
+        named = existing_tree(store, load_keys(here.folder / "keys")).current.ledger
+    with closing(sqlite3.connect(here.workdir / "ledger.sqlite")) as connection:
+        query = "SELECT hash, json_extract(entries, '$.records') FROM nights WHERE number = ?"
+        head, of_list = connection.execute(query, (named.number,)).fetchone()
+        (body,) = connection.execute("SELECT body FROM records WHERE number = ?", (named.number,)).fetchone()
+    assert (head, sha256_hex(body.encode())) == (named.hash, of_list)
+    stored, records = here.contents("artefacts"), json.loads(body)
+    assert {key: sha256_hex(stored[key]) for key in records} == records
+    trained = {key.rpartition("/")[0]: json.loads(stored[key]) for key in records if key.startswith("train/")}
+    assert trained
+    for root, record in trained.items():
+        files = dict(files_of(root, record))
+        assert any(key.endswith("model.safetensors") for key in files)
+        assert {key: sha256_hex(stored[key]) for key in files} == files
 
 
 def with_a_flipped_head(chain):

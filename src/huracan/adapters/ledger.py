@@ -12,8 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from huracan.adapters.ledger_chain import LedgerChain, entry_hash
+from huracan.adapters.ledger_chain import entry_hash
 from huracan.adapters.ledger_file import BRING_LAST
+from huracan.adapters.ledger_records import LedgerRecords
 from huracan.domain.ids import canonical_json, content_hash
 from huracan.errors import LedgerError
 from huracan.shadow.lineage import (
@@ -31,14 +32,12 @@ from huracan.shadow.state import ChampionEvent, LedgerState, Trial, Unfreeze
 from huracan.training.jobs import TrainingJob
 
 
-class SqliteLedger(LedgerChain):
+class SqliteLedger(LedgerRecords):
     """Opens the file, creating it for this user alone (0600); raises LedgerError when it is not a sound ledger."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         super().__init__(path, read_only=read_only)
-        self._run_id = ""
         self._ends: list[tuple[Any, ...]] = []
-        self._artefacts: dict[str, str] = {}
 
     def load_state(self) -> LedgerState:
         """Everything promotion remembers, with every chain checked; raises LedgerError where one does not hold."""
@@ -146,36 +145,12 @@ class SqliteLedger(LedgerChain):
         """How the newest attempt of a job ended; on disk with the next start or `settle_jobs`, which saves a sync a job."""
         self._ends.append(self._job_row(job, job.attempts, code, error))
 
-    def note_artefact(self, key: str, sha256: str) -> None:
-        """What a job of this run has written, or taken from the cache, under a key; on disk as `note_end` is."""
-        self._artefacts[key] = sha256
-
-    def artefact(self, key: str) -> str | None:
-        """The sha256 of what a job of this or an earlier run has written under a key; None where none is known."""
-        row = self._connection.execute("SELECT sha256 FROM artefacts WHERE key = ?", (key,)).fetchone()
-        known: str | None = self._artefacts.get(key, row[0] if row else None)
-        return known
-
-    def keep_artefacts(self, runs: int) -> set[str]:
-        """Forget what neither the open run nor the last finished ones before it (`runs` in all) have used; keys that are left."""
-        self.settle_jobs()
-        newest = "SELECT run_id FROM runs WHERE status = 'finished' ORDER BY started_ms DESC, run_id DESC LIMIT ?"
-        with self._writing("artefacts"):
-            self._connection.execute(
-                f"DELETE FROM artefacts WHERE run_id != ? AND run_id NOT IN ({newest})",  # noqa: S608
-                (self._run_id, runs - 1),
-            )
-        return {key for (key,) in self._connection.execute("SELECT key FROM artefacts")}
-
     def settle_jobs(self) -> None:
         """Write every end and artefact that is noted."""
         if self._ends or self._artefacts:
-            written = [(key, sha256, self._run_id) for key, sha256 in self._artefacts.items()]
-            with self._writing("jobs"):
+            with self._writing_artefacts("jobs"):
                 self._connection.executemany("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._ends)
-                self._connection.executemany("INSERT OR REPLACE INTO artefacts VALUES (?, ?, ?)", written)
             self._ends.clear()
-            self._artefacts.clear()
 
     def past_starts(self, since_ms: int) -> dict[str, tuple[int, int]]:
         """By job: how many starts, in runs begun since then, cost a worker, and of how many nobody ever heard the end."""
@@ -292,6 +267,7 @@ class SqliteLedger(LedgerChain):
             *(content_hash("trial", trial) for trial in trials),
         ]
         self._check_nights(hashes)
+        self._check_records()
         return LedgerState(
             records={
                 lineage_id: LineageRecord(lineage=lineage, rows=tuple(row for row, _ in rows[lineage_id]))

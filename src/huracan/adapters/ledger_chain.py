@@ -32,7 +32,7 @@ class Adoption:
 
 
 class LedgerChain(LedgerFile):
-    """Entries that only ever follow one another: nights, notes, trials, adoptions."""
+    """Entries that only ever follow one another: nights, notes, trials, adoptions, lists of records."""
 
     def head(self) -> LedgerHead | None:
         """The newest entry; None in a ledger that has none."""
@@ -79,20 +79,19 @@ class LedgerChain(LedgerFile):
             signature=signature,
         )
         with self._writing("an adoption"):
-            self._append_entry(day, [], judged=False, adopted=asdict(entry))
+            self._append_entry(day, [], judged=False, more={"adopted": asdict(entry)})
         return entry
 
     def _append_entry(
-        self, day: int, entries: Sequence[str], *, judged: bool = True, adopted: Mapping[str, Any] | None = None
-    ) -> None:
+        self, day: int, entries: Sequence[str], *, judged: bool = True, more: Mapping[str, Any] | None = None
+    ) -> int:
         head = self.head()
-        before = head.hash if head else ""
-        body: dict[str, Any] = {"judged": judged, "entries": list(entries)}
-        text = canonical_json(body if adopted is None else {**body, "adopted": dict(adopted)}).decode()
+        before, number = (head.hash, head.number + 1) if head else ("", 1)
+        text = canonical_json({"judged": judged, "entries": list(entries), **(more or {})}).decode()
         self._connection.execute(
-            "INSERT INTO nights (day, entries, previous_hash, hash) VALUES (?, ?, ?, ?)",
-            (day, text, before, entry_hash(before, day, text)),
+            "INSERT INTO nights VALUES (?, ?, ?, ?, ?)", (number, day, text, before, entry_hash(before, day, text))
         )
+        return number
 
     def _seen(self, current: ChampionSet) -> str:
         head, named = self.head(), current.ledger

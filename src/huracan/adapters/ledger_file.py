@@ -40,16 +40,16 @@ CREATE TABLE nights (number INTEGER PRIMARY KEY, day INTEGER NOT NULL, entries T
     previous_hash TEXT NOT NULL, hash TEXT NOT NULL);
 """
 
-ARTEFACTS: Final = (
-    "CREATE TABLE IF NOT EXISTS artefacts "
-    "(key TEXT PRIMARY KEY, sha256 TEXT NOT NULL, run_id TEXT NOT NULL) WITHOUT ROWID"
-)
-"""Also made in the ledger of an earlier release, which knows no artefact yet: its next night makes all of them again."""
+_ADDED: Final = {
+    "artefacts": "CREATE TABLE artefacts (key TEXT PRIMARY KEY, sha256 TEXT NOT NULL, run_id TEXT NOT NULL) WITHOUT ROWID",
+    "records": "CREATE TABLE records (number INTEGER PRIMARY KEY, run_id TEXT NOT NULL, body TEXT NOT NULL)",
+}
+"""Tables that the ledger of an earlier release lacks: it gets them when it is opened, and its next night makes all artefacts again."""
 
 
 def statements() -> list[str]:
     """Statements that make an empty file a ledger."""
-    return [*_SCHEMA.split(";\n"), ARTEFACTS, *_triggers()]
+    return [*_SCHEMA.split(";\n"), *_ADDED.values(), *_triggers()]
 
 
 def _triggers() -> list[str]:
@@ -151,14 +151,17 @@ class LedgerFile:
             raise LedgerError(
                 f"{self.path} is no ledger of version {VERSION} (application {identity:#x}, version {version})"
             )
-        elif (
-            not self._read_only and not run("SELECT count(*) FROM sqlite_master WHERE name = 'artefacts'").fetchone()[0]
-        ):
-            with self._writing("the table of artefacts"):
-                run(ARTEFACTS)
+        elif not self._read_only and (missing := [name for name in _ADDED if not self._has(name)]):
+            with self._writing("the tables of artefacts"):
+                for name in missing:
+                    run(_ADDED[name])
         verdict = run("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise LedgerError(f"{self.path} is damaged ({verdict}); {BRING_LAST}")
+
+    def _has(self, table: str) -> bool:
+        found = self._connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+        return found.fetchone() is not None
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

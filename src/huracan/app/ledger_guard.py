@@ -28,7 +28,7 @@ def open_ledger(path: Path, store: FolderStore, keys: KeySet | None, telemetry: 
     """The ledger of a store, made where neither has anything yet.
 
     Raises LedgerBehindError where the newest signed set names an entry that the ledger does not have; a ledger that is not there
-    is not made then. Tells where the set of an earlier version names none.
+    is not made then. Raises LedgerError where a chain does not hold. Tells where the set of an earlier version names no entry.
     """
     current = newest_set(store, keys)
     if current is not None and (not path.exists() or path.stat().st_size == 0):
@@ -39,6 +39,7 @@ def open_ledger(path: Path, store: FolderStore, keys: KeySet | None, telemetry: 
             ledger.ensure_holds(current, str(store.root))
             if current.ledger is None:
                 telemetry.event("ledger_unnamed", set=current.version, signed_run=current.run_id)
+        ledger.load_state()
     except BaseException:
         ledger.close()
         raise

@@ -105,6 +105,8 @@ class FolderRelease:
         keys = self._keys(create=True)
         assert keys is not None
         extras = {**live_extras(night), **account.as_extras()}
+        if self._ledger is not None:
+            self._ledger.enter_records(night.plan.end_day - 1)
         published = publish_set(
             self.store,
             keys,
