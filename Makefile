@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+# Where this is set, every process of every test compiles the whole package anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: install demo test unit lint bench lock clean guarantees crash
 

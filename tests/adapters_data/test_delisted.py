@@ -68,6 +68,7 @@ async def test_a_future_that_answers_no_bars_any_more_is_delisted_in_a_past_univ
     assert all(refused.quotes[one].volume_24h_quote is None for one in dead)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("event", ["delisting", "rename"])
 async def test_bars_of_a_symbol_that_left_are_refused_by_name_whatever_was_asked_before(client, exchange, world, event):
     alfa, now = (

@@ -167,6 +167,7 @@ def test_a_settlement_with_its_interval_stays_where_one_without_comes_later(lake
 bar = st.tuples(st.integers(0, 6), st.integers(1, 40), st.integers(1, 40))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(bar, min_size=1, max_size=6), min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_what_stays_depends_on_no_order_and_no_partition(tmp_path_factory, batches, rng):

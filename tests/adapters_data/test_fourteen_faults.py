@@ -251,6 +251,7 @@ async def test_every_fault_at_every_place_ends_within_the_deadline_and_never_in_
     assert len(ANSWER_FAULTS) == 14
 
 
+@pytest.mark.slow
 async def test_without_a_fault_every_endpoint_gives_right_data(world, monkeypatch):
     monkeypatch.setattr(rest, "FUNDING_PAGE", FUNDING_PAGE)
     for endpoint in ENDPOINTS:

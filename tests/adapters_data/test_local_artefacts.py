@@ -31,6 +31,7 @@ def stray(store):
     return list((store._folder / ".staging").glob("*")) if (store._folder / ".staging").exists() else []
 
 
+@pytest.mark.slow
 def test_bytes_come_back_and_unknown_keys_are_none(anywhere):
     anywhere.put("features/ab/cd.parquet", b"\0data")
     assert anywhere.get("features/ab/cd.parquet") == b"\0data"
@@ -70,6 +71,7 @@ def test_a_key_that_is_a_folder_or_below_a_file_is_refused_in_words(store):
     assert stray(store) == []
 
 
+@pytest.mark.slow
 def test_a_bucket_that_does_not_answer_says_so_without_its_secret(lake_bucket, monkeypatch):
     monkeypatch.setattr(cloud, "PATIENCE_S", 1)
     monkeypatch.setattr(cloud, "RETRIES", 1)

@@ -39,6 +39,7 @@ def decimals(packed):
     return [tuple((scales >> 8 * place & 255) - 1 for place in range(6)) for scales in packed["scales"]]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(VALUES, min_size=9, max_size=9), max_size=6))
 def test_any_values_come_back_bit_for_bit(rows):
@@ -50,6 +51,7 @@ def test_any_values_come_back_bit_for_bit(rows):
     assert [[bits(v) for v in back[n]] for n in NAMES] == [[bits(v) for v in frame[n]] for n in NAMES]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.lists(VALUES, min_size=9, max_size=9), min_size=1, max_size=3), min_size=2, max_size=4))
 def test_rows_packed_on_different_nights_are_read_together(nights):

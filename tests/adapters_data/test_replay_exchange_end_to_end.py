@@ -44,6 +44,7 @@ async def night(client, lake, instrument, start, end):
     return batches, lake.append(instrument, batches, "binance")
 
 
+@pytest.mark.slow
 async def test_the_lake_holds_exactly_the_worlds_closed_bars_and_a_second_night_adds_nothing(world, client, tmp_path):
     now = await client.server_time()
     assert now == world.now_ms

@@ -231,6 +231,7 @@ def ragged(lines, number, place, *, more):
     return [*lines[:number], ",".join(fields), *lines[number + 1 :]]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_line_with_a_field_too_many_or_too_few_is_named_wherever_it_stands(data):

@@ -30,6 +30,7 @@ def test_a_new_plan_under_the_same_path_is_read_anew(tmp_path):
             run_pair_job(job_for(path, data))
 
 
+@pytest.mark.slow
 def test_a_plan_among_artefacts_in_a_bucket_is_read_there_and_a_swept_one_is_said(lake_bucket):
     data = canonical_json({"tonight's": 1})
     place = f"{lake_bucket}/plans/{sha256_hex(data)}.json"

@@ -151,6 +151,7 @@ async def test_a_cluster_without_machines_for_too_long_is_lost():
         await started(Fake(), no_node_s=0.05)
 
 
+@pytest.mark.slow
 async def test_a_machine_that_starts_slowly_is_given_more_time_with_every_greeting():
     class Slow(Fake):
         async def call(self, node, method, *arguments):

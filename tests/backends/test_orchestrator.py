@@ -386,6 +386,7 @@ async def test_a_job_over_its_time_takes_its_worker_with_it():
     await made.shutdown()
 
 
+@pytest.mark.slow
 async def test_closures_run_beside_worker_functions_on_the_default_backend():
     made = TrainingOrchestrator(TrainingConfig(num_workers=1, max_concurrent_jobs=4))
     together = asyncio.Barrier(4)

@@ -26,6 +26,7 @@ JOBS = int(os.environ.get("HURACAN_TEST_POISON_JOBS", size(200, 1000)))
 POISON = JOBS // 50
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("R4", cases=JOBS)
 async def test_two_poison_jobs_of_a_hundred_cost_three_starts_each_and_nothing_else(tmp_path):
     pool = AsyncioPool(slots=2)

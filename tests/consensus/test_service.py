@@ -169,6 +169,7 @@ def test_an_exact_tie_without_a_return_judges_nobody():
     assert service.get_reliability_scores() == {}
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(wins=st.integers(1, 60), extra=st.integers(0, 40), own=st.floats(0.1, 3.0))
 def test_an_unseen_engine_never_outweighs_a_proven_one(wins, extra, own):

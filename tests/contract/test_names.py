@@ -371,6 +371,7 @@ def test_the_documented_paths_stay_out_of_the_wheel():
     assert settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["src/huracan"]
 
 
+@pytest.mark.slow
 def test_a_bare_checkout_works_without_installation():
     code = (
         "import sys\n"

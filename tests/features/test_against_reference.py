@@ -13,6 +13,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("minutes", "n", "broken"), CASES)
 def test_every_feature_equals_its_definition(make_bars, make_members, reference, minutes, n, broken):
     bars = make_bars(n, seed=3, minutes=minutes, broken=broken)

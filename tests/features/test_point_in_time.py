@@ -39,6 +39,7 @@ def coins(make_bars, make_members):
     return out
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.data())
 def test_features_of_data_cut_at_a_decision_equal_those_of_all_data(coins, data):
@@ -126,6 +127,7 @@ def test_decisions_default_to_whole_intervals_whose_bars_have_closed(make_bars):
     assert (np.diff(quarters) == 15 * MINUTE_MS).all()
 
 
+@pytest.mark.slow
 def test_decisions_outside_the_bars_are_answered_with_nothing(make_bars):
     bars = make_bars(100)
     first, last = bars.frame["open_time"][0], bars.frame["open_time"][-1]

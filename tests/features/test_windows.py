@@ -70,6 +70,7 @@ def test_every_kernel_gives_the_same_compiled_and_plain():
     check()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(series())
 def test_windows_equal_slices(drawn):

@@ -88,6 +88,7 @@ class Table:
         return klines_csv(self.data, self.file.name, self.file.span)
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("R10")
 def test_every_instant_is_right_or_the_file_is_schema(counted):
     rng, told = random.Random(10), {True: 0, False: 0}
@@ -105,6 +106,7 @@ def test_every_instant_is_right_or_the_file_is_schema(counted):
     assert min(told.values()) > TABLES // 10
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("R10")
 def test_settlements_and_pages_are_right_in_every_unit_or_schema(counted):
     rng, day = random.Random(11), parse_iso("2025-06-01")

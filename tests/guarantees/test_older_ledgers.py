@@ -55,6 +55,7 @@ def refused(row, folder):
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("R24", cases=(NIGHTS + 1) ** 2)
 def test_every_prefix_of_a_ledger_is_refused_by_every_later_store_and_by_no_other(row, tmp_path):
     for nights, ledger in enumerate(row.ledgers):

@@ -149,6 +149,7 @@ def test_missing_and_renamed_features_are_named(world, factory):
         hamilton.predict("BTC", "1h", {})
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("H5", cases=POISON)
 @settings(max_examples=POISON, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())

@@ -54,6 +54,7 @@ def reachable(start):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("H3")
 def test_no_foreign_code_can_be_loaded_from_what_hamilton_reaches():
     modules = reachable("huracan.hamilton")
@@ -72,6 +73,7 @@ def test_hamilton_reaches_no_training_and_no_network_code():
     assert rooms <= {"hamilton", "export", "features", "ingest", "regimes", "stats", "domain", "errors"}
 
 
+@pytest.mark.slow
 def test_importing_hamilton_stays_light():
     # The signing library looks for cloud keys' SDK, which only the development tools bring along.
     code = "import sys; sys.modules['boto3'] = None; import huracan.hamilton; print(' '.join(sys.modules))"

@@ -25,6 +25,7 @@ def load(world, tree, coin="BTC", horizon="1h", state="state"):
     return world.hamilton(source=tree, state_dir=world.folder / state).load_model(coin, horizon)
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("H1", cases=500)
 def test_a_flipped_bit_anywhere_in_what_is_read_is_refused(world, factory):
     world.publish(factory.bundle(engines=1, trees=1))
@@ -64,6 +65,7 @@ def history(world, factory, count):
     return trees
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("H2", cases=49)
 def test_no_older_set_is_accepted_after_a_newer_one_also_after_a_restart(world, factory):
     trees = history(world, factory, 7)

@@ -120,6 +120,7 @@ def test_a_version_signed_twice_with_different_content_is_refused(world, factory
     assert "other content" in str(hamilton.problem)
 
 
+@pytest.mark.slow
 def test_every_call_sees_exactly_one_set_while_sets_are_swapped(world, factory):
     """Scores belong to versions; a mixture of two sets would show as a pair that does not exist."""
     hamilton, given = world.hamilton(), factory.features(3)

@@ -64,6 +64,7 @@ def test_a_ticker_given_away_brings_no_settlement_of_its_former_owner(old_bars):
     assert report.counts["earlier_listings"] == int(old_bars)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 200),

@@ -193,6 +193,7 @@ def check_learned(bars):
     return int((features.frame["valid"] & labels["forward_bps"].is_not_null()).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("R12")
 def test_what_is_wrong_is_repaired_or_dropped_and_counted_and_nothing_learned_is_nan(counted):
     learned = 0

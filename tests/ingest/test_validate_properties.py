@@ -3,6 +3,7 @@
 import math
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,7 @@ def oracle(table):
     return out
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(rows(), max_size=40))
 def test_any_rows_come_out_as_the_slow_reading_says_and_add_up(table):

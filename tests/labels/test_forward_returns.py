@@ -177,6 +177,7 @@ def test_unordered_decisions_and_negative_latencies_are_refused():
         label_forward_returns(bars, np.array([5]), HOUR, -1)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=12), st.integers(1, 20))
 def test_uniqueness_equals_the_slow_count_and_its_plain_twin(starts, length):

@@ -1,5 +1,6 @@
 """What is counted: jobs and their queue, evidence, ages, ends of runs; with labels that stay few."""
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
@@ -227,6 +228,7 @@ def test_data_and_universe_are_shown_in_base_units(tmp_path):
     assert (seen["skips"], seen["champions"], seen["candidates"]) == ({"PEGGED": 1}, {"kept": 1}, 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @example([f"CODE{n}" for n in range(MOST_VALUES + 6)])
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=200))

@@ -34,6 +34,7 @@ def texts(node):
     return {part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)}
 
 
+@pytest.mark.slow
 def test_every_event_is_told_by_a_listed_name_or_by_a_variable_that_holds_one():
     literal = [(file.name, node.value) for file, node in told() if isinstance(node, ast.Constant)]
     assert [(file, name) for file, name in literal if name not in EVENTS] == []

@@ -197,6 +197,7 @@ def test_a_pair_without_a_bar_is_listed_and_judges_nobody(field):
     assert body["gaps"]["unknown"]["bars"] == 90
 
 
+@pytest.mark.slow
 @pytest.mark.market
 @pytest.mark.skipif(not KLINES.is_dir(), reason="the recorded candles are not here")
 def test_the_recorded_candles_have_the_halt_of_august_2025_and_their_panics_are_kept():

@@ -153,6 +153,7 @@ def test_two_bundles_of_one_key_are_refused(world, factory):
         world.publish(factory.bundle(seed=1), factory.bundle(seed=2))
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("R1")
 def test_a_crash_at_any_step_leaves_the_old_or_the_new_set(world, factory):
     """Also when the step took effect but its answer was lost; and the next run completes."""

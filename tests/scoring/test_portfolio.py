@@ -94,6 +94,7 @@ def test_without_scaling_a_pool_is_the_mean_of_its_members(seed, n):
     assert daily["valid"].all()
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 5), net=st.floats(0.0, 0.2), gross=st.floats(0.02, 0.3))
 def test_caps_hold_at_every_moment_and_money_is_that_of_the_scaled_positions(seed, n, net, gross):
@@ -261,6 +262,7 @@ def test_a_day_without_any_member_is_void():
     assert result.daily["valid"].to_list() == [True, False, False]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(lost=st.integers(0, 4), days=st.sets(st.integers(-1, 5)))
 def test_members_without_any_results_make_a_day_void_where_they_are_too_many(lost, days):

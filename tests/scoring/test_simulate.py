@@ -186,6 +186,7 @@ def panel_money(card):
     return float((earned - turnover * (panel["fee_bps"] + panel["spread_bps"] + panel["impact_bps"])).sum())
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10_000),

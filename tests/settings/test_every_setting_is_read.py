@@ -50,6 +50,7 @@ def properties(section):
     return {one.name: loads(one) for one in marked}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("section", "field"), FIELDS)
 def test_every_field_of_every_section_has_a_reader(section, field):
     by_property = any(field in read and is_read(section, name) for name, read in properties(section).items())

@@ -251,6 +251,7 @@ def test_a_few_aliases_are_plain_yaml(load):
     assert load("training:\n  min_history_days: &days 90\n  lookback_days: *days\n").training.lookback_days == 90
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_shown_in_a_line_however_large(load):
     values = ", ".join(["[1, 2]"] * 5_000)
     with pytest.raises(ConfigError) as refused:

@@ -68,6 +68,7 @@ def test_one_more_day_advances_every_lineage_by_that_day(make):
     assert (view.history_days, view.live_days) == (85, 1)
 
 
+@pytest.mark.slow
 def test_missed_nights_are_caught_up_in_order_as_if_none_had_been_missed(make):
     full = [
         make.evidence(make.planted(140, 0.9, seed=1)),

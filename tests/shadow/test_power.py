@@ -1,6 +1,7 @@
 """What the whole rule finds and what it leaves alone, over many planted and worthless pools."""
 
 import numpy as np
+import pytest
 
 from huracan.shadow import LedgerState, judge_night
 
@@ -13,6 +14,7 @@ def test_sharpe_one_and_a_half_at_nine_sds_is_found_within_eighty_five_days(make
     assert found >= 28
 
 
+@pytest.mark.slow
 def test_a_year_of_nights_promotes_nothing_worthless(make):
     promotions, nights = 0, range(70, 340, 30)
     rng = np.random.default_rng(6)

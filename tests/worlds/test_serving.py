@@ -181,6 +181,7 @@ def test_a_source_can_be_recorded_candles(tmp_path: Path) -> None:
     assert market.klines("BTCUSDT-um", 0, 2**62).equals(spec.klines("BTCUSDT-um", 0, 2**62))
 
 
+@pytest.mark.slow
 def test_serve_announces_itself_in_one_json_line_and_ends_on_sigterm(tmp_path: Path) -> None:
     code = (
         "from huracan.worlds.serve import open_source, serve\n"

@@ -80,6 +80,7 @@ def test_silent_minutes_are_flat_at_the_previous_close(demo: SimulatedWorld) -> 
     assert (silent["open"] == silent["before"]).all()
 
 
+@pytest.mark.slow
 def test_nothing_past_predicts_the_next_hour_of_a_null_world() -> None:
     days = []
     for seed in range(4):

@@ -51,6 +51,7 @@ def test_the_compiled_numbers_are_those_of_plain_integers(key: int, place: int) 
     assert math.isclose(log_path(np.uint64(key), place), slow_path(key, place), abs_tol=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_bar_is_the_same_however_it_is_asked_for(wide: WideWorld, data: st.DataObject) -> None:
@@ -63,6 +64,7 @@ def test_a_bar_is_the_same_however_it_is_asked_for(wide: WideWorld, data: st.Dat
     assert wide_world(wide.spec).klines(id_, start, end).equals(part)
 
 
+@pytest.mark.slow
 def test_bars_are_consistent_and_follow_one_another(wide: WideWorld) -> None:
     for item in wide.instruments():
         bars = wide.klines(item.id, 0, 2**62)
@@ -157,6 +159,7 @@ def test_a_wide_world_out_of_range_is_a_configuration_error(wrong: dict[str, int
         WideSpec(**wrong)
 
 
+@pytest.mark.slow
 def test_ten_thousand_symbols_start_small() -> None:
     code = (
         "import re\n"
