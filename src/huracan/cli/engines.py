@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from huracan.cli.groups import group
 from huracan.cli.options import ConfigFile, Json, Overrides
 from huracan.errors import ConfigError
 
-engines_app = typer.Typer(help="Engines, built-in and of other distributions.", no_args_is_help=True)
+engines_app = group("Engines, built-in and of other distributions.")
 
 
 @engines_app.command("list")

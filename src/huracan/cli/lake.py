@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from huracan.cli.groups import group
 from huracan.cli.options import ConfigFile, Interval, Json, Only, Overrides, Workdir
 
-lake_app = typer.Typer(help="Raw market data on disk.", no_args_is_help=True)
+lake_app = group("Raw market data on disk.")
 
 
 @lake_app.command("audit")

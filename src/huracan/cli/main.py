@@ -1,42 +1,28 @@
 """Commands and their options; the work is imported when a command runs, so `--help` stays quick."""
 
-import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from huracan import __version__
+from huracan.cli.champions import champions_app
+from huracan.cli.completion import Shell, answer_shells, print_script
+from huracan.cli.endings import run_to_end
 from huracan.cli.engines import engines_app
+from huracan.cli.groups import group
 from huracan.cli.lake import lake_app
-from huracan.cli.options import ConfigFile, Folder, Json, Overrides, Store, Workdir
-from huracan.errors import ConfigError, HuracanError
+from huracan.cli.options import Coin, ConfigFile, Folder, HorizonName, Json, Overrides, Store, Workdir
 
-USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
-"""What typer raises for a command line it cannot read; it has no public name of its own."""
-INTERRUPTED_EXIT: Final = 130
-OF_THE_PLACE: Final = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST}
-)
-"""Errors of the system that say where a user must not or cannot write, and nothing of a fault in the program."""
-
-app = typer.Typer(
-    name="huracan",
-    help="Train every Binance pair every night; keep only the edges that survive an honest test.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-exchange_app = typer.Typer(help="A Binance-compatible exchange on loopback.", no_args_is_help=True)
-champions_app = typer.Typer(help="What the store holds.", no_args_is_help=True)
-keys_app = typer.Typer(help="Signing keys.", no_args_is_help=True)
+app = group("Train every Binance pair every night; keep only the edges that survive an honest test.", name="huracan")
+exchange_app = group("A Binance-compatible exchange on loopback.")
+keys_app = group("Signing keys.")
+ledger_app = group("The evidence of promotion.")
 app.add_typer(exchange_app, name="exchange")
 app.add_typer(champions_app, name="champions")
 app.add_typer(keys_app, name="keys")
-ledger_app = typer.Typer(help="The evidence of promotion.", no_args_is_help=True)
 app.add_typer(engines_app, name="engines")
 app.add_typer(lake_app, name="lake")
 app.add_typer(ledger_app, name="ledger")
@@ -82,7 +68,7 @@ def run(
     workdir: Workdir = None,
     backend: Annotated[str | None, typer.Option("--backend", help="asyncio, dask or ray.")] = None,
     address: Annotated[str | None, typer.Option("--address", help="Scheduler or cluster address.")] = None,
-    max_coins: Annotated[int | None, typer.Option("--max-coins", min=1)] = None,
+    max_coins: Annotated[int | None, typer.Option("--max-coins", min=1, help="At most so many coins.")] = None,
     deadline: Annotated[
         str | None, typer.Option("--deadline", help="HH:MM in UTC; the rest keeps its champion.")
     ] = None,
@@ -108,12 +94,12 @@ def exchange_serve(
         Path | None, typer.Option("--candles", help="Folder <spot|um>/<SYMBOL>/<1m|15m|1h>.parquet.")
     ] = None,
     world: Annotated[str | None, typer.Option("--world", help="demo, null, skewed, planted, broken or wide.")] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 0,
     coins: Annotated[
         int | None, typer.Option("--coins", min=1, help="Default 16; without a world: symbols of the wide one.")
     ] = None,
-    days: Annotated[int, typer.Option("--days", min=1)] = 120,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    days: Annotated[int, typer.Option("--days", min=1, help="Days of bars of the world.")] = 120,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the world.")] = 0,
     now: Annotated[str | None, typer.Option("--now", help="ISO instant at which the exchange stands still.")] = None,
     tick: Annotated[bool, typer.Option("--tick", help="Let the clock run.")] = False,
     book: Annotated[Path | None, typer.Option("--book", help="Recorded bookTicker array.")] = None,
@@ -142,46 +128,6 @@ def exchange_serve(
     )
 
 
-@champions_app.command("list")
-def champions_list(store: Store = None, json_: Json = False) -> None:
-    """All champions and candidates of the current set."""
-    from huracan.cli.store import list_champions
-
-    _finish(list_champions(store, as_json=json_))
-
-
-@champions_app.command("show")
-def champions_show(coin: str, horizon: str, store: Store = None, json_: Json = False) -> None:
-    """One champion or candidate: manifest, metrics, costs, evidence."""
-    from huracan.cli.store import show_champion
-
-    _finish(show_champion(store, coin, horizon, as_json=json_))
-
-
-@champions_app.command("verify")
-def champions_verify(store: Store = None, json_: Json = False) -> None:
-    """Check every signature, hash and golden row of the current set."""
-    from huracan.cli.store import verify_store
-
-    _finish(verify_store(store, as_json=json_))
-
-
-@champions_app.command("rollback")
-def champions_rollback(
-    to: Annotated[
-        int | None, typer.Option("--to", min=1, help="A set's number; default: the last that differs.")
-    ] = None,
-    store: Folder = None,
-    workdir: Workdir = None,
-    config: ConfigFile = None,
-    json_: Json = False,
-) -> None:
-    """Sign an earlier set as the newest, here and at every remote store."""
-    from huracan.cli.publish import rollback
-
-    _finish(rollback(to=to, config=config, workdir=workdir, store=store, as_json=json_))
-
-
 @app.command()
 def publish(store: Folder = None, workdir: Workdir = None, config: ConfigFile = None, json_: Json = False) -> None:
     """Finish publishing: every remote store gets the current set. Safe to repeat."""
@@ -192,8 +138,8 @@ def publish(store: Folder = None, workdir: Workdir = None, config: ConfigFile = 
 
 @app.command()
 def predict(
-    coin: str,
-    horizon: str,
+    coin: Coin,
+    horizon: HorizonName,
     features: Annotated[Path, typer.Option("--features", help="JSON object: feature name to number.")],
     store: Store = None,
     candidates: Annotated[bool, typer.Option("--candidates", help="Allow candidates (paper trading).")] = False,
@@ -207,8 +153,8 @@ def predict(
 
 @app.command()
 def explain(
-    coin: str,
-    horizon: Annotated[str | None, typer.Argument()] = None,
+    coin: Coin,
+    horizon: Annotated[str | None, typer.Argument(help="1h, 4h or 1d; default: all of them.")] = None,
     workdir: Workdir = None,
     json_: Json = False,
 ) -> None:
@@ -234,6 +180,14 @@ def dashboard(
     named = {"host": host, "port": port}
     values = [*(overrides or []), *(f"dashboard.{key}={value}" for key, value in named.items() if value is not None)]
     _finish(serve(config=config, overrides=values, workdir=workdir, store=store, as_json=json_))
+
+
+@app.command()
+def completion(
+    shell: Annotated[Shell, typer.Argument(help="The shell that is to complete commands and options.")],
+) -> None:
+    """Lines for a shell's start file, as in: eval "$(huracan completion bash)"."""
+    _finish(print_script(shell))
 
 
 @app.command()
@@ -280,7 +234,7 @@ def ledger_show(workdir: Workdir = None, json_: Json = False) -> None:
 
 @ledger_app.command("unfreeze")
 def ledger_unfreeze(
-    pool: str,
+    pool: Annotated[str, typer.Argument(help="A pool's name, as `huracan ledger show` prints it.")],
     note: Annotated[str, typer.Option("--note", help="Why promotions of this pool may go on; it is signed and kept.")],
     workdir: Workdir = None,
     json_: Json = False,
@@ -325,44 +279,8 @@ def _finish(status: int) -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command; an error ends with its message and its exit status, in --json mode as the one object on stdout."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    as_json = "--json" in given
-    try:
-        status = app(given, prog_name="huracan", standalone_mode=False)
-    except HuracanError as error:
-        _refuse(error.code, str(error), as_json=as_json)
-        raise SystemExit(error.exit_status) from error
-    except USAGE_ERROR as error:
-        if as_json:
-            _refuse("USAGE", error.format_message(), as_json=True)
-        else:
-            error.show()
-        raise SystemExit(ConfigError.exit_status) from error
-    except typer.Abort:
-        status = INTERRUPTED_EXIT
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in OF_THE_PLACE:
-            _refuse(ConfigError.code, _place_in_words(error), as_json=as_json)
-            raise SystemExit(ConfigError.exit_status) from error
-        if as_json:
-            _refuse("UNEXPECTED", f"{type(error).__name__}: {error}", as_json=True)
-        raise
-    if status == INTERRUPTED_EXIT:  # typer's own answer to Ctrl-C
-        _refuse("INTERRUPTED", "interrupted; start again to go on", as_json=as_json)
-    raise SystemExit(status or 0)
-
-
-def _place_in_words(error: OSError) -> str:
-    where = error.filename if error.filename is not None else "a file of this command"
-    return f"{where}: {error.strerror}. Give this user that place, or name another one."
-
-
-def _refuse(code: str, text: str, *, as_json: bool) -> None:
-    if as_json:
-        from huracan.cli.output import print_json
-
-        print_json({"success": False, "code": code, "error": text})
-    typer.secho(f"{code}: {text}", err=True, fg="red")
+    answer_shells()
+    run_to_end(app, sys.argv[1:] if arguments is None else arguments)
 
 
 if __name__ == "__main__":
