@@ -32,30 +32,34 @@ class TrainingSettings(Section):
     lookback_days: int = Field(150, ge=34, le=2000, description="rolling training window, days")
     history_days: int = Field(1095, ge=34, le=4000, description="days of evidence to walk forward over at admission")
     min_history_days: int = Field(40, ge=34, description="days of bars an instrument needs")
-    horizons: tuple[str, ...] = Field(("1h", "4h", "1d"), min_length=1)
-    risk_preset: RiskPreset = "balanced"
-    dry_run: bool = False
+    horizons: tuple[str, ...] = Field(
+        ("1h", "4h", "1d"), min_length=1, description="how far ahead models predict; from an hour on"
+    )
+    risk_preset: RiskPreset = Field("balanced", description="sizes positions and sets the drawdown limit")
+    dry_run: bool = Field(False, description="the whole cycle, and nothing is written to the store")
     min_liquidity_gbp: float = Field(10_000_000.0, ge=0, description="24 h quote volume, GBP")
     max_spread_bps: float = Field(8.0, gt=0, description="full quoted spread, bps")
     min_edge_after_cost_bps: float = Field(5.0, description="bps of notional per round trip")
-    training_backend: Literal["asyncio", "dask", "ray"] = "asyncio"
-    backend_address: str | None = None
-    max_concurrent_jobs: int = Field(10, ge=1, le=10_000)
+    training_backend: Literal["asyncio", "dask", "ray"] = Field("asyncio", description="what runs the jobs")
+    backend_address: str | None = Field(None, description="host:port of a Dask scheduler or a Ray cluster")
+    max_concurrent_jobs: int = Field(10, ge=1, le=10_000, description="jobs at once, at most")
     num_workers: int = Field(0, ge=0, description="worker processes; 0 = one per core")
-    job_timeout_s: float = Field(1800.0, gt=0)
+    job_timeout_s: float = Field(1800.0, gt=0, description="one job may take so long")
     backend_start_s: float = Field(300.0, gt=0, description="for a backend to come up, or to be without any machine")
-    max_coins: int | None = Field(None, ge=1, description="None: compute is the only limit")
+    max_coins: int | None = Field(None, ge=1, description="null: compute is the only limit")
     market: Literal["auto", "um", "spot"] = Field("auto", description="preferred market of a coin")
-    quote_assets: tuple[str, ...] = ("USDT", "USDC", "FDUSD")
+    quote_assets: tuple[str, ...] = Field(
+        ("USDT", "USDC", "FDUSD"), description="what coins are traded against, the first one preferred"
+    )
     recipes: tuple[str | OwnRecipe, ...] = Field(
         ("linear", "boosted"),
         min_length=1,
         description="built-in recipes by name, own ones with their engines, as {mine: [trend, flow, trees]}",
     )
     decision_interval_minutes: int = Field(60, description="60 or 15")
-    execution_latency_s: int = Field(30, ge=0, le=600)
-    base_interval: Literal["1m", "15m", "1h"] = "1m"
-    seed: int = 0
+    execution_latency_s: int = Field(30, ge=0, le=600, description="from the close of a bar to the fill")
+    base_interval: Literal["1m", "15m", "1h"] = Field("1m", description="bars that everything is computed from")
+    seed: int = Field(0, description="of everything that is drawn")
     leak_exempt: tuple[str, ...] = Field(
         (), description="features a simulated world plants its edge in; never set on a real market"
     )
@@ -110,9 +114,9 @@ class TrainingSettings(Section):
 class ConsensusSettings(Section):
     """How votes become a score."""
 
-    adaptive_threshold: bool = True
-    min_consensus_score: float = Field(0.5, ge=0, le=1)
-    correlation_penalty_weight: float = Field(0.3, ge=0, le=1)
+    adaptive_threshold: bool = Field(True, description="the threshold rises after poor results")
+    min_consensus_score: float = Field(0.5, ge=0, le=1, description="a smaller score opens no position")
+    correlation_penalty_weight: float = Field(0.3, ge=0, le=1, description="how much votes that always agree lose")
 
 
 DOCUMENTED_LIMITS: Final = {"min_win_rate": 0.55, "min_sharpe": 1.0}
@@ -121,12 +125,12 @@ DOCUMENTED_LIMITS: Final = {"min_win_rate": 0.55, "min_sharpe": 1.0}
 class RegimeGateSettings(Section):
     """When an engine may vote in a regime: its net edge decides, and on top of it every limit that is set."""
 
-    min_win_rate: float | None = Field(None, ge=0, le=1, description="share of outcomes above 0; None: no such limit")
-    min_sharpe: float | None = Field(None, description="annualised over 365 days; None: no such limit")
+    min_win_rate: float | None = Field(None, ge=0, le=1, description="share of outcomes above 0; null: no such limit")
+    min_sharpe: float | None = Field(None, description="annualised over 365 days; null: no such limit")
     use_limits: bool | None = Field(None, description="true: a limit that is not set is the documented .55 or 1.0")
     hysteresis: float = Field(0.0, ge=0, lt=1, description="share by which an open engine may fall short of a limit")
-    min_sample_size: int = Field(50, ge=1)
-    enable_all_by_default: bool = True
+    min_sample_size: int = Field(50, ge=1, description="outcomes of an engine before the gate judges it")
+    enable_all_by_default: bool = Field(True, description="engines not judged yet may vote; illiquid stays closed")
 
     @model_validator(mode="after")
     def _nothing_is_without_effect(self) -> Self:
@@ -147,34 +151,34 @@ class RegimeGateSettings(Section):
 class DropboxSettings(Section):
     """Where in Dropbox the tree goes; the token comes from the environment."""
 
-    base_path: str = "/HuracanEngine"
+    base_path: str = Field("/HuracanEngine", description="folder of the tree in Dropbox")
     deadline_s: float = Field(1800.0, gt=0, description="for one operation with all its retries")
-    api_host: str | None = Field(None, description="host:port of a Dropbox-compatible server; None is the real one")
+    api_host: str | None = Field(None, description="host:port of a Dropbox-compatible server; null: the real one")
     ca_file: Path | None = Field(None, description="authority that such a server's certificate is trusted by")
 
 
 class HamiltonSettings(Section):
     """What Hamilton serves."""
 
-    model_base_path: str = "/models"
-    ranking_coins: tuple[str, ...] | None = None
-    ranking_horizons: tuple[str, ...] | None = None
-    ranking_regimes: tuple[str, ...] | None = None
+    model_base_path: str = Field("/models", description="the store's root, which holds models/ and metadata/")
+    ranking_coins: tuple[str, ...] | None = Field(None, description="coins of the ranking; null: all")
+    ranking_horizons: tuple[str, ...] | None = Field(None, description="horizons of the ranking; null: all")
+    ranking_regimes: tuple[str, ...] | None = Field(None, description="regimes of the ranking; null: all")
 
 
 class BinanceSettings(Section):
     """Base URLs of the exchange and its public archive, and how patient to be."""
 
-    rest_url: str = "https://api.binance.com"
-    futures_url: str = "https://fapi.binance.com"
-    archive_url: str = "https://data.binance.vision"
+    rest_url: str = Field("https://api.binance.com", description="spot market")
+    futures_url: str = Field("https://fapi.binance.com", description="perpetuals")
+    archive_url: str = Field("https://data.binance.vision", description="public archive of past bars")
     listing_url: str | None = Field(
-        None, description="where the archive lists its files; None: its bucket, or archive_url if that is another"
+        None, description="where the archive lists its files; null: its bucket, or archive_url if that is another"
     )
-    connect_timeout_s: float = Field(5.0, gt=0)
-    read_timeout_s: float = Field(20.0, gt=0)
-    total_timeout_s: float = Field(120.0, gt=0)
-    max_connections: int = Field(8, ge=1, le=64)
+    connect_timeout_s: float = Field(5.0, gt=0, description="for a connection")
+    read_timeout_s: float = Field(20.0, gt=0, description="between two bytes of an answer")
+    total_timeout_s: float = Field(120.0, gt=0, description="for one request with its repetitions")
+    max_connections: int = Field(8, ge=1, le=64, description="connections at once")
 
     @field_validator("rest_url", "futures_url", "archive_url", "listing_url")
     @classmethod
@@ -189,27 +193,29 @@ class BinanceSettings(Section):
 class CostSettings(Section):
     """Costs the owner knows better than we: fees in bps per side, capital per coin."""
 
-    spot_maker_bps: float = Field(10.0, ge=0)
-    spot_taker_bps: float = Field(10.0, ge=0)
-    um_maker_bps: float = Field(2.0, ge=0)
-    um_taker_bps: float = Field(5.0, ge=0)
+    spot_maker_bps: float = Field(10.0, ge=0, description="spot fee of a resting order, per side")
+    spot_taker_bps: float = Field(10.0, ge=0, description="spot fee of an order that takes, per side")
+    um_maker_bps: float = Field(2.0, ge=0, description="fee of a resting order on perpetuals, per side")
+    um_taker_bps: float = Field(5.0, ge=0, description="fee of an order that takes on perpetuals, per side")
     capital_quote: float = Field(10_000.0, gt=0, description="capital of one coin, in quote currency")
     quote_per_gbp: float = Field(
         1.30, gt=0, description="used where the exchange lists no GBP pair; stated in the summary"
     )
     tier_spread_bps: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = Field(
-        None, description="full spread of tiers A, B, C on bars over a minute where no book is known; None: skipped"
+        None, description="full spread of tiers A, B, C on bars over a minute where no book is known; null: skipped"
     )
 
 
 class PromotionSettings(Section):
     """Rules of promotion; see docs. The stress table bounds a day's loss; a simulated world brings its own."""
 
-    stress_table: Path | None = None
+    stress_table: Path | None = Field(None, description="JSON file of worst days; null: the one that is shipped")
     injected_seen_until: str | None = Field(
         None, description="your declaration: nobody looked at days after this date when the injected code was chosen"
     )
-    panel_size: int = Field(60, ge=8, le=1000)
+    panel_size: int = Field(
+        60, ge=8, le=1000, description="base assets whose results are a pool's evidence, drawn by hash"
+    )
     former_pairs: bool = Field(
         True,
         description="evidence counts pairs that were delisted or lost their volume since, on the days they were members",
@@ -229,17 +235,19 @@ class VendorSettings(Section):
 class DashboardSettings(Section):
     """Where the live page is served; beyond loopback only with TLS, a token from the environment and named hosts."""
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", description="address of the live page; beyond loopback only with TLS and a token")
     port: int = Field(8787, ge=0, le=65535, description="0: any free one")
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    tls_cert: Path | None = Field(None, description="PEM chain of the live page")
+    tls_key: Path | None = Field(None, description="its private key, PEM")
     allowed_hosts: tuple[str, ...] = Field((), description="names by which browsers may call it, besides `host`")
 
 
 class PublishSettings(Section):
     """Where champions go beside the local folder store: s3://, gs://, az:// and dropbox: URLs, without credentials."""
 
-    urls: tuple[str, ...] = ()
+    urls: tuple[str, ...] = Field(
+        (), description="s3://bucket/prefix, gs://, az:// and dropbox:/path, beside the local store"
+    )
     deadline_s: float = Field(1800.0, gt=0, description="for one store; what is missing then is pending")
     operation_s: float = Field(120.0, gt=0, description="for one operation of a store, with all its repetitions")
     patience_s: float = Field(60.0, gt=0, description="signing waits so long for stores that do not answer")
@@ -248,14 +256,14 @@ class PublishSettings(Section):
 class MetricsSettings(Section):
     """Ways out for Prometheus metrics; none is open by default, and no failure of theirs fails a night."""
 
-    port: int | None = Field(None, ge=1, le=65535, description="scrape endpoint while a night runs; None: none")
+    port: int | None = Field(None, ge=1, le=65535, description="scrape endpoint while a night runs; null: none")
     bind: str = Field("127.0.0.1", description="address of the endpoint; beyond loopback only with TLS")
     tls_certificate: Path | None = Field(None, description="PEM chain of the scrape endpoint")
     tls_key: Path | None = Field(None, description="its private key, PEM")
     textfile: Path | None = Field(None, description="*.prom file for node_exporter, replaced every few seconds")
     pushgateway_url: str | None = Field(None, description="pushed to once, when a night ends")
-    push_timeout_s: float = Field(10.0, gt=0, le=300)
-    instance: str | None = Field(None, min_length=1, description="this host at a Pushgateway; None: its host name")
+    push_timeout_s: float = Field(10.0, gt=0, le=300, description="for that one push")
+    instance: str | None = Field(None, min_length=1, description="this host at a Pushgateway; null: its host name")
 
     @field_validator("textfile")
     @classmethod
@@ -287,7 +295,7 @@ class TelemetrySettings(Section):
     otlp_endpoint: str | None = Field(
         None, description="base URL of an OTLP/HTTP receiver, such as http://localhost:4318"
     )
-    timeout_s: float = Field(5.0, gt=0, le=60)
+    timeout_s: float = Field(5.0, gt=0, le=60, description="for one delivery of spans")
 
     @field_validator("otlp_endpoint")
     @classmethod
@@ -302,9 +310,9 @@ class StorageSettings(Section):
     each night deletes what its last two runs did not use.
     """
 
-    lake_url: str | None = Field(None, description="s3://bucket/prefix of the lake; None: <workdir>/lake")
+    lake_url: str | None = Field(None, description="s3://bucket/prefix of the lake; null: <workdir>/lake")
     artefacts_url: str | None = Field(
-        None, description="s3://bucket/prefix of derived files; None: <workdir>/artefacts"
+        None, description="s3://bucket/prefix of derived files; null: <workdir>/artefacts"
     )
 
     @field_validator("lake_url", "artefacts_url")

@@ -74,15 +74,15 @@ class Settings(BaseSettings):
 
 PREFIX: Final = "HURACAN_"
 TEST_PREFIX: Final = "HURACAN_TEST_"  # sizes of our own tests
-OTHER_VARIABLES: Final = (
-    "HURACAN_DASHBOARD_TOKEN",
-    "HURACAN_KEYS_DIR",
-    "HURACAN_ROOT_PASSPHRASE",
-    "HURACAN_STATE_DIR",
-    "HURACAN_TRUSTED_ROOT",
-    "HURACAN_WORKDIR",
-)
-"""Variables of ours that are no settings; read where they are needed."""
+OTHER_VARIABLES: Final = {
+    "HURACAN_DASHBOARD_TOKEN": "password of the live page; needed beyond loopback",
+    "HURACAN_KEYS_DIR": "folder of the signing keys; default ~/.config/huracan/keys",
+    "HURACAN_ROOT_PASSPHRASE": "opens the root key; wanted by `huracan keys`",
+    "HURACAN_STATE_DIR": "what Hamilton remembers of stores; default ~/.local/state/huracan",
+    "HURACAN_TRUSTED_ROOT": "whose signatures are believed; default ~/.config/huracan/trust/root.json",
+    "HURACAN_WORKDIR": "lake, artefacts, ledger, store and reports; default ./huracan-work",
+}
+"""Variables of ours that are no settings, and what they are; read where they are needed."""
 
 LARGEST_FILE: Final = 1 << 20
 DEEPEST: Final = 12
@@ -123,6 +123,13 @@ def load_settings(file: Path | None, overrides: Sequence[str], environ: Mapping[
     Raises ConfigError for a file that cannot be read, a key given twice (both lines) or unknown (its line and the nearest
     known key), a misspelt HURACAN_ variable, and a value out of range (the value and where it was given).
     """
+    return load_with_origins(file, overrides, environ)[0]
+
+
+def load_with_origins(
+    file: Path | None, overrides: Sequence[str], environ: Mapping[str, str]
+) -> tuple[Settings, dict[str, str]]:
+    """The same settings, and where each came from that is not its default, by ``section.key`` or the secret's name."""
     given: dict[str, _Given] = {}
     for source in (_from_file(file), _from_environment(environ), _from_overrides(overrides)):
         given.update(source)
@@ -131,11 +138,13 @@ def load_settings(file: Path | None, overrides: Sequence[str], environ: Mapping[
         section, _, key = path.partition(".")
         values.setdefault(section, {})[key] = item.value
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         problems = list(_problems(error, given))
         more = [f"and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else []
         raise ConfigError("; ".join(problems[:MOST_PROBLEMS] + more)) from None
+    secrets = {field: f"environment variable {name}" for name, field in SECRETS.items() if environ.get(name)}
+    return settings, {**secrets, **{path: item.where for path, item in given.items()}}
 
 
 def local_only(settings: Settings) -> Settings:

@@ -36,7 +36,7 @@ def test_the_shipped_file_names_every_documented_key():
     shipped = yaml.safe_load(BASE.read_text())
     assert shipped.keys() == {
         "training", "consensus", "regime_gate", "dropbox", "publish", "hamilton", "metrics", "telemetry", "promotion",
-        "storage", "vendors",
+        "storage", "vendors", "costs",
     }  # fmt: skip
     assert shipped["training"].keys() == {
         "lookback_days", "horizons", "risk_preset", "dry_run", "min_liquidity_gbp", "max_spread_bps",
@@ -44,7 +44,8 @@ def test_the_shipped_file_names_every_documented_key():
     }  # fmt: skip
     assert shipped["consensus"].keys() == {"adaptive_threshold", "min_consensus_score", "correlation_penalty_weight"}
     assert shipped["regime_gate"].keys() == {"min_win_rate", "min_sharpe", "min_sample_size", "enable_all_by_default"}
-    for name in ("metrics", "telemetry", "storage", "vendors"):
+    assert next(iter(shipped)) == "costs"
+    for name in ("costs", "metrics", "telemetry", "storage", "vendors"):
         assert shipped[name].keys() == SECTIONS[name].model_fields.keys()
     assert shipped["dropbox"].keys() == {"base_path"}
     assert shipped["hamilton"].keys() == {

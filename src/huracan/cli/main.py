@@ -10,6 +10,7 @@ import typer
 from huracan import __version__
 from huracan.cli.champions import champions_app
 from huracan.cli.completion import Shell, answer_shells, print_script
+from huracan.cli.config import config_app
 from huracan.cli.endings import run_to_end
 from huracan.cli.engines import engines_app
 from huracan.cli.groups import group
@@ -23,6 +24,7 @@ ledger_app = group("The evidence of promotion.")
 app.add_typer(exchange_app, name="exchange")
 app.add_typer(champions_app, name="champions")
 app.add_typer(keys_app, name="keys")
+app.add_typer(config_app, name="config")
 app.add_typer(engines_app, name="engines")
 app.add_typer(lake_app, name="lake")
 app.add_typer(ledger_app, name="ledger")
