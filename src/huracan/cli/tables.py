@@ -1,14 +1,17 @@
 """The night as a person reads it on a terminal: what is proven, how far away the rest is, what was skipped and why."""
 
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from huracan.cli.output import number
 
@@ -17,9 +20,7 @@ WIDE: Final = 110
 SHOWN_COINS: Final = 20
 NOTHING: Final = "none"
 """The champion of a cell without one, as the evidence rows name it."""
-_LEFT: Final = frozenset(
-    {"pool", "at", "recipe", "status", "coin", "coins", "code", "reason", "horizon", "missed", "found by mistake"}
-)
+_NUMBER: Final = re.compile(r"[-+v]?[\d,.]+(e[-+]\d+)?[%dhm]?|–")
 
 Row = dict[str, Any]
 
@@ -77,17 +78,62 @@ def show(
     rows: Iterable[Sequence[str]],
     styles: Sequence[str | None] = (),
 ) -> None:
-    """Print a table that is readable on a narrow terminal: columns that say nothing are left out, words are never cut."""
+    """Print a table that is readable on a narrow terminal: columns that say nothing are left out, names are never broken.
+
+    Where the names do not fit beside each other, every row is told in lines of its own.
+    """
     cells = [tuple(row) for row in rows]
     kept = [place for place, _ in enumerate(columns) if not cells or any(row[place] != "–" for row in cells)]
+    console.print(title, style="bold", markup=False)
+    widths = _widths({place: [columns[place], *(row[place] for row in cells)] for place in kept}, console.width)
+    if widths is None:
+        _show_in_lines(console, columns, cells, kept, styles)
+        return
     built = Table(box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)
     for place in kept:
-        name = columns[place]
-        built.add_column(name, justify="left" if name in _LEFT else "right", overflow="fold")
+        numbers = all(_NUMBER.fullmatch(row[place]) for row in cells)
+        side: Literal["left", "right"] = "right" if numbers else "left"
+        built.add_column(columns[place], justify=side, overflow="fold", width=widths[place])
     for at, row in enumerate(cells):
         built.add_row(*(escape(row[place]) for place in kept), style=styles[at] if at < len(styles) else None)
-    console.print(title, style="bold", markup=False)
     console.print(built)
+    console.print()
+
+
+def _widths(texts: Mapping[int, Sequence[str]], whole: int) -> dict[int, int] | None:
+    """How wide each column is, so that lines end between words alone; None where the longest words have no place."""
+    widths = {
+        place: max((cell_len(word) for text in column for word in text.split()), default=1)
+        for place, column in texts.items()
+    }
+    wanted = {place: max(cell_len(text) for text in column) for place, column in texts.items()}
+    room = whole - sum(widths.values()) - 2 * (len(widths) - 1)
+    if room < 0:
+        return None
+    for place in sorted(widths, key=lambda place: wanted[place] - widths[place]):
+        more = min(room, wanted[place] - widths[place])
+        widths[place] += more
+        room -= more
+    return widths
+
+
+def _show_in_lines(
+    console: Console,
+    columns: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    kept: Sequence[int],
+    styles: Sequence[str | None],
+) -> None:
+    for at, row in enumerate(cells):
+        first, *others = kept
+        told = Text(row[first], style=styles[at] or "bold" if at < len(styles) else "bold")
+        console.print(told, soft_wrap=True)
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True, style="dim")
+        grid.add_column(overflow="fold")
+        for place in others:
+            grid.add_row(f"  {columns[place]}", Text(row[place]))
+        console.print(grid)
     console.print()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from huracan.domain.bundle import SetMember
+from huracan.domain.bundle import ChampionSet, Manifest, SetMember
 from huracan.domain.coin_names import CoinNames
 from huracan.domain.model import ChampionModel
 from huracan.domain.time import Horizon, iso
@@ -161,6 +161,18 @@ class HamiltonInterface:
         )
         features = live_row(clean, context, champion.compiled.feature_names, manifest.features_hash, decision_ms)
         return self._decision(coin, horizon, version, features, halted)
+
+    def current_set(self) -> ChampionSet:
+        """The signed set that is served: its number, run, cut-off, members, ranking and coins not to trade."""
+        return self._serve().champions.tree.current
+
+    def manifest(self, coin: str, horizon: str, version: int | None = None) -> Manifest:
+        """The verified manifest of a champion: instrument, window, metrics, evidence and files; ModelLoadError as `load_model`."""
+        return self._ready(self._serve(), coin, horizon, version)[0].manifest
+
+    def report(self, coin: str, horizon: str, name: str, version: int | None = None) -> Any:
+        """A JSON file of a champion's bundle, such as cost_report.json, checked by its signed hash; ModelLoadError as `load_model`."""
+        return self._loader.report(self._ready(self._serve(), coin, horizon, version)[0], name)
 
     def get_members(self) -> list[SetMember]:
         """Every champion and candidate of the current set: coin, horizon, version, status, instrument."""

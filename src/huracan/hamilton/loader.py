@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from huracan.domain.account import SetAccount, set_faults
 from huracan.domain.bundle import MANIFEST_FILE, ChampionSet, bundle_folder
@@ -16,7 +16,7 @@ from huracan.export.trust import Seen, TrustedTree, verify_tree
 from huracan.hamilton.forks import renew_in_children
 from huracan.hamilton.log import log
 from huracan.hamilton.state import StoreState
-from huracan.hamilton.verify import Champion, read_champion, read_trusted_root
+from huracan.hamilton.verify import Champion, read_champion, read_report, read_trusted_root
 
 if TYPE_CHECKING:
     from huracan.ports import BundleSource
@@ -102,6 +102,10 @@ class HamiltonModelLoader:
                 check_recipe(served.tree.current, found)
                 served.loaded[key] = found
         return found
+
+    def report(self, champion: Champion, name: str) -> Any:
+        """A JSON file of a champion's bundle as it was signed."""
+        return read_report(self._source, champion, name)
 
     def _switch(self, token: object) -> ServedSet:
         served = self._served

@@ -25,6 +25,7 @@ from huracan.domain.bundle import (
 )
 from huracan.domain.homes import below_home
 from huracan.domain.model import ChampionModel
+from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError, BundleSignatureError, FeatureError, ModelLoadError
 from huracan.export.golden import replay_golden
 from huracan.export.private import open_parent
@@ -205,6 +206,17 @@ def read_champion(source: "BundleSource", tree: TrustedTree, coin: str, horizon:
         packer=struct.Struct(f"={len(names)}d"),
         row=_Row(len(names)),
     )
+
+
+def read_report(source: "BundleSource", champion: Champion, name: str) -> Any:
+    """What a JSON file of a bundle holds; raises ModelLoadError for a name it does not have, or bytes that are not the signed ones."""
+    entry = champion.manifest.files.get(name)
+    where = f"{champion.coin} {champion.horizon} v{champion.version}"
+    if entry is None or not name.endswith(".json"):
+        raise ModelLoadError(f"{where} has no report {name!r}; it has {', '.join(sorted(champion.manifest.files))}")
+    folder = bundle_folder(champion.coin, champion.horizon, champion.version)
+    data = checked_bytes(source.read, f"{folder}/{name}", entry.sha256, entry.size, entry.size)
+    return strict_json(data, entry.size, what=f"{where}: {name}")
 
 
 def _minutes(horizon: str) -> int:
