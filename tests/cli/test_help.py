@@ -75,7 +75,7 @@ def test_help_is_whole_at_eighty_columns_and_says_something_of_every_option(hura
         (("rn",), "Did you mean 'run'? See: huracan --help"),
         (("champions", "lst"), "Did you mean 'list'?"),
         (("run", "--workdr", "x"), "No such option: --workdr. Did you mean --workdir? See: huracan run --help"),
-        (("predict", "BTC", "1h", "--jsn"), "Did you mean --json?"),
+        (("predict", "BTC", "1h", "--jsn"), "Did you mean --json"),
         (("run", "--zzzzzz"), "No such option: --zzzzzz. See: huracan run --help"),
         (("run", "--max-coins", "many"), "--max-coins"),
         (("predict",), "Missing argument 'coin'"),

@@ -19,11 +19,18 @@ def champions_list(store: Store = None, json_: Json = False) -> None:
 
 
 @champions_app.command("show")
-def champions_show(coin: Coin, horizon: HorizonName, store: Store = None, json_: Json = False) -> None:
-    """One champion or candidate: manifest, metrics, costs, evidence."""
-    from huracan.cli.store import show_champion
+def champions_show(
+    coin: Coin,
+    horizon: HorizonName,
+    features: Annotated[bool, typer.Option("--features", help="List the model's features as well.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="The signed manifest as it is, instead.")] = False,
+    store: Store = None,
+    json_: Json = False,
+) -> None:
+    """One champion or candidate: edge, trades, costs, drawdown, evidence, regimes, window, engines."""
+    from huracan.cli.champion import show_champion
 
-    raise typer.Exit(show_champion(store, coin, horizon, as_json=json_))
+    raise typer.Exit(show_champion(store, coin, horizon, with_features=features, raw=raw, as_json=json_))
 
 
 @champions_app.command("verify")

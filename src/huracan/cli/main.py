@@ -15,7 +15,7 @@ from huracan.cli.endings import run_to_end
 from huracan.cli.engines import engines_app
 from huracan.cli.groups import group
 from huracan.cli.lake import lake_app
-from huracan.cli.options import Coin, ConfigFile, Folder, HorizonName, Json, Overrides, Store, Verbose, Workdir
+from huracan.cli.options import Coin, ConfigFile, Folder, HorizonName, Json, Overrides, Store, Workdir
 
 app = group("Train every Binance pair every night; keep only the edges that survive an honest test.", name="huracan")
 exchange_app = group("A Binance-compatible exchange on loopback.")
@@ -55,13 +55,12 @@ def demo(
     world: Annotated[str, typer.Option("--world", help="demo or null.")] = "demo",
     days: Annotated[int, typer.Option("--days", min=70, help="Days of one-minute bars.")] = 120,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated world.")] = DEFAULT_SEED,
-    verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
     """A whole night, offline: simulated exchange, training, promotion, signed champions, one prediction."""
     from huracan.cli.demo import run_demo
 
-    _finish(run_demo(out=out, world=world, days=days, seed=seed, verbose=verbose, as_json=json_))
+    _finish(run_demo(out=out, world=world, days=days, seed=seed, as_json=json_))
 
 
 @app.command()
@@ -79,7 +78,6 @@ def run(
         bool, typer.Option("--dry-run", help="The whole cycle; nothing is written to the store.")
     ] = False,
     overrides: Overrides = None,
-    verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
     """Tonight: every pair, from data to signed champions."""
@@ -89,8 +87,7 @@ def run(
     named = {"training_backend": backend, "backend_address": address, "max_coins": max_coins}
     values += [f"training.{key}={value}" for key, value in named.items() if value is not None]
     values += ["training.dry_run=true"] if dry_run else []
-    places = {"config": config, "workdir": workdir}
-    _finish(run_night(**places, overrides=values, as_of=as_of, deadline=deadline, verbose=verbose, as_json=json_))
+    _finish(run_night(config=config, overrides=values, as_of=as_of, deadline=deadline, workdir=workdir, as_json=json_))
 
 
 @exchange_app.command("serve")
@@ -145,15 +142,30 @@ def publish(store: Folder = None, workdir: Workdir = None, config: ConfigFile = 
 def predict(
     coin: Coin,
     horizon: HorizonName,
-    features: Annotated[Path, typer.Option("--features", help="JSON object: feature name to number.")],
-    store: Store = None,
+    features: Annotated[
+        Path | None,
+        typer.Option("--features", help="JSON object, feature name to number; default: from bars that are fetched."),
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="ISO instant: what would have been decided then; default: now.")
+    ] = None,
     candidates: Annotated[bool, typer.Option("--candidates", help="Allow candidates (paper trading).")] = False,
+    store: Store = None,
+    workdir: Workdir = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     json_: Json = False,
 ) -> None:
-    """One prediction by Hamilton."""
-    from huracan.cli.store import predict_once
+    """What to do with a coin now: long, short or no entry, with edge, costs and reasons."""
+    from huracan.cli.predict import Asked, predict_from_features, predict_now
 
-    _finish(predict_once(store, coin, horizon, features, allow_candidates=candidates, as_json=json_))
+    asked = Asked(
+        coin=coin, horizon=horizon, store=store, workdir=workdir, config=config, overrides=overrides or (), at=at,
+        candidates=candidates,
+    )  # fmt: skip
+    _finish(
+        predict_now(asked, as_json=json_) if features is None else predict_from_features(asked, features, as_json=json_)
+    )
 
 
 @app.command()

@@ -18,9 +18,6 @@ Folder = Annotated[str | None, typer.Option("--store", help="The folder store's 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file, as config/base.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over file and environment.")]
 Workdir = Annotated[Path | None, typer.Option("--workdir", help="Lake, artefacts, ledger, store and reports.")]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show log lines, too; they always go to logs/ in the workdir.")
-]
 Interval = Annotated[
     str | None, typer.Option("--interval", help="Bars of 1m, 15m or 1h; needed where there are several lakes.")
 ]

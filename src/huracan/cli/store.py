@@ -1,6 +1,5 @@
-"""Commands that look into a store through Hamilton: list, show, verify, predict; and `keys init`."""
+"""Commands that look into a store through Hamilton: list, verify; and `keys init`."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ DEFAULT_STORE = Path("huracan-work") / "store"
 STORE_VARIABLE = "HURACAN_HAMILTON__MODEL_BASE_PATH"
 
 
-def open_hamilton(store: str | Path | None, *, allow_candidates: bool = True) -> Any:
-    """Hamilton over a store's root or the URL of a remote store; ConfigError where there is none.
+def open_hamilton(store: str | Path | None, *, allow_candidates: bool = True, **more: Any) -> Any:
+    """Hamilton over a store's root or the URL of a remote store; `more` are further arguments of it. ConfigError for no store.
 
     Without `store` it is that of a workdir beside the caller, or the one that HURACAN_HAMILTON__MODEL_BASE_PATH names.
     """
@@ -23,11 +22,11 @@ def open_hamilton(store: str | Path | None, *, allow_candidates: bool = True) ->
     if isinstance(store, str) and ("://" in store or store.startswith("dropbox:")):
         from huracan.app import open_source
 
-        return HamiltonInterface(source=open_source(store, every_s=None), allow_candidates=allow_candidates)
+        return HamiltonInterface(source=open_source(store, every_s=None), allow_candidates=allow_candidates, **more)
     path = Path(store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
     if not (path / "metadata").is_dir():
         raise ConfigError(f"{path} holds no metadata/ folder; give the store's root with --store (a run prints it)")
-    return HamiltonInterface(model_base_path=str(path), allow_candidates=allow_candidates)
+    return HamiltonInterface(model_base_path=str(path), allow_candidates=allow_candidates, **more)
 
 
 def list_champions(store: str | None, *, as_json: bool) -> int:
@@ -38,21 +37,23 @@ def list_champions(store: str | None, *, as_json: bool) -> int:
     if as_json:
         print_json({"models": rows, "do_not_trade": blocked})
         return 0
-    from huracan.cli.tables import show, terminal
+    from huracan.cli.cards import market_words
+    from huracan.cli.tables import evidence_number, show, terminal
 
     show(
         terminal(),
         f"{len(rows)} models, {len(blocked)} coins not to trade",
-        ["coin", "horizon", "status", "version", "net edge bps", "Sharpe/yr", "e-value"],
+        ["coin", "market", "at", "status", "version", "net edge bps", "Sharpe/yr", "e-value"],
         [
             [
                 row["coin"],
+                market_words(row["instrument"]),
                 row["horizon"],
                 row["status"],
                 f"v{row['version']}",
                 number(row["net_edge_bps"]),
                 number(row["sharpe_ratio"], 2),
-                number(row["e_value"], 2),
+                "–" if row["e_value"] is None else evidence_number(row["e_value"]),
             ]
             for row in rows
         ],
@@ -70,27 +71,9 @@ def _member_row(hamilton: Any, member: Any) -> dict[str, Any]:
         "net_edge_bps": metadata.net_edge_bps,
         "sharpe_ratio": metadata.sharpe_ratio,
         "e_value": metadata.e_value,
+        "instrument": member.instrument,
+        "market": "um" if member.instrument.partition("~")[0].endswith("-um") else "spot",
     }
-
-
-def show_champion(store: str | None, coin: str, horizon: str, *, as_json: bool) -> int:
-    """Print one model's metadata and manifest."""
-    hamilton = open_hamilton(store)
-    model, metadata = hamilton.load_model(coin, horizon)
-    body = {
-        "metadata": metadata,
-        "engines": list(model.engines),
-        "features": list(model.feature_names),
-        "decision": model.decision,
-    }
-    if as_json:
-        print_json(body)
-        return 0
-    from rich.console import Console
-    from rich.pretty import Pretty
-
-    Console().print(Pretty(body))
-    return 0
 
 
 def verify_store(store: str | None, *, as_json: bool) -> int:
@@ -114,42 +97,6 @@ def verify_store(store: str | None, *, as_json: bool) -> int:
         for row in bad:
             console.print(f"  {row['model']}: {row['code']} {row['error']}", markup=False)
     return 1 if bad else 0
-
-
-def read_features(path: Path) -> dict[str, float]:
-    """Features from a JSON object; ConfigError for anything else."""
-    from huracan.domain.strict import strict_json
-
-    try:
-        value = strict_json(path.read_bytes(), 1 << 20)
-    except (OSError, HuracanError, ValueError) as error:
-        raise ConfigError(f"--features {path}: {error}") from error
-    if not isinstance(value, dict):
-        raise ConfigError(
-            f"--features {path}: wanted a JSON object of feature name to number, saw {type(value).__name__}"
-        )
-    return value
-
-
-def predict_once(
-    store: str | None, coin: str, horizon: str, features: Path, *, allow_candidates: bool, as_json: bool
-) -> int:
-    """Print one prediction."""
-    hamilton = open_hamilton(store, allow_candidates=allow_candidates)
-    prediction = hamilton.predict(coin, horizon, read_features(features))
-    if as_json:
-        print_json(prediction)
-        return 0
-    print(json.dumps(_brief(prediction), indent=2, ensure_ascii=False))  # not by rich, which would break long reasons
-    return 0
-
-
-def _brief(prediction: Any) -> dict[str, Any]:
-    names = (
-        "coin", "horizon", "direction", "confidence", "edge_bps", "net_edge_bps", "score", "regime",
-        "position_fraction", "version", "stale", "blocked_reason",
-    )  # fmt: skip
-    return {name: getattr(prediction, name) for name in names}
 
 
 def init_signing_keys(*, as_json: bool) -> int:

@@ -143,6 +143,11 @@ class BinanceMarketData:
         pages = [rows async for rows in self._rest.bars(instrument, start_ms, end_ms, await self._now())]
         return pl.concat(pages) if pages else empty(BAR_SCHEMA)
 
+    async def rest_funding(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
+        """Settlements with start_ms <= time < end_ms from REST alone, ascending; raises DataError subclasses only."""
+        pages = [rows async for rows in self._rest.funding(instrument, start_ms, end_ms)]
+        return pl.concat(pages) if pages else empty(FUNDING_SCHEMA)
+
     @property
     def connections(self) -> int:
         """How many requests one host is asked at once."""

@@ -1,0 +1,149 @@
+"""`huracan champions show COIN HORIZON`: one model as a card."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from huracan.cli.output import number, print_json
+from huracan.cli.predict import PAPER_ONLY, PARTS
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from huracan.domain.bundle import Manifest
+    from huracan.domain.model import ChampionModel
+
+_SPREADS: Final = {"book": "its own order book", "edge": "estimated from its bars", "tier": "the median of its tier"}
+
+Row = tuple[str, "str | Text"]
+
+
+def show_champion(store: str | None, coin: str, horizon: str, *, with_features: bool, raw: bool, as_json: bool) -> int:
+    """Print one model: what it earned, cost and risked in simulation, how proven it is, and what it is made of."""
+    from huracan.cli.store import open_hamilton
+
+    hamilton = open_hamilton(store)
+    model, metadata = hamilton.load_model(coin, horizon)
+    manifest = hamilton.manifest(coin, horizon)
+    if raw:
+        sys.stdout.write(json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+        return 0
+    if as_json:
+        body = {
+            "metadata": metadata,
+            "engines": list(model.engines),
+            "features": list(model.feature_names),
+            "decision": model.decision,
+        }
+        print_json(body)
+        return 0
+    names = ("metrics.json", "cost_report.json", "regime_map.json")
+    reports = {name: hamilton.report(coin, horizon, name) for name in names}
+    _print(manifest, model, reports, served=hamilton.current_set().version, with_features=with_features)
+    return 0
+
+
+def _print(
+    manifest: "Manifest", model: "ChampionModel", reports: Mapping[str, Any], *, served: int, with_features: bool
+) -> None:
+    from rich.text import Text
+
+    from huracan.cli.cards import market_words, print_card
+    from huracan.cli.tables import terminal
+
+    metrics, costs, gates = reports["metrics.json"], reports["cost_report.json"], reports["regime_map.json"]
+    rows: list[Row] = [
+        *_worth(manifest, metrics, costs),
+        ("", ""),
+        *_proof(manifest),
+        ("", ""),
+        *_regimes(gates["horizons"].get(manifest.horizon, {})),
+        (
+            "engines",
+            ", ".join(f"{name} {weight:.0%}" for name, weight in zip(model.engines, model.weight, strict=True)),
+        ),
+        ("features", _features(model, with_features=with_features)),
+        ("window", f"{manifest.training_window_start[:10]} to {manifest.training_window_end[:10]}"),
+        ("model", f"version {manifest.version} in set {served}, recipe {manifest.recipe_id}"),
+        *(("note", str(note)) for note in metrics.get("details", {}).get("notes", ())),
+    ]
+    if manifest.status == "candidate":
+        rows.append(("note", Text(PAPER_ONLY, style="yellow")))
+    title = f"{manifest.coin} {manifest.horizon}  {market_words(manifest.instrument)} {manifest.instrument}  {manifest.status}"
+    print_card(terminal(), title, rows)
+
+
+def _worth(manifest: "Manifest", metrics: Mapping[str, Any], costs: Mapping[str, Any]) -> list[Row]:
+    """Edge, costs, trades and risk of the simulation."""
+    found, details = manifest.metrics, metrics.get("details", {})
+    parts = ", ".join(f"{name} {number(costs.get(f'{name}_bps'))}" for name in PARTS)
+    spread = _SPREADS.get(str(costs.get("spread_source")), costs.get("spread_source") or "unknown")
+    quantiles = " / ".join(number(costs.get(f"{name}_bps")) for name in ("p10", "p50", "p90"))
+    trips = details.get("round_trips", costs.get("round_trips"))
+    return [
+        ("edge", f"{number(found.get('net_edge_bps'))} bps a round trip after costs, shrunk for luck"),
+        (
+            "",
+            f"measured {number(costs.get('net_edge_after_cost_bps'))} after costs, {number(costs.get('gross_edge_bps'))} before",
+        ),
+        ("costs", f"{parts} bps"),
+        ("", f"10% / half / 90% of round trips cost up to {quantiles}; spread: {spread}"),
+        ("", f"the edge is gone at {number(costs.get('break_even_cost_bps'))} bps a round trip"),
+        (
+            "trades",
+            f"{number(trips, 0)} round trips on {number(details.get('days'), 0)} days, {_share(metrics.get('hit_rate'))} won",
+        ),
+        (
+            "",
+            f"gains {number(metrics.get('profit_factor'), 2)} times losses, {number(details.get('net_bps_a_day'))} bps a day",
+        ),
+        ("drawdown", f"{_share(metrics.get('max_drawdown'), 1)} of the coin's capital at worst"),
+        (
+            "Sharpe",
+            f"{number(metrics.get('sharpe_ratio'), 2)} a year, Sortino {number(metrics.get('sortino_ratio'), 2)}",
+        ),
+        ("capacity", f"{number(metrics.get('capacity_estimate'), 0)} in quote currency"),
+    ]
+
+
+def _proof(manifest: "Manifest") -> list[Row]:
+    """How proven a model is; the evidence is its pool's, not the coin's own."""
+    from huracan.cli.tables import evidence_number
+
+    evidence = manifest.evidence
+    e_value, needed, days = evidence.get("e_value"), evidence.get("needed"), evidence.get("observed_days")
+    if not isinstance(e_value, int | float) or not isinstance(needed, int | float):
+        return [("evidence", "none: it was never a challenger in the ledger")]
+    pool = f" of the pool {evidence['pool']}" if evidence.get("pool") else ""
+    said = "proven" if manifest.status == "champion" else "not proven"
+    rows: list[Row] = [
+        ("evidence", f"{said}: e-value {evidence_number(e_value)}, wanted {number(needed, 0)}"),
+        ("", f"from {number(days if isinstance(days, int | float) else 0, 0)} observed days{pool}"),
+    ]
+    missing = evidence.get("nights_missing")
+    if isinstance(missing, int | float) and missing > 0:
+        rows.append(("", f"{missing:.0f} nights are missing at this pace"))
+    return rows
+
+
+def _regimes(gate: Mapping[str, Any]) -> list[Row]:
+    """Which engines may vote in which regime."""
+    found = gate.get("regimes", {})
+    rows: list[Row] = [
+        (
+            "" if place else "regimes",
+            f"{name}: {', '.join(item.get('enabled_engines', ())) or 'no entry, every engine is closed'}",
+        )
+        for place, (name, item) in enumerate(sorted(found.items()))
+    ]
+    return rows
+
+
+def _features(model: "ChampionModel", *, with_features: bool) -> str:
+    names = model.feature_names
+    return f"{len(names)}: {', '.join(names)}" if with_features else f"{len(names)} (--features lists them)"
+
+
+def _share(value: float | None, digits: int = 0) -> str:
+    return "–" if value is None else f"{value:.{digits}%}"
