@@ -1,5 +1,7 @@
 """The catalogue lists every feature, and each printed formula, evaluated as it stands, gives the feature."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,8 @@ def notation(reference, past):
     """The words of a formula as values and functions of what is known at a decision."""
     real, step = past.real, past.w(15)
     root = np.where(real, np.sqrt(past.quote), np.nan)
-    last = lambda x, w: (lambda tail: tail[~np.isnan(tail)])(np.asarray(x)[-past.w(w) :])  # noqa: E731
+    known = lambda x: x[~np.isnan(x)]  # noqa: E731
+    last = lambda x, w: known(np.asarray(x)[-past.w(w) :])  # noqa: E731
     ewma = lambda x, h: reference.decayed(x, reference.half_life(h, past.minutes))  # noqa: E731
     wilder = lambda w, sign: reference.decayed(np.maximum(sign * past.r, 0), 1 - 1 / past.w(w))  # noqa: E731
     moves = past.steps(past.prices), past.steps(past.market)
@@ -91,6 +94,5 @@ def test_every_word_of_a_formula_is_explained():
     explained = {word.split("(")[0].strip() for words in NOTATION for word in words.replace("(w)", "").split(",")}
     plain = {"log", "sqrt", "abs", "sign", "sum", "mean", "var", "sin", "cos", "pi", "max"}
     for entry in LISTED.values():
-        names = {word for word in "".join(c if c.isalnum() or c == "_" else " " for c in entry.formula).split()}
-        words = {word for word in names if not word[0].isdigit()}
+        words = set(re.findall(r"\b[a-z_]\w*", re.sub(r"\d+e-?\d+", "", entry.formula)))
         assert words - explained - plain == set(), entry.name
