@@ -8,7 +8,7 @@ WORKERS ?= 2
 # Where this is set, every process of every test compiles the whole package anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: install demo test unit lint bench lock clean guarantees crash
+.PHONY: install demo test unit lint docs bench lock clean guarantees crash
 
 install: $(STAMP)
 
@@ -38,6 +38,12 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
+
+# The pages that are made from the code, then the site in build/docs, then every link of it and of the README.
+docs: install
+	$(BIN)/python tools/docs_pages.py
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python tools/docs_links.py build/docs
 
 bench: install
 	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
