@@ -1,6 +1,6 @@
 """The lineage table: for every hypothesis, how far it is from proof, and why it is not there yet."""
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from huracan.shadow.budget import POOL_ALPHA
 from huracan.shadow.gates import MIN_OBSERVED
 from huracan.shadow.judgement import PLANNED_SHARPE, Results, forecast, frozen_pools, gates_of, ledger_of, results_of
 from huracan.shadow.lineage import NOTHING, Lineage, LineageRow, Status
+from huracan.shadow.outlook import Outlook, outlook_of
 from huracan.stats.evalues import confidence_sequence, detector_value
 from huracan.stats.hac import hac_standard_error
 from huracan.stats.shrinkage import shrink
@@ -69,10 +70,12 @@ class LineageView:
     watch: float
     drawdown_bps: float
     evidence: str
+    outlook: Outlook
 
     def as_row(self) -> dict[str, Any]:
-        """All fields by name, fit for JSON."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """All fields by name, those of the outlook among them, fit for JSON."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "outlook"}
+        return {**own, **asdict(self.outlook)}
 
 
 def table_of(book: Book, day: int) -> tuple[LineageView, ...]:
@@ -180,9 +183,14 @@ def _view(
         detector=detector_value(row.detector),
         watch=detector_value(row.watch),
         drawdown_bps=row.drawdown_bps,
-        evidence=f"history {int(results.days.size) - live} days, live {live} days; {describe_start(lineage)}, "
-        f"admitted {day_iso(lineage.admitted_day)}",
+        evidence=_told(lineage, int(results.days.size) - live, live),
+        outlook=outlook_of(book, lineage, row, results),
     )
+
+
+def _told(lineage: Lineage, history: int, live: int) -> str:
+    start, admitted = describe_start(lineage), day_iso(lineage.admitted_day)
+    return f"history {history} days, live {live} days; {start}, admitted {admitted}"
 
 
 def _nights(results: Results, row: LineageRow, *, wanted_e: float, edge_bps: float | None) -> float | None:
