@@ -3,9 +3,11 @@
 import io
 
 import pytest
+from mornings import MORNINGS
 from rich.console import Console
 
-from huracan.cli.tables import print_copies, print_demo, print_night, show
+from huracan.cli.morning import print_morning
+from huracan.cli.tables import print_copies, print_demo, print_details, print_night, show
 
 WIDTHS = (80, 160)
 PLANTED = ("ALFA", "BRAVO")
@@ -67,6 +69,10 @@ def night(rows=(), champions=(), skipped=(), notes=(), dry_run=False):
     }  # fmt: skip
 
 
+def details(*rows, skipped=()):
+    return {"evidence": list(rows), "skipped": list(skipped)}
+
+
 def demo(found=PLANTED, others=(), planted=PLANTED, prediction=None, bounds=None):
     return {
         "world": "demo",
@@ -96,7 +102,7 @@ def line_of(text, *words):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_widest_evidence_fits_and_keeps_its_words_whole(width):
     rows = [evidence("injected"), uncounted(recipe="injected", horizon="4h")]
-    text = printed(print_night, night(rows), width=width)
+    text = printed(print_details, details(*rows), width=width)
     assert all(len(line) <= width for line in text.splitlines() if not line.startswith(("report", "store")))
     row = line_of(text, "injected", "1h").split()
     assert row[:3] == ["spot-A", "1h", "injected"]
@@ -106,7 +112,7 @@ def test_the_widest_evidence_fits_and_keeps_its_words_whole(width):
 
 @pytest.mark.parametrize(("width", "counted"), [(80, "0/912"), (160, "912")])
 def test_days_that_do_not_count_still_say_what_they_gave(width, counted):
-    text = printed(print_night, night([uncounted()]), width=width)
+    text = printed(print_details, details(uncounted()), width=width)
     assert {counted, "-3.21", "1.00", "343", "open"} <= set(line_of(text, "boosted").split())
     assert "days inside the makers' sample do not count as evidence" in text
     assert "nights" not in text
@@ -114,13 +120,13 @@ def test_days_that_do_not_count_still_say_what_they_gave(width, counted):
 
 
 def test_a_fresh_count_against_a_new_champion_is_no_matter_of_the_makers_sample():
-    text = printed(print_night, night([evidence(), uncounted(recipe="linear", champion_id="boosted-1")]))
+    text = printed(print_details, details(evidence(), uncounted(recipe="linear", champion_id="boosted-1")))
     assert "makers' sample" not in text
     assert "against a new champion the counting starts afresh" in text
 
 
 def test_days_that_count_need_no_remark():
-    text = printed(print_night, night([evidence()]))
+    text = printed(print_details, details(evidence()))
     assert "66" in line_of(text, "boosted").split()
     assert "makers' sample" not in text
     assert "afresh" not in text
@@ -146,7 +152,7 @@ def test_a_long_list_of_champions_says_how_many_are_not_shown():
 @pytest.mark.parametrize(("width", "named"), [(80, 3), (160, 6)])
 def test_skips_are_grouped_by_reason(width, named):
     rows = [skip(f"C{k}", horizon=horizon) for k in range(8) for horizon in ("1h", "4h")]
-    text = printed(print_night, night(skipped=[*rows, skip("测试币", "status BREAK", "NOT_TRADING")]), width=width)
+    text = printed(print_details, details(skipped=[*rows, skip("测试币", "status BREAK", "NOT_TRADING")]), width=width)
     assert "17 skips" in text
     assert line_of(text, "SPREAD_TOO_WIDE").split()[2] == "16"
     assert f"and {8 - named} more" in " ".join(text.split())
@@ -154,7 +160,8 @@ def test_skips_are_grouped_by_reason(width, named):
 
 
 def test_words_from_outside_are_never_markup():
-    text = printed(print_night, night([evidence(pool="[red]x")], skipped=[skip("[bold]", "[/bold] closes")]))
+    text = printed(print_details, details(evidence(pool="[red]x"), skipped=[skip("[bold]", "[/bold] closes")]))
+    text += printed(print_night, night())
     assert "[red]x" in text
     assert "[/bold] closes" in " ".join(text.split())
     assert "Nothing is proven yet [really]." in text
@@ -165,10 +172,25 @@ def test_a_path_stays_on_one_line():
     assert line_of(text, "report").endswith("index.html")
 
 
-def test_notes_and_a_dry_run_are_told():
-    text = printed(print_night, night(notes=["pool um-A is frozen"], dry_run=True))
-    assert "pool um-A is frozen" in text
+def test_a_dry_run_is_told_and_where_the_rest_stands():
+    text = printed(print_night, night(dry_run=True))
     assert "nothing was written to the store" in " ".join(text.split())
+    assert "huracan explain --details" in text
+
+
+@pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize("name", ["night-1", "suspended", "half-missing", "refused"])
+def test_a_morning_fits_the_terminal_and_is_the_story_of_the_summary(name, width):
+    told = MORNINGS[name]()
+    text = printed(print_morning, told.story, width=width)
+    assert all(len(line) <= width for line in text.splitlines())
+    words = " ".join(text.split())
+    assert told.story.headline in words
+    for sentence in (*told.story.needed, *told.story.missing, *told.story.cost):
+        assert sentence.split(":")[0] in words
+    assert words.count("Not evidence.") == sum(
+        bool(card.measured) and not card.is_evidence for card in told.story.cards
+    )
 
 
 def test_the_demo_sets_what_it_found_against_what_was_planted():

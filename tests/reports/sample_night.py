@@ -3,6 +3,7 @@
 import numpy as np
 
 from huracan.reports import Curve, NightReport, curve_from_daily
+from huracan.reports.story import Morning
 
 HOSTILE = "<script>alert('x')</script>"
 RECIPES = ("linear", "boosted")
@@ -135,4 +136,5 @@ def sample_night(*, proven: bool = True, coins: int = 16) -> NightReport:
         lost_files=({"coin": HOSTILE, "file": "X-1m-2026-03.zip", "start": "2026-03-01", "end": "2026-04-01"},),
         errors=({"code": "WORKER_LOST", "coin": HOSTILE, "step": "5", "error": "worker 4711 ended with status -9"},),
         notes=("The root key is unprotected: set a passphrase.", HOSTILE),
+        story=Morning(night="2026-05-01", mood="plain", headline=f"Nothing is proven, says {HOSTILE}.", remarks=(HOSTILE,)),
     )  # fmt: skip

@@ -49,7 +49,7 @@ def summary(**changes):
     return {
         "run_id": "run-0",
         "data_cutoff": "2026-05-01T00:00:00Z",
-        "verdict": "Nothing is proven yet; the nearest is linear in um-A at 1h: e 14.2 of 120, 84 nights missing.",
+        "verdict": "Nothing is proven yet.",
         "coin_universe_size": 26,
         "coins_processed": 20,
         "champions_count": 1,

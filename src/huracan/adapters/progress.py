@@ -102,6 +102,24 @@ class ProgressFile:
             self._stages[stage] |= {"done": done, "total": total}
             self._changed()
 
+    def spent(self) -> tuple[tuple[str, float], ...]:
+        """Every stage that was entered with the seconds it took, or takes so far."""
+        now = self._now_ms()
+        return tuple(
+            (name, (stage.get("ended_ms", now) - stage["started_ms"]) / 1000) for name, stage in self._stages.items()
+        )
+
+    @property
+    def run_id(self) -> str | None:
+        """The run's id, None before it has one."""
+        run_id = self._facts["run_id"]
+        return None if run_id is None else str(run_id)
+
+    @property
+    def workers(self) -> int:
+        """How many worker processes the night has."""
+        return int(self._facts["workers"])
+
     def close(self, *, state: str, code: str | None = None, error: str | None = None) -> None:
         """The last word on this night: ``finished``, ``refused`` or ``failed``, with the error that ended it."""
         self._running.clear()

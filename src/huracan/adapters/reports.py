@@ -138,6 +138,11 @@ def write_night_page(folder: Path, night: NightReport) -> Path:
     return write_atomically(folder / "index.html", night_page(night).encode())
 
 
+def write_page_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
+    """Write ``summary.json`` beside a page: all rows, where the page shows the first of them."""
+    return write_atomically(folder / "summary.json", json_text(summary).encode())
+
+
 def write_integrity(folder: Path, report: Mapping[str, Any]) -> Path:
     """Write ``integrity.json``: what validation found, over all pairs."""
     return write_atomically(folder / "integrity.json", json_text(report).encode())

@@ -1,16 +1,25 @@
 """The account of a night on disk: the summary, the page, the decisions; in the workdir, and the summary in the store too."""
 
+import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from huracan.adapters.checks import last_check
-from huracan.adapters.reports import write_events, write_integrity, write_night_page, write_summary
+from huracan.adapters.progress import ProgressFile
+from huracan.adapters.reports import (
+    write_events,
+    write_integrity,
+    write_night_page,
+    write_page_summary,
+    write_summary,
+)
 from huracan.app.release import FolderRelease
-from huracan.errors import AlteredArtefactError
+from huracan.app.results import with_story
+from huracan.errors import AlteredArtefactError, HuracanError
 from huracan.pipeline.artefacts import Artefacts
 from huracan.pipeline.cells import cell_frame
 from huracan.pipeline.integrity import night_integrity
@@ -19,7 +28,66 @@ from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
 from huracan.ports import Clock, Telemetry
 from huracan.reports import Curve, NightReport, curve_from_daily
+from huracan.reports.story import Morning, Spent, read_morning, refused_morning
 from huracan.scoring import EVENT_SCHEMA
+
+STAGE_WORDS: Final = {
+    "universe": "listing",
+    "ingest": "data",
+    "prepare": "features",
+    "train": "training",
+    "judge": "judging",
+    "publish": "publishing",
+}
+
+
+def told(workdir: Path, summary: dict[str, Any], night: Night, spent: Spent) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The summary with its story, and what validation found, which is on disk by then."""
+    _, integrity = write_findings(workdir, night)
+    before = morning_before(workdir, summary["data_cutoff"])
+    return with_story(summary, before=before, integrity=integrity, spent=spent), integrity
+
+
+def spent_on(progress: ProgressFile, seconds: float) -> Spent:
+    """What a night took so far."""
+    stages = tuple((STAGE_WORDS.get(name, name), taken) for name, taken in progress.spent())
+    return Spent(seconds=seconds, stages=stages, workers=progress.workers)
+
+
+def morning_before(workdir: Path, data_cutoff: str) -> Morning | None:
+    """The story of the last night before the one of a cut-off; None where there is none, or nothing tells it."""
+    for file in sorted((workdir / "summaries").glob("*_summary*.json"), reverse=True):
+        try:
+            body = json.loads(file.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue
+        if not isinstance(body, dict) or body.get("dry_run") or str(body.get("data_cutoff"))[:10] >= data_cutoff[:10]:
+            continue
+        return read_morning(body)
+    return None
+
+
+def write_refusal(workdir: Path, progress: ProgressFile, error: HuracanError, now_ms: int) -> Path | None:
+    """The page of a refused night, in the folder of its run; None where it cannot be written."""
+    moment = datetime.fromtimestamp(now_ms / 1000, tz=UTC)
+    run_id = progress.run_id or f"refused-{moment:%Y%m%dT%H%M%SZ}"
+    report = NightReport(
+        run_id=run_id,
+        data_cutoff=moment.isoformat(timespec="seconds"),
+        story=refusal(error, progress, moment),
+        errors=({"code": error.code, "error": str(error)},),
+    )
+    with suppress(HuracanError, OSError):  # a full disk is told by the refusal itself
+        return write_night_page(workdir / "reports" / run_id, report)
+    return None
+
+
+def refusal(error: HuracanError, progress: ProgressFile | None, moment: datetime) -> Morning:
+    """The story of a refused night."""
+    entered = [name for name, _ in progress.spent()] if progress is not None else []
+    how_far = STAGE_WORDS.get(entered[-1], entered[-1]) if entered else ""
+    night = moment.date().isoformat()
+    return refused_morning(night, error.code, str(error), how_far=how_far, published="publish" in entered)
 
 
 def write_accounts(
@@ -29,12 +97,14 @@ def write_accounts(
     clock: Clock,
     telemetry: Telemetry,
     summary: dict[str, Any],
+    integrity: dict[str, Any],
     promoted: Promoted,
     exported: Exported,
 ) -> dict[str, str]:
     """Write all reports of a night; returns where workdir, store, report page and summary lie."""
     moment = datetime.fromtimestamp(clock.now_ms() / 1000, tz=UTC)
-    folder, integrity = write_findings(workdir, exported.night)
+    folder = workdir / "reports" / exported.night.run_id
+    write_page_summary(folder, summary)
     created = moment.isoformat(timespec="seconds")
     page = write_night_page(folder, night_report(summary, promoted, exported, created, integrity))
     write_events(folder, decisions)
@@ -83,6 +153,7 @@ def night_report(
         lost_files=tuple(integrity["lost_files"]),
         errors=tuple(night.errors),
         notes=tuple(summary["notes"]),
+        story=read_morning(summary),
     )
 
 

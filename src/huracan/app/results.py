@@ -1,5 +1,6 @@
 """What `TrainingPipeline.run` returns: the documented keys, and ours beside them."""
 
+from pathlib import Path
 from typing import Any
 
 from huracan.app.config import TrainingPipelineConfig
@@ -14,7 +15,10 @@ from huracan.pipeline.left_out import stopped_notes
 from huracan.pipeline.night import Night
 from huracan.pipeline.promotion import Promoted
 from huracan.pipeline.publication import Exported
-from huracan.reports import NightReport, daily_summary, verdict_sentence
+from huracan.reports import daily_summary, plain
+from huracan.reports.story import KEY, DataFacts, Morning, Spent, morning_of, refused_headline
+from huracan.shadow import Verdict
+from huracan.shadow.budget import COHORT_SLOTS, POOL_ALPHA, cohort_of
 
 
 def night_summary(
@@ -51,6 +55,12 @@ def night_summary(
             "champions": [_without_model(row) for row in exported.champions.values()],
             "candidates": [_without_model(row) for row in exported.candidates.values()],
             "pools": [{"pool": pool.name, "members": pool.coins, "panel": pool.panel} for pool in promoted.pools],
+            "waiting": promoted.verdict.waiting,
+            "promotions": promoted.verdict.promotions,
+            "demotions": promoted.verdict.demotions,
+            "suspended": promoted.verdict.suspended,
+            "frozen_pools": promoted.verdict.frozen_pools,
+            "budget": budget_of(promoted.verdict),
             "cache": {"hits": night.cache[0], "total": night.cache[1]},
             "artefacts": {"verified": artefacts.verified, "mismatched": len(artefacts.mismatched)},
             "gbp_source": night.gbp_source,
@@ -67,16 +77,30 @@ def night_summary(
                 gate_note(night.plan),
                 *_altered_notes(len(artefacts.mismatched)),
             ),
-            "verdict": verdict_sentence(
-                NightReport(
-                    run_id=night.run_id,
-                    data_cutoff=iso(night.plan.cutoff_ms),
-                    lineages=promoted.evidence,
-                    champions=tuple(exported.champions.values()),
-                )
-            ),
         },
     )
+
+
+def budget_of(verdict: Verdict) -> dict[str, Any]:
+    """How much of the year's error budget is spent, for good."""
+    year = cohort_of(verdict.day)
+    used = sum(record.lineage.cohort == year for record in verdict.state.records.values())
+    return {"year": year, "used": used, "slots": COHORT_SLOTS, "alpha": POOL_ALPHA}
+
+
+def with_story(
+    summary: dict[str, Any], *, before: Morning | None, integrity: dict[str, Any], spent: Spent
+) -> dict[str, Any]:
+    """The summary with its story, and the headline as its verdict."""
+    repaired = [row["repaired"] for row in integrity["instruments"] if row["repaired"]]
+    data = DataFacts(
+        lost_files=len(integrity["lost_files"]),
+        outages=len(integrity["outages"]),
+        repaired=sum(repaired),
+        repaired_pairs=len(repaired),
+    )
+    story = morning_of(summary, before=before, data=data, spent=spent)
+    return {**summary, "verdict": story.headline, KEY: plain(story)}
 
 
 def success(
@@ -99,8 +123,10 @@ def success(
     }
 
 
-def failure(config: TrainingPipelineConfig, error: HuracanError, seconds: float) -> dict[str, Any]:
-    """The result of a refused night: the code says what to do about it, and nothing was promoted."""
+def failure(
+    config: TrainingPipelineConfig, error: HuracanError, seconds: float, page: Path | None = None
+) -> dict[str, Any]:
+    """The result of a refused night: the code says what to do about it; `page` tells it where it could be written."""
     summary: dict[str, Any] = {
         "timestamp": None,
         "coin_universe_size": 0,
@@ -110,6 +136,7 @@ def failure(config: TrainingPipelineConfig, error: HuracanError, seconds: float)
         "skipped": [],
         "errors": [{"code": error.code, "error": str(error), **traced(error)}],
         "run_id": None,
+        "verdict": refused_headline(error.code, str(error)),
     }
     return {
         "success": False,
@@ -129,7 +156,7 @@ def failure(config: TrainingPipelineConfig, error: HuracanError, seconds: float)
         "run_id": None,
         "workdir": str(config.folder()),
         "store": str(config.folder() / "store"),
-        "report": None,
+        "report": None if page is None else str(page),
     }
 
 

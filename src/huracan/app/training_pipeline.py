@@ -5,6 +5,7 @@ import os
 import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from huracan.adapters.reports import sweep_reports
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.adapters.telemetry.on_loop import OnLoop
-from huracan.app.accounts import night_decisions, write_accounts, write_findings
+from huracan.app.accounts import night_decisions, spent_on, told, write_accounts, write_findings, write_refusal
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
 from huracan.app.exchange import wiring_facts
@@ -83,8 +84,10 @@ class TrainingPipeline:
 
     async def _night(self, telemetry: Telemetry, started: float) -> dict[str, Any]:
         """The result of a night, refused ones included; everybody still listens when it ends."""
+        opened: _OpenNight | None = None
         try:
-            async with _OpenNight(self.config, self.injected, telemetry) as opened:
+            opened = _OpenNight(self.config, self.injected, telemetry)
+            async with opened:
                 opened.work()
                 night, promoted, exported = await opened.steps()
                 states = await opened.mirror(exported)
@@ -99,6 +102,8 @@ class TrainingPipeline:
                     dry_run=rules.dry_run,
                     former_pairs=rules.former_pairs,
                 )
+                spent = spent_on(opened.progress, time.monotonic() - started)
+                summary, integrity = told(opened.workdir, summary, exported.night, spent)
                 places = write_accounts(
                     opened.workdir,
                     opened.release,
@@ -106,6 +111,7 @@ class TrainingPipeline:
                     opened.clock,
                     telemetry,
                     summary,
+                    integrity,
                     promoted,
                     exported,
                 )
@@ -115,7 +121,7 @@ class TrainingPipeline:
                 return success(exported.night, exported, summary, time.monotonic() - started, places)
         except HuracanError as error:
             telemetry.event("run_refused", code=error.code, error=str(error), **traced(error))
-            return failure(self.config, error, time.monotonic() - started)
+            return failure(self.config, error, time.monotonic() - started, opened.page if opened else None)
 
     async def __aenter__(self) -> Self:
         """For steps one by one: whatever they have opened is closed at the end, after an error too."""
@@ -236,6 +242,8 @@ class _OpenNight:
         self.deadline_ms = config.deadline_ms(self.clock.now_ms())
         self.store_path = self.workdir / "store"
         self._asking = False
+        self.page: Path | None = None
+        """That of a refusal."""
 
     async def __aenter__(self) -> Self:
         with disk_errors(self.workdir):
@@ -284,6 +292,7 @@ class _OpenNight:
         elif is_interruption(error):
             self.progress.close(state="interrupted", code=INTERRUPTED, error="start again to go on")
         elif isinstance(error, HuracanError):
+            self.page = write_refusal(self.workdir, self.progress, error, self.clock.now_ms())
             self.progress.close(state="refused", code=error.code, error=str(error))
         else:
             self.progress.close(state="failed", code="UNEXPECTED", error=type(error).__name__)

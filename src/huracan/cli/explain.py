@@ -1,4 +1,4 @@
-"""`huracan explain COIN [H]`: the latest night's verdict on a coin, in words."""
+"""`huracan explain [COIN] [H]`: the latest night's story, or its verdict on a coin, in words."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from huracan.cli.output import number, print_json
 from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError
+from huracan.reports.story import KEY, read_morning
 
 
 def latest_summary(workdir: Path | None) -> dict[str, Any]:
@@ -21,6 +22,28 @@ def latest_summary(workdir: Path | None) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"summary {files[-1]} cannot be read ({error}); run a night again, or remove it") from error
     return summary
+
+
+def explain_night(workdir: Path | None, *, details: bool, as_json: bool) -> int:
+    """Print the story of the latest night; with `details` its evidence table and all its skips instead."""
+    summary = latest_summary(workdir)
+    story = read_morning(summary)
+    if as_json:
+        told = {"evidence": summary["evidence"], "skipped": summary["skipped"]}
+        print_json(told if details else {KEY: summary.get(KEY), "verdict": summary.get("verdict")})
+        return 0
+    from huracan.cli.morning import print_morning
+    from huracan.cli.tables import print_details, terminal
+
+    if details:
+        print_details(summary)
+    elif story is None:
+        raise ConfigError(
+            f"the night of {summary.get('data_cutoff')} was told by an earlier version; run a night, or see `huracan explain --details`"
+        )
+    else:
+        print_morning(story, terminal())
+    return 0
 
 
 def explain_coin(workdir: Path | None, coin: str, horizon: str | None, *, as_json: bool) -> int:
@@ -43,7 +66,7 @@ def explain_coin(workdir: Path | None, coin: str, horizon: str | None, *, as_jso
     if as_json:
         print_json({"coin": name, "champions": champions, "skipped": skips, "evidence": lineages})
         return 0
-    _print(summary, name, champions, skips, lineages)
+    _print(summary, name, champions, skips, lineages, horizon)
     return 0
 
 
@@ -61,8 +84,11 @@ def _print(
     champions: list[dict[str, Any]],
     skips: list[dict[str, Any]],
     lineages: list[dict[str, Any]],
+    horizon: str | None,
 ) -> None:
     from rich.console import Console
+
+    from huracan.cli.morning import coin_lines
 
     console = Console(highlight=False)
     console.print(f"[bold]{coin}[/bold], night of {summary['data_cutoff']}")
@@ -78,6 +104,10 @@ def _print(
             else ""
         )
         console.print(f"  {row['horizon']}: step {row['step']} {row['code']}: {row['reason']}.{seen}", markup=False)
+    story = read_morning(summary)
+    if story is not None:
+        coin_lines(story, sorted({row["pool"] for row in lineages}), horizon, console)
+        return
     for row in lineages:
         console.print(
             f"  pool {row['pool']} {row['horizon']} {row['recipe']}: e {number(row['e'], 2)} of {number(row['needed'], 0)}, "

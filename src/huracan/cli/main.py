@@ -170,15 +170,19 @@ def predict(
 
 @app.command()
 def explain(
-    coin: Coin,
+    coin: Annotated[str | None, typer.Argument(help="As the night names it; none: the whole night.")] = None,
     horizon: Annotated[str | None, typer.Argument(help="1h, 4h or 1d; default: all of them.")] = None,
+    details: Annotated[bool, typer.Option("--details", help="The evidence with e-values, and all skips.")] = False,
     workdir: Workdir = None,
     json_: Json = False,
 ) -> None:
-    """Why a coin has, or has not, a champion after the latest night."""
-    from huracan.cli.explain import explain_coin
+    """What the latest night found; with a coin, why it has a champion or not."""
+    from huracan.cli.explain import explain_coin, explain_night
 
-    _finish(explain_coin(workdir, coin, horizon, as_json=json_))
+    if coin is None:
+        _finish(explain_night(workdir, details=details, as_json=json_))
+    else:
+        _finish(explain_coin(workdir, coin, horizon, as_json=json_))
 
 
 @app.command()

@@ -55,6 +55,10 @@ def report(result: dict[str, Any], *, as_json: bool) -> int:
         from huracan.app.mirrors import publish_exit
 
         return publish_exit(result["publish_state"])
+    if result.get("report") and not as_json:
+        from huracan.cli.tables import terminal
+
+        terminal().print(f"report {result['report']}", markup=False, soft_wrap=True)
     error = result["exception"] if isinstance(result.get("exception"), HuracanError) else None
     if error is not None and not as_json:
         raise error

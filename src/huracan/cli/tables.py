@@ -13,7 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from huracan.cli.morning import print_morning
 from huracan.cli.output import number
+from huracan.reports.story import read_morning
 
 WIDE: Final = 110
 """Columns of a terminal from which on nothing is left out."""
@@ -31,25 +33,32 @@ def terminal() -> Console:
 
 
 def print_night(result: Row, console: Console | None = None) -> None:
-    """Evidence, champions, skips, the verdict, and where everything lies."""
+    """The night's story, its champions, and where everything lies."""
     console = console or terminal()
     summary = result["summary"]
-    _evidence(summary["evidence"], console)
+    story = read_morning(summary)
+    if story is None:
+        console.print(f"[bold]{escape(summary['verdict'])}[/bold]")
+    else:
+        print_morning(story, console)
     _champions(list(result["champions"].values()), result["horizons"], console)
-    _skips(summary["skipped"], console)
-    for note in summary.get("notes") or ():
-        console.print(str(note), markup=False, style="yellow")
-    cache = summary["cache"]
     dry = " · dry run: nothing was written to the store" if summary["dry_run"] else ""
-    console.print(f"[bold]{escape(summary['verdict'])}[/bold]")
     console.print(
         f"{len(result['champions'])} champions + {len(summary['skipped'])} skips = {summary['coin_universe_size']} pairs x "
-        f"{len(result['horizons'])} horizons · {len(result['candidates'])} candidates for paper trading · cache "
-        f"{cache['hits']}/{cache['total']} · {result['duration_seconds']:.0f} s{dry}"
+        f"{len(result['horizons'])} horizons · {len(result['candidates'])} candidates for paper trading · "
+        f"{result['duration_seconds']:.0f} s{dry}"
     )
+    console.print("evidence and skips in full: huracan explain --details", markup=False)
     console.print(f"report {result['report']}\nstore  {result['store']}", markup=False, soft_wrap=True)
     print_copies(result["publish_state"], console)
     console.print()
+
+
+def print_details(summary: Row, console: Console | None = None) -> None:
+    """The evidence with its e-values, and every skip by its reason."""
+    console = console or terminal()
+    _evidence(summary["evidence"], console)
+    _skips(summary["skipped"], console)
 
 
 def print_copies(states: Row, console: Console) -> None:

@@ -24,8 +24,12 @@ from huracan.pipeline.waves import INJECTED_RECIPE
 from huracan.ports import Telemetry
 from huracan.scoring import pool_result
 from huracan.shadow import CoinEdge, NightContext, PoolEvidence, Verdict, judge_night
+from huracan.stats.hac import hac_standard_error
+from huracan.training.recipes import ALL_SEEN
 
 NOTHING = "none"
+NORMAL_90 = 1.6448536269514722
+"""Standard errors to either side of a mean that 90% of ordinary intervals reach."""
 PRIMARY_RECIPE = "linear"
 
 I64 = NDArray[np.int64]
@@ -136,19 +140,27 @@ _JUDGED = ("pool", "horizon", "recipe", "e", "needed", "status", "nights_until_d
 def _row(view: dict[str, Any], evidence: list[PoolEvidence]) -> dict[str, Any]:
     """A lineage's line with who its pool counted, its daily Sharpe ratio, and what all walked days gave.
 
-    Days that do not count as evidence (inside `seen`) are in `walk_days` and `walk_mean_bps` alone.
+    Days that do not count as evidence (inside `seen`) are in `walk_days` and `walk_*_bps` alone; the interval is the ordinary one of
+    90%, and holds for one look only. `looked_at_by` says by whom.
     """
     wanted = tuple(view[name] for name in _IDENTITY)
     own = next((e for e in evidence if (e.pool, e.horizon, e.recipe.id) == wanted), None)
     walked = own.daily.filter("valid")["net_bps"].to_numpy() if own is not None else np.empty(0)
     mean, sd = view["mean_bps"], view["sd_bps"]
+    walk_mean = float(walked.mean()) if walked.size else None
+    reach = NORMAL_90 * hac_standard_error(walked) if walked.size > 1 else None
     return {
         **view,
         "members": list(own.members) if own is not None else [],
         "former": list(own.former) if own is not None else [],
         "sharpe_day": mean / sd if mean is not None and sd else None,
         "walk_days": int(walked.size),
-        "walk_mean_bps": float(walked.mean()) if walked.size else None,
+        "walk_mean_bps": walk_mean,
+        "walk_low_bps": walk_mean - reach if walk_mean is not None and reach is not None else None,
+        "walk_high_bps": walk_mean + reach if walk_mean is not None and reach is not None else None,
+        "looked_at_by": "unknown"
+        if own is not None and own.recipe.seen[:1] and own.recipe.seen[0][0] == ALL_SEEN[0][0]
+        else "makers",
     }
 
 
@@ -343,7 +355,7 @@ def _not_champion(
         horizon=horizon,
         step=8,
         code=SkipCode.NOT_PROVEN,
-        reason="no recipe is proven in this coin's pool (e-value)",
+        reason="no recipe is proven in this coin's pool",
         measured=float(best["e"]),
         wanted=float(best["needed"]),
     )

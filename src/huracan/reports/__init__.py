@@ -10,7 +10,7 @@ from huracan.reports.bundle import (
     scorecard_reports,
 )
 from huracan.reports.html import night_page
-from huracan.reports.night import Curve, NightReport, curve_from_daily, verdict_sentence
+from huracan.reports.night import Curve, NightReport, curve_from_daily
 from huracan.reports.plain import json_text, plain
 from huracan.reports.records import (
     CostReport,
@@ -41,5 +41,4 @@ __all__ = [
     "plain",
     "regime_map_report",
     "scorecard_reports",
-    "verdict_sentence",
 ]

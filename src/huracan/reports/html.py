@@ -4,27 +4,20 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from huracan.reports import charts, tables
-from huracan.reports.night import NightReport, verdict_sentence
+from huracan.reports.night import NightReport
+from huracan.reports.story import Morning
 from huracan.reports.templating import template_environment
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 PLOTLY_FILE: Final = "plotly.min.js"
+UNTOLD: Final = "Of this night only its tables are known."
 
 
 def night_page(night: NightReport) -> str:
     """The page; every name in it is escaped, it loads nothing from any network, and it works without scripts."""
-    facts: dict[str, Any] = {
-        "night": night,
-        "verdict": verdict_sentence(night),
-        "proven": any(row.get("status") == "promoted" for row in night.lineages),
-        "tiles": _tiles(night),
-        "figures": {
-            "equity": charts.equity_figure(night),
-            "skips": charts.skip_figure(night),
-            "costs": charts.cost_figure(night),
-        },
+    shown: dict[str, tables.Table] = {
         "lineages": tables.lineage_table(night),
         "champions": tables.champion_table(night.champions, "champions"),
         "candidates": tables.champion_table(night.candidates, "candidates"),
@@ -35,9 +28,32 @@ def night_page(night: NightReport) -> str:
         "outages": tables.outage_table(night),
         "lost_files": tables.lost_file_table(night),
         "errors": tables.error_table(night),
+    }
+    facts: dict[str, Any] = {
+        **shown,
+        "night": night,
+        "story": night.story or Morning(night=night.data_cutoff[:10], mood="plain", headline=UNTOLD),
+        "refused": night.refused,
+        "alpha": next((f"{row['alpha']:.0%}" for row in night.lineages if row.get("alpha")), ""),
+        "labels": "\n".join(card_labels(table) for table in shown.values()),
+        "tiles": _tiles(night),
+        "figures": {
+            "equity": charts.equity_figure(night),
+            "skips": charts.skip_figure(night),
+            "costs": charts.cost_figure(night),
+        },
         "plotly": PLOTLY_FILE,
     }
     return _template().render(facts)
+
+
+def card_labels(table: tables.Table) -> str:
+    """Style rules that name each cell of a table where a narrow screen shows its rows as cards."""
+    cells = [
+        f'#table-{table.name} td:nth-child({place})::before{{content:"{title}"}}'
+        for place, (title, _) in enumerate(table.headers, start=1)
+    ]
+    return f"@media (max-width: 640px) {{{' '.join(cells)}}}"
 
 
 @cache

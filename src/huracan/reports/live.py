@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, iso
 from huracan.reports import tables
 from huracan.reports.night import NightReport
+from huracan.reports.story import read_morning, refused_headline
 from huracan.reports.templating import template_environment
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-PARTS: Final = ("tonight", "store", "evidence", "champions", "skips", "nights")
+PARTS: Final = ("tonight", "morning", "store", "evidence", "champions", "skips", "nights")
 SHOWN_JOBS: Final = 24
 SHOWN_CHAMPIONS: Final = 60
 SHOWN_COINS: Final = 6
@@ -134,8 +135,9 @@ def _facts(view: LiveView) -> dict[str, Any]:
         "state": view.state,
         "progress": progress,
         "tiles": _tiles(summary),
-        "proven": any(row.get("status") == "promoted" for row in _rows(summary, "evidence")),
+        "story": read_morning(summary),
         "verdict": str(summary.get("verdict") or ""),
+        "refused": refused_headline(str(progress["code"]), str(progress["error"])) if view.state == "refused" else "",
         "cutoff": str(summary.get("data_cutoff") or ""),
         "cached": _cached(summary),
         "stages": _stages(progress, view.state, view.now_ms),

@@ -1,4 +1,4 @@
-"""What the page of a night shows: one plain record, filled by whoever ran the night, and its verdict in one sentence."""
+"""What the page of a night shows: one plain record, filled by whoever ran the night, with the story that it tells."""
 
 import math
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from huracan.domain.time import day_iso
+from huracan.reports.story import Morning
 
 Row = Mapping[str, Any]
 
@@ -56,7 +57,8 @@ class NightReport:
     costs : one row a (coin, horizon, recipe): fees, spread, slippage, funding, gross, net, break_even, round_trips, all in
         bps of notional per round trip. Empty: taken from champions and candidates.
     errors : code, error, and coin and step where known.
-    notes : sentences for the foot of the page (frozen pools, restated days, an unprotected root key).
+    notes : sentences that the night left (frozen pools, restated days, an unprotected root key); the story has them as remarks.
+    story : what the page tells before all tables. refused : the night ended without a result, so there are no tables.
     """
 
     run_id: str
@@ -78,6 +80,12 @@ class NightReport:
     costs: tuple[Row, ...] = ()
     errors: tuple[Row, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
+    story: Morning | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the night ended without a result."""
+        return not self.horizons and self.story is not None
 
 
 def curve_from_daily(
@@ -98,58 +106,3 @@ def curve_from_daily(
         net_bps=tuple(net if good and math.isfinite(net) else None for net, good in zip(net_bps, valid, strict=True)),
         live_from=None if live_from is None else day_iso(live_from),
     )
-
-
-def verdict_sentence(night: NightReport) -> str:
-    """The morning's one sentence: what is proven, or how far the nearest is.
-
-    >>> row = {"pool": "um-A", "horizon": "1h", "recipe": "linear", "e": 14.2, "needed": 120.0,
-    ...        "nights_until_decidable": 83.2, "status": "open"}
-    >>> verdict_sentence(NightReport(run_id="r", data_cutoff="2026-05-01T00:00:00Z", lineages=(row,)))
-    'Nothing is proven yet; the nearest is linear in um-A at 1h: e 14.2 of 120, 84 nights missing.'
-    """
-    proven = [row for row in night.lineages if row.get("status") == "promoted"]
-    if proven:
-        cells = sorted({(str(row["pool"]), str(row["horizon"])) for row in proven})
-        count = len(night.champions)
-        named = ", ".join(f"{pool} at {horizon}" for pool, horizon in cells[:4]) + (", ..." if len(cells) > 4 else "")
-        return (
-            f"{_count(len(cells), 'pool')} {'is' if len(cells) == 1 else 'are'} promoted ({named}), "
-            f"with {_count(count, 'champion')}."
-        )
-    running = [
-        row for row in night.lineages if row.get("e") is not None and row.get("status") not in {"expired", "closed"}
-    ]
-    if not running:
-        return "Nothing is proven, and no lineage is running yet."
-    best = max(running, key=_progress)
-    return (
-        f"Nothing is proven yet; the nearest is {best['recipe']} in {best['pool']} at {best['horizon']}: "
-        f"e {_short(best['e'])} of {_short(best.get('needed'))}, {_missing(best)}."
-    )
-
-
-def _progress(row: Row) -> tuple[float, float, float]:
-    """Nights missing decide who is nearest, then how much of the evidence is there, then how little is asked."""
-    nights = row.get("nights_until_decidable")
-    share = math.log(max(float(row["e"]), 1e-12)) / math.log(max(float(row.get("needed") or math.e), math.e))
-    return (-float(nights) if nights is not None else -math.inf, share, -float(row.get("needed") or math.inf))
-
-
-def _missing(row: Row) -> str:
-    nights = row.get("nights_until_decidable")
-    if row.get("observed_days") == 0:
-        return "no day counts as evidence so far"
-    if nights is None or not math.isfinite(nights):
-        return "not in sight at tonight's measured edge"
-    return f"{_count(math.ceil(nights), 'night')} missing"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _short(value: float | None) -> str:
-    if value is None or not math.isfinite(value):
-        return "?"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

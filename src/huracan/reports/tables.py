@@ -3,12 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from huracan.reports.night import NightReport, Row
+from huracan.reports.story.words import market_word
 
-SHOWN_ROWS: Final = 1_000
+SHOWN_ROWS: Final = 200
 DASH: Final = "–"
 
 
@@ -68,7 +69,7 @@ def champion_table(rows: Sequence[Row], name: str) -> Table:
         _text("Coin", "coin"),
         _text("Horizon", "horizon"),
         _text("Recipe", "recipe"),
-        _text("Pool", "pool"),
+        _Column("Market", _market, numeric=False),
         _text("Status", "status"),
         _number("Version", "version", 0),
         _number("Net edge", "edge_after_cost_bps", 1, about="bps of notional per round trip, after all costs"),
@@ -77,9 +78,9 @@ def champion_table(rows: Sequence[Row], name: str) -> Table:
         _number("Drawdown", "max_drawdown", 1, within="metrics", percent=True),
         _number("Hit rate", "hit_rate", 0, within="metrics", percent=True),
         _number("Capacity", "capacity_estimate", 0, within="metrics", about="quote currency"),
-        _number("e", "e_value", 3, about="of its pool's lineage"),
     ]
     if not proven:
+        columns.append(_number("e", "e_value", 3, about="evidence of its pool's recipe"))
         columns.append(_number("Nights missing", "nights_missing", 0, up=True))
     return _table(name, columns, rows)
 
@@ -119,11 +120,11 @@ def cost_table(night: NightReport) -> Table:
         _text("Coin", "coin"),
         _text("Horizon", "horizon"),
         _text("Recipe", "recipe"),
-        _number("Fees", "fees", 2),
-        _number("Spread", "spread", 2),
+        _number("Fees", "fees", 2, cost=True),
+        _number("Spread", "spread", 2, cost=True),
         _text("Spread from", "spread_source"),
-        _number("Slippage", "slippage", 2),
-        _number("Funding", "funding", 2),
+        _number("Slippage", "slippage", 2, cost=True),
+        _number("Funding", "funding", 2, cost=True),
         _number("Gross", "gross", 2, about="what entry and exit price say"),
         _number("Rebalance", "rebalance", 2, about="what holding a constant share of capital adds"),
         _number("Net", "net", 2),
@@ -210,14 +211,23 @@ def _text(title: str, key: str) -> _Column:
 
 
 def _number(
-    title: str, key: str, digits: int, *, within: str = "", percent: bool = False, up: bool = False, about: str = ""
+    title: str,
+    key: str,
+    digits: int,
+    *,
+    within: str = "",
+    percent: bool = False,
+    up: bool = False,
+    cost: bool = False,
+    about: str = "",
 ) -> _Column:
     def cell(row: Row) -> Cell:
         holder: Any = row
         if within:
             holder = row.get("metrics") or {}
             holder = holder if within == "metrics" else holder.get(within) or {}
-        return number_cell(holder.get(key), digits, percent=percent, up=up)
+        cell = number_cell(holder.get(key), digits, percent=percent, up=up)
+        return replace(cell, style="income") if cost and cell.style == "negative" else cell
 
     return _Column(title, cell, about)
 
@@ -236,6 +246,11 @@ def number_cell(value: Any, digits: int, *, percent: bool = False, up: bool = Fa
         text = f"{shown:,.{0 if digits == 3 else digits}f}"
     negative = number < 0 and any(digit in text for digit in "123456789")
     return Cell(text if negative else text.removeprefix("-"), number, "negative" if negative else "")
+
+
+def _market(row: Row) -> Cell:
+    pool = row.get("pool")
+    return Cell(market_word(str(pool)), str(pool)) if pool else Cell(DASH)
 
 
 def _either(value: Any) -> Cell:

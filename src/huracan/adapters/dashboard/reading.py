@@ -20,7 +20,7 @@ from huracan.reports.live import LiveView, StoreState
 NIGHTS: Final = 14
 LARGEST_RECORD: Final = 1 << 20
 LARGEST_SUMMARY: Final = 256 << 20
-REPORT_FILES: Final = ("index.html", "plotly.min.js")
+REPORT_FILES: Final = ("index.html", "plotly.min.js", "summary.json", "integrity.json")
 
 _RUNS: Final = (
     "SELECT run_id, started_ms, finished_ms, status, facts, summary FROM runs ORDER BY started_ms DESC, run_id LIMIT ?"

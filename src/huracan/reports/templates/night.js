@@ -48,16 +48,33 @@ function painted(figure) {
   return copy;
 }
 
+let asked = false;
+
+function seen(place) {
+  const fold = place.closest("details");
+  return !fold || fold.open;
+}
+
 function draw() {
-  if (typeof Plotly === "undefined") return;
-  for (const [name, figure] of Object.entries(figures)) {
-    const place = document.getElementById("figure-" + name);
-    if (!place || !figure) continue;
+  const shown = Object.entries(figures).map(([name, figure]) => [document.getElementById("figure-" + name), figure])
+    .filter(([place, figure]) => place && figure && seen(place));
+  if (!shown.length) return;
+  if (typeof Plotly === "undefined") {
+    if (asked) return;
+    asked = true;
+    const script = document.createElement("script");
+    script.src = plotlyFile;
+    script.addEventListener("load", draw);
+    document.head.append(script);
+    return;
+  }
+  for (const [place, figure] of shown) {
     const { data, layout } = painted(figure);
     Plotly.react(place, data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
   }
 }
 
 for (const header of document.querySelectorAll("th")) header.firstElementChild.addEventListener("click", () => sortBy(header));
+for (const fold of document.querySelectorAll("details.detail")) fold.addEventListener("toggle", draw);
 dark.addEventListener("change", draw);
 draw();

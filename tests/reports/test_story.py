@@ -1,0 +1,177 @@
+"""What each kind of morning says, from verdicts of the ledger's own code."""
+
+import dataclasses
+import json
+import re
+from datetime import date, timedelta
+
+import pytest
+from mornings import MORNINGS, first, fortieth, half_missing, promoted, refused
+
+from huracan.reports import night_page, plain
+from huracan.reports.live import LiveView, live_page
+from huracan.reports.story import KEY, Marks, read_morning
+from huracan.reports.story.facts import standing_of
+from huracan.reports.story.sections import FEWEST_TRIPS, changes, losses_of, shortlist
+
+JARGON = re.compile(r"\b(lineages?|e-values?|B/sd|um-[ABC]|spot-[ABC]|gamma|cohort|log e|NOT_PROVEN|\be \d)\b")
+
+HEADLINES = {
+    "night-1": "Night 1 of at least 61: nothing can be promoted before 27 December, because days that the makers looked at do not count.",
+    "night-40": "Night 40 of at least 61: nothing can be promoted before 27 December, because 39 of the 60 days that are needed are observed.",
+    "promoted": "Promoted tonight: linear at 1h in perpetuals over 100 M GBP a day. 14 coins may be traded.",
+    "suspended": "Suspended: linear at 1h in perpetuals over 100 M GBP a day. Close what is open and enter nothing; the drawdown breaker tripped.",
+    "demoted": "Demoted tonight: linear at 1h in perpetuals over 100 M GBP a day. Enter nothing new on its account.",
+    "frozen": "Promotions are frozen in perpetuals over 100 M GBP a day: on three days many recipes broke their bounds at once.",
+    "half-missing": "24 of 46 pairs gave no usable data, so tonight does not count for any of 3 pools.",
+    "refused": "The night was refused (STALE): the newest bars of 31 of 46 pairs are older than 180 minutes, at most 20% of the pairs may be.",
+}  # fmt: skip
+
+
+def sentences(story):
+    """Everything that a reader sees first."""
+    cards = [text for card in story.cards for text in (card.title, card.state_words, card.progress_words, card.when, card.why, card.measured)]  # fmt: skip
+    lines = [text for card in story.cards for line in card.lines for text in (line.when, line.observed, line.walked)]
+    picks = [pick.sentence for pick in story.shortlist]
+    return [story.headline, *story.needed, *story.todo, *cards, *lines, *picks, story.shortlist_note, *story.changes, *story.missing, *story.cost]  # fmt: skip
+
+
+def text_of(page):
+    body = re.split(r"<body[^>]*>", page)[1].partition("<script>")[0]
+    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MORNINGS)
+def test_each_morning_begins_with_what_matters(name):
+    assert MORNINGS[name]().story.headline == HEADLINES[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MORNINGS)
+def test_no_sentence_needs_a_glossary(name):
+    for sentence in sentences(MORNINGS[name]().story):
+        without_commands = re.sub(r"`[^`]*`", "", sentence)
+        assert not JARGON.search(without_commands), sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MORNINGS)
+def test_page_live_page_and_summary_tell_the_same_sentences(name):
+    told = MORNINGS[name]()
+    page = text_of(night_page(told.report)).replace("&#39;", "'").replace("&amp;", "&")
+    plain_page = page.replace("`", "")
+    for text in (told.story.headline, *told.story.needed, *told.story.missing, *told.story.cost):
+        assert " ".join(text.replace("`", "").split()) in " ".join(plain_page.split()).replace(" .", ".")
+    if not told.summary:
+        return
+    stored = json.loads(json.dumps(plain(told.summary)))
+    assert read_morning(stored) == told.story
+    assert stored["verdict"] == told.story.headline
+    live = text_of(live_page(LiveView(now_ms=1, workdir="w", summary=stored))).replace("&#39;", "'")
+    assert told.story.headline in live
+    for card in told.story.cards:
+        assert card.title in live
+
+
+@pytest.mark.slow
+def test_the_date_is_the_night_that_judges_the_sixtieth_day():
+    story = first().story
+    (card, *_) = story.cards
+    assert date.fromisoformat(card.earliest) == date.fromisoformat(story.night) + timedelta(days=60)
+    assert (card.observed_days, card.wanted_days, card.progress) == (0, 60, 0.0)
+    assert "300 walked days do not count: its makers looked at them" in card.why
+    assert card.is_evidence is False
+    assert re.search(r"300 days walked: mean [+-][\d.]+ bps a day, 90% interval .* to ", card.measured)
+
+
+@pytest.mark.slow
+def test_a_lost_day_moves_the_date_by_one_night():
+    whole, lost = fortieth().story, half_missing().story
+    earliest = {card.pool: date.fromisoformat(card.earliest) for card in whole.cards}
+    assert all(date.fromisoformat(card.earliest) == earliest[card.pool] + timedelta(days=1) for card in lost.cards)
+    assert "Tonight's day does not count" in lost.cards[0].why
+    assert "18 tests gained no day." in lost.changes
+    assert any("a day needs valid data of 80%" in text for text in lost.missing)
+
+
+@pytest.mark.slow
+def test_a_night_after_another_says_what_it_added():
+    story = fortieth().story
+    assert "18 tests gained 1 day." in story.changes
+    assert story.missing == ("Nothing: every pair that was wanted gave its data.",)
+    assert any("18 of the 39 chances of 2026 are used" in text for text in story.cost)
+
+
+@pytest.mark.slow
+def test_one_alpha_stands_everywhere():
+    page = text_of(night_page(promoted().report))
+    assert "at most 5% of a year" in page
+    assert "(10% in all, with single coins)" in page
+    assert page.count("10%") == page.count("(10% in all, with single coins)")
+    assert "among pools at 5%" in page
+
+
+@pytest.mark.slow
+def test_a_promoted_morning_counts_coins_and_shows_its_champions_first():
+    page = night_page(promoted().report)
+    assert page.index('id="champions"') < page.index('id="details"')
+    assert promoted().story.mood == "good"
+    assert promoted().story.cards[0].state == "proven"
+
+
+def test_a_refused_night_has_a_page_without_tables():
+    page = night_page(refused().report)
+    assert "Nothing was promoted and nothing was signed" in page
+    assert "Wait for the exchange" in page
+    assert 'id="details"' not in page
+
+
+def candidate(coin, edge, **changes):
+    costs = {"fees": 10.0, "spread": 1.0, "slippage": 0.5, "funding": -0.7, "round_trips": 40}
+    return {"coin": coin, "horizon": "1h", "recipe": "linear", "pool": "um-A", "edge_after_cost_bps": edge, "metrics": {"sharpe_ratio": edge}, "costs": costs, **changes}  # fmt: skip
+
+
+def test_the_shortlist_takes_each_coin_once_and_none_that_lost():
+    few = {**candidate("E", 9.0)["costs"], "round_trips": FEWEST_TRIPS - 1}
+    rows = [candidate("A", 3.0), candidate("A", 5.0), candidate("AUSDT-spot", 4.0), candidate("B", -1.0), candidate("C", 2.0), candidate("E", 9.0, costs=few), candidate("F", None), candidate("G", 1.0, costs={})]  # fmt: skip
+    picks, note = shortlist(rows)
+    assert [(pick.coin, pick.edge_bps) for pick in picks] == [("A", 5.0), ("C", 2.0)]
+    assert picks[0].cost_bps == pytest.approx(10.8)
+    assert "funding 0.7 received" in picks[0].sentence
+    assert "such a choice flatters" in note
+    assert shortlist([candidate("B", -1.0)])[1].startswith("Nothing to paper-trade")
+
+
+def test_lost_pairs_are_counted_once_whatever_their_horizons():
+    rows = [{"coin": "A", "code": "STALE"}, {"coin": "A", "code": "STALE"}, {"coin": "B", "code": "UPSTREAM"}, {"coin": "C", "code": "ILLIQUID"}]  # fmt: skip
+    losses = losses_of(rows, trained=4)
+    assert (losses.lost, losses.wanted) == (2, 6)
+
+
+def test_changes_name_what_came_and_went_and_nights_between():
+    before = Marks(pairs=("A", "B"), trained=("A",), champions=("A 1h",), observed={"um-A/1h/linear": 3}, shares={"um-A/1h/linear": 0.1})  # fmt: skip
+    now = Marks(pairs=("B", "C"), trained=("A",), champions=(), observed={"um-A/1h/linear": 5}, shares={"um-A/1h/linear": 0.2})  # fmt: skip
+    told = changes(now, before, night="2026-03-05", night_before="2026-03-02", ended=())
+    assert told == (
+        "The night before was that of 2 March; 2 nights between were caught up.",
+        "1 may be traded no more: A 1h.",
+        "1 test gained 2 days.",
+        "The evidence for linear at 1h in perpetuals over 100 M GBP a day went from 10% to 20% of what is needed.",
+        "1 joined the exchange's list: C.",
+        "1 left the exchange's list: A.",
+    )
+    assert changes(now, None, night="2026-03-05", night_before="2026-03-05", ended=()) == ("There is no earlier night to compare with.",)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [None, 7, "text", [], {}, {"night": 3}, {"headline": "x"}])
+def test_a_summary_without_a_story_has_none(value):
+    assert read_morning({KEY: value}) is None
+    assert read_morning(None) is None
+
+
+@pytest.mark.slow
+def test_evidence_against_a_recipe_is_no_progress():
+    row = promoted().summary["evidence"][0]
+    assert standing_of({**row, "e": 0.2, "needed": 120.0}).share == 0.0
+    assert dataclasses.asdict(standing_of({**row, "e": 121.0, "needed": 120.0}))["share"] == 1.0
