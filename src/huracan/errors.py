@@ -30,6 +30,7 @@
     ├── ForkedProcessError                this process cannot compute features: it lost its threads in a fork
     └── ModelLoadError                    Hamilton refuses a bundle
         ├── BundleSignatureError          a signature, hash or rollback check failed
+        │   └── ForeignKeysError          signed by keys that the trusted root does not know
         ├── BundleFormatError             signed, but not a well-formed bundle
         └── FeatureError                  missing, extra, non-finite or unseen features
             └── FeatureSkewError          the feature code is not the code of training
@@ -217,6 +218,10 @@ class BundleSignatureError(ModelLoadError):
     """Signature, hash, expiry or version checks failed."""
 
     code = "BUNDLE_SIGNATURE"
+
+
+class ForeignKeysError(BundleSignatureError):
+    """All signatures are of keys that the trusted root does not name: another owner's store, or a planted one."""
 
 
 class BundleFormatError(ModelLoadError):

@@ -3,7 +3,7 @@
 from nights import trust_variables, variables
 
 from huracan.app import configured_hamilton
-from huracan.cli.store import open_hamilton
+from huracan.cli.opening import open_hamilton
 
 
 def test_the_configuration_names_the_store_and_cuts_the_ranking_down(finished_night, tmp_path):

@@ -9,12 +9,12 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from huracan.domain.homes import workdir_folder
 from huracan.domain.recipe import RiskPreset
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, iso, parse_iso
 from huracan.errors import ConfigError
 from huracan.settings import Settings, load_settings
 
-DEFAULT_WORKDIR = "huracan-work"
 FIRST_MARKET_MS: Final = parse_iso("2017-07-14")
 LAST_MOMENT_MS: Final = parse_iso("2200-01-01")
 
@@ -95,7 +95,7 @@ class TrainingPipelineConfig:
 
     def folder(self) -> Path:
         """Where lake, artefacts, ledger, store and reports live."""
-        return Path(self.workdir or os.environ.get("HURACAN_WORKDIR") or DEFAULT_WORKDIR).absolute()
+        return workdir_folder(self.workdir, os.environ)
 
     def deadline_ms(self, now_ms: int) -> int | None:
         """The next moment after now at which the UTC clock shows `deadline`; raises ConfigError for another form."""

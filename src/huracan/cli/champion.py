@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from huracan.cli.output import number, print_json
@@ -19,11 +20,20 @@ _SPREADS: Final = {"book": "its own order book", "edge": "estimated from its bar
 Row = tuple[str, "str | Text"]
 
 
-def show_champion(store: str | None, coin: str, horizon: str, *, with_features: bool, raw: bool, as_json: bool) -> int:
+def show_champion(
+    store: str | None,
+    coin: str,
+    horizon: str,
+    *,
+    workdir: Path | None = None,
+    with_features: bool,
+    raw: bool,
+    as_json: bool,
+) -> int:
     """Print one model: what it earned, cost and risked in simulation, how proven it is, and what it is made of."""
-    from huracan.cli.store import open_hamilton
+    from huracan.cli.opening import open_hamilton
 
-    hamilton = open_hamilton(store)
+    hamilton = open_hamilton(store, workdir=workdir)
     model, metadata = hamilton.load_model(coin, horizon)
     manifest = hamilton.manifest(coin, horizon)
     if raw:

@@ -11,11 +11,11 @@ champions_app = group("What the store holds.")
 
 
 @champions_app.command("list")
-def champions_list(store: Store = None, json_: Json = False) -> None:
+def champions_list(store: Store = None, workdir: Workdir = None, json_: Json = False) -> None:
     """All champions and candidates of the current set."""
     from huracan.cli.store import list_champions
 
-    raise typer.Exit(list_champions(store, as_json=json_))
+    raise typer.Exit(list_champions(store, workdir=workdir, as_json=json_))
 
 
 @champions_app.command("show")
@@ -25,20 +25,23 @@ def champions_show(
     features: Annotated[bool, typer.Option("--features", help="List the model's features as well.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="The signed manifest as it is, instead.")] = False,
     store: Store = None,
+    workdir: Workdir = None,
     json_: Json = False,
 ) -> None:
     """One champion or candidate: edge, trades, costs, drawdown, evidence, regimes, window, engines."""
     from huracan.cli.champion import show_champion
 
-    raise typer.Exit(show_champion(store, coin, horizon, with_features=features, raw=raw, as_json=json_))
+    raise typer.Exit(
+        show_champion(store, coin, horizon, workdir=workdir, with_features=features, raw=raw, as_json=json_)
+    )
 
 
 @champions_app.command("verify")
-def champions_verify(store: Store = None, json_: Json = False) -> None:
+def champions_verify(store: Store = None, workdir: Workdir = None, json_: Json = False) -> None:
     """Check every signature, hash and golden row of the current set."""
     from huracan.cli.store import verify_store
 
-    raise typer.Exit(verify_store(store, as_json=json_))
+    raise typer.Exit(verify_store(store, workdir=workdir, as_json=json_))
 
 
 @champions_app.command("rollback")

@@ -21,12 +21,13 @@ def run_check(
 ) -> int:
     """Compare, print, and leave the result in the workdir: the next nights' integrity reports carry it."""
     from huracan.adapters.checks import keep_check
-    from huracan.cli.upkeep import DEFAULT_WORKDIR, interval_of, lake_place, open_lake
+    from huracan.cli.places import workdir_of
+    from huracan.cli.upkeep import interval_of, lake_place, open_lake
 
     vendors = settings.vendors
     place = lake_place(settings, workdir, interval)
     lake, instruments = open_lake(place, only)
-    folder = workdir or DEFAULT_WORKDIR
+    folder = workdir_of(workdir)
     second = _second(vendors.second_venue, vendors.options)
     try:
         body = asyncio.run(_compared(folder, interval_of(place), lake, instruments, settings, second))

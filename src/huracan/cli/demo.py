@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from huracan.adapters.disk import make_folders
+from huracan.app.demos import DemoMark, read_mark, write_mark
+from huracan.cli.demo_ending import Ending, ending, keep_features
 from huracan.cli.output import print_json
+from huracan.cli.places import is_workdir
+from huracan.domain.time import parse_iso
 from huracan.errors import ConfigError, UpstreamError
 
 WORLDS = ("demo", "null")
+FOLDER = "huracan-demo"
 COINS = 16
 STOP_SECONDS = 10.0
 BOUND_OVER_SD = (8.0, 10.0)
@@ -26,8 +31,8 @@ def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: boo
     """Run the demo and print it; returns the exit status."""
     if world not in WORLDS:
         raise ConfigError(f"--world {world!r} is not one of {', '.join(WORLDS)}")
-    folder = (out or Path("demo")).absolute()
-    make_folders(folder)
+    folder = demo_folder(out)
+    write_mark(DemoMark(workdir=folder, world=world))
     started = time.monotonic()
     with private_trust(folder), exchange(world, days, seed) as urls:
         from huracan.cli.night import execute, report
@@ -38,6 +43,7 @@ def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: boo
         extra = demo_verdict(result, world, days, seed)
         extra["prediction"] = first_prediction(result)
         extra["seconds"] = time.monotonic() - started
+        extra["next"] = _next_steps(folder, world, result, extra["prediction"])
         if as_json:
             print_json({**extra, "summary": result["summary"], "report": result["report"], "store": result["store"]})
         else:
@@ -47,16 +53,29 @@ def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: boo
     return 0
 
 
+def demo_folder(out: Path | None) -> Path:
+    """The demo's workdir, made where it is missing; ConfigError for the workdir of real nights."""
+    folder = (out or Path(FOLDER)).absolute()
+    if is_workdir(folder) and read_mark(folder) is None:
+        raise ConfigError(f"{folder} is the workdir of real nights; give the demo a folder of its own by --out")
+    make_folders(folder)
+    return folder
+
+
+def _next_steps(folder: Path, world: str, result: dict[str, Any], prediction: dict[str, Any] | None) -> Ending:
+    """Mark the demo as finished, keep a row of features, and say what to type."""
+    now_ms = parse_iso(result["summary"]["now"])
+    write_mark(DemoMark(workdir=folder, world=world, now_ms=now_ms))
+    coin = next(iter(result["coin_universe"]), "BTC")
+    return ending(folder, keep_features(folder, result, prediction), now_ms, coin)
+
+
 @contextmanager
 def private_trust(folder: Path) -> Iterator[None]:
     """Keys, trust and state of the demo in its own folder, so that it never touches the user's."""
-    names = {
-        "HURACAN_KEYS_DIR": folder / "keys",
-        "HURACAN_TRUSTED_ROOT": folder / "trust" / "root.json",
-        "HURACAN_STATE_DIR": folder / "state",
-    }
+    names = DemoMark(workdir=folder, world="").variables
     before = {name: os.environ.get(name) for name in names}
-    os.environ.update({name: str(path) for name, path in names.items()})
+    os.environ.update(names)
     try:
         yield
     finally:
@@ -152,7 +171,6 @@ def _bounds(result: dict[str, Any], world: str) -> dict[str, dict[str, Any]]:
 
 def first_prediction(result: dict[str, Any]) -> dict[str, Any] | None:
     """Hamilton's answer for one champion (else one candidate) on the last features of the night; one that trades, if any."""
-    from huracan.domain.time import parse_iso
     from huracan.hamilton import HamiltonInterface
 
     rows = list(result["champions"].values()) or list(result["candidates"].values())

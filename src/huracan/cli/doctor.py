@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from huracan.app.config import TrainingPipelineConfig
 from huracan.app.doctor import Circumstances, Finding, diagnose, verdict_status
+from huracan.cli.opening import demo_variables, named_workdir
 from huracan.cli.output import print_json
 from huracan.cli.tables import terminal
 from huracan.settings import load_settings
@@ -26,11 +26,11 @@ def run_doctor(*, config: Path | None, overrides: Sequence[str], workdir: Path |
     """Check everything a night needs and print it; the exit status is that of the first thing that is wrong."""
     stamina.instrumentation.set_on_retry_hooks(())  # what came of the retries is in the finding
     settings = load_settings(config, overrides, os.environ)
-    pipeline_config = TrainingPipelineConfig.from_settings(settings, workdir=workdir)
+    folder, named = named_workdir(workdir)
     here = Circumstances(
         settings=settings,
-        workdir=pipeline_config.folder(),
-        environ=os.environ,
+        workdir=folder,
+        environ=demo_variables(folder, named=named),
         now_ms=time.time_ns() // 1_000_000,
     )
     findings = asyncio.run(diagnose(here))

@@ -34,7 +34,7 @@ def run_to_end(app: typer.Typer, given: Sequence[str]) -> NoReturn:
         _check(given)
         status = app(list(given), prog_name="huracan", standalone_mode=False)
     except HuracanError as error:
-        _refuse(error.code, str(error), given)
+        _refuse(error.code, f"{error}{_what_to_type(error, given)}", given)
         raise SystemExit(error.exit_status) from error
     except USAGE_ERROR as error:
         _refuse_usage(error, given)
@@ -53,6 +53,12 @@ def run_to_end(app: typer.Typer, given: Sequence[str]) -> NoReturn:
     if status == INTERRUPTED_EXIT:  # typer's own answer to Ctrl-C
         _refuse("INTERRUPTED", "interrupted; start again to go on", given)
     raise SystemExit(status or 0)
+
+
+def _what_to_type(error: HuracanError, given: Sequence[str]) -> str:
+    from huracan.cli.places import NoWorkdirError, typed_again
+
+    return typed_again(error, given) if isinstance(error, NoWorkdirError) else ""
 
 
 def _check(given: Sequence[str]) -> None:

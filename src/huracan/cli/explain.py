@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from huracan.cli.output import number, print_json
+from huracan.cli.places import no_workdir, short, workdir_of
 from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError
@@ -13,10 +14,10 @@ from huracan.reports.story import KEY, read_morning
 
 def latest_summary(workdir: Path | None) -> dict[str, Any]:
     """The newest summary below a workdir; ConfigError where no night has been run."""
-    folder = (workdir or Path("huracan-work")) / "summaries"
+    folder = workdir_of(workdir) / "summaries"
     files = sorted(folder.glob("*_summary*.json"))
     if not files:
-        raise ConfigError(f"no summary in {folder}; run a night first, or give its folder with --workdir")
+        raise no_workdir(f"no summary in {short(folder)}")
     try:
         summary: dict[str, Any] = json.loads(files[-1].read_bytes())
     except (OSError, ValueError, RecursionError) as error:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from huracan.cli.output import print_json
-from huracan.cli.upkeep import DEFAULT_WORKDIR, alone
+from huracan.cli.places import workdir_of
+from huracan.cli.upkeep import alone
 from huracan.errors import ConfigError, DataError
 
 
@@ -34,7 +35,7 @@ def fill_from_archive(
     order = replace(_order(settings, first, last, market, quotes, symbols), verify=verify)
     began = time.monotonic()
     with alone(workdir):
-        filled = _run(settings, workdir or DEFAULT_WORKDIR, order, as_json=as_json)
+        filled = _run(settings, workdir_of(workdir), order, as_json=as_json)
     _print(filled, time.monotonic() - began, as_json=as_json)
     return DataError.exit_status if filled.failed else 0
 

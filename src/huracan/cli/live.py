@@ -11,8 +11,10 @@ from pydantic import SecretStr
 from huracan.adapters.dashboard import WorkdirReader, checked_access
 from huracan.adapters.dashboard.access import TOKEN_VARIABLE
 from huracan.adapters.dashboard.reading import newest_report
-from huracan.app.config import TrainingPipelineConfig
+from huracan.adapters.keys import trusted_root_file
+from huracan.cli.opening import demo_variables, named_workdir
 from huracan.cli.output import print_json
+from huracan.cli.places import NoWorkdirError, is_workdir, no_workdir, short, workdirs_near
 from huracan.errors import ConfigError
 from huracan.settings import load_settings
 
@@ -41,7 +43,11 @@ def serve(
         tls_key=section.tls_key,
         allowed_hosts=section.allowed_hosts,
     )
-    reader = WorkdirReader(TrainingPipelineConfig(workdir=workdir).folder(), store)
+    folder, named = named_workdir(workdir)
+    if not named and not is_workdir(folder) and (near := workdirs_near(Path.cwd())):
+        raise NoWorkdirError(f"{short(folder)} holds no night, and other folders here do", near)
+    trusted = trusted_root_file(demo_variables(folder, named=named)) if store is None else None
+    reader = WorkdirReader(folder, store, trusted)
 
     def started(url: str) -> None:
         if as_json:
@@ -56,16 +62,16 @@ def serve(
 
 def print_report(*, workdir: Path | None, run_id: str | None, open_it: bool, as_json: bool) -> int:
     """Print where a night's page lies, and open it in the browser where asked; ConfigError where there is none."""
-    folder = TrainingPipelineConfig(workdir=workdir).folder()
+    folder, _ = named_workdir(workdir)
     page = newest_report(folder, run_id)
     if page is None:
         which = f"run {run_id}" if run_id else "any night"
-        raise ConfigError(f"no page of {which} in {folder / 'reports'}; run a night first, or give its --workdir")
+        raise no_workdir(f"no page of {which} in {short(folder / 'reports')}")
     opened = webbrowser.open(page.as_uri()) if open_it else None
     if as_json:
         print_json({"report": str(page), "run_id": page.parent.name, "opened": opened})
     else:
         sys.stdout.write(f"{page}\n")
     if opened is False:
-        raise ConfigError(f"no browser could be started; open {page.as_uri()} by hand")
+        sys.stderr.write(f"no browser could be started here; open {page.as_uri()} by hand\n")
     return 0

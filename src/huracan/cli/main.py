@@ -51,7 +51,9 @@ def root(
 
 @app.command()
 def demo(
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for everything the demo makes.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The demo's workdir, for everything it makes; default: ./huracan-demo.")
+    ] = None,
     world: Annotated[str, typer.Option("--world", help="demo or null.")] = "demo",
     days: Annotated[int, typer.Option("--days", min=70, help="Days of one-minute bars.")] = 120,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated world.")] = DEFAULT_SEED,

@@ -22,9 +22,12 @@ def run_night(
 ) -> int:
     """Run a night and print it; returns the exit status."""
     from huracan.app import TrainingPipelineConfig
+    from huracan.app.demos import refuse_demo
+    from huracan.cli.places import workdir_of
     from huracan.settings import load_settings
 
     settings = load_settings(config, overrides, os.environ)
+    refuse_demo(workdir_of(workdir), "a night of the real market")
     pipeline_config = TrainingPipelineConfig.from_settings(settings, workdir=workdir, as_of=as_of, deadline=deadline)
     result = execute(pipeline_config, as_json=as_json)
     return report(result, as_json=as_json)

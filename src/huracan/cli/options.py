@@ -11,13 +11,21 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, l
 Store = Annotated[
     str | None,
     typer.Option(
-        "--store", help="The store's root, the folder with models/ and metadata/; or s3://, gs://, az://, dropbox:."
+        "--store",
+        help="The store's root, the folder with models/ and metadata/; or s3://, gs://, az://, dropbox:. Default: that of the"
+        " workdir.",
     ),
 ]
 Folder = Annotated[str | None, typer.Option("--store", help="The folder store's root; default: that of the workdir.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file, as config/base.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over file and environment.")]
-Workdir = Annotated[Path | None, typer.Option("--workdir", help="Lake, artefacts, ledger, store and reports.")]
+Workdir = Annotated[
+    Path | None,
+    typer.Option(
+        "--workdir",
+        help="Folder of lake, artefacts, ledger, store and reports; default: HURACAN_WORKDIR, else ./huracan-work.",
+    ),
+]
 Interval = Annotated[
     str | None, typer.Option("--interval", help="Bars of 1m, 15m or 1h; needed where there are several lakes.")
 ]

@@ -40,11 +40,11 @@ class Asked:
 
 def predict_from_features(asked: Asked, features: Path, *, as_json: bool) -> int:
     """Print the prediction for a row of features."""
-    from huracan.cli.store import open_hamilton
+    from huracan.cli.opening import open_hamilton
 
     if asked.at is not None:
         raise ConfigError("--at goes with bars that are fetched: give either --at or --features")
-    hamilton = open_hamilton(places(asked)[1], allow_candidates=asked.candidates)
+    hamilton = open_hamilton(asked.store, workdir=asked.workdir, allow_candidates=asked.candidates)
     prediction = hamilton.predict(asked.coin, asked.horizon, read_features(features))
     if as_json:
         print_json(prediction)
@@ -58,24 +58,23 @@ def predict_now(asked: Asked, *, as_json: bool) -> int:
     import stamina.instrumentation
 
     from huracan.app.deciding import Moment, as_record, decide
-    from huracan.cli.store import open_hamilton
+    from huracan.cli.opening import demo_moment, open_hamilton
     from huracan.domain.time import parse_iso
     from huracan.settings import load_settings
 
     stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the result
     settings = load_settings(asked.config, list(asked.overrides), os.environ)
-    at_ms = None if asked.at is None else parse_iso(asked.at)
+    at_ms = demo_moment(asked.store, asked.workdir) if asked.at is None else parse_iso(asked.at)
     moment = Moment()
     with ExitStack() as stack:
         more: dict[str, Any] = {"now_ms": moment}
         if at_ms is not None:  # a past moment is none that this host's clock has seen
             more["state_dir"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="huracan-at-"))
-        workdir, store = places(asked)
-        hamilton = open_hamilton(store, allow_candidates=asked.candidates, **more)
+        hamilton = open_hamilton(asked.store, workdir=asked.workdir, allow_candidates=asked.candidates, **more)
         made = asyncio.run(
             decide(
                 hamilton, moment, asked.coin, asked.horizon,
-                settings=settings, workdir=workdir, at_ms=at_ms,
+                settings=settings, workdir=lake_workdir(asked), at_ms=at_ms,
             )
         )  # fmt: skip
         costs = hamilton.report(asked.coin, asked.horizon, "cost_report.json")
@@ -86,15 +85,13 @@ def predict_now(asked: Asked, *, as_json: bool) -> int:
     return 0
 
 
-def places(asked: Asked) -> tuple[Path, str | None]:
-    """The workdir, whose lake is read, and the store: each is found beside the other where only one is named."""
-    from huracan.app.config import DEFAULT_WORKDIR
+def lake_workdir(asked: Asked) -> Path:
+    """The workdir whose lake is read: as for every command, but that of a named store where there is a lake beside it."""
+    from huracan.cli.places import workdir_of
 
     if asked.workdir is None and asked.store is not None and (Path(asked.store).parent / "lake").is_dir():
-        return Path(asked.store).parent, asked.store
-    if asked.workdir is not None and asked.store is None:
-        return asked.workdir, str(asked.workdir / "store")
-    return asked.workdir or Path(DEFAULT_WORKDIR), asked.store
+        return Path(asked.store).parent
+    return workdir_of(asked.workdir)
 
 
 def read_features(path: Path) -> dict[str, float]:

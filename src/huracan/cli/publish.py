@@ -57,8 +57,9 @@ def _done(
     config: Path | None, workdir: Path | None, store: str | None, as_json: bool, work: Callable[..., Account]
 ) -> Account:
     from huracan.adapters.telemetry import StructlogTelemetry
-    from huracan.app import TrainingPipelineConfig
+    from huracan.app.demos import refuse_demo
     from huracan.app.ledger_guard import LEDGER_FILE
+    from huracan.cli.places import workdir_of
     from huracan.errors import ConfigError
     from huracan.settings import load_settings
 
@@ -68,7 +69,9 @@ def _done(
             " set of the stores in publish.urls)"
         )
     settings = load_settings(config, (), os.environ)
-    home = TrainingPipelineConfig(workdir=workdir).folder()
+    home = workdir_of(workdir)
+    if store is None:
+        refuse_demo(home, "signing and publishing")
     path, ledger = (Path(store), None) if store else (home / "store", home / LEDGER_FILE)
     with closing(
         StructlogTelemetry(as_json=as_json or None, progress=False, level="error" if not as_json else "info")

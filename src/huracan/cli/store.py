@@ -1,37 +1,17 @@
 """Commands that look into a store through Hamilton: list, verify; and `keys init`."""
 
-import os
 from pathlib import Path
 from typing import Any
 
+from huracan.cli.opening import open_hamilton
 from huracan.cli.output import number, print_json
 from huracan.domain.ids import result_key
-from huracan.errors import ConfigError, HuracanError
-
-DEFAULT_STORE = Path("huracan-work") / "store"
-STORE_VARIABLE = "HURACAN_HAMILTON__MODEL_BASE_PATH"
+from huracan.errors import HuracanError
 
 
-def open_hamilton(store: str | Path | None, *, allow_candidates: bool = True, **more: Any) -> Any:
-    """Hamilton over a store's root or the URL of a remote store; `more` are further arguments of it. ConfigError for no store.
-
-    Without `store` it is that of a workdir beside the caller, or the one that HURACAN_HAMILTON__MODEL_BASE_PATH names.
-    """
-    from huracan.hamilton import HamiltonInterface
-
-    if isinstance(store, str) and ("://" in store or store.startswith("dropbox:")):
-        from huracan.app import open_source
-
-        return HamiltonInterface(source=open_source(store, every_s=None), allow_candidates=allow_candidates, **more)
-    path = Path(store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
-    if not (path / "metadata").is_dir():
-        raise ConfigError(f"{path} holds no metadata/ folder; give the store's root with --store (a run prints it)")
-    return HamiltonInterface(model_base_path=str(path), allow_candidates=allow_candidates, **more)
-
-
-def list_champions(store: str | None, *, as_json: bool) -> int:
+def list_champions(store: str | None, *, workdir: Path | None = None, as_json: bool) -> int:
     """Print the current set."""
-    hamilton = open_hamilton(store)
+    hamilton = open_hamilton(store, workdir=workdir)
     rows = [_member_row(hamilton, member) for member in hamilton.get_members()]
     blocked = hamilton.get_do_not_trade_list()
     if as_json:
@@ -76,9 +56,9 @@ def _member_row(hamilton: Any, member: Any) -> dict[str, Any]:
     }
 
 
-def verify_store(store: str | None, *, as_json: bool) -> int:
+def verify_store(store: str | None, *, workdir: Path | None = None, as_json: bool) -> int:
     """Load every model of the current set, golden rows included; status 1 when one is refused."""
-    hamilton = open_hamilton(store)
+    hamilton = open_hamilton(store, workdir=workdir)
     good, bad = [], []
     for member in hamilton.get_members():
         name = result_key(member.coin, member.horizon)

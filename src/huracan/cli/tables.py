@@ -288,7 +288,17 @@ def print_demo(result: Row, extra: Row, console: Console | None = None) -> None:
         console.print(f"B/sd {said}: the world is built for 8 to 10" + ("" if built else ", this seed's is outside"))
     if extra["prediction"] is not None:
         _prediction(extra["prediction"], console)
-    console.print(f"{extra['seconds']:.0f} s in all")
+    console.print(f"{extra['seconds']:.0f} s in all\n")
+    _next_steps(extra["next"], console)
+
+
+def _next_steps(steps: Any, console: Console) -> None:
+    """Commands to copy; a long one is not broken, so that it stays one command."""
+    console.print("Copy any of these; each works as it stands, in any shell:", style="bold")
+    for line in (*steps.commands, *steps.python.splitlines()):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print("\nOnce in a shell, and the commands of the README work there as written:", style="bold")
+    console.print(steps.once, markup=False, soft_wrap=True)
 
 
 def _prediction(prediction: Row, console: Console) -> None:

@@ -4,13 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from huracan.cli.output import number, print_json
+from huracan.cli.places import no_workdir, short, workdir_of
 from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.errors import ConfigError
-
-DEFAULT_WORKDIR: Final = Path("huracan-work")
 
 
 def show_coverage(settings: Any, workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
@@ -197,7 +196,7 @@ def adopt_ledger(workdir: Path | None, note: str, *, as_json: bool) -> int:
     """Let this ledger go on with the set in its store, although it lacks the entry that the set was signed on."""
     from huracan.app.ledger_guard import adopt_store
 
-    entry = adopt_store(workdir or DEFAULT_WORKDIR, note, os.environ)
+    entry = adopt_store(workdir_of(workdir), note, os.environ)
     if as_json:
         print_json({"adopted": entry})
         return 0
@@ -239,13 +238,13 @@ def _lineage_row(record: Any) -> dict[str, Any]:
 
 def lake_folder(workdir: Path | None, interval: str | None) -> Path:
     """The lake of bars of that interval, or the only one there is; ConfigError naming those there are."""
-    root = (workdir or DEFAULT_WORKDIR) / "lake"
+    root = workdir_of(workdir) / "lake"
     known = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     if interval is None and len(known) == 1:
         interval = known[0]
     if interval is None or interval not in known:
-        there = f"; it has {', '.join(known)}: choose with --interval" if known else "; run a night first"
-        raise ConfigError(f"no lake of {interval or 'one interval'} bars in {root}{there}")
+        seen = f"no lake of {interval or 'one interval'} bars in {short(root)}"
+        raise ConfigError(f"{seen}; it has {', '.join(known)}: choose with --interval") if known else no_workdir(seen)
     return root / interval
 
 
@@ -285,7 +284,7 @@ def alone(workdir: Path | None) -> Iterator[Any]:
     """The store, while no run is under way: it would hold the store's lock."""
     from huracan.adapters.publishers.folder import FolderStore
 
-    with FolderStore((workdir or DEFAULT_WORKDIR) / "store") as store:
+    with FolderStore(workdir_of(workdir) / "store") as store:
         yield store
 
 
@@ -293,8 +292,8 @@ def alone(workdir: Path | None) -> Iterator[Any]:
 def _ledger(workdir: Path | None, *, read_only: bool = False) -> Iterator[Any]:
     from huracan.adapters.ledger import SqliteLedger
 
-    file = (workdir or DEFAULT_WORKDIR) / "ledger.sqlite"
+    file = workdir_of(workdir) / "ledger.sqlite"
     if not file.exists():
-        raise ConfigError(f"no ledger at {file}; run a night first, or give its folder with --workdir")
+        raise no_workdir(f"no ledger at {short(file)}")
     with SqliteLedger(file, read_only=read_only) as ledger:
         yield ledger

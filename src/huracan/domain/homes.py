@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from huracan.errors import ConfigError
+
+WORKDIR_VARIABLE: Final = "HURACAN_WORKDIR"
+DEFAULT_WORKDIR: Final = "huracan-work"
 
 
 def below_home(environ: Mapping[str, str], base: str, below: str, *, instead: str) -> Path:
@@ -23,3 +27,8 @@ def below_home(environ: Mapping[str, str], base: str, below: str, *, instead: st
             f"this user has no home folder: HOME is not set, and its user id has no passwd entry. Set {wanted}, or HOME,"
             " to a folder that this user may write."
         ) from error
+
+
+def workdir_folder(given: str | Path | None, environ: Mapping[str, str]) -> Path:
+    """Where lake, artefacts, ledger, store and reports live: as given, else HURACAN_WORKDIR, else ``./huracan-work``."""
+    return Path(given or environ.get(WORKDIR_VARIABLE) or DEFAULT_WORKDIR).absolute()

@@ -6,7 +6,7 @@ publisher before it signs anything that stood in the store.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -19,7 +19,7 @@ from tuf.api.serialization.json import JSONSerializer
 from huracan.domain.bundle import MAX_SET, ChampionSet
 from huracan.domain.ids import sha256_hex
 from huracan.domain.strict import strict_json
-from huracan.errors import BundleFormatError, BundleSignatureError
+from huracan.errors import BundleFormatError, BundleSignatureError, ForeignKeysError
 
 Read = Callable[[str, int], bytes | None]
 """(path, limit) -> bytes of a store file, None if absent; more than `limit` bytes is a BundleFormatError."""
@@ -33,6 +33,7 @@ MAX_TARGETS: Final = 64 << 20
 
 _MAX_ROOTS = 1024
 _SIGNATURE = re.compile("[0-9a-f]{128}")
+_KEYID = re.compile("[0-9a-f]{64}")
 _S = TypeVar("_S", Root, Timestamp, Snapshot, Targets)
 
 
@@ -77,7 +78,7 @@ def verify_tree(read: Read, trusted_root: bytes, seen: Seen | None = None) -> Tr
     root, root_bytes = _newest_root(read, trusted_root)
     if root.version < floor.root:
         raise BundleSignatureError(f"root is version {root.version}, version {floor.root} was seen before: rolled back")
-    online = tuple(sorted({*root.roles["timestamp"].keyids, *root.roles["snapshot"].keyids}))
+    online = _online_keys(root)
     if online != floor.online_keys:
         # New online keys start a new count: a thief of the old ones may have signed huge versions (TUF 5.3.11).
         floor = Seen(root=floor.root)
@@ -144,6 +145,15 @@ def set_path(version: int) -> str:
 def root_version(data: bytes) -> int:
     """Version of root metadata that verifies against itself; raises BundleSignatureError."""
     return _self_signed(data).version
+
+
+def online_keys(data: bytes) -> tuple[str, ...]:
+    """Ids of the online keys that a root names; raises BundleSignatureError where it does not verify against itself."""
+    return _online_keys(_self_signed(data))
+
+
+def _online_keys(root: Root) -> tuple[str, ...]:
+    return tuple(sorted({*root.roles["timestamp"].keyids, *root.roles["snapshot"].keyids}))
 
 
 def _newest_root(read: Read, trusted: bytes) -> tuple[Root, bytes]:
@@ -220,6 +230,11 @@ def _verify(metadata: Metadata[Any], delegators: tuple[Root, ...], role: str, *,
         if any(delegator.keys[keyid].keytype != "ed25519" for keyid in delegated.keyids if keyid in delegator.keys):
             raise BundleSignatureError(f"{role}: a key is not Ed25519")
         result = delegator.get_verification_result(role, payload, metadata.signatures)
+        if not result.verified and not set(metadata.signatures) & set(delegated.keyids):
+            raise ForeignKeysError(
+                f"{role} version {metadata.signed.version} is signed by {_named_keys(metadata.signatures)}, and root version"
+                f" {delegator.version} trusts {_named_keys(delegated.keyids)} for it",
+            )
         if not result.verified:
             raise BundleSignatureError(
                 f"{role} version {metadata.signed.version}: {len(result.signed)} of {result.threshold} wanted signatures"
@@ -229,6 +244,12 @@ def _verify(metadata: Metadata[Any], delegators: tuple[Root, ...], role: str, *,
     for keyid, signature in metadata.signatures.items() if alone else ():
         if keyid not in known or not _SIGNATURE.fullmatch(signature.signature) or signature.unrecognized_fields:
             raise BundleSignatureError(f"{role} version {metadata.signed.version}: a signature too many or malformed")
+
+
+def _named_keys(keyids: Iterable[str]) -> str:
+    """Keys in words; an id is text of whoever wrote the file, so another form of it is not repeated."""
+    named = sorted(keyid[:16] if _KEYID.fullmatch(keyid) else "a key without a proper id" for keyid in keyids)
+    return f"key {' and '.join(named[:3])}" if named else "no key"
 
 
 def _sha256(target: TargetFile, path: str) -> str:

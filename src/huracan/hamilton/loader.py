@@ -11,12 +11,12 @@ from huracan.domain.account import SetAccount, set_faults
 from huracan.domain.bundle import MANIFEST_FILE, ChampionSet, bundle_folder
 from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.ids import result_key
-from huracan.errors import BundleFormatError, BundleSignatureError, ModelLoadError
+from huracan.errors import BundleFormatError, BundleSignatureError, ForeignKeysError, ModelLoadError
 from huracan.export.trust import Seen, TrustedTree, verify_tree
 from huracan.hamilton.forks import renew_in_children
 from huracan.hamilton.log import log
 from huracan.hamilton.state import StoreState
-from huracan.hamilton.verify import Champion, read_champion, read_report, read_trusted_root
+from huracan.hamilton.verify import Champion, read_champion, read_report, read_trusted_root, trusted_root_place
 
 if TYPE_CHECKING:
     from huracan.ports import BundleSource
@@ -125,7 +125,10 @@ class HamiltonModelLoader:
     def _verified(self, token: object, before: ServedSet | None) -> ServedSet:
         root = read_trusted_root(self._trusted_root, self._store)
         seen = self._state.seen()
-        tree = verify_tree(self._source.read, root, seen)
+        try:
+            tree = verify_tree(self._source.read, root, seen)
+        except ForeignKeysError as error:
+            raise ForeignKeysError(self._foreign(error)) from error
         if tree is None:
             raise ModelLoadError(
                 f"{self._store or 'the store'} holds no published champions (no metadata/timestamp.json); is it the"
@@ -168,6 +171,16 @@ class HamiltonModelLoader:
     def _recently_refused(self, token: object) -> bool:
         refused = self._refused
         return refused is not None and refused[0] == token and self._monotonic() < refused[1]
+
+    def _foreign(self, error: ForeignKeysError) -> str:
+        """Whose key is missing, where it was looked for, and how to trust it on purpose."""
+        file, how = trusted_root_place(self._trusted_root)
+        return (
+            f"{self._store or 'the store'}: {error}. The trusted root is {file} ({how}). Either this is not the store you"
+            " mean, or the root of the host that signs it is not installed here. To trust that host on purpose, copy its"
+            " root.json (`huracan doctor` there says where it is) by a way of its own, never out of the store, and name"
+            " the copy by trusted_root= or HURACAN_TRUSTED_ROOT"
+        )
 
     @staticmethod
     def _absent(served: ServedSet, coin: str, horizon: str) -> str:

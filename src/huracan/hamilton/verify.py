@@ -139,8 +139,7 @@ def read_trusted_root(given: str | Path | None, store: Path | None, environ: Map
 
     Raises ModelLoadError when it is missing, or lies inside the store, where whoever writes the store could swap it.
     """
-    named = given or environ.get("HURACAN_TRUSTED_ROOT")
-    file = Path(named) if named else _default_root(environ)
+    file, _ = trusted_root_place(given, environ)
     if store is not None and file.resolve().is_relative_to(store.resolve()):
         raise ModelLoadError(
             f"trusted root {file} lies inside the store {store}: whoever can write the store could replace it."
@@ -163,6 +162,15 @@ def read_trusted_root(given: str | Path | None, store: Path | None, environ: Map
             f" `chmod go-w {folder}`, or keep the root in a folder of your own"
         )
     return data
+
+
+def trusted_root_place(given: str | Path | None, environ: Mapping[str, str] = os.environ) -> tuple[Path, str]:
+    """The trusted root's file, and in words what named it."""
+    if given:
+        return Path(given), "given as trusted_root"
+    if named := environ.get("HURACAN_TRUSTED_ROOT"):
+        return Path(named), "named by HURACAN_TRUSTED_ROOT"
+    return _default_root(environ), "the default place"
 
 
 def _default_root(environ: Mapping[str, str]) -> Path:

@@ -1,0 +1,101 @@
+"""One rule for workdir and store, and what a command says where it finds none."""
+
+import pytest
+
+from huracan.cli.places import NoWorkdirError, no_workdir, store_of, typed_again, workdir_of, workdirs_near
+from huracan.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """An empty current folder, and no variable that names a workdir or a store."""
+    for name in ("HURACAN_WORKDIR", "HURACAN_HAMILTON__MODEL_BASE_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def workdir(folder):
+    (folder / "store" / "metadata").mkdir(parents=True)
+    return folder
+
+
+def test_the_option_goes_over_the_variable_over_the_default(here, monkeypatch):
+    assert workdir_of(None) == here / "huracan-work"
+    monkeypatch.setenv("HURACAN_WORKDIR", "named")
+    assert workdir_of(None) == here / "named"
+    assert workdir_of("given") == here / "given"
+
+
+def test_the_store_is_that_of_the_workdir_unless_it_is_named(here, monkeypatch):
+    for name in ("huracan-work", "variable", "given", "served"):
+        workdir(here / name)
+    assert (store_of(None, None).path, store_of(None, None).named) == (here / "huracan-work" / "store", False)
+    monkeypatch.setenv("HURACAN_WORKDIR", str(here / "variable"))
+    assert (store_of(None, None).path, store_of(None, None).named) == (here / "variable" / "store", True)
+    monkeypatch.setenv("HURACAN_HAMILTON__MODEL_BASE_PATH", str(here / "served" / "store"))
+    assert store_of(None, None).path == here / "served" / "store"
+    assert store_of(None, here / "given").path == here / "given" / "store"
+    assert store_of(str(here / "variable" / "store"), here / "given").path == here / "variable" / "store"
+
+
+def test_a_workdir_given_as_a_store_is_told(here):
+    with pytest.raises(ConfigError, match="is a workdir, no store: give --workdir"):
+        store_of(str(workdir(here / "mine")), None)
+
+
+def test_workdirs_here_and_one_level_below_are_found(here):
+    workdir(here / "one")
+    workdir(here / "project" / "two")
+    workdir(here / "far" / "too" / "deep")
+    (here / "other").mkdir()
+    assert {folder.name for folder in workdirs_near(here)} == {"one", "two"}
+
+
+def test_the_command_is_printed_again_with_a_workdir_that_is_there(here):
+    workdir(here / "my demo")
+    error = no_workdir("no summary in ./huracan-work")
+    assert "use a workdir that is here: my demo" in str(error)
+    told = typed_again(error, ["explain", "ALFA", "--workdir", "wrong", "--store=x", "--json"])
+    assert told.splitlines()[1].endswith("huracan explain ALFA --json --workdir 'my demo'")
+    assert f"export HURACAN_WORKDIR='{here / 'my demo'}'" in told
+
+
+def test_without_any_workdir_nothing_is_offered(here):
+    error = no_workdir("no ledger")
+    assert "no folder here is one" in str(error)
+    assert typed_again(error, ["report"]) == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("explain", "BTC"),
+        ("report",),
+        ("ledger", "show"),
+        ("lake", "coverage"),
+        ("champions", "list"),
+        ("champions", "show", "BTC", "1h"),
+        ("champions", "verify"),
+        ("dashboard",),
+    ],
+    ids=" ".join,
+)
+def test_every_command_that_finds_nothing_names_the_workdirs_that_are_here(huracan, here, words):
+    workdir(here / "mine")
+    answer = huracan(*words)
+    assert answer.status == 2
+    assert f"huracan {' '.join(words)} --workdir mine" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_an_unreadable_neighbour_is_no_error(here):
+    (here / "closed").mkdir(mode=0)
+    try:
+        assert workdirs_near(here) == []
+    finally:
+        (here / "closed").chmod(0o700)
+
+
+def test_the_error_is_a_configuration_error():
+    assert issubclass(NoWorkdirError, ConfigError)
