@@ -162,8 +162,12 @@ def test_a_set_signed_by_other_keys_is_refused(world, factory, tmp_path):
     world.publish(factory.bundle())
     thief = factory.World(tmp_path / "thief")
     thief.publish(factory.bundle(seed=9))
-    with pytest.raises(BundleSignatureError, match="signatures verify"):
+    with pytest.raises(
+        BundleSignatureError, match=r"is signed by key [0-9a-f]{16}, and root version 1 trusts key"
+    ) as seen:
         world.hamilton(source=tree_of(thief)).load_model("BTC", "1h")
+    assert seen.value.code == "BUNDLE_SIGNATURE"
+    assert "To trust that host on purpose" in str(seen.value)
     planted = tree_of(thief)
     planted.files["metadata/2.root.json"] = init_keys(tmp_path / "k", None, wall_clock_ms=world.now).roots[0]
     with pytest.raises(BundleSignatureError, match="calls itself version 1"):

@@ -53,13 +53,12 @@ def ending(folder: Path, shown: Shown | None, now_ms: int, coin: str) -> Ending:
     words = ["champions list", f"explain {coin}", "report --open"]
     if shown is not None:
         model, allowed = f"{shown.coin} {shown.horizon}", " --candidates" if shown.candidate else ""
-        features = f"--features {shlex.quote(str(shown.features))}"
         words = [
             "champions list",
             f"champions show {model}",
             f"explain {model}",
             "report --open",
-            f"predict {model}{allowed} {features}",
+            f"predict {model}{allowed}",
         ]
     return Ending(
         commands=tuple(f"{huracan} {line} {at}" for line in words),

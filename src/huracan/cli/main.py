@@ -66,6 +66,35 @@ def demo(
 
 
 @app.command()
+def init(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into; default: this one.")] = Path(),
+    market: Annotated[str | None, typer.Option("--market", help="auto, um or spot: what stands for a coin.")] = None,
+    quote: Annotated[list[str] | None, typer.Option("--quote", help="A quote asset; repeat for more.")] = None,
+    capital: Annotated[float | None, typer.Option("--capital", help="Capital of one coin, in quote currency.")] = None,
+    vip: Annotated[int | None, typer.Option("--vip", min=0, max=9, help="Your VIP tier at Binance; sets fees.")] = None,
+    spot_taker_bps: Annotated[float | None, typer.Option("--spot-taker-bps", min=0, help="0.1% is 10.")] = None,
+    um_taker_bps: Annotated[float | None, typer.Option("--um-taker-bps", min=0, help="0.05% is 5.")] = None,
+    store: Annotated[
+        list[str] | None, typer.Option("--store", help="A remote store beside the local one; repeat for more.")
+    ] = None,
+    night: Annotated[str | None, typer.Option("--night", help="Start of the night, HH:MM in UTC.")] = None,
+    workdir: Workdir = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    json_: Json = False,
+) -> None:
+    """Write a commented configuration of yours and the units that run a night by themselves."""
+    from huracan.cli.init import run_init
+
+    given = {
+        "market": market, "quotes": tuple(quote or ()) or None, "capital": capital, "vip": vip,
+        "spot_taker": spot_taker_bps, "um_taker": um_taker_bps, "stores": tuple(store or ()) or None, "night": night,
+        "workdir": None if workdir is None else str(workdir),
+    }  # fmt: skip
+    chosen = {name: value for name, value in given.items() if value is not None}
+    _finish(run_init(out, chosen, force=force, as_json=json_))
+
+
+@app.command()
 def run(
     config: ConfigFile = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="ISO instant; default: the exchange's clock.")] = None,
