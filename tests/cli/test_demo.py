@@ -75,7 +75,7 @@ def test_a_failed_night_ends_the_demo_with_its_reason(huracan, monkeypatch, tmp_
 
     urls = dict.fromkeys(("rest", "futures", "archive"), "http://127.0.0.1:9") | {"stress": None}
     monkeypatch.setattr(demo, "exchange", lambda *arguments: nullcontext(urls))
-    monkeypatch.setattr(night, "execute", lambda config, *, as_json: failure(config, UpstreamError("gone"), 0.1))
+    monkeypatch.setattr(night, "execute", lambda config, **_: failure(config, UpstreamError("gone"), 0.1))
     answer = huracan("demo", "--out", tmp_path, "--json")
     assert (answer.status, answer.json["code"]) == (3, "UPSTREAM")
 

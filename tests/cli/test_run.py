@@ -1,8 +1,12 @@
 """`huracan run` against a small exchange: the documented result as one JSON object, and as tables."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
+from screen import on_terminal
 
 from huracan.worlds.exchange import ReplayExchange
 
@@ -65,6 +69,41 @@ def test_a_dry_run_prints_tables_and_leaves_no_store_behind(huracan, settings_fi
     assert "Nothing is proven" in answer.out
     assert not list((work / "store").rglob("manifest.json"))
     assert not (tmp_path / "keys").exists()
+
+
+def own_process(folder, settings_file, *more):
+    command = [sys.executable, "-m", "huracan.cli.main", "run", "--config", str(settings_file)]
+    return [*command, "--workdir", str(folder / "work"), *more]
+
+
+def test_a_night_on_a_terminal_is_one_panel_and_then_its_tables(settings_file, tmp_path):
+    command = own_process(tmp_path, settings_file, "--max-coins", "1")
+    ran = on_terminal(command, columns=80, environ=dict(os.environ), folder=tmp_path)
+    assert ran.status == 0
+    pictures = ["\n".join(frame) for frame in ran.frames]
+    assert any("step 2 of 9" in text and "fetch and check market data" in text for text in pictures)
+    assert any(" of 1 jobs" in text and "log     work/logs/" in text for text in pictures)
+    text = "\n".join(ran.screen.lines)
+    (log,) = (tmp_path / "work" / "logs").iterdir()
+    assert f"log {log.relative_to(tmp_path)}" in text
+    assert "9 of 9 steps in" in text
+    assert "Nothing is proven" in text
+    assert "╭" not in text
+    assert text.count("has no passphrase") == 1
+    assert ran.screen.cursor_shown
+    assert {json.loads(line)["event"] for line in log.read_text().splitlines()} >= {"workdir_opened", "run_finished"}
+
+
+def test_a_night_through_a_pipe_is_about_ten_plain_lines(settings_file, tmp_path):
+    command = own_process(tmp_path, settings_file, "--max-coins", "1", "--dry-run")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert [f"step {number} of 9:" in line for number, line in enumerate(lines[:9], start=1)] == [True] * 9
+    assert " pairs, skips so far " in lines[0]
+    assert "9 of 9 steps in" in lines[9]
+    assert len(lines) <= 12
+    assert all(line.isprintable() for line in lines)
 
 
 def test_a_missing_backend_is_named_with_its_extra(huracan, settings_file, tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ BOUND_OVER_SD = (8.0, 10.0)
 """What the demo's world is built for at 1h and 4h: a bound of so many sd makes 85 days decidable, and is one."""
 
 
-def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: bool) -> int:
+def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: bool, verbose: bool = False) -> int:
     """Run the demo and print it; returns the exit status."""
     if world not in WORLDS:
         raise ConfigError(f"--world {world!r} is not one of {', '.join(WORLDS)}")
@@ -37,7 +37,7 @@ def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: boo
     with private_trust(folder), exchange(world, days, seed) as urls:
         from huracan.cli.night import execute, report
 
-        result = execute(demo_config(folder, urls, world), as_json=as_json)
+        result = execute(demo_config(folder, urls, world), as_json=as_json, verbose=verbose)
         if not result["success"]:
             return report(result, as_json=as_json)
         extra = demo_verdict(result, world, days, seed)

@@ -15,7 +15,7 @@ from huracan.cli.endings import run_to_end
 from huracan.cli.engines import engines_app
 from huracan.cli.groups import group
 from huracan.cli.lake import lake_app
-from huracan.cli.options import Coin, ConfigFile, Folder, HorizonName, Json, Overrides, Store, Workdir
+from huracan.cli.options import Coin, ConfigFile, Folder, HorizonName, Json, Overrides, Store, Verbose, Workdir
 
 app = group("Train every Binance pair every night; keep only the edges that survive an honest test.", name="huracan")
 exchange_app = group("A Binance-compatible exchange on loopback.")
@@ -57,12 +57,13 @@ def demo(
     world: Annotated[str, typer.Option("--world", help="demo or null.")] = "demo",
     days: Annotated[int, typer.Option("--days", min=70, help="Days of one-minute bars.")] = 120,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated world.")] = DEFAULT_SEED,
+    verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
     """A whole night, offline: simulated exchange, training, promotion, signed champions, one prediction."""
     from huracan.cli.demo import run_demo
 
-    _finish(run_demo(out=out, world=world, days=days, seed=seed, as_json=json_))
+    _finish(run_demo(out=out, world=world, days=days, seed=seed, verbose=verbose, as_json=json_))
 
 
 @app.command()
@@ -109,6 +110,7 @@ def run(
         bool, typer.Option("--dry-run", help="The whole cycle; nothing is written to the store.")
     ] = False,
     overrides: Overrides = None,
+    verbose: Verbose = False,
     json_: Json = False,
 ) -> None:
     """Tonight: every pair, from data to signed champions."""
@@ -118,7 +120,8 @@ def run(
     named = {"training_backend": backend, "backend_address": address, "max_coins": max_coins}
     values += [f"training.{key}={value}" for key, value in named.items() if value is not None]
     values += ["training.dry_run=true"] if dry_run else []
-    _finish(run_night(config=config, overrides=values, as_of=as_of, deadline=deadline, workdir=workdir, as_json=json_))
+    places = {"config": config, "workdir": workdir}
+    _finish(run_night(**places, overrides=values, as_of=as_of, deadline=deadline, verbose=verbose, as_json=json_))
 
 
 @exchange_app.command("serve")

@@ -3,12 +3,14 @@
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huracan.cli.output import print_json
 from huracan.errors import HuracanError
+
+if TYPE_CHECKING:
+    from huracan.cli.notices import Notices
 
 
 def run_night(
@@ -19,31 +21,39 @@ def run_night(
     deadline: str | None,
     workdir: Path | None,
     as_json: bool,
+    verbose: bool = False,
 ) -> int:
     """Run a night and print it; returns the exit status."""
     from huracan.app import TrainingPipelineConfig
     from huracan.app.demos import refuse_demo
+    from huracan.cli.notices import Notices
     from huracan.cli.places import workdir_of
+    from huracan.cli.watching import say_notices
     from huracan.settings import load_settings
 
     settings = load_settings(config, overrides, os.environ)
     refuse_demo(workdir_of(workdir), "a night of the real market")
     pipeline_config = TrainingPipelineConfig.from_settings(settings, workdir=workdir, as_of=as_of, deadline=deadline)
-    result = execute(pipeline_config, as_json=as_json)
-    return report(result, as_json=as_json)
+    notices = Notices()
+    try:
+        result = execute(pipeline_config, as_json=as_json, verbose=verbose, notices=notices)
+        return report(result, as_json=as_json)
+    finally:
+        if not as_json:
+            say_notices(notices)
 
 
-def execute(config: Any, *, as_json: bool) -> dict[str, Any]:
-    """The result of a pipeline run with progress on a terminal."""
+def execute(config: Any, *, as_json: bool, verbose: bool = False, notices: "Notices | None" = None) -> dict[str, Any]:
+    """The result of a pipeline run that is shown meanwhile; what must be said at the end goes to `notices`."""
     import stamina.instrumentation
 
-    from huracan.adapters.telemetry import StructlogTelemetry
     from huracan.app import TrainingPipeline
+    from huracan.cli.notices import Notices
+    from huracan.cli.watching import watched
 
     stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the result
-    with closing(StructlogTelemetry(as_json=as_json or None, progress=False if as_json else None)) as telemetry:
-        pipeline = TrainingPipeline(config, telemetry=telemetry)
-        return asyncio.run(pipeline.run())
+    with watched(notices or Notices(), as_json=as_json, verbose=verbose) as telemetry:
+        return asyncio.run(TrainingPipeline(config, telemetry=telemetry).run())
 
 
 def report(result: dict[str, Any], *, as_json: bool) -> int:

@@ -26,6 +26,9 @@ Workdir = Annotated[
         help="Folder of lake, artefacts, ledger, store and reports; default: HURACAN_WORKDIR, else ./huracan-work.",
     ),
 ]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show log lines, too; they always go to logs/ in the workdir.")
+]
 Interval = Annotated[
     str | None, typer.Option("--interval", help="Bars of 1m, 15m or 1h; needed where there are several lakes.")
 ]

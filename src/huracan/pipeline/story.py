@@ -71,7 +71,7 @@ class NightPipeline:
     async def step1_build_coin_universe(self) -> Night:
         """Who may be trained today, from the exchange's own listing, and the plan of the night."""
         with self._stage(1):
-            return await self._universe()
+            return self._counted(await self._universe())
 
     async def _universe(self) -> Night:
         rules = self.rules
@@ -175,14 +175,14 @@ class NightPipeline:
             self._tell_copies(counted)
             night = await write_context(self.ports, with_drawn(counted, self.rules.panel_size))
             self._tell_set_aside({coin: new for coin, new in night.facts.items() if new is not counted.facts.get(coin)})
-            return night
+            return self._counted(night)
 
     async def step3_generate_features(self, night: Night) -> Night:
         """Features of every pair that is alive (and, in the same jobs, step 4's labels)."""
         with self._stage(3):
             night = await prepare_wave(self.ports, night)
             self._tell_set_aside(night.prepared, night.former.prepared)
-            return night
+            return self._counted(night)
 
     async def step4_label_forward_returns(self, night: Night) -> Night:
         """Labels are on disk since step 3's jobs; this sums the pairs' Gram matrices into the pools' priors."""
@@ -196,7 +196,7 @@ class NightPipeline:
             night = await train_wave(self.ports, replace(night, incumbents=self._incumbents()))
             self._tell_set_aside(night.trained, night.former.trained)
             self.ports.telemetry.event("pairs_trained", pairs=len(night.trained))
-            return night
+            return self._counted(night)
 
     async def step6_score_edge_after_costs(self, night: Night) -> Night:
         """Scorecards are on disk since step 5's jobs; one telemetry event per cell says what it earned."""
@@ -261,6 +261,12 @@ class NightPipeline:
 
     def _stage(self, number: int) -> Stage:
         return Stage(self.ports.telemetry, number)
+
+    def _counted(self, night: Night) -> Night:
+        """The night, with its skips so far told."""
+        cells = len(night.pairs) * len(night.plan.horizons)
+        self.ports.telemetry.event("skips_counted", skips=len(night.skips), cells=cells)
+        return night
 
     def _tell_data(self, night: Night) -> None:
         """What step 2 found of every pair, and how old the newest bars are; told before anything is refused for it."""

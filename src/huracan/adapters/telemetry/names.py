@@ -64,6 +64,7 @@ EVENTS: Final[dict[str, Level]] = {
     "run_started": "info",
     "set_published": "info",
     "settlements_unshared": "warning",
+    "skips_counted": "debug",
     "stage_failed": "info",
     "stage_finished": "info",
     "stage_started": "info",
