@@ -90,7 +90,7 @@ LOADERS = {
     "raising": (raising, "BAD_DATA", "the owner's code broke"),
     "text for prices": (
         lambda coin, days: {name: ["x"] for name in COLUMNS} | {"open_time": [1_770_000_000_000]},
-        "BAD_FEATURES",
+        "BAD_DATA",
         "wanted numbers",
     ),
     "NaN prices": (

@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from nights import trust_variables
+from nights import small_world, trust_variables
+
+from huracan.worlds.exchange import ReplayExchange
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +69,48 @@ def test_an_installed_engine_is_listed_checked_and_used(distribution, answer, tm
     rows = {one["what"]: one for one in told["findings"] if one["area"] == "recipes"}
     assert "mine-" in rows["training.recipes"]["seen"]
     assert "engine carry" not in rows
+
+
+def test_a_whole_night_runs_with_an_own_recipe_of_an_installed_engine(distribution, answer, tmp_path):
+    place = distribution(SOUND)
+    config = tmp_path / "own.yaml"
+    world = small_world(name="null", coins=2, days=40, interval_minutes=60)
+    with ReplayExchange(world, stress_file=tmp_path / "stress.json") as exchange:
+        urls = exchange.urls
+        config.write_text(
+            f"""
+binance: {{rest_url: "{urls["rest"]}", futures_url: "{urls["futures"]}", archive_url: "{urls["archive"]}"}}
+promotion: {{stress_table: "{urls["stress"]}"}}
+training:
+  base_interval: 1h
+  horizons: [1h]
+  recipes: [{{mine: [carry, trend]}}]
+  lookback_days: 34
+  history_days: 40
+  min_history_days: 34
+  max_coins: 1
+"""
+        )
+        status, told = answer(place, "run", "--config", str(config), "--workdir", str(tmp_path / "work"))
+    assert (status, told["success"]) == (0, True), told.get("error")
+    rows = list(told["candidates"].values())
+    assert {row["recipe"] for row in rows} == {"mine"}
+    assert {row["recipe"] for row in told["summary"]["evidence"]} == {"mine"}
+    status, checked = answer(place, "engines", "check", "carry")
+    assert (status, checked["success"]) == (0, True)
+
+
+def test_a_wrong_engine_is_told_the_same_before_and_in_the_night(distribution, answer, tmp_path):
+    place = distribution(SOUND.replace('"ridge"', '"forest"'))
+    config = tmp_path / "own.yaml"
+    config.write_text("training:\n  recipes: [{mine: [carry, trend]}]\n")
+    _, checked = answer(place, "engines", "check", "carry")
+    (before,) = [one["seen"] for one in checked["checks"] if not one["passed"]]
+    status, refused = answer(place, "run", "--config", str(config), "--workdir", str(tmp_path / "work"))
+    assert (status, refused["code"]) == (2, "CONFIG")
+    assert before in refused["error"]
+    assert "estimator 'forest' is unknown, wanted one of" in before
+    assert "A right one: EngineSpec(" in before
 
 
 def test_a_broken_engine_is_told_by_every_command(distribution, answer, tmp_path):

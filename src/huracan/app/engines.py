@@ -5,14 +5,16 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
+from huracan.app.own_code import examined_code
 from huracan.errors import ConfigError
 from huracan.features import ALL_NAMES
 from huracan.sections import OwnRecipe
 from huracan.settings import Settings
+from huracan.training import UserCallable
 from huracan.training.conformance import Examined, examine
-from huracan.training.engines import ENGINES, EngineSpec, Installed, installed_engines, nearest
+from huracan.training.engines import ENGINES, EXAMPLE, EngineSpec, Installed, installed_engines, nearest
 from huracan.training.recipes import ENGINES_OF
 
 BUILT_IN: Final = "built-in"
@@ -55,7 +57,7 @@ def unknown_features(spec: EngineSpec) -> str:
 
 
 def examined(target: str | None) -> tuple[Examined, ...]:
-    """The conformance checks of an engine by name, of those in a Python file, or (None) of every engine there is.
+    """The conformance checks of an engine by name, of those (and the callables) in a Python file, or (None) of every engine there is.
 
     Raises ConfigError for an unknown name, and for a file that cannot be run or holds no EngineSpec.
     """
@@ -63,7 +65,7 @@ def examined(target: str | None) -> tuple[Examined, ...]:
         offered = installed_engines()
         return (*_all(ENGINES), *(one for item in offered for one in _examined_offer(item)))
     if target.endswith(".py") or Path(target).is_file():
-        return _all(_in_file(Path(target)))
+        return _examined_file(Path(target))
     offers = {one.spec.name if one.spec else one.entry: one for one in installed_engines()}
     if target in offers:
         return _examined_offer(offers[target])
@@ -82,8 +84,21 @@ def _examined_offer(offer: Installed) -> tuple[Examined, ...]:
     return examine(offer.spec, ALL_NAMES)
 
 
-def _in_file(file: Path) -> dict[str, EngineSpec]:
-    """The engines among a file's names; its code is run, as it is when its distribution is installed."""
+def _examined_file(file: Path) -> tuple[Examined, ...]:
+    """The checks of a file's engines and of its callables; ConfigError where it has neither."""
+    names = _names_of(file)
+    found = {name: value for name, value in names.items() if isinstance(value, EngineSpec)}
+    own = {name: value for name, value in found.items() if value not in ENGINES.values()}
+    code = {name: names[name] for name in get_args(UserCallable) if name in names}
+    if not own and not code:
+        raise ConfigError(
+            f"{file} makes no EngineSpec, and no {', '.join(get_args(UserCallable))}; wanted one of them, such as {EXAMPLE}"
+        )
+    return (*_all(own), *examined_code(code))
+
+
+def _names_of(file: Path) -> dict[str, object]:
+    """A file's names; its code is run, as it is when its distribution is installed."""
     if not file.is_file():
         raise ConfigError(f"{file} is no file; wanted a Python file that makes an EngineSpec, or an engine's name")
     spec = importlib.util.spec_from_file_location("huracan_examined_engine", file)
@@ -97,11 +112,7 @@ def _in_file(file: Path) -> dict[str, EngineSpec]:
         raise ConfigError(
             f"{file} cannot be run: {type(error).__name__}: {error} ({last.filename} line {last.lineno})"
         ) from error
-    found = {name: value for name, value in vars(module).items() if isinstance(value, EngineSpec)}
-    own = {name: value for name, value in found.items() if value not in ENGINES.values()}
-    if not own:
-        raise ConfigError(f"{file} makes no EngineSpec; see huracan.training.EngineSpec and the engines beside it")
-    return own
+    return vars(module)
 
 
 def _row(spec: EngineSpec, origin: str, uses: Mapping[str, tuple[str, ...]], wrong: str = "") -> EngineRow:

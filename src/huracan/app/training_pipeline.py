@@ -37,6 +37,7 @@ from huracan.pipeline.rules import NightPorts
 from huracan.pipeline.stages import INTERRUPTED, is_interruption
 from huracan.pipeline.story import NightPipeline
 from huracan.ports import Telemetry
+from huracan.training import DataLoader, FeatureBuilder, ModelTrainer, Validator
 
 FOLDERS = {"lake": 0o700, "artefacts": 0o700, "snapshots": 0o700, "reports": 0o777, "summaries": 0o777}
 """Below the workdir, with the mode each is made with: forecasts, and what kills leave of writes, are nobody else's."""
@@ -47,8 +48,9 @@ class TrainingPipeline:
 
     `data_loader` async (coin, lookback_days), `feature_builder` async (coin, data), `model_trainer` sync or async
     (job dict), called once per fold with train rows only and once for the final fit, and `validator` (coin, data) are
-    optional; None means the built-in one. Nonsense from any of them becomes a skip with its reason; one that
-    raises for every pair that reached it ends the night with USER_CODE and its traceback.
+    optional; None means the built-in one. `huracan.DataLoader` and the others say what each gets and returns. Nonsense
+    from any of them becomes a skip with its reason; one that raises for every pair that reached it ends the night with
+    USER_CODE and its traceback. Raises ConfigError at once for what cannot be called so.
 
     >>> config = TrainingPipelineConfig(horizons=["1h"], dry_run=True)
     >>> pipeline = TrainingPipeline(config)
@@ -57,10 +59,10 @@ class TrainingPipeline:
     def __init__(
         self,
         config: TrainingPipelineConfig,
-        data_loader: Any = None,
-        feature_builder: Any = None,
-        model_trainer: Any = None,
-        validator: Any = None,
+        data_loader: DataLoader | None = None,
+        feature_builder: FeatureBuilder | None = None,
+        model_trainer: ModelTrainer | None = None,
+        validator: Validator | None = None,
         *,
         telemetry: Telemetry | None = None,
     ) -> None:

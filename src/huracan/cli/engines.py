@@ -22,10 +22,15 @@ def engines_list(config: ConfigFile = None, overrides: Overrides = None, json_: 
 
 @engines_app.command("check")
 def engines_check(
-    target: Annotated[str | None, typer.Argument(help="A Python file or an engine's name; default: every one.")] = None,
+    target: Annotated[
+        str | None, typer.Argument(help="A Python file, or an engine's name; default: every engine.")
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Fit an engine on a small invented pair: finite, repeatable, and without a look ahead. A file's code is run."""
+    """Try engines, or a file's own features and model, on an invented pair: form, repeatable, no look ahead.
+
+    A file's code is run.
+    """
     raise typer.Exit(run_check(target, as_json=json_))
 
 
@@ -55,15 +60,19 @@ def run_list(*, config: Path | None, overrides: Sequence[str], as_json: bool) ->
 
 def run_check(target: str | None, *, as_json: bool) -> int:
     """Print what every check saw; the exit status is a ConfigError's where one failed."""
+    from rich.text import Text
+
     from huracan.app.engines import examined
     from huracan.cli.output import print_json
-    from huracan.cli.tables import show, terminal
+    from huracan.cli.tables import terminal
 
     found = examined(target)
     status = 0 if all(one.passed for one in found) else ConfigError.exit_status
     if as_json:
         print_json({"success": status == 0, "checks": found, "exit_status": status})
         return status
-    cells = [[one.engine, one.check, "yes" if one.passed else "NO", one.seen] for one in found]
-    show(terminal(), "engines", ["engine", "check", "passed", "seen"], cells)
+    console = terminal()
+    for one in found:
+        line = Text(f"{'right' if one.passed else 'WRONG'}  {one.engine} {one.check}: {one.seen}")
+        console.print(line, style=None if one.passed else "red")
     return status

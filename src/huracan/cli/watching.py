@@ -19,7 +19,7 @@ from huracan.ports import Telemetry
 
 
 @contextmanager
-def watched(notices: Notices, *, as_json: bool, verbose: bool) -> Iterator[Telemetry]:
+def watched(notices: Notices, *, as_json: bool = False, verbose: bool = False) -> Iterator[Telemetry]:
     """The telemetry of one night. A terminal shows one live panel, a pipe a line a step, `as_json` the log's lines.
 
     Everything goes to stderr, since stdout belongs to the result. Log lines go to a file in the workdir; `verbose` shows

@@ -9,26 +9,38 @@ import polars as pl
 
 from huracan.domain.candles import in_ms, time_unit
 from huracan.domain.frames import BAR_SCHEMA, Bars, FeatureFrame, MarketContext
+from huracan.domain.recipe import Recipe
 from huracan.domain.records import SkipCode
 from huracan.domain.results import TrainedPair
 from huracan.features import build_features
-from huracan.pipeline.plan import NightPlan
-from huracan.training import TrainingRefused, least_squares_trainer
+from huracan.training import (
+    BAR_COLUMNS,
+    TIME_COLUMNS,
+    TrainingRefused,
+    UserCallable,
+    least_squares_trainer,
+    linear_parts,
+    right_one,
+)
 
 INJECTED_VENDOR: Final = "injected"
 SIGMA: Final = "sigma_day_bps"
 
-_TIMES = ("decision_time", "open_time", "timestamp", "time", "datetime", "date")
-_NEEDED = ("open", "high", "low", "close", "volume")
 MAX_FEATURES: Final = 2_000
 
 
 class Nonsense(Exception):  # noqa: N818 - not an error of ours: what an injected callable returned
-    """An injected callable returned something that cannot be used; `skip_code` and the text say what."""
+    """An injected callable returned something that cannot be used; the text says what, and shows a right one."""
 
-    def __init__(self, code: SkipCode, reason: str) -> None:
-        super().__init__(reason)
-        self.skip_code = code.value
+    def __init__(self, name: UserCallable, reason: str) -> None:
+        super().__init__(f"{reason}. {right_one(name)}")
+        self.skip_code = (SkipCode.BAD_FEATURES if name == "feature_builder" else SkipCode.BAD_DATA).value
+
+
+class Refused(Exception):  # noqa: N818 - not an error of ours: the owner's own verdict
+    """The owner's validator refused a pair's data."""
+
+    skip_code = SkipCode.BAD_DATA.value
 
 
 def bars_from(data: Any) -> pl.DataFrame:
@@ -37,42 +49,42 @@ def bars_from(data: Any) -> pl.DataFrame:
     Wanted: a time column (open_time or timestamp: ms, or datetimes) or a pandas time index, and open, high, low, close,
     volume. Columns the answer lacks are null. Raises Nonsense.
     """
-    frame = _table(data, SkipCode.BAD_DATA, "data_loader")
+    frame = _table(data, "data_loader")
     time = _time_column(frame)
-    missing = [name for name in _NEEDED if name not in frame.columns]
+    missing = [name for name in BAR_COLUMNS if name not in frame.columns]
     if time is None or missing:
         lacking = [*missing, *(["open_time"] if time is None else [])]
         raise Nonsense(
-            SkipCode.BAD_DATA, f"data_loader returned columns {frame.columns[:12]}; {', '.join(lacking)} missing"
+            "data_loader",
+            f"data_loader returned columns {frame.columns[:12]}; {', '.join(lacking)} missing, wanted "
+            f"{', '.join(('open_time', *BAR_COLUMNS))}",
         )
-    columns = [_milliseconds(frame[time], SkipCode.BAD_DATA).alias("open_time")]
+    columns = [_milliseconds(frame[time], "data_loader").alias("open_time")]
     for name in list(BAR_SCHEMA)[1:]:
         known = name in frame.columns
         columns.append(
-            _number(frame[name], name) if known else pl.Series(name, [None] * frame.height, dtype=pl.Float64)
+            _number(frame[name], "data_loader") if known else pl.Series(name, [None] * frame.height, dtype=pl.Float64)
         )
     return pl.DataFrame(columns)
 
 
 def features_from(
-    data: Any, bars: Bars, context: MarketContext | None, plan: NightPlan, spread_bps: float
+    data: Any, bars: Bars, context: MarketContext | None, recipe: Recipe, spread_bps: float
 ) -> FeatureFrame:
     """The FeatureFrame of a builder's answer, exactly its columns, with our ex-ante volatility for sizing beside them.
 
     None stands for the built-in features. Rows are matched by a time column (decision_time; any other time is the start of a
     bar, whose values are known when it closes), or by position when there are as many rows as bars. Raises Nonsense.
     """
-    own = build_features(bars, context, interval_minutes=plan.recipes[0].decision_interval_minutes)
+    own = build_features(bars, context, interval_minutes=recipe.decision_interval_minutes)
     own = replace(own, frame=own.frame.with_columns(pl.lit(spread_bps, dtype=pl.Float64).alias("spread_bps")))
     if data is None:
         return own
-    given = _timed(_table(data, SkipCode.BAD_FEATURES, "feature_builder"), bars)
+    given = _timed(_table(data, "feature_builder"), bars)
     names = tuple(name for name in given.columns if name != "decision_time")
     if not 1 <= len(names) <= MAX_FEATURES:
-        raise Nonsense(
-            SkipCode.BAD_FEATURES, f"feature_builder returned {len(names)} features, wanted 1 to {MAX_FEATURES}"
-        )
-    numbers = pl.DataFrame([given["decision_time"], *(_number(given[name], name) for name in names)])
+        raise Nonsense("feature_builder", f"feature_builder returned {len(names)} features, wanted 1 to {MAX_FEATURES}")
+    numbers = pl.DataFrame([given["decision_time"], *(_number(given[name], "feature_builder") for name in names)])
     side = [SIGMA, *FeatureFrame.SIDE] if SIGMA not in names else list(FeatureFrame.SIDE)
     joined = own.frame.select("decision_time", *side).join(
         numbers, on="decision_time", how="left", maintain_order="left"
@@ -83,15 +95,21 @@ def features_from(
     )
     if not joined["valid"].any():
         raise Nonsense(
-            SkipCode.BAD_FEATURES,
+            "feature_builder",
             f"feature_builder returned {numbers.height} rows of {', '.join(names[:5])}; none of them is finite at one of our "
-            f"{joined.height} decision times",
+            f"{joined.height} decision times{_never_finite(numbers, names)}",
         )
     all_names = names if SIGMA in names else (*names, SIGMA)
     frame = joined.select("decision_time", *all_names, *FeatureFrame.SIDE)
     return FeatureFrame(
-        instrument=bars.instrument, recipe_id=plan.recipes[0].feature_recipe, names=all_names, absent=(), frame=frame
+        instrument=bars.instrument, recipe_id=recipe.feature_recipe, names=all_names, absent=(), frame=frame
     )
+
+
+def _never_finite(numbers: pl.DataFrame, names: tuple[str, ...]) -> str:
+    """Features without a single finite value, in words."""
+    dead = [name for name in names if not numbers[name].is_finite().any()]
+    return f"; {', '.join(dead[:5])}: no finite value at all" if dead else ""
 
 
 def padded_trainer(trainer: Any, features: FeatureFrame) -> Callable[[dict[str, Any]], Any]:
@@ -106,7 +124,7 @@ def padded_trainer(trainer: Any, features: FeatureFrame) -> Callable[[dict[str, 
         if hasattr(result, "__await__"):
             result = await result
         if isinstance(result, Mapping) and result.get("success") is True and result.get("model") is not None:
-            return {**result, "model": _exportable(result["model"])}
+            return {**result, "model": _exportable(result["model"], len(own))}
         return result
 
     return narrow
@@ -116,15 +134,16 @@ class _Wider:
     """A model over one more column, the last; its own `predict` still has to agree with its arrays."""
 
     def __init__(self, model: Any) -> None:
+        self.shown_as = type(model).__name__
         own = getattr(model, "predict", None)
         self.predict = (lambda x: own(x[:, :-1])) if callable(own) else None
 
 
 class _Linear(_Wider):
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, width: int) -> None:
         super().__init__(model)
-        self.coef_ = np.append(np.asarray(model.coef_, dtype=np.float64).ravel(), 0.0)
-        self.intercept_ = model.intercept_
+        coef, self.intercept_ = linear_parts(model, width)
+        self.coef_ = np.append(coef, 0.0)
 
 
 class _Forest(_Wider):
@@ -139,10 +158,12 @@ class _Forest(_Wider):
         return own() if callable(own) else booster_arrays(getattr(self._model, "booster_", self._model))
 
 
-def _exportable(model: Any) -> Any:
+def _exportable(model: Any, width: int) -> Any:
     """The widened model; raises TrainingRefused(NOT_EXPORTABLE) for attributes that cannot be read as numbers."""
     try:
-        return _widened(model)
+        return _widened(model, width)
+    except TrainingRefused:
+        raise
     except Exception as error:
         raise TrainingRefused(
             SkipCode.NOT_EXPORTABLE,
@@ -150,10 +171,10 @@ def _exportable(model: Any) -> Any:
         ) from error
 
 
-def _widened(model: Any) -> Any:
+def _widened(model: Any, width: int) -> Any:
     """The same model over one more column, the last, which it does not look at."""
     if hasattr(model, "coef_") and hasattr(model, "intercept_"):
-        return _Linear(model)
+        return _Linear(model, width)
     inner = getattr(model, "booster_", model)
     if callable(getattr(model, "to_arrays", None)) or callable(getattr(inner, "model_to_string", None)):
         return _Forest(model)
@@ -173,23 +194,40 @@ def trimmed(trained: TrainedPair, features: FeatureFrame, *, owned: bool) -> Tra
     )
 
 
-def _table(data: Any, code: SkipCode, who: str) -> pl.DataFrame:
+def _table(data: Any, who: UserCallable) -> pl.DataFrame:
     try:
         if isinstance(data, pl.DataFrame):
             return data
         if hasattr(data, "to_dict") and hasattr(data, "columns"):
             table = {str(name): data[name].to_numpy() for name in data.columns}
-            if not any(name in table for name in _TIMES) and hasattr(data.index, "asi8"):
+            if not any(name in table for name in TIME_COLUMNS) and hasattr(data.index, "asi8"):
                 table["open_time"] = data.index.to_numpy()
             return pl.DataFrame(table)
         if isinstance(data, Mapping):
             return pl.DataFrame({str(name): np.asarray(values) for name, values in data.items()})
     except Exception as error:  # polars raises many kinds for columns that do not fit together
-        raise Nonsense(code, f"{who} returned columns that make no table: {error}") from error
-    size = f" of {len(data)} elements" if hasattr(data, "__len__") else ""
+        raise Nonsense(who, f"{who} returned columns that make no table: {_lengths(data) or error}") from error
     raise Nonsense(
-        code, f"{who} returned a {type(data).__name__}{size}; wanted a polars or pandas frame, or a dict of columns"
+        who,
+        f"{who} returned a {type(data).__name__}{_size(data)}; wanted a polars or pandas frame, or a dict of columns",
     )
+
+
+def _size(data: Any) -> str:
+    """How large an answer of the wrong type is, in words."""
+    if isinstance(data, np.ndarray):
+        return f" of shape {data.shape}"
+    return f" of {len(data)} elements" if hasattr(data, "__len__") else ""
+
+
+def _lengths(data: Any) -> str:
+    """The lengths of columns that differ, in words; empty where that is not the fault."""
+    if not isinstance(data, Mapping):
+        return ""
+    lengths = {str(name): len(values) for name, values in data.items() if hasattr(values, "__len__")}
+    differ = len(lengths) == len(data) and len(set(lengths.values())) > 1
+    told = ", ".join(f"{name} has {count}" for name, count in list(lengths.items())[:8])
+    return f"lengths differ, {told} values" if differ else ""
 
 
 def _timed(table: pl.DataFrame, bars: Bars) -> pl.DataFrame:
@@ -197,26 +235,26 @@ def _timed(table: pl.DataFrame, bars: Bars) -> pl.DataFrame:
     if time is None:
         if table.height != bars.frame.height:
             raise Nonsense(
-                SkipCode.BAD_FEATURES,
-                f"feature_builder returned {table.height} rows without a time column for {bars.frame.height} bars; add a "
-                "decision_time column (ms), or one row for each bar",
+                "feature_builder",
+                f"feature_builder returned {table.height} rows without a time column for {bars.frame.height} bars; add the "
+                "bars' open_time as a column, or return one row for each bar",
             )
         times = bars.frame["open_time"] + bars.interval_ms
         return table.with_columns(times.alias("decision_time"))
-    times = _milliseconds(table[time], SkipCode.BAD_FEATURES)
+    times = _milliseconds(table[time], "feature_builder")
     if time != "decision_time":
         times = times + bars.interval_ms
     table = table.drop(time).with_columns(times.alias("decision_time"))
     if table["decision_time"].is_duplicated().any():
-        raise Nonsense(SkipCode.BAD_FEATURES, f"feature_builder returned a time twice in {time}")
+        raise Nonsense("feature_builder", f"feature_builder returned a time twice in {time}; wanted each bar once")
     return table
 
 
 def _time_column(table: pl.DataFrame) -> str | None:
-    return next((name for name in _TIMES if name in table.columns), None)
+    return next((name for name in TIME_COLUMNS if name in table.columns), None)
 
 
-def _milliseconds(times: pl.Series, code: SkipCode) -> pl.Series:
+def _milliseconds(times: pl.Series, who: UserCallable) -> pl.Series:
     if times.is_empty():
         return times.cast(pl.Int64)
     if times.dtype == pl.Date:
@@ -224,11 +262,11 @@ def _milliseconds(times: pl.Series, code: SkipCode) -> pl.Series:
     try:
         unit = time_unit(times.dtype, times.min(), times.max())
     except ValueError as error:
-        raise Nonsense(code, f"column {times.name} {error}") from None
+        raise Nonsense(who, f"{who}: column {times.name} {error}") from None
     return times.to_frame().select(in_ms(times.name, unit)).to_series()
 
 
-def _number(values: pl.Series, name: str) -> pl.Series:
+def _number(values: pl.Series, who: UserCallable) -> pl.Series:
     if not (values.dtype.is_numeric() or values.dtype in {pl.Boolean, pl.Null}):
-        raise Nonsense(SkipCode.BAD_FEATURES, f"column {name} is {values.dtype}; wanted numbers")
-    return values.cast(pl.Float64).alias(name)
+        raise Nonsense(who, f"{who} returned a column {values.name} of {values.dtype}; wanted numbers, one a row")
+    return values.cast(pl.Float64)

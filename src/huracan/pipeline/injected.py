@@ -10,7 +10,7 @@ import time
 import traceback
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from huracan.domain.ids import content_hash
 from huracan.domain.recipe import EngineUse, Recipe
@@ -20,7 +20,15 @@ from huracan.errors import HuracanError
 from huracan.pipeline.artefacts import RECORD
 from huracan.pipeline.cells import Cell, judge_cell, leak_skip, refusal, train_pair
 from huracan.pipeline.damage import mended, with_set_aside
-from huracan.pipeline.foreign import INJECTED_VENDOR, Nonsense, bars_from, features_from, padded_trainer, trimmed
+from huracan.pipeline.foreign import (
+    INJECTED_VENDOR,
+    Nonsense,
+    Refused,
+    bars_from,
+    features_from,
+    padded_trainer,
+    trimmed,
+)
 from huracan.pipeline.night import PairOutcome, PairWork
 from huracan.pipeline.pair import (
     FEATURES_FILE,
@@ -36,7 +44,7 @@ from huracan.pipeline.pair import (
 from huracan.pipeline.plan import NightPlan
 from huracan.pipeline.user_faults import UserFaults, UserRaised
 from huracan.ports import FetchedRows, Telemetry
-from huracan.training import TrainingRefused, UserFault, fit_injected, place_of
+from huracan.training import TrainingRefused, UserCallable, UserFault, check_callable, fit_injected, place_of
 from huracan.training.jobs import compute_features_hash
 
 
@@ -48,6 +56,11 @@ class Injected:
     feature_builder: Any = None
     model_trainer: Any = None
     validator: Any = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for what cannot be called as it would be."""
+        for name in get_args(UserCallable):
+            check_callable(name, getattr(self, name))
 
     @property
     def any(self) -> bool:
@@ -144,7 +157,7 @@ class InjectedWaves:
                 return PairOutcome(coin=item.coin, record=await self._ingest(plan, item))
             found = await mended(self.ports, plan, item.coin, partial(steps[item.wave], plan, item))
             return PairOutcome(coin=item.coin, record=with_set_aside(*found))
-        except Nonsense as error:
+        except (Nonsense, Refused) as error:
             return PairOutcome(coin=item.coin, record=None, code=error.skip_code, error=str(error))
         except UserRaised as error:
             code = _BLAME[item.wave]
@@ -173,7 +186,7 @@ class InjectedWaves:
             data = self._owner_data(plan, item.coin)
             verdict = await self._faults.call("validator", item.coin, self.injected.validator, item.coin, data)
             if verdict is False:
-                raise Nonsense(SkipCode.BAD_DATA, "the injected validator refused the data")
+                raise Refused("the injected validator refused the data")
         return record
 
     def _owner_data(self, plan: NightPlan, coin: str) -> Any:
@@ -193,7 +206,7 @@ class InjectedWaves:
             given = await self._faults.call(
                 "feature_builder", item.coin, self.injected.feature_builder, item.coin, data
             )
-        features = features_from(given, bars, context, plan, item.facts["spread_bps"])
+        features = features_from(given, bars, context, plan.recipes[0], item.facts["spread_bps"])
         parts = (item.coin, item.facts["data_hash"], _frame_hash(features.frame), plan.recipes[0].id, plan.code_hash)
         key = f"prepare/{content_hash('injected', *parts)}"
         files = {FEATURES_FILE: self.ports.artefacts.write_frame(f"{key}/{FEATURES_FILE}", features.frame)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from huracan.errors import HuracanError, UserCodeError
 from huracan.ports import Telemetry
-from huracan.training import UserCallable, UserFault, user_fault
+from huracan.training import UserCallable, UserFault, right_one, user_fault
 
 
 class UserRaised(Exception):  # noqa: N818 - not an error of ours: what an injected callable raised
@@ -67,7 +67,8 @@ class UserFaults:
                 coin, fault = min(faults.items())
                 raise UserCodeError(
                     f"{name} raised for all {len(reached)} pairs that reached it, for {coin} {fault.error} "
-                    f"({fault.place}). Nothing was published and yesterday's champions stand; mend {name}, then run again",
+                    f"({fault.place}). Nothing was published and yesterday's champions stand; mend {name}, then run again. "
+                    f"{right_one(name)}",
                     error_type=fault.error_type,
                     traceback=fault.traceback,
                 )

@@ -16,7 +16,7 @@ from huracan.errors import HuracanError
 from huracan.training.engines import EngineSpec, nearest, problems
 from huracan.training.fit import fit_pair
 
-Check = Literal["specification", "features", "finite", "repeatable", "causal"]
+Check = Literal["specification", "features", "returns", "finite", "repeatable", "causal"]
 FIRST_DAY: Final = 20454
 DAYS: Final = 45
 LATER_DAYS: Final = 9
@@ -26,7 +26,7 @@ LARGEST_BPS: Final = 1e4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """One check of one engine: whether it passed, and what was seen."""
+    """One check of one engine, or of one callable of an owner: whether it passed, and what was seen."""
 
     engine: str
     check: Check

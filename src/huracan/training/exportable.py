@@ -11,6 +11,7 @@ from huracan.domain.model import F64, I64, TreeArrays
 from huracan.domain.records import SkipCode
 from huracan.stats.decide import forest_forecasts, linear_forecasts
 from huracan.training.lightgbm_arrays import to_arrays
+from huracan.training.protocols import right_one
 from huracan.training.refusal import TrainingRefused
 from huracan.training.user_code import UserFault, user_fault
 
@@ -62,23 +63,36 @@ def export_model(model: Any, sample: F64) -> Exported:
         exported = _linear(model, width)
     else:
         raise _refused(
-            f"a {type(model).__name__} has neither coef_ and intercept_, nor to_arrays(), nor is it a Booster"
+            f"a {name_of(model)} has neither coef_ and intercept_, nor to_arrays(), nor is it a LightGBM Booster"
         )
     _compare(model, exported, sample)
     return exported
 
 
-def _linear(model: Any, width: int) -> Exported:
+def name_of(model: Any) -> str:
+    """What a model is called in words: its type, or that of the owner's model behind it."""
+    return str(getattr(model, "shown_as", type(model).__name__))
+
+
+def linear_parts(model: Any, width: int) -> tuple[F64, float]:
+    """Slopes (width,) and the intercept of a model that has both; raises TrainingRefused for others than finite numbers."""
     try:
         coef = np.asarray(model.coef_, dtype=np.float64).ravel()
         intercept = np.asarray(model.intercept_, dtype=np.float64).ravel()
     except (TypeError, ValueError) as error:
-        raise _refused(f"coef_ or intercept_ of {type(model).__name__} are not numbers") from error
-    if coef.size != width or intercept.size != 1 or not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+        raise _refused(f"coef_ or intercept_ of {name_of(model)} are not numbers") from error
+    bad = int((~np.isfinite(coef)).sum() + (~np.isfinite(intercept)).sum())
+    if coef.size != width or intercept.size != 1 or bad:
         raise _refused(
-            f"coef_ has {coef.size} and intercept_ {intercept.size} values, wanted {width} and 1, all finite"
+            f"coef_ of {name_of(model)} has {coef.size} values and intercept_ {intercept.size}, {bad} of them not finite; "
+            f"wanted {width}, one for each of job['features'], and 1, all finite"
         )
-    return Exported(coef=coef, intercept=float(intercept[0]))
+    return coef, float(intercept[0])
+
+
+def _linear(model: Any, width: int) -> Exported:
+    coef, intercept = linear_parts(model, width)
+    return Exported(coef=coef, intercept=intercept)
 
 
 def _compare(model: Any, exported: Exported, sample: F64) -> None:
@@ -89,11 +103,13 @@ def _compare(model: Any, exported: Exported, sample: F64) -> None:
         own = np.asarray(predict(sample), dtype=np.float64).ravel()
     except Exception as error:
         fault = user_fault("model_trainer", error)
-        text = f"predict of {type(model).__name__} failed on train rows: {fault.error} ({fault.place})"
+        text = f"predict of {name_of(model)} failed on train rows: {fault.error} ({fault.place})"
         raise _refused(text, fault) from error
     ours = exported.forecasts(sample)
     if own.shape != ours.shape or not np.allclose(own, ours, rtol=_AGREES, atol=_AGREES):
-        raise _refused(f"predict of {type(model).__name__} is not what its arrays say")
+        raise _refused(
+            f"predict of {name_of(model)} is not what its arrays say: {own[:3].tolist()} for three train rows, wanted {ours[:3].tolist()}"
+        )
 
 
 def checked(arrays: Any, width: int) -> TreeArrays:
@@ -149,13 +165,13 @@ def _own_arrays(model: Any) -> Any:
         raise
     except Exception as error:
         fault = user_fault("model_trainer", error)
-        raise _refused(f"to_arrays() of {type(model).__name__} raised {fault.error} ({fault.place})", fault) from error
+        raise _refused(f"to_arrays() of {name_of(model)} raised {fault.error} ({fault.place})", fault) from error
 
 
 def _refused(why: str, fault: UserFault | None = None) -> TrainingRefused:
     return TrainingRefused(
         SkipCode.NOT_EXPORTABLE,
-        f"the trained model cannot be exported: {why}",
+        f"the trained model cannot be exported: {why}. {right_one('model_trainer')}",
         measured=why,
         wanted="coef_ and intercept_, a LightGBM Booster, or to_arrays()",
         fault=fault,

@@ -4,7 +4,7 @@ What it claims about its own model (metrics, edge) is checked for form and other
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Final
@@ -24,14 +24,12 @@ from huracan.training.folds import Folds, walk_forward
 from huracan.training.gram import N_CELLS
 from huracan.training.linear import LinearWalk
 from huracan.training.presence import ALWAYS
+from huracan.training.protocols import right_one
 from huracan.training.refusal import TrainingRefused
 from huracan.training.user_code import UserFault, user_fault
 
 INJECTED: Final = "injected"
 """Name of the one engine that an injected trainer is."""
-
-ModelTrainer = Callable[[dict[str, Any]], Any] | Callable[[dict[str, Any]], Awaitable[Any]]
-"""Takes a job dict; returns ``{success, model, metrics, edge_bps}`` or ``{success: False, error}``; sync or async."""
 
 _SAMPLE = 16
 
@@ -45,7 +43,7 @@ class _Fold:
 
 
 async def fit_injected(
-    trainer: ModelTrainer,
+    trainer: Callable[[Any], Any],
     features: FeatureFrame,
     labels: LabelledSet,
     recipe: Recipe,
@@ -153,7 +151,7 @@ def _place(design: Design, rows: I64, fold: _Fold, folds: Folds) -> dict[str, An
     }
 
 
-async def _train(trainer: ModelTrainer, job: dict[str, Any]) -> Any:
+async def _train(trainer: Callable[[Any], Any], job: dict[str, Any]) -> Any:
     """The model of one call; raises TrainingRefused when the call fails or its answer is not the documented dict."""
     where = f"{job['coin']} {job['horizon']}, fit {job['folds']['index'] + 1} of {job['folds']['count']}"
     try:
@@ -166,17 +164,23 @@ async def _train(trainer: ModelTrainer, job: dict[str, Any]) -> Any:
         fault = user_fault("model_trainer", error)
         raise _failed(f"{where}: the trainer raised {fault.error} ({fault.place})", fault) from error
     if not isinstance(result, Mapping):
-        raise _failed(f"{where}: the trainer returned a {type(result).__name__}, wanted a dict with success and model")
-    if result.get("success") is not True:
+        raise _malformed(
+            f"{where}: model_trainer returned a {type(result).__name__}, wanted a dict with success and model"
+        )
+    if "success" not in result:
+        raise _malformed(
+            f"{where}: model_trainer returned a dict with {sorted(map(str, result))}, wanted success and model"
+        )
+    if result["success"] is not True:
         raise _failed(f"{where}: the trainer gave up: {result.get('error', 'without a reason')}")
     if result.get("model") is None:
-        raise _failed(f"{where}: the trainer says success but returned no model")
+        raise _malformed(f"{where}: model_trainer says success but returned no model, only {sorted(map(str, result))}")
     metrics = result.get("metrics", {})
     if not isinstance(metrics, Mapping):
-        raise _failed(f"{where}: metrics are a {type(metrics).__name__}, wanted a dict of numbers")
+        raise _malformed(f"{where}: metrics are a {type(metrics).__name__}, wanted a dict of numbers")
     for name, value in (*metrics.items(), ("edge_bps", result.get("edge_bps", 0.0))):
         if not _is_number(value):
-            raise _failed(f"{where}: {name} is {value!r}, wanted a finite number")
+            raise _malformed(f"{where}: {name} is {value!r}, wanted a finite number")
     return result["model"]
 
 
@@ -208,6 +212,10 @@ def _walked(design: Design, live: Exported, forecast: F64) -> Walked:
             *(f"feature {name} has stopped and is left out" for name in left_out),
         ),
     )
+
+
+def _malformed(reason: str) -> TrainingRefused:
+    return _failed(f"{reason}. {right_one('model_trainer')}")
 
 
 def _failed(reason: str, fault: UserFault | None = None) -> TrainingRefused:

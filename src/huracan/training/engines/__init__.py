@@ -2,6 +2,7 @@
 
 from huracan.training.engines.registry import (
     ENGINES,
+    EXAMPLE,
     Installed,
     all_engines,
     engine_of,
@@ -15,6 +16,7 @@ from huracan.training.engines.spec import FEWEST_COLUMNS, EngineSpec
 
 __all__ = [
     "ENGINES",
+    "EXAMPLE",
     "FEWEST_COLUMNS",
     "EngineSpec",
     "Installed",

@@ -31,6 +31,13 @@ ENGINES: Final[MappingProxyType[str, EngineSpec]] = MappingProxyType(
 """Built-in engines by name."""
 
 
+EXAMPLE: Final = (
+    'EngineSpec(name="carry", version=1, estimator="ridge", idea="who pays to hold", wants=("funding_last",'
+    ' "funding_mean_4320"))'
+)
+"""A right engine, as errors show it."""
+
+
 def problems(spec: object) -> list[str]:
     """What makes a value unfit as an engine; empty when it passes. The conformance suite asks the same.
 
@@ -115,7 +122,7 @@ def _offered(entry: EntryPoint, taken: set[str]) -> Installed:
     if not problem and spec is not None and spec.name in taken:
         problem = [f"the name {spec.name!r} is taken"]
     if problem:
-        wrong = f"engine {entry.name!r} ({entry.value}): {'; '.join(problem)}; fix or uninstall its distribution"
+        wrong = f"engine {entry.name!r} ({entry.value}): {'; '.join(problem)}; fix or uninstall its distribution. A right one: {EXAMPLE}"
     return Installed(
         entry=entry.name,
         distribution=distribution,
