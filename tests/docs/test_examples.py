@@ -10,6 +10,8 @@ import pytest
 from nights import night_overrides, small_world, trust_variables
 from pages import Block, blocks
 
+from huracan.app.demos import DemoMark, write_mark
+from huracan.domain.time import parse_iso
 from huracan.settings import PREFIX
 from huracan.worlds.exchange import ReplayExchange
 
@@ -50,16 +52,18 @@ def test_blocks_that_say_they_run_do(page, finished_night, tmp_path):
     """`night`: a finished night in ./huracan-work, its exchange on loopback. `demo`: the same as a demo's folder."""
     folder = tmp_path / "here"
     folder.mkdir()
-    for name in {"night": "huracan-work", "demo": "demo"}.values():
+    for name in {"night": "huracan-work", "demo": "huracan-demo"}.values():
         shutil.copytree(finished_night.folder / "workdir", folder / name)
         for part in ("keys", "trust"):
             shutil.copytree(finished_night.folder / part, folder / name / part)
-    trusted = {**trust_variables(folder / "demo"), "HURACAN_STATE_DIR": str(tmp_path / "state")}
+    now_ms = parse_iso(finished_night.result["summary"]["now"])
+    write_mark(DemoMark(workdir=folder / "huracan-demo", world="demo", now_ms=now_ms))
+    trusted = {**trust_variables(folder / "huracan-demo"), "HURACAN_STATE_DIR": str(tmp_path / "state")}
     environment = user(tmp_path / "home")
     with ReplayExchange(small_world(), stress_file=tmp_path / "stress.json") as exchange:
         of_the_night = as_variables(night_overrides(exchange.urls))
         for block in BY_PAGE[page]:
-            more = {"empty": {}, "demo": trusted, "night": {**trusted, **of_the_night}}[block.where]
+            more = {"empty": {}, "demo": {}, "night": {**trusted, **of_the_night}}[block.where]
             run(block, folder, {**environment, **more})
 
 
