@@ -24,7 +24,7 @@ import typer
 import huracan
 from huracan import errors
 from huracan.cli.main import app
-from huracan.features.formulas import NOTATION, catalogue
+from huracan.features.formulas import MOMENTS, NOTATION, catalogue
 from huracan.features.names import RECIPE_ID, REGIME_RULES, RULES
 from huracan.settings_table import SettingRow, other_variables, section_words, setting_rows
 
@@ -108,7 +108,10 @@ def features_page() -> str:
         "",
         "## The features",
         "",
-        *table(("features", "what they say", "formula", "unit", "window, minutes", "known at"), family_rows()),
+        *table(("features", "meaning and formula", "unit", "window, minutes", "known at"), family_rows()),
+        "## When a feature is known",
+        "",
+        *table(("known at", "meaning"), ((cell(word), cell(text)) for word, text in MOMENTS.items())),
         "## Notation",
         "",
         *table(("in a formula", "meaning"), ((code_cell(word), cell(text)) for word, text in NOTATION.items())),
@@ -123,9 +126,8 @@ def family_rows() -> Iterator[tuple[str, ...]]:
     for _, members in groupby(catalogue(), lambda entry: (entry.formula, entry.meaning, entry.known)):
         family = list(members)
         yield (
-            ", ".join(code_cell(entry.name) for entry in family),
-            cell(family[0].meaning),
-            code_cell(family[0].formula) or "[rules](#the-regime)",
+            "<br>".join(code_cell(entry.name) for entry in family),
+            f"{cell(family[0].meaning)}<br>{code_cell(family[0].formula) or '[its rules](#the-regime)'}",
             cell(family[0].unit),
             "; ".join(dict.fromkeys(", ".join(map(str, entry.window_minutes)) for entry in family)),
             cell(family[0].known),
@@ -179,7 +181,7 @@ def configuration_page() -> str:
     for section in dict.fromkeys(row.section for row in rows):
         members = [row for row in rows if row.section == section]
         lines += [f"## {section}", "", prose(words[section]), ""]
-        lines += table(("setting", "default", "unit", "allowed", "meaning", "environment"), map(setting_cells, members))
+        lines += table(("setting and its variable", "default", "allowed", "meaning"), map(setting_cells, members))
     lines += ["## Other variables", "", "Read from the environment where they are needed; they are no settings.", ""]
     lines += table(("variable", "meaning"), [(code_cell(name), cell(text)) for name, text in other_variables().items()])
     return "\n".join(lines)
@@ -188,12 +190,10 @@ def configuration_page() -> str:
 def setting_cells(row: SettingRow) -> tuple[str, ...]:
     """The cells of one setting."""
     return (
-        code_cell(row.key),
-        code_cell(row.default),
-        cell(row.unit),
+        f"{code_cell(row.key)}<br>{code_cell(row.environment)}",
+        f"{code_cell(row.default)} {cell(row.unit)}".strip(),
         cell(row.allowed or row.kind),
         cell(row.description),
-        code_cell(row.environment),
     )
 
 

@@ -36,11 +36,20 @@ NOTATION: Final[dict[str, str]] = {
 """What the words of a formula stand for. The market is BTC where it is a member, else an index of the 20 most liquid."""
 
 KNOWN: Final[dict[Need, str]] = {
-    "bars": "close of the last bar at or before the decision",
-    "market": "the same, of the coin and of the market; coins' spread at the last whole hour",
-    "taker": "close of the last bar at or before the decision",
-    "funding": "last settlement at or before the decision; none for three days: missing",
+    "bars": "last bar",
+    "market": "last bar, both",
+    "taker": "last bar",
+    "funding": "last settlement",
 }
+KNOWN_REGIME: Final = "last hour"
+
+MOMENTS: Final[dict[str, str]] = {
+    "last bar": "the close of the last bar at or before the decision",
+    "last bar, both": "the same, of the coin and of the market; the spread of coins at the last whole hour",
+    "last settlement": "the last settlement at or before the decision; after three days without any it is missing",
+    "last hour": "the last whole hour at or before the decision",
+}
+"""What the moments of `CatalogueEntry.known` mean."""
 
 _VOLATILITIES: Final = "expected volatilities"
 _SHARE: Final = "share, -1 to 1"
@@ -135,7 +144,7 @@ def windows(name: str) -> tuple[int, ...]:
 
 def _entry(spec: FeatureSpec) -> CatalogueEntry:
     formula, unit = FORMULAS[stem(spec.name)]
-    known = "the last whole hour at or before the decision" if spec.name == "regime" else KNOWN[spec.need]
+    known = KNOWN_REGIME if spec.name == "regime" else KNOWN[spec.need]
     return CatalogueEntry(
         name=spec.name,
         meaning=spec.meaning,
