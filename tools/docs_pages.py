@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 import tomllib
+import typing
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
@@ -335,6 +336,16 @@ def reference_page() -> str:
 def described(item: PublicName) -> list[str]:
     """What stands below the heading of a name."""
     value, lines = item.value, []
+    if isinstance(value, dict):  # the schema of a frame
+        rows = [(code_cell(column), code_cell(kind)) for column, kind in value.items()]
+        return ["The columns of a frame and their types.", "", *table(("column", "type"), rows)]
+    if typing.is_typeddict(value):
+        rows = [(code_cell(name), code_cell(kind_text(kind))) for name, kind in value.__annotations__.items()]
+        return [*docstring(value), *table(("key", "type"), rows)]
+    if getattr(value, "_is_protocol", False):
+        call = value.__call__
+        lower = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", item.name).lower()
+        return ["```python", f"{lower}{signature(call)}", "```", "", *docstring(value), *docstring(call)]
     if isinstance(value, type) and issubclass(value, Enum):
         return [
             *docstring(value),
