@@ -130,6 +130,20 @@ def test_the_lines_of_the_other_shells_ask_a_question_that_is_answered(huracan, 
     assert wanted in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (("run", "--workdir", ""), "word 3 of the command is empty after --workdir"),
+        (("run", "--workdir="), "word 2 of the command is empty in --workdir="),
+        (("explain", "B\0TC"), "word 2 of the command holds a NUL character"),
+    ],
+)
+def test_a_word_that_says_nothing_is_refused(huracan, line, words):
+    answer = huracan(*line)
+    assert (answer.status, answer.out) == (2, "")
+    assert words in answer.err
+
+
 def test_a_reader_that_goes_away_is_no_fault():
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m huracan.cli.main --help | true"],

@@ -50,7 +50,8 @@ class Command:
         """A command line: samples for what is required, `given` by parameter name over them, and --json where it is taken."""
         missing = {name for name, param in self.params.items() if param.required} - {*SAMPLES, *given}
         assert not missing, f"{self.name}: put a sample of {sorted(missing)} into SAMPLES"
-        values = {name: SAMPLES[name] for name, param in self.params.items() if param.required and name not in given}
+        wanted = {name for name, param in self.params.items() if param.required or param.param_type_name == "argument"}
+        values = {name: SAMPLES[name] for name in self.params if name in wanted & set(SAMPLES) - set(given)}
         options, arguments = [], []
         for name, value in {**values, **given}.items():
             param = self.params[name]
@@ -151,7 +152,6 @@ def _hangs(*_: object) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGALRM, _hangs)
     sys.path.insert(0, str(Path(__file__).parent))
-    home = os.environ.get("HURACAN_TEST_CWD")
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
     _serve_nothing()
     for each in json.load(sys.stdin):

@@ -95,7 +95,7 @@ async def _instruments(market: BinanceMarketData, order: FillOrder) -> tuple[lis
         tickers |= {f"{symbol}-{name}": f"{symbol}-{name}" for symbol in symbols}
         quotes: Sequence[str] = order.quote_assets
         if order.symbols:
-            forms = {symbol: {symbol, f"{symbol}-{name.upper()}"} & set(order.symbols) for symbol in symbols}
+            forms = {symbol: _forms(symbol, name, order.quote_assets) & set(order.symbols) for symbol in symbols}
             symbols = [symbol for symbol, asked in forms.items() if asked]
             missing -= set().union(*forms.values())
             quotes = [parts[1] for symbol in symbols if (parts := split_symbol(symbol))]
@@ -109,6 +109,15 @@ async def _instruments(market: BinanceMarketData, order: FillOrder) -> tuple[lis
             f" {did_you_mean(min(missing), CoinNames(tickers))} See --symbols, --market."
         )
     return found, left_out
+
+
+def _forms(symbol: str, market: str, quote_assets: Sequence[str]) -> set[str]:
+    """What a symbol may be called, in capitals: itself, and in a wanted quote asset its coin; each with the market or without."""
+    base, quote = split_symbol(symbol) or ("", "")
+    coin = base.removeprefix("1000") if quote in quote_assets else ""
+    return {
+        form for name in {symbol, base if coin else "", coin} if name for form in (name, f"{name}-{market.upper()}")
+    }
 
 
 async def _all_or_none(jobs: Sequence[Awaitable[None]]) -> None:

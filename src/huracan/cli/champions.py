@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from huracan.cli.groups import group
-from huracan.cli.options import Coin, ConfigFile, Folder, HorizonName, Json, Store, Workdir
+from huracan.cli.options import Coin, ConfigFile, Folder, HorizonName, Json, Store, Workdir, coin_and_horizon
 
 champions_app = group("What the store holds.")
 
@@ -21,7 +21,7 @@ def champions_list(store: Store = None, workdir: Workdir = None, json_: Json = F
 @champions_app.command("show")
 def champions_show(
     coin: Coin,
-    horizon: HorizonName,
+    horizon: HorizonName = None,
     features: Annotated[bool, typer.Option("--features", help="List the model's features as well.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="The signed manifest as it is, instead.")] = False,
     store: Store = None,
@@ -32,7 +32,9 @@ def champions_show(
     from huracan.cli.champion import show_champion
 
     raise typer.Exit(
-        show_champion(store, coin, horizon, workdir=workdir, with_features=features, raw=raw, as_json=json_)
+        show_champion(
+            store, *coin_and_horizon(coin, horizon), workdir=workdir, with_features=features, raw=raw, as_json=json_
+        )
     )
 
 

@@ -24,6 +24,7 @@ OF_THE_PLACE: Final = frozenset(
 LONGEST_WORD: Final = 120
 """Letters of a typed word that a message repeats."""
 
+_NOTHING = re.compile("--[a-z-]+=")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -65,6 +66,11 @@ def _check(given: Sequence[str]) -> None:
     for place, word in enumerate(given, start=1):
         if "\0" in word:
             raise ConfigError(f"word {place} of the command holds a NUL character: {word!r}; give it without")
+        if not word or _NOTHING.fullmatch(word):
+            before = f" after {given[place - 2]}" if not word and place > 1 else f" in {word}" if word else ""
+            raise ConfigError(
+                f"word {place} of the command is empty{before}: an unset variable of the shell? Leave it out"
+            )
 
 
 def _refuse_usage(error: Any, given: Sequence[str]) -> None:
@@ -86,7 +92,7 @@ def _usage_words(error: Any) -> str:
         return f"{error.ctx.command_path} needs a command: {', '.join(error.ctx.command.commands)}"
     wrong = getattr(error, "option_name", None)
     if not hasattr(error, "possibilities") or wrong is None:
-        return str(error.format_message())
+        return str(error.format_message()).replace("Value error, ", "").removeprefix("Invalid value: ")
     known = [name for param in error.ctx.command.params for name in param.opts] if error.ctx is not None else []
     near = get_close_matches(wrong, [*known, "--help"], n=3)
     return f"{error.message}" + (f". Did you mean {', '.join(near)}?" if near else "")

@@ -15,7 +15,19 @@ from huracan.cli.endings import run_to_end
 from huracan.cli.engines import engines_app
 from huracan.cli.groups import group
 from huracan.cli.lake import lake_app
-from huracan.cli.options import Coin, ConfigFile, Folder, HorizonName, Json, Overrides, Store, Verbose, Workdir
+from huracan.cli.options import (
+    Coin,
+    ConfigFile,
+    Folder,
+    HorizonName,
+    Json,
+    Overrides,
+    Store,
+    Verbose,
+    Workdir,
+    coin_and_any_horizon,
+    coin_and_horizon,
+)
 
 app = group("Train every Binance pair every night; keep only the edges that survive an honest test.", name="huracan")
 exchange_app = group("A Binance-compatible exchange on loopback.")
@@ -175,7 +187,7 @@ def publish(store: Folder = None, workdir: Workdir = None, config: ConfigFile = 
 @app.command()
 def predict(
     coin: Coin,
-    horizon: HorizonName,
+    horizon: HorizonName = None,
     features: Annotated[
         Path | None,
         typer.Option("--features", help="JSON object, feature name to number; default: from bars that are fetched."),
@@ -193,6 +205,7 @@ def predict(
     """What to do with a coin now: long, short or no entry, with edge, costs and reasons."""
     from huracan.cli.predict import Asked, predict_from_features, predict_now
 
+    coin, horizon = coin_and_horizon(coin, horizon)
     asked = Asked(
         coin=coin, horizon=horizon, store=store, workdir=workdir, config=config, overrides=overrides or (), at=at,
         candidates=candidates,
@@ -216,7 +229,7 @@ def explain(
     if coin is None:
         _finish(explain_night(workdir, details=details, as_json=json_))
     else:
-        _finish(explain_coin(workdir, coin, horizon, as_json=json_))
+        _finish(explain_coin(workdir, *coin_and_any_horizon(coin, horizon), as_json=json_))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -268,15 +269,27 @@ def open_lake(place: str, only: str | None) -> tuple[Any, list[Any]]:
 
     lake = DeltaLake(place, allow_http=loopback_endpoint(os.environ))
     names = sorted({*lake.instruments("bars"), *lake.instruments("funding")})
-    known = CoinNames({name: name for name in names})
-    only = None if only is None else known.resolve(only.partition("~")[0])  # a table holds all listings of its ticker
-    if only is not None and only not in names:
-        raise ConfigError(f"the lake holds no {only!r}; {did_you_mean(only, known)}")
-    return lake, [
+    items = [
         Instrument(market="um" if name.endswith("-um") else "spot", symbol=name.rpartition("-")[0], base="", quote="")
         for name in names
-        if only in {None, name}
     ]
+    wanted = None if only is None else _one_of(items, only)
+    return lake, [item for item in items if wanted in {None, item.id}]
+
+
+def _one_of(items: list[Any], text: str) -> str:
+    """The id that a name means: a coin is its preferred instrument, as the universe names it. ConfigError for no such one."""
+    from huracan.universe import split_symbol
+    from huracan.universe.names import coin_keys
+
+    parts = {item.id: split_symbol(item.symbol) or (item.symbol, "") for item in items}
+    based = [replace(item, base=parts[item.id][0], quote=parts[item.id][1]) for item in items]
+    ids = {coin: name for name, coin in coin_keys(based, "auto", {}).items()}
+    known = CoinNames(ids)
+    coin = known.resolve(text.partition("~")[0])  # a table holds all listings of its ticker
+    if coin not in ids:
+        raise ConfigError(f"the lake holds no {text!r}; {did_you_mean(text, known)}")
+    return ids[coin]
 
 
 @contextmanager

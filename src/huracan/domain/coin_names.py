@@ -1,12 +1,18 @@
-"""Coin names: BTC, BTCUSDT, BTC/USDT, BTC/USDT:USDT and BTCUSDT-um are one coin, in any letter case."""
+"""Coin names: BTC, BTCUSDT, BTC/USDT, BTC/USDT:USDT, BTC-um and BTCUSDT-um are one coin, in any letter case.
+
+A name that says its market means that market alone: BTC-spot is never answered with the perpetual.
+"""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 _QUOTES: Final = ("FDUSD", "USDT", "USDC")
 _MARKETS: Final = ("um", "spot")
 NEAREST: Final = 3
+_KEY: Final = re.compile(r"(.+)_([1-9][0-9]{0,4}[mhdMHD])")
+_MULTIPLIED: Final = re.compile(r"1000(?:000)?(?=\D)(.+)")
 
 
 class CoinNames:
@@ -17,6 +23,7 @@ class CoinNames:
 
     def __init__(self, instruments: Mapping[str, str], others: Iterable[str] = ()) -> None:
         self._coins = {*instruments, *others}
+        self._markets = {coin: name.partition("~")[0].rpartition("-")[2] for coin, name in instruments.items()}
         self._symbols: dict[str, str] = {}
         self._tickers: dict[str, str] = {}
         self._quotes = set(_QUOTES)
@@ -60,10 +67,9 @@ class CoinNames:
         if slash:
             return self._known(base) or base or name
         bare, dash, market = symbol.rpartition("-")
-        symbol = bare if dash and market.lower() in _MARKETS else symbol
-        ending = next((quote for quote in _QUOTES if symbol.upper().endswith(quote)), "")
-        cut = symbol[: len(symbol) - len(ending)]
-        return self._known(cut) or (name if dash else cut or name)
+        if dash:
+            return self._on_market(bare, market.lower()) or name
+        return self._base(symbol) or _cut(symbol) or name
 
     def nearest(self, name: str) -> list[str]:
         """Up to three coins whose names are near, the nearest first.
@@ -75,6 +81,23 @@ class CoinNames:
         coins = dict.fromkeys(self._known(text) or text for text in near)
         return list(coins)[:NEAREST]
 
+    def _on_market(self, bare: str, market: str) -> str | None:
+        """The coin of a pair or base asset on one market; None where it trades on the other, or is not known."""
+        if market not in _MARKETS:
+            return None
+        for quote in ("", *_QUOTES):
+            ticker = self._folded.get(f"{bare}{quote}-{market}".upper())
+            if ticker is not None:
+                return self._known(ticker)
+        coin = self._base(bare)
+        return coin if coin is not None and self._markets.get(coin, market) == market else None
+
+    def _base(self, symbol: str) -> str | None:
+        """The coin of a base asset, with or without a quote asset behind it and a multiple before it."""
+        cut = _cut(symbol)
+        multiplied = _MULTIPLIED.fullmatch(cut)
+        return self._known(cut) or (self._known(multiplied[1]) if multiplied else None)
+
     def _known(self, name: str) -> str | None:
         """The coin of a coin, symbol or ticker that is known, as it is written or in another letter case."""
         text = name.strip()
@@ -85,6 +108,22 @@ class CoinNames:
             if found is not None:
                 return found
         return None
+
+
+def split_key(text: str) -> tuple[str, str | None]:
+    """Coin and horizon of a result key; the text itself and None for any other name.
+
+    >>> split_key("BTCUSDT-spot_4h"), split_key("BTC")
+    (('BTCUSDT-spot', '4h'), ('BTC', None))
+    """
+    found = _KEY.fullmatch(text.strip())
+    return (found[1], found[2].lower()) if found else (text, None)
+
+
+def _cut(symbol: str) -> str:
+    """A symbol without its quote asset."""
+    ending = next((quote for quote in _QUOTES if symbol.upper().endswith(quote)), "")
+    return symbol[: len(symbol) - len(ending)]
 
 
 def did_you_mean(name: str, names: CoinNames) -> str:
