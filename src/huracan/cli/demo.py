@@ -23,6 +23,8 @@ WORLDS = ("demo", "null")
 FOLDER = "huracan-demo"
 COINS = 16
 STOP_SECONDS = 10.0
+PATIENCE_S = 1800
+"""For an answer of the demo's own exchange: on a busy machine it is slow, and never away."""
 BOUND_OVER_SD = (8.0, 10.0)
 """What the demo's world is built for at 1h and 4h: a bound of so many sd makes 85 days decidable, and is one."""
 
@@ -125,6 +127,7 @@ def demo_config(folder: Path, urls: dict[str, Any], world: str) -> Any:
         f"binance.futures_url={urls['futures']}",
         f"binance.archive_url={urls['archive']}",
         f"promotion.stress_table={urls['stress']}",
+        *(f"binance.{name}={PATIENCE_S}" for name in ("read_timeout_s", "total_timeout_s")),
     ]
     if world == "demo":
         # The planted drift is so strong that it shows in every trend-like feature too: the canary must stand aside here.
