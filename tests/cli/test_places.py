@@ -78,6 +78,9 @@ def test_without_any_workdir_nothing_is_offered(here):
         ("champions", "show", "BTC", "1h"),
         ("champions", "verify"),
         ("dashboard",),
+        ("publish",),
+        ("champions", "rollback"),
+        ("ledger", "adopt", "--note=why"),
     ],
     ids=" ".join,
 )

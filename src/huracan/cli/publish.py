@@ -44,6 +44,7 @@ def rotate(*, new_root: bool, config: Path | None, workdir: Path | None, store: 
         store,
         as_json,
         lambda path, settings, log, **more: rotate_store_keys(path, settings, log, new_root=new_root, **more),
+        may_be_new=True,
     )
     text = f"root version {account['root_version']} is in force; the keys before it sign nothing any more"
     if account["set"] is not None:
@@ -54,12 +55,19 @@ def rotate(*, new_root: bool, config: Path | None, workdir: Path | None, store: 
 
 
 def _done(
-    config: Path | None, workdir: Path | None, store: str | None, as_json: bool, work: Callable[..., Account]
+    config: Path | None,
+    workdir: Path | None,
+    store: str | None,
+    as_json: bool,
+    work: Callable[..., Account],
+    *,
+    may_be_new: bool = False,
 ) -> Account:
+    from huracan.adapters.publishers.remotes import publish_targets
     from huracan.adapters.telemetry import StructlogTelemetry
     from huracan.app.demos import refuse_demo
     from huracan.app.ledger_guard import LEDGER_FILE
-    from huracan.cli.places import workdir_of
+    from huracan.cli.places import is_workdir, no_workdir, short, workdir_of
     from huracan.errors import ConfigError
     from huracan.settings import load_settings
 
@@ -73,6 +81,8 @@ def _done(
     if store is None:
         refuse_demo(home, "signing and publishing")
     path, ledger = (Path(store), None) if store else (home / "store", home / LEDGER_FILE)
+    if store is None and not may_be_new and not is_workdir(home) and not publish_targets(settings):
+        raise no_workdir(f"{short(home)} holds no store, and publish.urls names no other")
     with closing(
         StructlogTelemetry(as_json=as_json or None, progress=False, level="error" if not as_json else "info")
     ) as log:

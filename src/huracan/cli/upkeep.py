@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from huracan.cli.output import number, print_json
-from huracan.cli.places import no_workdir, short, workdir_of
+from huracan.cli.places import is_workdir, no_workdir, short, workdir_of
 from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.errors import ConfigError
 
@@ -197,6 +197,8 @@ def adopt_ledger(workdir: Path | None, note: str, *, as_json: bool) -> int:
     """Let this ledger go on with the set in its store, although it lacks the entry that the set was signed on."""
     from huracan.app.ledger_guard import adopt_store
 
+    if not is_workdir(workdir_of(workdir)):
+        raise no_workdir(f"{short(workdir_of(workdir))} holds no ledger and no store")
     entry = adopt_store(workdir_of(workdir), note, os.environ)
     if as_json:
         print_json({"adopted": entry})

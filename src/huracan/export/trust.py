@@ -19,7 +19,7 @@ from tuf.api.serialization.json import JSONSerializer
 from huracan.domain.bundle import MAX_SET, ChampionSet
 from huracan.domain.ids import sha256_hex
 from huracan.domain.strict import strict_json
-from huracan.errors import BundleFormatError, BundleSignatureError, ForeignKeysError
+from huracan.errors import BundleFormatError, BundleSignatureError, ForeignKeysError, ModelLoadError
 
 Read = Callable[[str, int], bytes | None]
 """(path, limit) -> bytes of a store file, None if absent; more than `limit` bytes is a BundleFormatError."""
@@ -145,6 +145,15 @@ def set_path(version: int) -> str:
 def root_version(data: bytes) -> int:
     """Version of root metadata that verifies against itself; raises BundleSignatureError."""
     return _self_signed(data).version
+
+
+def claimed_signers(read: Read) -> str:
+    """Whose keys a store says it is signed by, in words; nothing of it is verified. Empty where nothing can be read."""
+    try:
+        data = read(TIMESTAMP_PATH, MAX_POINTER)
+        return "" if data is None else _named_keys(_parse(data, Timestamp, "timestamp").signatures)
+    except ModelLoadError:
+        return ""
 
 
 def online_keys(data: bytes) -> tuple[str, ...]:

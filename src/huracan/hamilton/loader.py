@@ -12,7 +12,7 @@ from huracan.domain.bundle import MANIFEST_FILE, ChampionSet, bundle_folder
 from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.ids import result_key
 from huracan.errors import BundleFormatError, BundleSignatureError, ForeignKeysError, ModelLoadError
-from huracan.export.trust import Seen, TrustedTree, verify_tree
+from huracan.export.trust import Seen, TrustedTree, claimed_signers, verify_tree
 from huracan.hamilton.forks import renew_in_children
 from huracan.hamilton.log import log
 from huracan.hamilton.state import StoreState
@@ -123,7 +123,7 @@ class HamiltonModelLoader:
         return fresh
 
     def _verified(self, token: object, before: ServedSet | None) -> ServedSet:
-        root = read_trusted_root(self._trusted_root, self._store)
+        root = self._root()
         seen = self._state.seen()
         try:
             tree = verify_tree(self._source.read, root, seen)
@@ -171,6 +171,15 @@ class HamiltonModelLoader:
     def _recently_refused(self, token: object) -> bool:
         refused = self._refused
         return refused is not None and refused[0] == token and self._monotonic() < refused[1]
+
+    def _root(self) -> bytes:
+        try:
+            return read_trusted_root(self._trusted_root, self._store)
+        except ModelLoadError as error:
+            signers = claimed_signers(self._source.read)
+            if not signers:
+                raise
+            raise ModelLoadError(f"{error} The store says that it is signed by {signers}.") from error
 
     def _foreign(self, error: ForeignKeysError) -> str:
         """Whose key is missing, where it was looked for, and how to trust it on purpose."""
