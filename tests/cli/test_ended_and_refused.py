@@ -22,10 +22,18 @@ HURACAN = Path(sys.executable).with_name("huracan")
 
 
 def test_ctrl_c_in_a_night_is_told_as_such_and_the_next_run_goes_on(tmp_path):
-    command = [HURACAN, "demo", "--days", "70", "--out", tmp_path / "demo", "--json"]
+    command = [
+        "env",
+        "--default-signal=INT",
+    ]  # a suite that runs in the background ignores it, and so would the command
+    command += [HURACAN, "demo", "--days", "70", "--out", tmp_path / "demo", "--json"]
     environment = {**os.environ, **trust_variables(tmp_path)}
     with subprocess.Popen(
-        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as process:
         told = []
         for line in process.stderr:
