@@ -149,6 +149,17 @@ def test_notices_are_said_once_and_many_of_a_kind_are_counted():
     assert second.endswith("broke 1 (and 3 more of this kind, see the log)")
 
 
+def test_a_demo_says_nothing_of_the_keys_it_made_for_itself():
+    from huracan.cli.demo import OF_ITS_KEYS
+
+    notices = Notices(but=OF_ITS_KEYS)
+    notices.event("root_key_unprotected", folder="/demo/keys")
+    notices.event("keys_created", folder="/demo/keys", trusted_root="/demo/root.json")
+    notices.event("pool_frozen", pool="um-A")
+    (said,) = notices.sentences()
+    assert said.startswith("promotions of um-A are frozen")
+
+
 def test_the_log_is_named_after_the_run_and_holds_what_was_told_before_it_opened(tmp_path):
     log = RunLog()
     log.event("metrics_served", address="http://127.0.0.1:1")

@@ -25,6 +25,8 @@ COINS = 16
 STOP_SECONDS = 10.0
 PATIENCE_S = 1800
 """For an answer of the demo's own exchange: on a busy machine it is slow, and never away."""
+OF_ITS_KEYS = frozenset({"keys_created", "root_key_unprotected"})
+"""Events of the demo's own keys, which protect nothing."""
 BOUND_OVER_SD = (8.0, 10.0)
 """What the demo's world is built for at 1h and 4h: a bound of so many sd makes 85 days decidable, and is one."""
 
@@ -38,8 +40,13 @@ def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: boo
     started = time.monotonic()
     with private_trust(folder), exchange(world, days, seed) as urls:
         from huracan.cli.night import execute, report
+        from huracan.cli.notices import Notices
+        from huracan.cli.watching import say_notices
 
-        result = execute(demo_config(folder, urls, world), as_json=as_json, verbose=verbose)
+        notices = Notices(but=OF_ITS_KEYS)
+        result = execute(demo_config(folder, urls, world), as_json=as_json, verbose=verbose, notices=notices)
+        if not as_json:
+            say_notices(notices)
         if not result["success"]:
             return report(result, as_json=as_json)
         extra = demo_verdict(result, world, days, seed)

@@ -34,15 +34,16 @@ SHOWN: Final = 2
 
 
 class Notices:
-    """Listens for what WORDS lists, and for any warning or error without words of its own."""
+    """Listens for what WORDS lists, and for any warning or error without words of its own; `but` are not kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, but: frozenset[str] = frozenset()) -> None:
+        self._but = ELSEWHERE | but
         self._said: dict[str, list[str]] = {}
         self._counts: Counter[str] = Counter()
 
     def event(self, name: str, **fields: Any) -> None:
         """Keep the fact when it is one for a person."""
-        if name in ELSEWHERE or (name not in WORDS and EVENTS.get(name) not in {"warning", "error"}):
+        if name in self._but or (name not in WORDS and EVENTS.get(name) not in {"warning", "error"}):
             return
         self._counts[name] += 1
         said = self._said.setdefault(name, [])
