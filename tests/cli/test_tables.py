@@ -6,6 +6,7 @@ import pytest
 from mornings import MORNINGS
 from rich.console import Console
 
+from huracan.cli.demo_ending import Ending
 from huracan.cli.morning import print_morning
 from huracan.cli.tables import print_copies, print_demo, print_details, print_night, show
 
@@ -84,6 +85,7 @@ def demo(found=PLANTED, others=(), planted=PLANTED, prediction=None, bounds=None
         "bound_over_sd": bounds or {},
         "prediction": prediction,
         "seconds": 134.2,
+        "next": Ending(commands=("huracan champions list --workdir demo",), python="print(1)", once="export A=1"),
     }
 
 
