@@ -24,10 +24,12 @@ from nights import (
 
 import huracan.app.wiring
 import huracan.app.worker
+from huracan.adapters.dashboard.reading import newest_report
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.export.trust import verify_tree
 from huracan.hamilton.source import FolderSource
+from huracan.reports.story import read_morning
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import Fault
 from huracan.worlds.simulated import SimulatedWorld
@@ -136,6 +138,10 @@ def test_a_coin_whose_bars_stop_is_stale_and_keeps_yesterdays_champion(next_nigh
     assert (spot["code"], spot["wanted"]) == ("STALE", 180.0)
     assert spot["measured"] == pytest.approx(300.0, abs=30.0)
     assert telemetry.at_level("error") == []
+    story = read_morning(result["summary"])
+    assert any("their newest bars are too old" in text for text in story.missing)
+    assert story.changes != ("There is no earlier night to compare with.",)
+    assert any(text.endswith("came from the cache.") for text in story.cost)
 
 
 @pytest.mark.guarantee("R8")
@@ -172,6 +178,11 @@ def test_too_many_stale_coins_refuse_the_night(next_night, yesterday, finished_n
     with SqliteLedger(yesterday / "workdir" / "ledger.sqlite") as ledger:
         run = ledger.runs()[-1]
     assert run["status"] == "refused"
+    page = Path(result["report"])
+    assert page == newest_report(yesterday / "workdir")
+    assert page.parent.name == run["run_id"]
+    assert result["summary"]["verdict"].startswith("The night was refused (STALE): ")
+    assert "Nothing was promoted and nothing was signed" in page.read_text()
     found = json.loads((yesterday / "workdir" / "reports" / run["run_id"] / "integrity.json").read_text())
     assert {row["coin"] for row in found["refused"] if row["code"] == "STALE"} >= {"ALFA", "BRAVO", "CHARLIE", "DELTA"}
 

@@ -95,6 +95,8 @@ def test_a_finished_night_is_read_on_a_phone_and_its_report_opens(browser_page, 
         with page.expect_response(lambda response: "/parts/tonight" in response.url):
             pass  # the page polls by itself
         page.locator("#table-nights a").first.click()
+        assert fits(page)
+        page.locator("#equity > summary").click()
         page.wait_for_selector("#figure-equity .main-svg")
         # Inside the sandbox the report has no origin of its own and cannot reach the live page.
         assert page.evaluate("window.origin") == "null"

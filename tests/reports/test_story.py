@@ -175,3 +175,25 @@ def test_evidence_against_a_recipe_is_no_progress():
     row = promoted().summary["evidence"][0]
     assert standing_of({**row, "e": 0.2, "needed": 120.0}).share == 0.0
     assert dataclasses.asdict(standing_of({**row, "e": 121.0, "needed": 120.0}))["share"] == 1.0
+
+
+@pytest.mark.slow
+def test_the_page_of_two_thousand_pairs_stays_small_and_says_where_the_rest_is():
+    told = first()
+    coins = [f"COIN{number:04d}" for number in range(2_000)]
+    row, skip = told.report.candidates[0], told.report.skips[0]
+    days = tuple(f"{2023 + number // 365}-01-01" for number in range(1_095))
+    grown = dataclasses.replace(
+        told.report,
+        candidates=tuple({**row, "coin": coin, "horizon": horizon} for coin in coins for horizon in ("1h", "4h", "1d")),
+        skips=tuple({**skip, "coin": coin, "horizon": horizon} for coin in coins for horizon in ("1h", "4h", "1d")),
+        integrity=tuple({"coin": coin, "rows_in": 172_800, "rows_out": 172_799, "quality": 0.99} for coin in coins),
+        curves=tuple(
+            dataclasses.replace(curve, days=days, net_bps=tuple(13.37 + n / 7 for n in range(1_095)))
+            for curve in told.report.curves
+        ),
+    )
+    page = night_page(grown)
+    assert len(page.encode()) <= 3_000_000
+    assert "5800 more rows stand in summary.json and integrity.json beside this page" in page
+    assert 'src="plotly' not in page

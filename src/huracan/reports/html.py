@@ -35,7 +35,9 @@ def night_page(night: NightReport) -> str:
         "story": night.story or Morning(night=night.data_cutoff[:10], mood="plain", headline=UNTOLD),
         "refused": night.refused,
         "alpha": next((f"{row['alpha']:.0%}" for row in night.lineages if row.get("alpha")), ""),
-        "labels": "\n".join(card_labels(table) for table in shown.values()),
+        "labels": "\n".join(
+            tables.card_labels(table.name, [title for title, _ in table.headers]) for table in shown.values()
+        ),
         "tiles": _tiles(night),
         "figures": {
             "equity": charts.equity_figure(night),
@@ -45,15 +47,6 @@ def night_page(night: NightReport) -> str:
         "plotly": PLOTLY_FILE,
     }
     return _template().render(facts)
-
-
-def card_labels(table: tables.Table) -> str:
-    """Style rules that name each cell of a table where a narrow screen shows its rows as cards."""
-    cells = [
-        f'#table-{table.name} td:nth-child({place})::before{{content:"{title}"}}'
-        for place, (title, _) in enumerate(table.headers, start=1)
-    ]
-    return f"@media (max-width: 640px) {{{' '.join(cells)}}}"
 
 
 @cache

@@ -47,6 +47,12 @@ EVENTS: Final = {
     "root_key_unprotected": "root key unprotected",
     "champion_demoted": "champion demoted",
 }
+LIVE_TABLES: Final = {
+    "jobs": ["Pair", "Work", "Attempt", "For"],
+    "nights": ["Night", "Status", "Started", "Took", "Champions", "Candidates", "Skips", "Report"],
+    "skips": ["Code", "Step", "Skips", "Reason", "Coins"],
+}
+"""Heads of the tables that only the live page has; a narrow screen names each cell by them."""
 _UNTOLD: Final = dict.fromkeys(
     ("run_id", "started_ms", "members", "pairs", "backend", "workers", "retried", "failed", "code", "error")
 )
@@ -116,7 +122,11 @@ def style_sheets() -> str:
     """The style of the night's page, and what the live page adds."""
     loader = _environment().loader
     assert loader is not None
-    return "\n".join(loader.get_source(_environment(), name)[0] for name in ("night.css", "live.css"))
+    sheets = [loader.get_source(_environment(), name)[0] for name in ("night.css", "live.css")]
+    empty = NightReport(run_id="", data_cutoff="")
+    drawn = [tables.lineage_table(empty), tables.champion_table((), "champions")]
+    titles = {**{table.name: [title for title, _ in table.headers] for table in drawn}, **LIVE_TABLES}
+    return "\n".join([*sheets, *(tables.card_labels(name, of) for name, of in titles.items())])
 
 
 @cache

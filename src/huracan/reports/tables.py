@@ -42,6 +42,19 @@ class _Column:
     numeric: bool = True
 
 
+def card_labels(name: str, titles: Sequence[str]) -> str:
+    """Style rules that name each cell of a table where a narrow screen shows its rows as cards.
+
+    >>> card_labels("jobs", ["Pair"])
+    '@media (max-width: 640px) {#table-jobs td:nth-child(1)::before{content:"Pair"}}'
+    """
+    cells = [
+        f'#table-{name} td:nth-child({place})::before{{content:"{title}"}}'
+        for place, title in enumerate(titles, start=1)
+    ]
+    return f"@media (max-width: 640px) {{{' '.join(cells)}}}"
+
+
 def lineage_table(night: NightReport) -> Table:
     """Every hypothesis and how far it is from proof."""
     columns = (

@@ -1,13 +1,13 @@
 """The story of a night from its summary, of a refused one from its error, and of an earlier one from its file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from huracan.reports.story.cards import PoolFacts, earliest_night, pool_card, shown_cards
 from huracan.reports.story.facts import Standing, nearest_first, standing_of
 from huracan.reports.story.headline import Situation, changes_of, headline, refused_headline
-from huracan.reports.story.records import Morning
+from huracan.reports.story.records import Morning, Pick
 from huracan.reports.story.sections import (
     DataFacts,
     Spent,
@@ -62,7 +62,7 @@ def morning_of(
         mood=mood,
         headline=sentence,
         needed=_needed(standings, night),
-        todo=_todo(summary, standings, picks=len(picks)),
+        todo=_todo(summary, standings, picks),
         cards=_cards(summary, standings, night),
         shortlist=picks,
         shortlist_note=note,
@@ -168,7 +168,7 @@ def _needed(standings: list[Standing], night: str) -> tuple[str, ...]:
     return (*told, wanted, alpha)
 
 
-def _todo(summary: Mapping[str, Any], standings: list[Standing], *, picks: int) -> tuple[str, ...]:
+def _todo(summary: Mapping[str, Any], standings: list[Standing], picks: Sequence[Pick]) -> tuple[str, ...]:
     told = []
     if any(one.reigns and one.suspended for one in standings):
         told.append("Close the positions of suspended champions; Hamilton refuses new entries by itself.")
@@ -181,6 +181,8 @@ def _todo(summary: Mapping[str, Any], standings: list[Standing], *, picks: int) 
     elif not summary["champions"]:
         told.append("Trade nothing with money: every coin is on the do-not-trade list.")
     if picks:
-        told.append("Paper-trade the shortlist: `HamiltonInterface(allow_candidates=True)` loads its models.")
+        told.append(
+            f"Paper-trade the shortlist: `huracan predict {picks[0].coin} {picks[0].horizon} --candidates` decides on the first."
+        )
     told.append("Run the next night; one that is missed is caught up in order.")
     return tuple(told)

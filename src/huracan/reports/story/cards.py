@@ -45,7 +45,7 @@ def pool_card(facts: PoolFacts, night: str) -> PoolCard:
         state_words=STATES[state],
         observed_days=observed,
         wanted_days=wanted,
-        progress=min(1.0, observed / wanted) if wanted else 0.0,
+        progress=_progress(nearest),
         progress_words=_progress_words(nearest),
         evidence_share=nearest.share if nearest else 0.0,
         earliest=earliest_night(nearest) if nearest else None,
@@ -142,7 +142,7 @@ def nights_left(one: Standing) -> int:
 
 
 def _closed(one: Standing) -> str:
-    return f" Still wanted: {'; '.join(one.gates)}." if one.gates else ""
+    return f" In the way: {'; '.join(one.gates)}." if one.gates else ""
 
 
 def _state(facts: PoolFacts) -> State:
@@ -155,6 +155,13 @@ def _state(facts: PoolFacts) -> State:
     return "tested" if any(one.is_open for one in facts.standings) else "waiting"
 
 
+def _progress(nearest: Standing | None) -> float:
+    """How full the bar is: of days while these are too few, then of evidence."""
+    if nearest is None or nearest.reigns:
+        return float(nearest is not None)
+    return nearest.observed / nearest.wanted if nearest.observed < nearest.wanted else nearest.share
+
+
 def _progress_words(nearest: Standing | None) -> str:
     if nearest is None:
         return "no day observed"
@@ -163,7 +170,7 @@ def _progress_words(nearest: Standing | None) -> str:
     days = f"{nearest.observed:,} of {units(nearest, nearest.wanted)} observed"
     if nearest.observed < nearest.wanted:
         return days
-    return f"{units(nearest, nearest.observed)} observed, evidence {share_words(nearest.share)} of what is needed"
+    return f"evidence {share_words(nearest.share)} of what is needed, {units(nearest, nearest.observed)} observed"
 
 
 def _when_pool(facts: PoolFacts, ordered: list[Standing], night: str) -> str:

@@ -35,6 +35,7 @@ class TestLine:
 class PoolCard:
     """One pool: what it is, how far it is, when at the earliest, and why days count or do not.
 
+    `progress` (0 to 1) is of the days while these are too few, then of the evidence.
     `earliest` is the ISO date of the first night that could promote something in it, None where none is in sight. `measured` is what
     its nearest recipe earned; where `is_evidence` is False that is no evidence.
     """

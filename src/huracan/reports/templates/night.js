@@ -70,6 +70,7 @@ function draw() {
   }
   for (const [place, figure] of shown) {
     const { data, layout } = painted(figure);
+    place.style.height = layout.height + 14 + "px";
     Plotly.react(place, data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
   }
 }
