@@ -99,6 +99,19 @@ def test_the_demo_finds_what_was_planted_and_nothing_else(tmp_path):
     assert (tmp_path / "out" / "keys").is_dir()
     assert not (tmp_path / "config").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    for number, command in enumerate((*told["next"]["commands"], told["next"]["python"])):
+        home = tmp_path / f"home {number}"
+        home.mkdir()
+        copied = subprocess.run(
+            ["bash", "-c", command],
+            env={"PATH": "/usr/bin:/bin", "HOME": str(home), "BROWSER": "true"},
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert copied.returncode == 0, f"{command}\n{copied.stderr[-2000:]}"
+        assert copied.stdout.strip(), command
 
 
 def test_the_demo_publishes_nowhere_whatever_the_user_has_configured(tmp_path, monkeypatch):
