@@ -92,6 +92,17 @@ def test_every_command_that_finds_nothing_names_the_workdirs_that_are_here(hurac
     assert "Traceback" not in answer.err
 
 
+def test_a_current_folder_that_is_gone_is_told(huracan, here, monkeypatch):
+    gone = here / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for words in (("explain", "BTC"), ("report",), ("ledger", "show")):
+        answer = huracan(*words)
+        assert (answer.status, "the current folder is gone" in answer.err) == (2, True)
+    monkeypatch.chdir(here)
+
+
 def test_an_unreadable_neighbour_is_no_error(here):
     (here / "closed").mkdir(mode=0)
     try:

@@ -30,5 +30,13 @@ def below_home(environ: Mapping[str, str], base: str, below: str, *, instead: st
 
 
 def workdir_folder(given: str | Path | None, environ: Mapping[str, str]) -> Path:
-    """Where lake, artefacts, ledger, store and reports live: as given, else HURACAN_WORKDIR, else ``./huracan-work``."""
-    return Path(given or environ.get(WORKDIR_VARIABLE) or DEFAULT_WORKDIR).absolute()
+    """Where lake, artefacts, ledger, store and reports live: as given, else HURACAN_WORKDIR, else ``./huracan-work``.
+
+    Raises ConfigError where that begins at the current folder, and the current folder is gone.
+    """
+    try:
+        return Path(given or environ.get(WORKDIR_VARIABLE) or DEFAULT_WORKDIR).absolute()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "the current folder is gone, removed by another process; `cd` to one that is there"
+        ) from error
