@@ -1,6 +1,7 @@
 """A night on a pseudo terminal: one panel that is gone at the end, whatever ends it; through a pipe plain lines alone."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_one_panel_shows_the_step_and_leaves_only_words_behind(shown, columns):
     assert stood(ran, "2/9" if columns < 60 else "step 2 of 9", "0 of 6 jobs", "ETA after the first", "COIN0USDT-um")
     assert stood(ran, "about a few seconds")
     assert all(frame.count("╭") <= 1 for frame in ("\n".join(lines) for lines in ran.frames))
-    text = "".join(ran.screen.lines)
+    text = " ".join(" ".join(ran.screen.lines).split())
     assert "╭" not in text
     assert "2 of 9 steps in" in text
     assert "THE TABLES" in text
@@ -91,6 +92,20 @@ def test_ctrl_c_ends_with_its_word_and_the_terminal_as_it_was(shown):
     assert "╭" not in "".join(lines)
     assert any(line.startswith("INTERRUPTED: interrupted; start again to go on") for line in lines)
     assert any("1 of 9 steps in" in line and "log work/logs/20260302T0000-19c.log" in line for line in lines)
+
+
+def test_a_night_that_is_killed_gives_the_terminal_its_cursor_back(shown):
+    asked = []
+
+    def seen(terminal):
+        if not asked and "step 2 of 9" in "\n".join(terminal.screen.lines):
+            asked.append(True)
+            terminal.process.terminate()
+
+    ran = shown("waiting", seen=seen)
+    assert ran.status == -signal.SIGTERM
+    assert ran.screen.cursor_shown
+    assert "╭" not in "".join(ran.screen.lines)
 
 
 def test_an_exception_in_the_middle_is_told_below_and_the_terminal_is_as_it_was(shown):

@@ -106,7 +106,7 @@ def on_terminal(
     environ = {key: value for key, value in environ.items() if key not in {"COLUMNS", "LINES"}}
     environ["TERM"] = "xterm-256color"
     process = subprocess.Popen(
-        list(command),
+        ["env", "--default-signal=INT", *command],  # a suite in the background ignores it, and so would the program
         stdin=terminal.inner,
         stdout=terminal.inner if stdout_too else subprocess.PIPE,
         stderr=terminal.inner,

@@ -1,7 +1,11 @@
 """One live panel for a night on a terminal: the step, its bar, what is running, the time left, skips and memory."""
 
+import os
+import signal
+import threading
 from pathlib import Path
-from typing import Final, Self
+from types import FrameType
+from typing import Any, Final, Self
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -32,6 +36,7 @@ class NightPanel:
 
     def __init__(self, night: Following, log: RunLog, console: Console) -> None:
         self._night, self._log, self._console = night, log, console
+        self._before: Any = None
         self._live = Live(
             get_renderable=self.picture,
             console=console,
@@ -43,10 +48,19 @@ class NightPanel:
 
     def __enter__(self) -> Self:
         self._live.start()
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._terminated)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _terminated(self, number: int, _frame: FrameType | None) -> None:
+        """End as without a panel, but give the terminal its cursor back first."""
+        self.__exit__()
+        os.kill(os.getpid(), number)
 
     def picture(self) -> RenderableType:
         """The panel as it stands now."""
