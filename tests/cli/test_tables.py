@@ -258,3 +258,25 @@ def test_copies_are_told_with_their_state_and_what_to_do():
         "copy   dropbox:/x: FENCED: another run published",
         "copy   gs://e: dry run: would take up to 1 bundles, at most 13 files",
     ]
+
+
+def test_spot_and_perpetual_are_told_apart_among_the_champions():
+    rows = [champion("ALFA", pool="um-A"), champion("BRAVOUSDT-spot", pool="spot-B")]
+    text = printed(print_night, night(champions=rows))
+    assert "perpetual" in line_of(text, "ALFA")
+    assert line_of(text, "BRAVOUSDT-spot").split()[:2] == ["BRAVOUSDT-spot", "spot"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+def test_no_name_is_broken_at_any_width(width):
+    console = Console(width=width, file=io.StringIO(), highlight=False)
+    names = ["1000SHIBUSDT-um~20220513", "BTCUSDT-spot", "20260501T0000-1a22337af4d"]
+    show(
+        console,
+        "names",
+        ["coin", "run", "reason", "edge"],
+        [[name, names[2], "too wide a spread", "1.0"] for name in names],
+    )
+    words = console.file.getvalue().split()
+    for name in names:
+        assert name in words

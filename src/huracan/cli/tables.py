@@ -218,11 +218,20 @@ def _champions(rows: list[Row], horizons: Sequence[str], console: Console) -> No
     show(
         console,
         f"{len(rows)} champions ({outcome}): bps a round trip after costs > lower 5%, version",
-        ["coin", *horizons],
-        [[coin, *(_champion_cell(cells.get(horizon)) for horizon in horizons)] for coin, cells in shown],
+        ["coin", "market", *horizons],
+        [
+            [coin, _market(cells.values()), *(_champion_cell(cells.get(horizon)) for horizon in horizons)]
+            for coin, cells in shown
+        ],
     )
     if len(by_coin) > len(shown):
         console.print(f"and {len(by_coin) - len(shown)} more coins: huracan champions list\n")
+
+
+def _market(rows: Iterable[Row]) -> str:
+    """The market that a coin's pools are of, in words."""
+    pool = next((str(row["pool"]) for row in rows if row.get("pool")), "")
+    return {"um": "perpetual", "spot": "spot"}.get(pool.partition("-")[0], "–")
 
 
 def _champion_cell(row: Row | None) -> str:
