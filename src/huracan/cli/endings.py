@@ -66,6 +66,10 @@ def _check(given: Sequence[str]) -> None:
     for place, word in enumerate(given, start=1):
         if "\0" in word:
             raise ConfigError(f"word {place} of the command holds a NUL character: {word!r}; give it without")
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise ConfigError(
+                f"word {place} of the command is no UTF-8: {word!r}; rename what it names, or type it anew"
+            )
         if not word or _NOTHING.fullmatch(word):
             before = f" after {given[place - 2]}" if not word and place > 1 else f" in {word}" if word else ""
             raise ConfigError(
@@ -114,7 +118,7 @@ def _refuse(code: str, text: str, given: Sequence[str]) -> None:
 
 def _tamed(text: str, given: Sequence[str]) -> str:
     """A message without control characters, and without the length of a typed word it repeats."""
-    for word in given:
+    for word in (part for typed in given for part in (typed, typed.partition("=")[2])):
         if len(word) > LONGEST_WORD:
             text = text.replace(word, f"{word[: LONGEST_WORD // 2]}… ({len(word):,} letters)")
         elif _CONTROL.search(word):

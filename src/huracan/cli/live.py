@@ -44,9 +44,8 @@ def serve(
         allowed_hosts=section.allowed_hosts,
     )
     folder, named = named_workdir(workdir)
-    for place in (folder, store):
-        if place is not None and place.exists() and not place.is_dir():
-            raise ConfigError(f"{place} is a file; the live page wants the folder of a night, or of a store")
+    if store is not None and store.exists() and not store.is_dir():
+        raise ConfigError(f"{store} is no folder; the live page wants the root of a store, with models/ and metadata/")
     if not named and not is_workdir(folder) and (near := workdirs_near(Path.cwd())):
         raise NoWorkdirError(f"{short(folder)} holds no night, and other folders here do", near)
     trusted = trusted_root_file(demo_variables(folder, named=named)) if store is None else None
