@@ -70,12 +70,13 @@ def ending(folder: Path, shown: Shown | None, now_ms: int, coin: str) -> Ending:
 def _python(folder: Path, shown: Shown, now_ms: int) -> str:
     """Five lines, wrapped so that a shell runs them."""
     allowed = ", allow_candidates=True" if shown.candidate else ""
+    file = f"{FEATURES_FOLDER}/{shown.features.name}"
     lines = [
         "import json; from huracan import HamiltonInterface",
         f"demo, then = {str(folder)!r}, {now_ms}  # the demo's own time, ms UTC",
         f'hamilton = HamiltonInterface(demo + "/store", trusted_root=demo + "/trust/root.json", now_ms=lambda: then{allowed})',
-        f'features = json.load(open(demo + "/{FEATURES_FOLDER}/{shown.features.name}"))',
-        f"print(hamilton.predict({shown.coin!r}, {shown.horizon!r}, features))",
+        f'said = hamilton.predict("{shown.coin}", "{shown.horizon}", json.load(open(demo + "/{file}")))',
+        "print(said.direction, said.net_edge_bps, said.position_fraction)",
     ]
     return "\n".join([f"{shlex.quote(sys.executable)} - <<'END'", *lines, "END"])
 
