@@ -21,7 +21,7 @@ def test_the_example_runs_a_whole_night_offline(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     told = done.stdout.splitlines()
     assert "GBP 1h: PEGGED, GBP is pegged to a currency" in told
-    assert "BTC 1h: NOT_PROVEN, no recipe is proven in this coin's pool (e-value)" in told
+    assert any(line.startswith("BTC 1h: NOT_PROVEN, no recipe is proven in this coin's pool") for line in told)
     (candidates,) = [line for line in told if line.startswith("candidates for paper trading: ")]
     assert "BTC_1h" in candidates
     assert any(line.endswith("hold, edge +0.0 bps") for line in told)
