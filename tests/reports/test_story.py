@@ -11,6 +11,7 @@ from mornings import MORNINGS, first, fortieth, half_missing, promoted, refused
 from huracan.reports import night_page, plain
 from huracan.reports.live import LiveView, live_page
 from huracan.reports.story import KEY, Marks, read_morning
+from huracan.reports.story.cards import when_words
 from huracan.reports.story.facts import standing_of
 from huracan.reports.story.sections import FEWEST_TRIPS, changes, losses_of, shortlist
 
@@ -118,6 +119,15 @@ def test_a_promoted_morning_counts_coins_and_shows_its_champions_first():
     assert page.index('id="champions"') < page.index('id="details"')
     assert promoted().story.mood == "good"
     assert promoted().story.cards[0].state == "proven"
+
+
+@pytest.mark.slow
+def test_too_few_days_are_never_called_enough():
+    row = first().summary["evidence"][0]
+    few = standing_of({**row, "observed_days": 55, "e": 0.4, "waits_for": "evidence", "nights_until_decidable": None})
+    assert when_words(few, "2026-10-28").startswith("55 of 60 days are observed; so far they speak against it.")
+    enough = standing_of({**row, "observed_days": 60, "e": 0.4, "waits_for": "evidence"})
+    assert when_words(enough, "2026-10-28").startswith("Enough days are observed; ")
 
 
 def test_a_refused_night_has_a_page_without_tables():

@@ -113,18 +113,22 @@ def _do(number: int) -> str:
 
 
 def _still(one: Standing) -> str:
-    days = f"{one.observed} of {units(one, one.wanted)} {'is' if one.observed == 1 else 'are'} observed"
     if one.waits_for == "positions":
         return (
             f"a position was held on {one.with_position} of the {units(one, one.wanted_with_position)} that are wanted"
         )
-    return days
+    return _days_words(one)
 
 
 def _evidence_words(one: Standing) -> str:
+    days = "Enough days are observed" if one.observed >= one.wanted else _days_words(one)
     if one.share <= 0.0:
-        return "Enough days are observed; so far they speak against it."
-    return f"Enough days are observed; the evidence is {share_words(one.share)} of what is needed."
+        return f"{days}; so far they speak against it."
+    return f"{days}; the evidence is {share_words(one.share)} of what is needed."
+
+
+def _days_words(one: Standing) -> str:
+    return f"{one.observed} of {units(one, one.wanted)} {'is' if one.observed == 1 else 'are'} observed"
 
 
 def _forecast(one: Standing, night: str) -> str:
