@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from huracan.adapters.binance import BinanceMarketData
 from huracan.adapters.cloud import loopback_endpoint
 from huracan.adapters.lake import DeltaLake
 from huracan.app.exchange import market_data, wiring_facts
+from huracan.domain.bundle import Manifest
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, LONGEST_FUNDING_MS, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS, Horizon, iso
@@ -143,7 +144,7 @@ async def decide(
     The lake is the workdir's, or that of `storage.lake_url`. Where it reaches up to the moment nothing is asked of the exchange.
     Raises ModelLoadError without a champion, ConfigError for a moment in the future, DataError where bars cannot be had.
     """
-    manifest, inputs = hamilton.manifest(coin, horizon), hamilton.live_inputs()
+    inputs = hamilton.live_inputs()
     interval = str(Horizon(inputs.interval_ms // MINUTE_MS))
     facts = {**wiring_facts(settings, workdir), "interval": interval}
     place = f"{settings.storage.lake_url or workdir / 'lake'}/{interval}"
@@ -151,15 +152,16 @@ async def decide(
     market = market_data(facts)
     feed = _Feed(lake=lake, market=market, interval_ms=inputs.interval_ms)
     try:
-        until_ms, rows = await _rows(feed, moment, manifest.instrument, inputs, at_ms)
+        opened = asyncio.to_thread(hamilton.manifest, coin, horizon)  # verified and tried out while the lake is read
+        name, until_ms, rows = await _rows(feed, moment, opened, inputs, at_ms)
     finally:
         await market.aclose()
-    own = rows[manifest.instrument]
-    context = {member: rows[name].bars for member, name in inputs.context.items()}
+    own = rows[name]
+    context = {member: rows[one].bars for member, one in inputs.context.items()}
     prediction = hamilton.predict_bars(coin, horizon, own.bars, context, until_ms, funding=own.funding)
     return Decision(
         prediction=prediction,
-        instrument=manifest.instrument,
+        instrument=name,
         decision_ms=until_ms,
         holds_until_ms=until_ms + inputs.decision_ms,
         exit_ms=until_ms + Horizon.parse(prediction.horizon).ms,
@@ -170,16 +172,20 @@ async def decide(
 
 
 async def _rows(
-    feed: _Feed, moment: Moment, own: str, inputs: LiveInputs, at_ms: int | None
-) -> tuple[int, dict[str, _Rows]]:
-    """The decision time, and the rows of the instrument and of the market."""
-    names = sorted({own, *inputs.context.values()})
+    feed: _Feed, moment: Moment, opened: Awaitable[Manifest], inputs: LiveInputs, at_ms: int | None
+) -> tuple[str, int, dict[str, _Rows]]:
+    """The instrument, the decision time, and the rows of the instrument and of the market."""
     here = time.time_ns() // MINUTE_MS // 1_000_000 * MINUTE_MS if at_ms is None else at_ms
     until_ms = here // inputs.decision_ms * inputs.decision_ms
-    stored = dict(zip(names, await asyncio.gather(*(feed.stored(name, until_ms) for name in names)), strict=True))
+    members = sorted({*inputs.context.values()})
+    read = asyncio.gather(*(feed.stored(name, until_ms) for name in members))
+    own = (await opened).instrument
+    stored = dict(zip(members, await read, strict=True))
+    if own not in stored:
+        stored[own] = await feed.stored(own, until_ms)
     moment.set(here, stands=at_ms is not None)
     if all(feed.fresh(instrument_of(name), rows, until_ms, funding=name == own) for name, rows in stored.items()):
-        return until_ms, stored
+        return own, until_ms, stored
     now = await feed.market.server_time()
     if at_ms is not None and at_ms > now:
         raise ConfigError(f"--at {iso(at_ms)} lies in the future: the exchange's clock says {iso(now)}")
@@ -187,10 +193,10 @@ async def _rows(
         moment.set(now)
         if now // inputs.decision_ms * inputs.decision_ms != until_ms:
             until_ms = now // inputs.decision_ms * inputs.decision_ms
-            stored = {name: await feed.stored(name, until_ms) for name in names}
+            stored = {name: await feed.stored(name, until_ms) for name in stored}
     free = asyncio.Semaphore(AT_ONCE)
-    tasks = (_completed(feed, free, name, stored[name], until_ms, own) for name in names)
-    return until_ms, dict(zip(names, await asyncio.gather(*tasks), strict=True))
+    tasks = (_completed(feed, free, name, rows, until_ms, own) for name, rows in stored.items())
+    return own, until_ms, dict(zip(stored, await asyncio.gather(*tasks), strict=True))
 
 
 async def _completed(feed: _Feed, free: asyncio.Semaphore, name: str, rows: _Rows, until_ms: int, own: str) -> _Rows:
