@@ -95,7 +95,8 @@ def test_the_demo_finds_what_was_planted_and_nothing_else(tmp_path):
     pairs = summary["coin_universe_size"] * len(summary["horizons"])
     assert summary["champions_count"] + summary["skipped_count"] == pairs
     assert told["prediction"]["equals_training"] is True
-    assert Path(told["report"]).is_file()
+    assert summary["morning"]["warning"] in Path(told["report"]).read_text(encoding="utf-8")
+    assert "Simulated market (demo)" in summary["morning"]["warning"]
     assert (tmp_path / "out" / "keys").is_dir()
     assert not (tmp_path / "config").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]

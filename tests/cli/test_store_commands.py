@@ -5,6 +5,10 @@ import shutil
 
 import pytest
 
+from huracan.domain.time import parse_iso
+from huracan.hamilton import HamiltonInterface
+from huracan.reports.story import entries_closed, read_morning
+
 
 @pytest.fixture
 def champion(reader):
@@ -186,3 +190,17 @@ def test_a_passphrase_protects_the_root_key(huracan, own_trust, monkeypatch):
     answer = huracan("keys", "init", "--json")
     assert answer.json["root_protected"] is True
     assert "horse" not in answer.out + answer.err
+
+
+def test_everything_on_the_shortlist_may_be_entered_on_paper(huracan, reader, tmp_path):
+    summary = reader.result["summary"]
+    listed = huracan("champions", "list", "--store", reader.store, "--json").json["do_not_trade"]
+    assert sorted(row["coin"] for row in summary["do_not_trade"]) == listed != []
+    now_ms = parse_iso(summary["now"])
+    door = HamiltonInterface(
+        model_base_path=reader.store, allow_candidates=True, state_dir=tmp_path, now_ms=lambda: now_ms
+    )
+    for row in reader.result["candidates"].values():
+        said = door.predict(row["coin"], row["horizon"], row["live_features"])
+        assert said.entries_open == (row["coin"] not in entries_closed(summary)), said.blocked_reason
+    assert not {pick.coin for pick in read_morning(summary).shortlist} & entries_closed(summary).keys()

@@ -1,6 +1,7 @@
 """Tables that a person can read at 80 and at 160 columns: nothing cut, nothing empty, the truth about what does not count."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from mornings import MORNINGS
@@ -195,6 +196,12 @@ def test_a_morning_fits_the_terminal_and_is_the_story_of_the_summary(name, width
     )
 
 
+def test_a_simulated_night_says_so_above_its_headline():
+    story = replace(MORNINGS["refused"]().story, warning="Simulated market (demo): nothing here is evidence.")
+    text = " ".join(printed(print_morning, story).split())
+    assert text.index(story.warning) < text.index("The night was refused")
+
+
 def test_the_demo_sets_what_it_found_against_what_was_planted():
     text = printed(print_demo, night(), demo(found=["ALFA"], others=["KILO"]))
     row = line_of(text, "1h ").split()
@@ -205,12 +212,12 @@ def test_the_demo_sets_what_it_found_against_what_was_planted():
 
 def test_the_demo_says_whether_its_bound_is_what_the_world_is_built_for():
     inside, outside = {"ratio": 9.7, "as_built": True}, {"ratio": 7.9, "as_built": False}
-    assert "B/sd 9.7 at 1h: the world is built for 8 to 10\n" in printed(
-        print_demo, night(), demo(bounds={"1h": inside})
-    )
+    text = printed(print_demo, night(), demo(bounds={"1h": inside}))
+    assert "B/sd" not in text
+    assert "in standard deviations of a day: 9.7 at 1h; the world is built for 8 to 10 " in f"{' '.join(text.split())} "
     both = {"4h": outside, "1h": inside}
     text = " ".join(printed(print_demo, night(), demo(bounds=both)).split())
-    assert "B/sd 9.7 at 1h, 7.9 at 4h: the world is built for 8 to 10, this seed's is outside" in text
+    assert "9.7 at 1h, 7.9 at 4h; the world is built for 8 to 10, this seed's is outside" in text
 
 
 def test_a_world_without_planted_edge_makes_no_claim():

@@ -10,7 +10,7 @@ from mornings import MORNINGS, first, fortieth, half_missing, promoted, refused
 
 from huracan.reports import night_page, plain
 from huracan.reports.live import LiveView, live_page
-from huracan.reports.story import KEY, Marks, read_morning
+from huracan.reports.story import KEY, Marks, morning_of, read_morning, refused_morning
 from huracan.reports.story.cards import when_words
 from huracan.reports.story.facts import standing_of
 from huracan.reports.story.sections import FEWEST_TRIPS, changes, losses_of, shortlist
@@ -151,6 +151,86 @@ def test_the_shortlist_takes_each_coin_once_and_none_that_lost():
     assert "funding 0.7 received" in picks[0].sentence
     assert "such a choice flatters" in note
     assert shortlist([candidate("B", -1.0)])[1].startswith("Nothing to paper-trade")
+
+
+def test_the_shortlist_names_no_coin_whose_entries_are_closed():
+    rows = [candidate("JULIETT", 5.0, horizon="1d"), candidate("KILO", 2.0)]
+    assert [pick.coin for pick in shortlist(rows, {"JULIETT"})[0]] == ["KILO"]
+    picks, note = shortlist(rows[:1], {"JULIETT"})
+    assert picks == ()
+    assert note.startswith("Nothing to paper-trade: none of 1 candidate may be entered and earned more than it cost")
+
+
+@pytest.mark.slow
+def test_a_coin_on_the_do_not_trade_list_for_a_leak_is_not_to_be_paper_traded():
+    summary = first().summary
+    best = read_morning(summary).shortlist[0].coin
+    why = {"coin": best, "code": "LEAK", "reason": "feature x predicts too well to be true"}
+    story = morning_of({**summary, "do_not_trade": [why]})
+    assert best not in {pick.coin for pick in story.shortlist}
+    assert story.shortlist
+    assert not any(f"predict {best} " in text for text in story.todo)
+    unproven = morning_of({**summary, "do_not_trade": [{**why, "code": "NOT_PROVEN"}]})
+    assert unproven.shortlist[0].coin == best
+
+
+@pytest.mark.slow
+def test_a_pool_stands_once_in_the_headline_with_its_horizons_ascending():
+    summary = promoted().summary
+    (crowned,) = summary["promotions"]
+    story = morning_of({**summary, "promotions": [{**crowned, "horizon": at} for at in ("4h", "1h", "1d")]})
+    assert story.headline.startswith(
+        "Promoted tonight: linear at 1h, 4h and 1d in perpetuals over 100 M GBP a day. 14 coins"
+    )
+
+
+def reached(**changes):
+    """A summary whose pools have their days, where the nearest test is of linear at 1h."""
+    summary = first().summary
+    rows = [{**row, "observed_days": 65, "waits_for": "evidence", "earliest_day": "2026-10-29", **changes} for row in summary["evidence"]]  # fmt: skip
+    return {**summary, "evidence": rows}
+
+
+@pytest.mark.slow
+def test_the_bar_shows_the_evidence_once_the_days_are_enough():
+    told = reached(e=0.4, nights_until_decidable=None)
+    for card in morning_of(told).cards:
+        assert card.progress == card.evidence_share == 0.0
+        assert card.progress_words == "evidence 0% of what is needed, 65 days observed"
+    half = reached(e=11.0, needed=120.0, nights_until_decidable=90.0)
+    assert {round(card.progress, 2) for card in morning_of(half).cards} == {0.5}
+
+
+@pytest.mark.slow
+def test_what_is_in_the_way_is_told_in_plain_words():
+    gates = ["-0.50 bps a day at 1.5 x costs, more than 0 wanted", "drawdown 12.0%, at most 10.0% wanted"]
+    (card, *_) = morning_of(reached(e=0.4, nights_until_decidable=None, closed_gates=gates)).cards
+    assert "In the way: at 1.5 times the costs it loses 0.50 bps a day, and it must earn; its deepest fall is 12.0% of capital, and at most 10.0% is allowed." in card.when  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_date_to_expect_stands_before_the_bound():
+    (said, *_) = morning_of(reached(e=2.0, nights_until_decidable=519.0)).needed
+    assert said == (
+        "Next promotion: about 30 March 2028, 519 more nights at the edge measured so far. Not before 30 October, "
+        "if each night until then brings a day that counts and all of them are good."
+    )
+    (said, *_) = morning_of(reached(e=0.4, nights_until_decidable=None)).needed
+    assert said.startswith("Next promotion: at the edges measured so far, none within two years. Not before ")
+
+
+@pytest.mark.slow
+def test_a_simulated_night_says_so_above_every_headline():
+    told = first()
+    story = morning_of(told.summary, simulated=True)
+    stored = json.loads(json.dumps(plain({**told.summary, KEY: plain(story)})))
+    said = "Simulated market (demo): nothing here is evidence."
+    page = text_of(night_page(dataclasses.replace(told.report, story=story)))
+    live = text_of(live_page(LiveView(now_ms=1, workdir="w", summary=stored)))
+    for text in (page, live):
+        assert text.index(said) < text.index(story.headline)
+    assert said not in text_of(night_page(told.report))
+    assert refused_morning("2026-12-05", "STALE", "old", how_far="", published=False, simulated=True).warning == said
 
 
 def test_lost_pairs_are_counted_once_whatever_their_horizons():

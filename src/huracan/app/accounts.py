@@ -17,6 +17,7 @@ from huracan.adapters.reports import (
     write_page_summary,
     write_summary,
 )
+from huracan.app.demos import read_mark
 from huracan.app.release import FolderRelease
 from huracan.app.results import with_story
 from huracan.errors import AlteredArtefactError, HuracanError
@@ -45,7 +46,8 @@ def told(workdir: Path, summary: dict[str, Any], night: Night, spent: Spent) -> 
     """The summary with its story, and what validation found, which is on disk by then."""
     _, integrity = write_findings(workdir, night)
     before = morning_before(workdir, summary["data_cutoff"])
-    return with_story(summary, before=before, integrity=integrity, spent=spent), integrity
+    simulated = read_mark(workdir) is not None
+    return with_story(summary, before=before, integrity=integrity, spent=spent, simulated=simulated), integrity
 
 
 def spent_on(progress: ProgressFile, seconds: float) -> Spent:
@@ -74,7 +76,7 @@ def write_refusal(workdir: Path, progress: ProgressFile, error: HuracanError, no
     report = NightReport(
         run_id=run_id,
         data_cutoff=moment.isoformat(timespec="seconds"),
-        story=refusal(error, progress, moment),
+        story=refusal(error, progress, moment, simulated=read_mark(workdir) is not None),
         errors=({"code": error.code, "error": str(error)},),
     )
     with suppress(HuracanError, OSError):  # a full disk is told by the refusal itself
@@ -82,12 +84,15 @@ def write_refusal(workdir: Path, progress: ProgressFile, error: HuracanError, no
     return None
 
 
-def refusal(error: HuracanError, progress: ProgressFile | None, moment: datetime) -> Morning:
+def refusal(
+    error: HuracanError, progress: ProgressFile | None, moment: datetime, *, simulated: bool = False
+) -> Morning:
     """The story of a refused night."""
     entered = [name for name, _ in progress.spent()] if progress is not None else []
     how_far = STAGE_WORDS.get(entered[-1], entered[-1]) if entered else ""
     night = moment.date().isoformat()
-    return refused_morning(night, error.code, str(error), how_far=how_far, published="publish" in entered)
+    published = "publish" in entered
+    return refused_morning(night, error.code, str(error), how_far=how_far, published=published, simulated=simulated)
 
 
 def write_accounts(

@@ -60,6 +60,7 @@ def night_summary(
             "demotions": promoted.verdict.demotions,
             "suspended": promoted.verdict.suspended,
             "frozen_pools": promoted.verdict.frozen_pools,
+            "do_not_trade": [block.model_dump() for block in exported.blocked],
             "budget": budget_of(promoted.verdict),
             "cache": {"hits": night.cache[0], "total": night.cache[1]},
             "artefacts": {"verified": artefacts.verified, "mismatched": len(artefacts.mismatched)},
@@ -89,7 +90,12 @@ def budget_of(verdict: Verdict) -> dict[str, Any]:
 
 
 def with_story(
-    summary: dict[str, Any], *, before: Morning | None, integrity: dict[str, Any], spent: Spent
+    summary: dict[str, Any],
+    *,
+    before: Morning | None,
+    integrity: dict[str, Any],
+    spent: Spent,
+    simulated: bool = False,
 ) -> dict[str, Any]:
     """The summary with its story, and the headline as its verdict."""
     repaired = [row["repaired"] for row in integrity["instruments"] if row["repaired"]]
@@ -99,7 +105,7 @@ def with_story(
         repaired=sum(repaired),
         repaired_pairs=len(repaired),
     )
-    story = morning_of(summary, before=before, data=data, spent=spent)
+    story = morning_of(summary, before=before, data=data, spent=spent, simulated=simulated)
     return {**summary, "verdict": story.headline, KEY: plain(story)}
 
 

@@ -1,6 +1,7 @@
 """`huracan explain [COIN] [H]`: the latest night's story, or its verdict on a coin, in words."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from huracan.cli.places import no_workdir, short, workdir_of
 from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError
-from huracan.reports.story import KEY, read_morning
+from huracan.reports.story import KEY, entries_closed, read_morning
+from huracan.reports.story.words import horizon_order, listed
 
 
 def latest_summary(workdir: Path | None) -> dict[str, Any]:
@@ -64,8 +66,10 @@ def explain_coin(workdir: Path | None, coin: str, horizon: str | None, *, as_jso
         raise ConfigError(f"{told} does not know {coin!r}; {did_you_mean(coin, names)}")
     pools = {row["pool"] for row in summary["pools"] if name in row["members"]}
     lineages = [row for row in summary["evidence"] if row["pool"] in pools and horizon in {None, row["horizon"]}]
+    closed = entries_closed(summary).get(name)
     if as_json:
-        print_json({"coin": name, "champions": champions, "skipped": skips, "evidence": lineages})
+        found = {"champions": champions, "skipped": skips, "evidence": lineages, "entries_closed": closed}
+        print_json({"coin": name, **found})
         return 0
     _print(summary, name, champions, skips, lineages, horizon)
     return 0
@@ -89,9 +93,11 @@ def _print(
 ) -> None:
     from rich.console import Console
 
-    from huracan.cli.morning import coin_lines
+    from huracan.cli.morning import coin_lines, print_warning
 
     console = Console(highlight=False)
+    story = read_morning(summary)
+    print_warning(story, console)
     console.print(f"[bold]{coin}[/bold], night of {summary['data_cutoff']}")
     for row in champions:
         console.print(
@@ -105,7 +111,13 @@ def _print(
             else ""
         )
         console.print(f"  {row['horizon']}: step {row['step']} {row['code']}: {row['reason']}.{seen}", markup=False)
-    story = read_morning(summary)
+    closed = entries_closed(summary).get(coin)
+    if closed is not None and any(row["code"] != closed["code"] for row in skips):
+        where = listed(sorted({row["horizon"] for row in summary["skipped"] if _is_of(row, closed)}, key=horizon_order))
+        console.print(
+            f"  no entry at any horizon: {closed['code']}{f' at {where}' if where else ''}: {closed['reason']}",
+            markup=False,
+        )
     if story is not None:
         coin_lines(story, sorted({row["pool"] for row in lineages}), horizon, console)
         return
@@ -115,6 +127,11 @@ def _print(
             f"{_standing(row)}",
             markup=False,
         )
+
+
+def _is_of(skip: dict[str, Any], closed: Mapping[str, Any]) -> bool:
+    """Whether a skip is what the do-not-trade list names."""
+    return (skip["coin"], skip["code"]) == (closed["coin"], closed["code"])
 
 
 def _standing(row: dict[str, Any]) -> str:

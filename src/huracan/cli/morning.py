@@ -17,6 +17,7 @@ COLOURS: Final = {"good": "green", "bad": "red", "plain": ""}
 def print_morning(story: Morning, console: Console) -> None:
     """Headline, what is needed and when, what to do, pools, shortlist, changes, missing data and cost."""
     console.print(f"Night of {day_words(story.night)}", style="dim", markup=False)
+    print_warning(story, console)
     console.print(Text(story.headline, style=f"bold {COLOURS[story.mood]}".strip()))
     console.print()
     bullets("What is needed, and when", story.needed, console)
@@ -29,6 +30,12 @@ def print_morning(story: Morning, console: Console) -> None:
     bullets("Data that were missing", story.missing, console)
     bullets("What the night cost", story.cost, console)
     bullets("Remarks", story.remarks, console)
+
+
+def print_warning(story: Morning | None, console: Console) -> None:
+    """What makes the whole night no evidence; nothing of a real market."""
+    if story is not None and story.warning:
+        console.print(Text(story.warning, style="bold yellow"))
 
 
 def bullets(title: str, lines: Sequence[str], console: Console) -> None:

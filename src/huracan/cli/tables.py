@@ -294,7 +294,10 @@ def print_demo(result: Row, extra: Row, console: Console | None = None) -> None:
     if extra["bound_over_sd"]:
         said = ", ".join(f"{found['ratio']:.1f} at {at}" for at, found in sorted(extra["bound_over_sd"].items()))
         built = all(found["as_built"] for found in extra["bound_over_sd"].values())
-        console.print(f"B/sd {said}: the world is built for 8 to 10" + ("" if built else ", this seed's is outside"))
+        console.print(
+            f"largest daily loss that is allowed, in standard deviations of a day: {said}; the world is built for 8 to 10"
+            + ("" if built else ", this seed's is outside")
+        )
     if extra["prediction"] is not None:
         _prediction(extra["prediction"], console)
     console.print(f"{extra['seconds']:.0f} s in all\n")

@@ -22,12 +22,16 @@ from huracan.pipeline.rules import NightPorts, NightRules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """The night after step 9; champions and candidates by result key, as `TrainingPipeline.run` returns them."""
+    """The night after step 9; champions and candidates by result key, as `TrainingPipeline.run` returns them.
+
+    `blocked` is the set's do-not-trade list.
+    """
 
     night: Night
     champions: dict[str, dict[str, Any]]
     candidates: dict[str, dict[str, Any]]
     export_results: dict[str, dict[str, Any]]
+    blocked: tuple[DoNotTrade, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,7 @@ def publish(ports: NightPorts, rules: NightRules, promoted: Promoted) -> Exporte
         champions=dict(sorted(champions.items())),
         candidates={key: row for key, row in sorted(rows.items()) if not row["champion"]},
         export_results=export_results(night, champions),
+        blocked=tuple(blocked),
     )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from huracan.reports.story.cards import PoolFacts, earliest_night, pool_card, shown_cards
-from huracan.reports.story.facts import Standing, nearest_first, standing_of
+from huracan.reports.story.cards import FURTHEST, PoolFacts, earliest_night, nights_left, pool_card, shown_cards
+from huracan.reports.story.facts import Standing, entries_closed, nearest_first, standing_of
 from huracan.reports.story.headline import Situation, changes_of, headline, refused_headline
 from huracan.reports.story.records import Morning, Pick
 from huracan.reports.story.sections import (
@@ -18,13 +18,15 @@ from huracan.reports.story.sections import (
     missing,
     shortlist,
 )
-from huracan.reports.story.words import day_words, listed
+from huracan.reports.story.words import counted, day_after, day_words, listed
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 KEY: Final = "morning"
 """Where a summary keeps its story."""
+SIMULATED: Final = "Simulated market (demo): nothing here is evidence."
+"""What stands above everything that is told of a night of the demo."""
 
 
 def morning_of(
@@ -33,6 +35,7 @@ def morning_of(
     before: Morning | None = None,
     data: DataFacts | None = None,
     spent: Spent | None = None,
+    simulated: bool = False,
 ) -> Morning:
     """The story of a finished night; `before` is that of the night before it, None where there was none."""
     night = str(summary["data_cutoff"])[:10]
@@ -53,7 +56,7 @@ def morning_of(
             wanted=losses.wanted,
         )
     )
-    picks, note = shortlist(summary["candidates"])
+    picks, note = shortlist(summary["candidates"], entries_closed(summary))
     trained = {coin for pool in summary["pools"] for coin in pool["members"]}
     marks = marks_of(summary, standings, trained)
     ended = [one for one in standings if one.status == "expired"]
@@ -61,6 +64,7 @@ def morning_of(
         night=night,
         mood=mood,
         headline=sentence,
+        warning=SIMULATED if simulated else "",
         needed=_needed(standings, night),
         todo=_todo(summary, standings, picks),
         cards=_cards(summary, standings, night),
@@ -80,7 +84,9 @@ def morning_of(
     )
 
 
-def refused_morning(night: str, code: str, error: str, *, how_far: str, published: bool) -> Morning:
+def refused_morning(
+    night: str, code: str, error: str, *, how_far: str, published: bool, simulated: bool = False
+) -> Morning:
     """The story of a night that was refused; `how_far` names the step, `published` says whether a set was signed before."""
     stands = (
         "The set of tonight was signed before the night ended; `huracan champions list` shows what is served."
@@ -91,6 +97,7 @@ def refused_morning(night: str, code: str, error: str, *, how_far: str, publishe
         night=night,
         mood="bad",
         headline=refused_headline(code, error),
+        warning=SIMULATED if simulated else "",
         needed=(stands, f"It came as far as {how_far}." if how_far else "It had not begun its first step."),
         todo=(
             *_advice(error),
@@ -151,12 +158,6 @@ def _needed(standings: list[Standing], night: str) -> tuple[str, ...]:
     if not standings:
         return ()
     one = standings[0]
-    earliest = earliest_night(one)
-    told = []
-    if earliest is not None:
-        told.append(
-            f"Earliest {'further ' if any(other.reigns for other in standings) else ''}promotion: {day_words(earliest, night)}, if each night until then brings a day that counts and all of them are good."
-        )
     wanted = (
         f"A promotion needs {one.wanted} days that count, {one.wanted_with_position} of them with a position, a result above zero at "
         "1.5 times the costs, a bounded drawdown, and enough evidence."
@@ -165,7 +166,24 @@ def _needed(standings: list[Standing], night: str) -> tuple[str, ...]:
         f"However often you look, at most {one.alpha:.0%} of a year's promoted pools are expected to be false "
         f"({2 * one.alpha:.0%} in all, with single coins)."
     )
-    return (*told, wanted, alpha)
+    return (*_next_promotion(standings, night), wanted, alpha)
+
+
+def _next_promotion(standings: list[Standing], night: str) -> tuple[str, ...]:
+    """When the next promotion is to be expected, with the bound behind it; the bound alone while days are too few."""
+    earliest = earliest_night(standings[0])
+    if earliest is None:
+        return ()
+    which = "further promotion" if any(one.reigns for one in standings) else "promotion"
+    bound = "if each night until then brings a day that counts and all of them are good"
+    if standings[0].waits_for in {"days", "positions"}:
+        return (f"Earliest {which}: {day_words(earliest, night)}, {bound}.",)
+    nights = min((nights_left(one) for one in standings if one.is_open and one.nights_left is not None), default=None)
+    if nights is None or nights > FURTHEST:
+        told = "at the edges measured so far, none within two years"
+    else:
+        told = f"about {day_words(day_after(night, nights), night)}, {counted(nights, 'more night')} at the edge measured so far"
+    return (f"Next {which}: {told}. Not before {day_words(earliest, night)}, {bound}.",)
 
 
 def _todo(summary: Mapping[str, Any], standings: list[Standing], picks: Sequence[Pick]) -> tuple[str, ...]:

@@ -3,11 +3,21 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from huracan.reports.story.facts import Standing, nearest_first
 from huracan.reports.story.records import PoolCard, State, TestLine
-from huracan.reports.story.words import bps, counted, day_after, day_words, ended_words, listed, pool_title, share_words
+from huracan.reports.story.words import (
+    bps,
+    counted,
+    day_after,
+    day_words,
+    ended_words,
+    horizon_order,
+    listed,
+    pool_title,
+    share_words,
+)
 
 FURTHEST: Final = 730
 """Nights beyond which a forecast says nothing any more; the ledger ends what is further away."""
@@ -62,6 +72,24 @@ def pool_card(facts: PoolFacts, night: str) -> PoolCard:
 def earliest_night(one: Standing) -> str | None:
     """The ISO date of the first night that could promote it: the morning after the day that it judges."""
     return None if one.earliest_day is None or not one.is_open else day_after(one.earliest_day)
+
+
+class _Cell(Protocol):
+    """A recipe at a horizon."""
+
+    @property
+    def horizon(self) -> str: ...
+
+    @property
+    def recipe(self) -> str: ...
+
+
+def at_horizons(found: Sequence[_Cell]) -> list[str]:
+    """Each recipe once with its horizons, the shortest first."""
+    horizons: dict[str, set[str]] = {}
+    for one in found:
+        horizons.setdefault(one.recipe, set()).add(one.horizon)
+    return [f"{recipe} at {listed(sorted(horizons[recipe], key=horizon_order))}" for recipe in sorted(horizons)]
 
 
 def units(one: Standing, number: int) -> str:
@@ -179,7 +207,14 @@ def _progress_words(nearest: Standing | None) -> str:
 
 def _when_pool(facts: PoolFacts, ordered: list[Standing], night: str) -> str:
     reigning = [one for one in ordered if one.reigns]
-    parts = [f"{'Suspended' if one.suspended else 'Proven'}: {one.recipe} at {one.horizon}." for one in reigning]
+    parts = [
+        f"{word}: {listed(at_horizons(found))}."
+        for word, found in (
+            ("Suspended", [one for one in reigning if one.suspended]),
+            ("Proven", [one for one in reigning if not one.suspended]),
+        )
+        if found
+    ]
     if any(one.suspended for one in reigning):
         parts.append("Exits only, until its drawdown is down to half of what tripped the breaker.")
     if facts.frozen:
@@ -250,10 +285,8 @@ def _measured(one: Standing) -> str:
     return _observed_words(one) if one.observed else _walked_words(one)
 
 
-def _by_horizon(one: Standing) -> tuple[int, str, bool, str]:
-    unit = {"m": 1, "h": 60, "d": 1440, "w": 10080}.get(one.horizon[-1:], 0)
-    digits = one.horizon[:-1]
-    return (int(digits) * unit if digits.isdigit() else 0, one.horizon, one.recipe != "linear", one.recipe)
+def _by_horizon(one: Standing) -> tuple[float, str, bool, str]:
+    return (*horizon_order(one.horizon), one.recipe != "linear", one.recipe)
 
 
 def shown_cards(cards: Sequence[PoolCard]) -> tuple[PoolCard, ...]:

@@ -3,9 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+from huracan.reports.story.words import gate_words
 
 Row = Mapping[str, Any]
+NOT_PROVEN: Final = "NOT_PROVEN"
+"""The one code on the do-not-trade list under which a candidate may still be entered on paper."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,7 @@ def standing_of(row: Row) -> Standing:
         earliest_day=row["earliest_day"],
         missing=row["observations_missing"],
         waits_for=row["waits_for"],
-        gates=tuple(row["closed_gates"]),
+        gates=tuple(gate_words(gate) for gate in row["closed_gates"]),
         tonight=row["tonight"],
         alpha=row["alpha"],
     )
@@ -104,6 +108,14 @@ def evidence_share(e: float, needed: float) -> float:
     if not (e > 1.0 and needed > 1.0):
         return 0.0
     return min(1.0, math.log(e) / math.log(needed))
+
+
+def entries_closed(summary: Row) -> dict[str, Row]:
+    """The do-not-trade row of each coin whose candidates may not be entered either: anything but a lack of proof.
+
+    A summary of an earlier version names none.
+    """
+    return {row["coin"]: row for row in summary.get("do_not_trade") or () if row["code"] != NOT_PROVEN}
 
 
 def nearest_first(standings: tuple[Standing, ...]) -> list[Standing]:

@@ -4,10 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huracan.reports.story.cards import FURTHEST, earliest_night, nights_left, units
+from huracan.reports.story.cards import FURTHEST, at_horizons, earliest_night, nights_left, units
 from huracan.reports.story.facts import Standing
 from huracan.reports.story.records import Mood
-from huracan.reports.story.words import counted, day_after, day_words, days_between, in_pool, listed, share_words
+from huracan.reports.story.words import (
+    counted,
+    day_after,
+    day_words,
+    days_between,
+    in_pool,
+    listed,
+    share_words,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +26,6 @@ class Change:
     horizon: str
     recipe: str
     reason: str
-
-    @property
-    def words(self) -> str:
-        """Recipe, horizon and pool in words."""
-        return f"{self.recipe} at {self.horizon} in {in_pool(self.pool)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,7 @@ def headline(now: Situation) -> tuple[Mood, str]:
             f"Suspended: {_named(suspended)}. Close what is open and enter nothing; the drawdown breaker tripped.",
         )
     if crowned:
-        return "good", f"Promoted tonight: {listed([change.words for change in crowned])}. {_tradable(now.champions)}"
+        return "good", f"Promoted tonight: {_named(crowned)}. {_tradable(now.champions)}"
     if now.frozen:
         pools = listed([in_pool(pool) for pool in now.frozen])
         return "bad", f"Promotions are frozen in {pools}: on three days many recipes broke their bounds at once."
@@ -82,15 +85,19 @@ def refused_headline(code: str, error: str) -> str:
 
 def _fallen(fallen: Sequence[Change]) -> str:
     verbs = {"demoted": "Demoted tonight", "rolled_back": "Rolled back tonight"}
-    parts = [f"{verbs.get(change.reason, 'Ended tonight')}: {change.words}" for change in fallen]
+    by_verb: dict[str, list[Change]] = {}
+    for change in fallen:
+        by_verb.setdefault(verbs.get(change.reason, "Ended tonight"), []).append(change)
+    parts = [f"{verb}: {_named(changes)}" for verb, changes in by_verb.items()]
     return f"{'; '.join(parts)}. Enter nothing new on its account."
 
 
-def _named(standings: Sequence[Standing]) -> str:
-    by_pool: dict[str, list[str]] = {}
-    for one in standings:
-        by_pool.setdefault(one.pool, []).append(f"{one.recipe} at {one.horizon}")
-    return listed([f"{listed(sorted(names))} in {in_pool(pool)}" for pool, names in by_pool.items()])
+def _named(found: Sequence[Standing | Change]) -> str:
+    """Recipes with their horizons, the shortest first, a pool named once."""
+    by_pool: dict[str, list[Standing | Change]] = {}
+    for one in found:
+        by_pool.setdefault(one.pool, []).append(one)
+    return listed([f"{listed(at_horizons(cells))} in {in_pool(pool)}" for pool, cells in by_pool.items()])
 
 
 def _tradable(champions: int) -> str:

@@ -92,12 +92,14 @@ class Morning:
     """A night's story. `night` is the ISO date of its data's end; every text is a whole sentence.
 
     `needed` says what is wanted and when, `todo` what a reader does now, `changes` what is new since the night before, `missing`
-    which data were not there and what that meant, `cost` what the night took, `remarks` what else must be known.
+    which data were not there and what that meant, `cost` what the night took, `remarks` what else must be known. `warning` stands
+    above the headline: what makes all of it no evidence; empty on a real market.
     """
 
     night: str
     mood: Mood
     headline: str
+    warning: str = ""
     needed: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
     cards: tuple[PoolCard, ...] = ()

@@ -1,7 +1,7 @@
 """What follows the cards: a shortlist for paper trading, what changed, which data were missing, what the night cost."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -87,17 +87,20 @@ def losses_of(skipped: Iterable[Row], trained: int) -> Losses:
     return Losses(wanted=trained + len(first), by_code={code: tuple(coins) for code, coins in sorted(by_code.items())})
 
 
-def shortlist(candidates: Sequence[Row]) -> tuple[tuple[Pick, ...], str]:
-    """The candidates whose past was best a coin, each with its costs; and what must be said of such a choice."""
-    usable = [row for row in candidates if _is_usable(row)]
+def shortlist(candidates: Sequence[Row], closed: Collection[str] = ()) -> tuple[tuple[Pick, ...], str]:
+    """The candidates whose past was best a coin, each with its costs; and what must be said of such a choice.
+
+    Hamilton enters nothing of the coins in `closed`, so none of them is chosen.
+    """
+    usable = [row for row in candidates if row["coin"] not in closed and _is_usable(row)]
     best: dict[str, Row] = {}
     for row in sorted(usable, key=lambda row: (-(row["metrics"].get("sharpe_ratio") or 0.0), row["coin"])):
         best.setdefault(str(row["coin"]).partition("USDT-")[0], row)
     picks = tuple(_pick(row) for row in list(best.values())[:SHORTLIST])
     if not picks:
         return (), (
-            f"Nothing to paper-trade: none of {counted(len(candidates), 'candidate')} earned more than it cost over "
-            f"{FEWEST_TRIPS} round trips or more."
+            f"Nothing to paper-trade: none of {counted(len(candidates), 'candidate')} may be entered and earned more than it cost "
+            f"over {FEWEST_TRIPS} round trips or more."
         )
     return picks, (
         f"For paper trading only. The best pasts of {counted(len(candidates), 'candidate')}: such a choice flatters, so expect less. "

@@ -1,6 +1,7 @@
 """Words for pools, dates, shares and lengths of time that need no glossary."""
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
@@ -148,6 +149,16 @@ def listed(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
+def horizon_order(horizon: str) -> tuple[float, str]:
+    """What horizons are sorted by: their length; other names come last.
+
+    >>> sorted(["1d", "4h", "1h", "?"], key=horizon_order)
+    ['1h', '4h', '1d', '?']
+    """
+    unit = {"m": 1, "h": 60, "d": 1440, "w": 10080}.get(horizon[-1:], 0)
+    return (int(horizon[:-1]) * unit if unit and horizon[:-1].isdigit() else math.inf, horizon)
+
+
 def ended_words(reason: str) -> str:
     """Why a test ended, without the ledger's own words.
 
@@ -160,3 +171,35 @@ def ended_words(reason: str) -> str:
         return "no plausible edge would be decided in the time that it is given"
     days, breach, rest = reason.partition(" breach days ")
     return f"on {days} days {rest} it lost more than its bound" if breach else reason.removeprefix("hopeless: ")
+
+
+def gate_words(gate: str) -> str:
+    """What is in the way of a promotion, without the ledger's own words; anything else stays as it is.
+
+    >>> gate_words("-0.50 bps a day at 1.5 x costs, more than 0 wanted")
+    'at 1.5 times the costs it loses 0.50 bps a day, and it must earn'
+    >>> gate_words("0 days with a position, 30 wanted"), gate_words("55 observed days, 60 wanted")
+    ('a position was held on 0 days, and 30 are wanted', '55 days are observed, and 60 are wanted')
+    >>> gate_words("drawdown 12.0%, at most 10.0% wanted")
+    'its deepest fall is 12.0% of capital, and at most 10.0% is allowed'
+    """
+    return next((re.sub(f"^{seen}$", said, gate) for seen, said in GATES if re.fullmatch(seen, gate)), gate)
+
+
+GATES: Final = (
+    (
+        r"[+-]0\.00 bps a day at ([\d.]+) x costs, more than 0 wanted",
+        r"at \1 times the costs it earns nothing, and it must",
+    ),
+    (
+        r"-([\d.]+) bps a day at ([\d.]+) x costs, more than 0 wanted",
+        r"at \2 times the costs it loses \1 bps a day, and it must earn",
+    ),
+    (r"(\d+) observed days, (\d+) wanted", r"\1 days are observed, and \2 are wanted"),
+    (r"(\d+) days with a position, (\d+) wanted", r"a position was held on \1 days, and \2 are wanted"),
+    (
+        r"drawdown ([\d.]+%), at most ([\d.]+%) wanted",
+        r"its deepest fall is \1 of capital, and at most \2 is allowed",
+    ),
+)
+"""The ledger's closed gates, and their words."""
