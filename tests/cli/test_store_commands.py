@@ -1,6 +1,7 @@
 """What a person and a program learn of a store: list, show, verify, predict, explain, and keys."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -42,6 +43,31 @@ def test_one_model_is_shown_with_its_features_and_decision(huracan, reader, cham
     assert sorted(answer.json["features"]) == sorted(row)
     assert answer.json["decision"]["cost_bps"] > 0
     assert coin in huracan("champions", "show", coin, horizon, "--store", reader.store).out
+
+
+def test_before_and_after_costs_add_up_on_the_card(huracan, reader):
+    """All numbers of the sum stand on the card, each to a tenth."""
+    added = 0
+    for row in (*reader.result["champions"].values(), *reader.result["candidates"].values()):
+        card = " ".join(huracan("champions", "show", row["coin"], row["horizon"], "--store", reader.store).out.split())
+        found = re.search(r"measured (\S+) after costs, (\S+) before holding .*? adds (\S+) costs (.*?) bps", card)
+        if found is None:
+            assert "measured – after costs, – before" in card
+            continue
+        after, before, held = (float(text.replace(",", "")) for text in found.groups()[:3])
+        costs = [float(part.split()[1].replace(",", "")) for part in found[4].split(", ")]
+        assert len(costs) == 4
+        assert before + held - sum(costs) == pytest.approx(after, abs=0.05 * 7)
+        added += held != 0
+    assert added
+
+
+def test_a_candidate_s_e_value_is_called_its_pool_s(huracan, reader, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
+    assert "pool's e-value" in huracan("champions", "list", "--store", reader.store).out
+    row = next(iter(reader.result["champions"].values()))
+    told = huracan("champions", "show", row["coin"], row["horizon"], "--store", reader.store).out
+    assert f"pool {row['pool']} proven: e-value" in told
 
 
 def test_verifying_checks_every_model(huracan, reader):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -202,7 +203,7 @@ def test_a_candidate_is_loaded_only_where_candidates_are_allowed(world, factory)
         factory.bundle(status="candidate", evidence={"e_value": 1.5, "nights_missing": 90}),
         do_not_trade=[DoNotTrade(coin="BTC", code="NOT_PROVEN", reason="nothing is proven yet")],
     )
-    with pytest.raises(ModelLoadError, match=r"candidate.*e-value 1\.5, nights missing 90"):
+    with pytest.raises(ModelLoadError, match=r"candidate.*e-value is 1\.50, about 90 nights missing"):
         world.hamilton().predict("BTC", "1h", factory.features())
     with pytest.raises(ModelLoadError, match="candidate"):
         world.hamilton().load_model("BTC", "1h", 1)
@@ -212,6 +213,28 @@ def test_a_candidate_is_loaded_only_where_candidates_are_allowed(world, factory)
     assert paper.get_do_not_trade_list() == ["BTC"]
     paper.add_blocked_coin("BTC", "by hand")
     assert paper.predict("BTC", "1h", factory.features()).blocked_reason == "OWNER: by hand"
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        (
+            {"edge_round_trips": 40, "edge_lower_bps": -169.84},
+            r"the lower 5% point of its own edge is -169\.8 bps .*wanted 5\.0",
+        ),
+        ({"edge_round_trips": 4, "edge_lower_bps": None}, "only 4 round trips, wanted 10"),
+    ],
+    ids=["edge too small", "too few round trips"],
+)
+def test_a_candidate_of_a_proven_pool_is_refused_for_its_own_edge(world, factory, own, words):
+    proof = {"e_value": 3961356.7087256545, "needed": 80.0, "nights_missing": 0.0, "edge_wanted_bps": 5.0}
+    world.publish(factory.bundle(status="candidate", evidence={**proof, **own}))
+    with pytest.raises(ModelLoadError) as refused:
+        world.hamilton().predict("BTC", "1h", factory.features())
+    told = str(refused.value)
+    assert "its pool is proven (e-value 4.0e+06, wanted 80), this coin is not: EDGE_BELOW_MIN, " in told
+    assert re.search(words, told)
+    assert "nothing is proven" not in told
 
 
 def test_earlier_signed_versions_can_be_asked_for_and_no_others(world, factory):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from huracan.cli.output import number, print_json
-from huracan.cli.predict import PAPER_ONLY, PARTS
+from huracan.cli.predict import PARTS, paper_only
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -79,7 +79,7 @@ def _print(
         *(("note", str(note)) for note in metrics.get("details", {}).get("notes", ())),
     ]
     if manifest.status == "candidate":
-        rows.append(("note", Text(PAPER_ONLY, style="yellow")))
+        rows.append(("note", Text(paper_only(manifest), style="yellow")))
     title = f"{manifest.coin} {manifest.horizon}  {market_words(manifest.instrument)} {manifest.instrument}  {manifest.status}"
     print_card(terminal(), title, rows)
 
@@ -97,6 +97,7 @@ def _worth(manifest: "Manifest", metrics: Mapping[str, Any], costs: Mapping[str,
             "",
             f"measured {number(costs.get('net_edge_after_cost_bps'))} after costs, {number(costs.get('gross_edge_bps'))} before",
         ),
+        *_rebalance(costs),
         ("costs", f"{parts} bps"),
         ("", f"10% / half / 90% of round trips cost up to {quantiles}; spread: {spread}"),
         ("", f"the edge is gone at {number(costs.get('break_even_cost_bps'))} bps a round trip"),
@@ -117,19 +118,27 @@ def _worth(manifest: "Manifest", metrics: Mapping[str, Any], costs: Mapping[str,
     ]
 
 
+def _rebalance(costs: Mapping[str, Any]) -> list[Row]:
+    """What lies between before and after besides the costs; before + this - the costs = after."""
+    added = costs.get("rebalance_bps")
+    if not isinstance(added, int | float):
+        return []
+    return [("", f"holding a constant share of capital from day to day adds {added:+,.1f}")]
+
+
 def _proof(manifest: "Manifest") -> list[Row]:
     """How proven a model is; the evidence is its pool's, not the coin's own."""
-    from huracan.cli.tables import evidence_number
+    from huracan.domain.proof import evidence_number, pool_is_proven
 
     evidence = manifest.evidence
     e_value, needed, days = evidence.get("e_value"), evidence.get("needed"), evidence.get("observed_days")
     if not isinstance(e_value, int | float) or not isinstance(needed, int | float):
         return [("evidence", "none: it was never a challenger in the ledger")]
-    pool = f" of the pool {evidence['pool']}" if evidence.get("pool") else ""
-    said = "proven" if manifest.status == "champion" else "not proven"
+    pool = f" {evidence['pool']}" if evidence.get("pool") else ""
+    said = "proven" if pool_is_proven(evidence) or manifest.status == "champion" else "not proven"
     rows: list[Row] = [
-        ("evidence", f"{said}: e-value {evidence_number(e_value)}, wanted {number(needed, 0)}"),
-        ("", f"from {number(days if isinstance(days, int | float) else 0, 0)} observed days{pool}"),
+        ("evidence", f"pool{pool} {said}: e-value {evidence_number(e_value)}, wanted {number(needed, 0)}"),
+        ("", f"from {number(days if isinstance(days, int | float) else 0, 0)} observed days of the pool"),
     ]
     missing = evidence.get("nights_missing")
     if isinstance(missing, int | float) and missing > 0:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from huracan.app.deciding import Decision
+    from huracan.domain.bundle import Manifest
     from huracan.domain.model import DecisionParameters
     from huracan.hamilton import HamiltonInterface, PredictionResult
 
-PAPER_ONLY: Final = "paper trading only: nothing is proven of this model yet"
 PARTS: Final = ("fees", "spread", "slippage", "funding")
 
 
@@ -151,9 +151,16 @@ def _print(made: "Decision", hamilton: "HamiltonInterface", costs: Mapping[str, 
         )
     rows += [("doubt", Text(words, style="yellow")) for words in made.doubts]
     if metadata.status == "candidate":
-        rows.append(("note", Text(PAPER_ONLY, style="yellow")))
+        rows.append(("note", Text(paper_only(hamilton.manifest(said.coin, said.horizon)), style="yellow")))
     console = terminal()
     print_card(console, f"{said.coin} {said.horizon}  {market_words(made.instrument)} {made.instrument}", rows)
+
+
+def paper_only(manifest: "Manifest") -> str:
+    """What to say of a candidate: what it is for, and why it is no champion."""
+    from huracan.domain.proof import why_no_champion
+
+    return f"paper trading only: {why_no_champion(manifest.evidence)}"
 
 
 def _direction(said: "PredictionResult") -> "Text":

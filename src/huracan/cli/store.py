@@ -18,12 +18,13 @@ def list_champions(store: str | None, *, workdir: Path | None = None, as_json: b
         print_json({"models": rows, "do_not_trade": blocked})
         return 0
     from huracan.cli.cards import market_words
-    from huracan.cli.tables import evidence_number, show, terminal
+    from huracan.cli.tables import show, terminal
+    from huracan.domain.proof import evidence_number
 
     show(
         terminal(),
         f"{len(rows)} models, {len(blocked)} coins not to trade",
-        ["coin", "market", "at", "status", "version", "net edge bps", "Sharpe/yr", "e-value"],
+        ["coin", "market", "at", "status", "version", "net edge bps", "Sharpe/yr", "pool's e-value"],
         [
             [
                 row["coin"],

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from huracan.cli.morning import print_morning
 from huracan.cli.output import number
+from huracan.domain.proof import evidence_number
 from huracan.reports.story import read_morning
 
 WIDE: Final = 110
@@ -194,15 +195,6 @@ def _evidence_cells(row: Row) -> dict[str, str]:
         "nights": number(row["nights_until_decidable"], 0),
         "status": "champion" if row["reigns"] else row["status"],
     }
-
-
-def evidence_number(value: float) -> str:
-    """An e-value in at most seven characters.
-
-    >>> evidence_number(1.0), evidence_number(13100.9), evidence_number(4.2e9)
-    ('1.00', '13,101', '4.2e+09')
-    """
-    return f"{value:.2f}" if value < 1e3 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
 
 
 def _champions(rows: list[Row], horizons: Sequence[str], console: Console) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from huracan.domain.bundle import ChampionSet, Manifest, SetMember
 from huracan.domain.coin_names import CoinNames
 from huracan.domain.model import ChampionModel
+from huracan.domain.proof import why_no_champion
 from huracan.domain.time import Horizon, iso
 from huracan.errors import ConfigError, ModelLoadError
 from huracan.hamilton.blocks import BlockedCoins, HamiltonDoNotTradeList
@@ -259,9 +260,8 @@ class HamiltonInterface:
         status = champion.manifest.status
         if status == "candidate" and not self._allow_candidates:
             raise ModelLoadError(
-                f"{name} {term} v{champion.version} is a candidate: nothing is proven yet (e-value"
-                f" {champion.metadata.e_value}, nights missing {champion.metadata.nights_missing})."
-                " HamiltonInterface(allow_candidates=True) loads it for paper trading."
+                f"{name} {term} v{champion.version} is a candidate: {why_no_champion(champion.manifest.evidence)}."
+                " HamiltonInterface(allow_candidates=True) or `huracan predict --candidates` loads it for paper trading."
             )
         blocked = view.blocked.reason(name, status=status, allow_candidates=self._allow_candidates)
         view.ready[coin, horizon, version] = (champion, blocked)

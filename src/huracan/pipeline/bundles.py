@@ -83,7 +83,7 @@ def _assemble(store: Artefacts, rules: NightRules, night: Night, item: Assignmen
         recipe_id=item.recipe.id,
         seed=night.plan.seed,
         metrics={**_flat(cell["metrics"]), "net_edge_bps": net, "confidence": confidence(cell)},
-        evidence={**{name: item.evidence.get(key) for name, key in _EVIDENCE.items()}, "pool": item.pool},
+        evidence=_proof(item),
     )
     return BundleFiles(
         manifest=build_manifest(provenance, files),
@@ -91,6 +91,16 @@ def _assemble(store: Artefacts, rules: NightRules, night: Night, item: Assignmen
         ranking=_ranking(item, cell, model, regimes),
         regimes=regimes,
     )
+
+
+def _proof(item: Assignment) -> dict[str, Any]:
+    """What the pool's test says, and of a candidate that its pool's champion did not let in, the coin's own edge."""
+    pooled = {**{name: item.evidence.get(key) for name, key in _EVIDENCE.items()}, "pool": item.pool}
+    edge = item.edge
+    if item.champion or edge is None:
+        return pooled
+    own = {"edge_round_trips": edge.n, "edge_lower_bps": edge.lower_bps, "edge_wanted_bps": edge.wanted_bps}
+    return {**pooled, **own}
 
 
 def vendor_facts(night: Night, instrument_id: str) -> dict[str, Any]:

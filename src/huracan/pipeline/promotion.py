@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from huracan.domain.proof import FEWEST_ROUND_TRIPS
 from huracan.domain.recipe import Recipe
 from huracan.domain.records import Skip, SkipCode
 from huracan.domain.time import Horizon
@@ -345,7 +346,7 @@ def _not_champion(
             code=SkipCode.EDGE_BELOW_MIN,
             reason=reason,
             measured=measured,
-            wanted=edge.wanted_bps,
+            wanted=float(FEWEST_ROUND_TRIPS) if few else edge.wanted_bps,
         )
     if best is None:
         reason = f"nothing is tested in this coin's pool: {waits or 'its base assets count where they are preferred'}"

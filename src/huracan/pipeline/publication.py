@@ -151,6 +151,13 @@ def _status(row: dict[str, Any], member: dict[str, Any], promoted: Promoted) -> 
     return "kept" if member["action"] == "kept" else "refreshed"
 
 
+def _with_numbers(skip: Skip) -> str:
+    """A skip's reason, with what the coin's own edge is where that decided."""
+    if skip.code is not SkipCode.EDGE_BELOW_MIN or skip.measured is None or skip.wanted is None:
+        return skip.reason
+    return f"{skip.reason}: {skip.measured:,.1f}, wanted {skip.wanted:,.1f}"
+
+
 def _do_not_trade(promoted: Promoted, kept: Kept, champions: Mapping[str, Mapping[str, Any]]) -> list[DoNotTrade]:
     """Every coin of the universe without any champion tonight, and those that left the listing, each with its reason.
 
@@ -160,7 +167,7 @@ def _do_not_trade(promoted: Promoted, kept: Kept, champions: Mapping[str, Mappin
     reasons: dict[str, DoNotTrade] = {gone.coin: gone for gone in vanished(kept.night)}
     for skip in sorted(kept.night.skips, key=lambda skip: (skip.coin, skip.horizon) not in kept.served):
         if skip.coin not in trading and skip.coin not in reasons:
-            reasons[skip.coin] = DoNotTrade(coin=skip.coin, code=skip.code.value, reason=skip.reason)
+            reasons[skip.coin] = DoNotTrade(coin=skip.coin, code=skip.code.value, reason=_with_numbers(skip))
     for row in champions.values():
         if (row["pool"], row["horizon"]) in promoted.verdict.suspended and row["coin"] not in reasons:
             reasons[row["coin"]] = DoNotTrade(

@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from huracan.domain.proof import FEWEST_ROUND_TRIPS
 from huracan.stats.shrinkage import shrink
 
 F64 = NDArray[np.float64]
 
-MIN_ROUND_TRIPS: Final = 10
+MIN_ROUND_TRIPS: Final = FEWEST_ROUND_TRIPS
 LOWER_Z: Final = 1.6448536269514722
 """Normal quantile of 5% below."""
 POOLED_SD_TRIPS: Final = 20.0
