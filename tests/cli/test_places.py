@@ -1,5 +1,7 @@
 """One rule for workdir and store, and what a command says where it finds none."""
 
+import json
+
 import pytest
 
 from huracan.cli.places import NoWorkdirError, no_workdir, store_of, typed_again, workdir_of, workdirs_near
@@ -59,6 +61,47 @@ def test_the_command_is_printed_again_with_a_workdir_that_is_there(here):
     told = typed_again(error, ["explain", "ALFA", "--workdir", "wrong", "--store=x", "--json"])
     assert told.splitlines()[1].endswith("huracan explain ALFA --json --workdir 'my demo'")
     assert f"export HURACAN_WORKDIR='{here / 'my demo'}'" in told
+
+
+def refused(folder, *, page=True):
+    """A workdir whose only night was refused."""
+    (folder / "reports" / "20260101T0000-a").mkdir(parents=True)
+    if page:
+        (folder / "reports" / "20260101T0000-a" / "index.html").write_text("why", encoding="utf-8")
+    told = {"format": "huracan-progress/1", "state": "refused", "code": "UPSTREAM", "error": "no answer from the host"}
+    (folder / "progress.json").write_text(json.dumps(told), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("words", [("explain",), ("predict", "BTC", "1h"), ("champions", "list"), ("ledger", "show")])
+def test_a_workdir_whose_only_night_was_refused_is_not_offered_to_itself(huracan, here, words):
+    refused(here / "huracan-work")
+    told = huracan(*words).err
+    assert "the newest night here was refused with UPSTREAM; see `huracan report`, then run again" in told
+    assert "--workdir huracan-work" not in told
+    workdir(here / "other")
+    told = huracan(*words).err
+    assert "refused with UPSTREAM" in told
+    assert "--workdir other" in told
+    assert "huracan-work," not in told
+
+
+def test_a_refused_night_without_a_page_says_itself_why(huracan, here):
+    refused(here / "mine", page=False)
+    for words in (("explain", "--workdir", "mine"), ("report", "--workdir", "mine")):
+        assert "refused with UPSTREAM; it said: no answer from the host, then run again" in huracan(*words).err
+
+
+def test_a_report_of_no_known_run_names_the_newest_ones(huracan, here):
+    refused(here / "huracan-work")
+    answer = huracan("report", "--run-id", "x")
+    assert (answer.status, answer.out) == (2, "")
+    assert "no page of run x in huracan-work/reports; it has 20260101T0000-a" in answer.err
+
+
+def test_a_folder_without_a_lake_says_what_makes_one(huracan, here):
+    told = huracan("lake", "coverage").err
+    assert "there is no lake in huracan-work; `huracan run` and `huracan lake fill` make one" in told
 
 
 def test_without_any_workdir_nothing_is_offered(here):

@@ -87,7 +87,7 @@ def test_compacting_and_vacuuming_change_no_row(huracan, workdir):
     [
         (
             ("lake", "coverage", "--workdir", "nowhere"),
-            "no lake of one interval bars in nowhere/lake; run a night first",
+            "there is no lake in nowhere; `huracan run` and `huracan lake fill` make one; run a night first",
         ),
         (("ledger", "show", "--workdir", "nowhere"), "no ledger at nowhere"),
     ],

@@ -16,10 +16,11 @@ from huracan.reports.story.words import horizon_order, listed
 
 def latest_summary(workdir: Path | None) -> dict[str, Any]:
     """The newest summary below a workdir; ConfigError where no night has been run."""
-    folder = workdir_of(workdir) / "summaries"
+    place = workdir_of(workdir)
+    folder = place / "summaries"
     files = sorted(folder.glob("*_summary*.json"))
     if not files:
-        raise no_workdir(f"no summary in {short(folder)}")
+        raise no_workdir(f"no summary in {short(folder)}", place)
     try:
         summary: dict[str, Any] = json.loads(files[-1].read_bytes())
     except (OSError, ValueError, RecursionError) as error:

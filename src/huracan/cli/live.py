@@ -5,18 +5,22 @@ import sys
 import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from pydantic import SecretStr
 
 from huracan.adapters.dashboard import WorkdirReader, checked_access
 from huracan.adapters.dashboard.access import TOKEN_VARIABLE
-from huracan.adapters.dashboard.reading import newest_report
+from huracan.adapters.dashboard.reading import newest_report, run_ids
 from huracan.adapters.keys import trusted_root_file
 from huracan.cli.opening import demo_variables, named_workdir
 from huracan.cli.output import print_json
 from huracan.cli.places import NoWorkdirError, is_workdir, no_workdir, short, workdirs_near
 from huracan.errors import ConfigError
 from huracan.settings import load_settings
+
+NEWEST_RUNS: Final = 5
+"""Runs that a message names."""
 
 
 def serve(
@@ -57,6 +61,10 @@ def serve(
         else:
             sys.stdout.write(f"{url}\n")
             sys.stdout.flush()
+            if not is_workdir(folder):
+                sys.stderr.write(
+                    f"{short(folder)} holds no night yet; the page shows one as soon as `huracan run` starts\n"
+                )
 
     serve_dashboard(reader, access, started=started)
     return 0
@@ -66,9 +74,15 @@ def print_report(*, workdir: Path | None, run_id: str | None, open_it: bool, as_
     """Print where a night's page lies, and open it in the browser where asked; ConfigError where there is none."""
     folder, _ = named_workdir(workdir)
     page = newest_report(folder, run_id)
+    if page is None and run_id and (there := run_ids(folder)):
+        more = f" and {len(there) - NEWEST_RUNS} older ones" if len(there) > NEWEST_RUNS else ""
+        raise ConfigError(
+            f"no page of run {run_id} in {short(folder / 'reports')}; it has {', '.join(there[:NEWEST_RUNS])}{more}"
+        )
     if page is None:
-        which = f"run {run_id}" if run_id else "any night"
-        raise no_workdir(f"no page of {which} in {short(folder / 'reports')}")
+        raise no_workdir(
+            f"no page of {f'run {run_id}' if run_id else 'any night'} in {short(folder / 'reports')}", folder
+        )
     opened = webbrowser.open(page.as_uri()) if open_it else None
     if as_json:
         print_json({"report": str(page), "run_id": page.parent.name, "opened": opened})

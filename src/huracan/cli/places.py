@@ -4,6 +4,7 @@ A workdir is what ``--workdir`` names, else HURACAN_WORKDIR, else ``./huracan-wo
 else that of ``--workdir``, else HURACAN_HAMILTON__MODEL_BASE_PATH, else that of the workdir.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -19,6 +20,8 @@ from huracan.errors import ConfigError
 STORE_VARIABLE: Final = "HURACAN_HAMILTON__MODEL_BASE_PATH"
 MOST_TOLD: Final = 5
 """Workdirs that a message names."""
+LONGEST_CAUSE: Final = 300
+"""Letters of an earlier night's error that a message repeats."""
 
 _SIGNS: Final = ("ledger.sqlite", "summaries", "store/metadata", "lake", "progress.json")
 """What a workdir holds; one of them is enough."""
@@ -58,22 +61,40 @@ def store_of(store: str | Path | None, workdir: Path | None) -> StorePlace:
     inside = place.path / "store"
     if (inside / "metadata").is_dir():
         raise ConfigError(f"{place.path} is a workdir, no store: give --workdir {place.path}, or --store {inside}")
-    raise no_workdir(f"{short(place.path)} holds no metadata/ folder, so nothing was published there")
+    beside = place.path.parent if place.path.name == "store" else None
+    raise no_workdir(f"{short(place.path)} holds no metadata/ folder, so nothing was published there", beside)
 
 
-def no_workdir(seen: str) -> NoWorkdirError:
-    """The error of a command that found nothing: what it saw, and the workdirs that are near."""
-    near = workdirs_near(Path.cwd())
+def no_workdir(seen: str, looked_into: Path | None = None) -> NoWorkdirError:
+    """The error of a command that found nothing: what it saw, and the workdirs that are near, without the one it looked into."""
+    own = None if looked_into is None else looked_into.absolute()
+    near = [one for one in workdirs_near(Path.cwd()) if one.absolute() != own]
+    refused = "" if own is None else _refusal(own)
     if not near:
         advice = (
             "run a night first (`huracan run`, or `huracan demo` for a simulated one), or name the workdir by --workdir or"
-            f" {WORKDIR_VARIABLE}; no folder here is one"
+            f" {WORKDIR_VARIABLE}; no {'other ' if own is not None and is_workdir(own) else ''}folder here is one"
         )
-        return NoWorkdirError(f"{seen}; {advice}", near)
+        return NoWorkdirError(f"{seen}{refused}, then run again" if refused else f"{seen}; {advice}", near)
     told = ", ".join(map(short, near[:MOST_TOLD])) + (
         f" and {len(near) - MOST_TOLD} more" if len(near) > MOST_TOLD else ""
     )
-    return NoWorkdirError(f"{seen}; run a night first, or use a workdir that is here: {told}", near)
+    return NoWorkdirError(f"{seen}{refused}; run a night first, or use a workdir that is here: {told}", near)
+
+
+def _refusal(workdir: Path) -> str:
+    """That the newest night of a workdir was refused, and where to read why; nothing where it was not."""
+    try:
+        told = json.loads((workdir / "progress.json").read_bytes())
+        state, code, error = (str(told[name]) for name in ("state", "code", "error"))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    if state not in {"refused", "failed"}:
+        return ""
+    place = "" if workdir == workdir_of(None).absolute() else f" --workdir {shlex.quote(short(workdir))}"
+    page = any((workdir / "reports").glob("*/index.html"))
+    why = f"see `huracan report{place}`" if page else f"it said: {error[:LONGEST_CAUSE]}"
+    return f": the newest night here was {state} with {code}; {why}"
 
 
 def workdirs_near(folder: Path) -> list[Path]:

@@ -198,7 +198,7 @@ def adopt_ledger(workdir: Path | None, note: str, *, as_json: bool) -> int:
     from huracan.app.ledger_guard import adopt_store
 
     if not is_workdir(workdir_of(workdir)):
-        raise no_workdir(f"{short(workdir_of(workdir))} holds no ledger and no store")
+        raise no_workdir(f"{short(workdir_of(workdir))} holds no ledger and no store", workdir_of(workdir))
     entry = adopt_store(workdir_of(workdir), note, os.environ)
     if as_json:
         print_json({"adopted": entry})
@@ -219,7 +219,7 @@ def adopt_ledger(workdir: Path | None, note: str, *, as_json: bool) -> int:
 
 
 def _lineage_row(record: Any) -> dict[str, Any]:
-    from huracan.cli.tables import evidence_number
+    from huracan.domain.proof import evidence_number
 
     lineage, last = record.lineage, record.rows[-1] if record.rows else None
     return {
@@ -245,9 +245,12 @@ def lake_folder(workdir: Path | None, interval: str | None) -> Path:
     known = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     if interval is None and len(known) == 1:
         interval = known[0]
+    if not known:
+        seen = f"there is no lake in {short(root.parent)}; `huracan run` and `huracan lake fill` make one"
+        raise no_workdir(seen, root.parent)
     if interval is None or interval not in known:
         seen = f"no lake of {interval or 'one interval'} bars in {short(root)}"
-        raise ConfigError(f"{seen}; it has {', '.join(known)}: choose with --interval") if known else no_workdir(seen)
+        raise ConfigError(f"{seen}; it has {', '.join(known)}: choose with --interval")
     return root / interval
 
 
@@ -309,6 +312,6 @@ def _ledger(workdir: Path | None, *, read_only: bool = False) -> Iterator[Any]:
 
     file = workdir_of(workdir) / "ledger.sqlite"
     if not file.exists():
-        raise no_workdir(f"no ledger at {short(file)}")
+        raise no_workdir(f"no ledger at {short(file)}", file.parent)
     with SqliteLedger(file, read_only=read_only) as ledger:
         yield ledger

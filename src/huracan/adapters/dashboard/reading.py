@@ -212,5 +212,15 @@ def newest_report(workdir: Path, run_id: str | None = None) -> Path | None:
     reader = WorkdirReader(workdir)
     if run_id is not None:
         return reader.report_file(run_id, "index.html")
+    pages = _pages(workdir)
+    return pages[0].absolute() if pages else None
+
+
+def run_ids(workdir: Path) -> list[str]:
+    """Runs of a workdir that have a page, the newest first."""
+    return [page.parent.name for page in _pages(workdir)]
+
+
+def _pages(workdir: Path) -> list[Path]:
     pages = [file for file in (workdir / "reports").glob("*/index.html") if file.is_file()]
-    return max(pages, key=lambda file: (file.stat().st_mtime_ns, file.parent.name)).absolute() if pages else None
+    return sorted(pages, key=lambda file: (file.stat().st_mtime_ns, file.parent.name), reverse=True)
