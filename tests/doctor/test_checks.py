@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import os
 import shutil
 import sqlite3
@@ -207,6 +208,12 @@ def test_a_damaged_or_open_ledger_is_wrong(here):
     with SqliteLedger(path) as ledger:
         ledger.record_run("r", started_ms=1, facts={})
     assert run(places.ledger, circumstances)["ledger"].seen == "sound, 0 nights judged"
+    with closing(sqlite3.connect(path)) as connection:
+        for number, judged in enumerate((True, False), start=1):
+            entries = json.dumps({"entries": [], "judged": judged})
+            connection.execute("INSERT INTO nights VALUES (?, 20550, ?, '', ?)", (number, entries, str(number)))
+        connection.commit()
+    assert run(places.ledger, circumstances)["ledger"].seen == "sound, 1 night judged"
     path.chmod(0o666)
     assert "chmod 600" in run(places.ledger, circumstances)["ledger"].advice
     with closing(sqlite3.connect(path)) as connection:

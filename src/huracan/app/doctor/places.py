@@ -73,7 +73,9 @@ async def ledger(here: Circumstances) -> list[Finding]:
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
             sound = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            nights = connection.execute("SELECT count(*) FROM nights").fetchone()[0]
+            nights = connection.execute(
+                "SELECT count(*) FROM nights WHERE json_extract(entries, '$.judged')"
+            ).fetchone()[0]
     except sqlite3.DatabaseError as error:
         sound, nights = str(error), 0
     if sound != "ok":
