@@ -240,12 +240,16 @@ def parameter_lines(item: Command) -> list[str]:
     wanted = [p for p in item.command.params if p.name != "help" and not getattr(p, "hidden", False)]
     arguments = [p for p in wanted if p.param_type_name == "argument"]
     options = [p for p in wanted if p.param_type_name == "option"]
-    places = "".join(f" {p.name.upper()}" if p.required else f" [{p.name.upper()}]" for p in arguments)
+    places = "".join(f" {p.name.upper()}" if is_wanted(item, p) else f" [{p.name.upper()}]" for p in arguments)
     lines = ["```text", f"huracan {item.name}{places}{' [OPTIONS]' if options else ''}", "```", ""]
     if not wanted:
         return lines
     rows = [
-        (code_cell(names(p)), cell(shown_default(p)), cell(getattr(p, "help", None) or ""))
+        (
+            code_cell(names(p)),
+            cell("required" if is_wanted(item, p) else shown_default(p)),
+            cell(getattr(p, "help", None) or ""),
+        )
         for p in (*arguments, *options)
     ]
     return [*lines, *table(("name", "default", "meaning"), rows)]
@@ -258,11 +262,16 @@ def names(parameter: Any) -> str:
     return ", ".join([*parameter.opts, *parameter.secondary_opts])
 
 
+def is_wanted(item: Command, parameter: Any) -> bool:
+    """Whether the command refuses to run without a parameter, as its own usage line says."""
+    return parameter.required or f"{{{parameter.name}}}" in item.command.collect_usage_pieces(
+        typer.Context(item.command)
+    )
+
+
 def shown_default(parameter: Any) -> str:
     """A default that is worth printing."""
     default = parameter.default
-    if parameter.required:
-        return "required"
     return "" if default in (None, False, (), []) or callable(default) else str(default)
 
 

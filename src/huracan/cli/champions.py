@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from huracan.cli.groups import group
+from huracan.cli.groups import WantsHorizon, group
 from huracan.cli.options import Coin, ConfigFile, Folder, HorizonName, Json, Store, Workdir, coin_and_horizon
 
 champions_app = group("What the store holds.")
@@ -18,7 +18,7 @@ def champions_list(store: Store = None, workdir: Workdir = None, json_: Json = F
     raise typer.Exit(list_champions(store, workdir=workdir, as_json=json_))
 
 
-@champions_app.command("show")
+@champions_app.command("show", cls=WantsHorizon)
 def champions_show(
     coin: Coin,
     horizon: HorizonName = None,

@@ -3,10 +3,18 @@
 from typing import Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 WHOLE: Final = 10_000
 """More letters than any line of help has: what does not fit a line goes on below it."""
+
+
+class WantsHorizon(TyperCommand):
+    """A command that refuses a coin without a horizon; a key such as BTC_1h holds both, so the parser may not insist."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line, the horizon's without the brackets of what may be left out."""
+        return ["{horizon}" if piece == "[horizon]" else piece for piece in super().collect_usage_pieces(ctx)]
 
 
 class Group(TyperGroup):

@@ -13,7 +13,7 @@ from huracan.cli.completion import Shell, answer_shells, print_script
 from huracan.cli.config import config_app
 from huracan.cli.endings import run_to_end
 from huracan.cli.engines import engines_app
-from huracan.cli.groups import group
+from huracan.cli.groups import WantsHorizon, group
 from huracan.cli.lake import lake_app
 from huracan.cli.options import (
     Coin,
@@ -184,7 +184,7 @@ def publish(store: Folder = None, workdir: Workdir = None, config: ConfigFile = 
     _finish(publish_now(config=config, workdir=workdir, store=store, as_json=json_))
 
 
-@app.command()
+@app.command(cls=WantsHorizon)
 def predict(
     coin: Coin,
     horizon: HorizonName = None,

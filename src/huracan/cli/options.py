@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 Coin = Annotated[str, typer.Argument(help="A coin by any of its names, such as BTC, btcusdt, BTC/USDT or BTCUSDT-um.")]
-HorizonName = Annotated[str | None, typer.Argument(help="How long a position is held: 1h, 4h or 1d.")]
+HorizonName = Annotated[
+    str | None, typer.Argument(help="How long a position is held: 1h, 4h or 1d. A key such as BTC_1h holds it already.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, logs on stderr.")]
 Store = Annotated[
     str | None,
