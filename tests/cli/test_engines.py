@@ -145,6 +145,12 @@ def test_a_file_is_checked_before_it_is_installed(answer, tmp_path):
         status, refused = answer(tmp_path, "engines", "check", str(file))
         assert status != 0
         assert why in refused["error"]
+    file.write_text("x = 1\ndef trainer(:\n")
+    _, refused = answer(tmp_path, "engines", "check", str(file))
+    assert refused["error"] == f"{file} cannot be run: SyntaxError: invalid syntax ({file} line 2)"
+    file.write_text("import no_such_module_anywhere\n")
+    _, refused = answer(tmp_path, "engines", "check", str(file))
+    assert refused["error"].endswith(f"No module named 'no_such_module_anywhere' ({file} line 1)")
     status, refused = answer(tmp_path, "engines", "check", "trand")
     assert status != 0
     assert "did you mean 'trend'" in refused["error"]

@@ -108,11 +108,17 @@ def _names_of(file: Path) -> dict[str, object]:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the owner's code raises
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        raise ConfigError(
-            f"{file} cannot be run: {type(error).__name__}: {error} ({last.filename} line {last.lineno})"
-        ) from error
+        raise ConfigError(f"{file} cannot be run: {_told(error)}") from error
     return vars(module)
+
+
+def _told(error: Exception) -> str:
+    """An error of the owner's code with its file and line; frames of the import machinery say nothing."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{type(error).__name__}: {error.msg} ({error.filename} line {error.lineno})"
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith("<frozen")]
+    place = f" ({frames[-1].filename} line {frames[-1].lineno})" if len(frames) > 1 else ""  # the first frame is ours
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _row(spec: EngineSpec, origin: str, uses: Mapping[str, tuple[str, ...]], wrong: str = "") -> EngineRow:
