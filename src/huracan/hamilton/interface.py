@@ -183,7 +183,9 @@ class HamiltonInterface:
         """The current set, best first, one entry a (coin, horizon); empty where nothing was published yet.
 
         Candidates stand after all champions, where they are allowed. Blocked coins are left out, and so is what the regime
-        gate had closed at the data cut-off.
+        gate had closed at the data cut-off. `net_edge_bps` is the mean per trip in the regime of the data cut-off, where the
+        model was measured in it. `huracan champions list` and `ModelMetadata.net_edge_bps` give the mean over all regimes. Neither
+        is a forecast: that is `predict`.
         """
         if not self._loader.published():
             return []
