@@ -6,13 +6,18 @@ At every decision time (each whole hour) it brings bars up to date, asks Hamilto
 set, and keeps one position each: entered when Hamilton says so, held until the horizon has passed, then rolled over
 (free of cost) while the forecast keeps its side, else closed or turned. Coins not to trade, stale sets and missing bars
 open nothing, and while a market is halted its position stays as it is. Fills are the last close; half a round trip of the model's costs is paid on each side, funding as settled.
+The journal has a line for every cell and decision, with its `code` and `reason`, also where nothing is entered.
 """
 
 import argparse
 import asyncio
 import os
 import sys
+import time
 from pathlib import Path
+from typing import NamedTuple
+
+import stamina.instrumentation
 
 from examples.live_feed import Feed
 from examples.paper_account import Account, Position, journal
@@ -25,6 +30,9 @@ from huracan.hamilton import HamiltonInterface, LiveInputs, PredictionResult, ma
 from huracan.settings import load_settings
 
 COST_OF_A_LOST_MODEL = 20e-4  # of notional, one way: what leaving a position costs when its model is gone
+COMPLAIN_EVERY_S = 60.0
+UNMOVED = {"HALTED": "halted", "SAME_SIDE": "roll", "SILENT": "silent"}
+"""Actions of a decision that trades nothing; all others are a `hold` of what is held, or a `pass`."""
 
 
 class ExchangeTime:
@@ -36,6 +44,14 @@ class ExchangeTime:
     def __call__(self) -> int:
         """Now, ms UTC."""
         return self.now_ms + self.ahead_ms
+
+
+class Choice(NamedTuple):
+    """The signed fraction to hold from now on, and why."""
+
+    fraction: float
+    code: str
+    reason: str
 
 
 class Bot:
@@ -50,6 +66,7 @@ class Bot:
         self.inputs: LiveInputs = hamilton.live_inputs()
         self.feed = Feed(market, self.inputs.interval_ms)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "journal.jsonl").touch()
         self.account = Account.load(folder, capital)
 
     async def step(self) -> int | None:
@@ -68,47 +85,49 @@ class Bot:
         market = market_context({c: self.feed.bars[name] for c, name in self.inputs.context.items()}, self.inputs, at)
         unit = self.account.capital / max(1, len(cells))
         self.account.begin(at)
-        wanted = {}
+        choices = {}
         for key in names:
             self._mark(key, unit)
-            forecast = self._forecast(cells[key], market, at) if key in cells else None
-            wanted[key] = self._wanted(key, forecast, unit, at)
-        for key, fraction in self._within_caps(wanted, cells).items():
-            self._trade(key, names[key], fraction, unit, at)
+            forecast = (
+                self._forecast(cells[key], market, at) if key in cells else "the set has no model for it any more"
+            )
+            choices[key] = self._wanted(key, forecast, unit, at)
+        allowed = self._within_caps({key: choice.fraction for key, choice in choices.items()}, cells)
+        for key, fraction in allowed.items():
+            self._trade(key, names[key], fraction, choices[key], unit, at)
         self.account.end(self.folder, at)
         equity = self.account.capital + self.account.pnl
         print(f"{iso(at)}  {len(held)} positions, equity {equity:,.2f}, costs {self.account.costs:,.2f}", flush=True)
         return at
 
-    def _forecast(self, member: SetMember, market: MarketContext, at: int) -> PredictionResult | None:
-        """Hamilton's answer, None where there is none now: bars too old or too few, or the model is gone."""
+    def _forecast(self, member: SetMember, market: MarketContext, at: int) -> PredictionResult | str:
+        """Hamilton's answer, or why there is none now: bars too old or too few, or the model is gone."""
         bars, funding = self.feed.bars[member.instrument], self.feed.funding[member.instrument]
         try:
             return self.hamilton.predict_bars(member.coin, member.horizon, bars, market, at, funding=funding)
         except (FeatureError, ModelLoadError) as error:
-            journal(self.folder, at, f"{member.coin}_{member.horizon}", "silent", reason=str(error))
-            return None
+            return str(error)
 
-    def _wanted(self, key: str, forecast: PredictionResult | None, unit: float, at: int) -> float:
-        """The signed fraction to hold from now on: f(forecast, position)."""
+    def _wanted(self, key: str, forecast: PredictionResult | str, unit: float, at: int) -> Choice:
+        """The fraction to hold from now on: f(forecast, position)."""
         held = self.account.positions.get(key)
-        if forecast and "HALTED" in forecast.blocked_codes:
-            journal(self.folder, at, key, "halted", reason=forecast.blocked_reason)
-            return held.fraction if held else 0.0
-        stopped = self.account.day_pnl.get(key, 0.0) <= -self.inputs.daily_loss_stop * unit
-        fit = forecast is not None and forecast.entries_open
-        entry = forecast.position_fraction if forecast and fit and not forecast.stale and not stopped else 0.0
+        now = held.fraction if held else 0.0
+        said = None if isinstance(forecast, str) else forecast
+        if said and "HALTED" in said.blocked_codes:
+            return Choice(now, "HALTED", said.blocked_reason or "")
+        if self.account.day_pnl.get(key, 0.0) <= -self.inputs.daily_loss_stop * unit:
+            return Choice(0.0, "DAY_LOSS", "it lost too much today; nothing until the next UTC day")
+        entry = _entry(forecast)
         if held is None:
             return entry
-        if stopped:
-            return 0.0
         if at < held.until_ms:
-            return held.fraction
-        if forecast and fit and forecast.edge_bps * held.fraction > 0:
+            return Choice(now, "BEFORE_HORIZON", f"held until {iso(held.until_ms)}")
+        if said and said.entries_open and said.edge_bps * now > 0:
             held.until_ms = at + _horizon_ms(key)
-            journal(self.folder, at, key, "roll", fraction=held.fraction, edge_bps=forecast.edge_bps)
-            return held.fraction
-        return entry if entry * held.fraction < 0 else 0.0
+            return Choice(now, "SAME_SIDE", f"the forecast keeps its side, edge {said.edge_bps:+.1f} bps")
+        if entry.fraction * now < 0:
+            return entry
+        return Choice(0.0, "HORIZON_OVER", f"its horizon has passed: {entry.reason}")
 
     def _within_caps(self, wanted: dict[str, float], cells: dict[str, SetMember]) -> dict[str, float]:
         """New positions scaled into the room that the net and gross caps of each horizon leave beside those held."""
@@ -133,11 +152,18 @@ class Bot:
         if held and price is not None:
             self.account.mark(key, price, self.feed.funding_after(held.instrument, held.funded_ms), unit)
 
-    def _trade(self, key: str, name: str, fraction: float, unit: float, at: int) -> None:
-        """Move to a new fraction at the last close, and pay half a round trip for what that trades."""
+    def _trade(self, key: str, name: str, fraction: float, choice: Choice, unit: float, at: int) -> None:
+        """Move to a new fraction at the last close, and pay half a round trip for what that trades; the journal says why."""
         before, held, price = self.account.fraction(key), self.account.positions.get(key), self.feed.price(name)
         price = price if price is not None or held is None else held.mark
+        code, reason = choice.code, choice.reason
         if fraction == before or price is None:
+            if choice.fraction != before:
+                code, reason = "CAPPED", "the caps of its horizon leave no room beside what is held"
+                if price is None:
+                    code, reason = "NO_PRICE", f"there is no price of {name}"
+            action = UNMOVED.get(code, "hold" if before else "pass")
+            journal(self.folder, at, key, action, fraction=before, code=code, reason=reason)
             return
         try:
             coin, _, horizon = key.rpartition("_")
@@ -146,7 +172,21 @@ class Bot:
             rate = COST_OF_A_LOST_MODEL
         cost = self.account.trade(key, Position(name, fraction, price, price, at, at + _horizon_ms(key)), unit, rate)
         action = "enter" if not before else "turn" if fraction else "close"
-        journal(self.folder, at, key, action, fraction=fraction, price=price, cost=cost)
+        journal(self.folder, at, key, action, fraction=fraction, price=price, cost=cost, code=code, reason=reason)
+
+
+def _entry(forecast: PredictionResult | str) -> Choice:
+    """What a cell without a position would enter."""
+    if isinstance(forecast, str):
+        return Choice(0.0, "SILENT", forecast)
+    if not forecast.entries_open:
+        return Choice(0.0, forecast.blocked_codes[0], forecast.blocked_reason or "")
+    if forecast.stale:
+        return Choice(0.0, "STALE", "the set was signed more than 26 hours ago")
+    words = f"{forecast.net_edge_bps:+.1f} bps after costs, score {forecast.score:+.2f}"
+    if not forecast.position_fraction:
+        return Choice(0.0, "NO_ENTRY", f"no entry pays: {words}")
+    return Choice(forecast.position_fraction, "ENTRY", f"{forecast.direction}: {words}")
 
 
 def _horizon_ms(key: str) -> int:
@@ -157,6 +197,11 @@ def open_bot(store: str, exchange: str | None, folder: Path, capital: float, *, 
     """A bot on a store and an exchange; URLs come from the settings where `exchange` names none."""
     urls = [f"binance.{name}_url={exchange}" for name in ("rest", "futures", "archive")] if exchange else []
     settings = load_settings(None, urls, os.environ)
+    if not (Path(store) / "metadata").is_dir():
+        raise ModelLoadError(
+            f"there is no store at {store}: wanted a folder with models/ and metadata/, such as huracan-work/store. "
+            "A night makes one in its workdir: huracan run --workdir huracan-work"
+        )
     times = ExchangeTime()
     hamilton = HamiltonInterface(store, allow_candidates=candidates, now_ms=times)
     interval = str(Horizon(hamilton.live_inputs().interval_ms // 60_000))
@@ -165,18 +210,28 @@ def open_bot(store: str, exchange: str | None, folder: Path, capital: float, *, 
 
 
 async def run(bot: Bot, steps: int | None, poll_s: float) -> None:
-    """Step whenever a decision is due; an exchange that does not answer is asked again."""
-    done = 0
+    """Step whenever a decision is due; an exchange that does not answer is asked again, and named once a minute."""
+    done, told = 0, -COMPLAIN_EVERY_S
     try:
         while steps is None or done < steps:
             try:
                 done += await bot.step() is not None
             except DataError as error:
-                print(f"{error.code}: {error}", file=sys.stderr, flush=True)
+                if time.monotonic() - told >= COMPLAIN_EVERY_S:
+                    told = time.monotonic()
+                    print(_complaint(error, poll_s), file=sys.stderr, flush=True)
             if steps is None or done < steps:
                 await asyncio.sleep(poll_s)
     finally:
         await bot.market.aclose()
+
+
+def _complaint(error: DataError, poll_s: float) -> str:
+    return (
+        f"{error.code}: no decision was possible: {error}\n"
+        f"  It goes on trying, {poll_s:g} s after each try, and keeps its account; Ctrl-C ends it.\n"
+        "  Check the network and HTTPS_PROXY of this host, and the URLs: huracan doctor names what does not answer."
+    )
 
 
 def main() -> int:
@@ -191,6 +246,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, help="end after this many decisions")
     parser.add_argument("--poll", type=float, default=20.0, help="seconds between two looks at the clock")
     given = parser.parse_args()
+    stamina.instrumentation.set_on_retry_hooks(())  # what came of the retries is said once a minute
     try:
         bot = open_bot(given.store, given.exchange, given.folder, given.capital, candidates=given.candidates)
         asyncio.run(run(bot, given.steps, given.poll))

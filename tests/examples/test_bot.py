@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from itertools import pairwise
@@ -17,10 +19,11 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from examples.bot import Bot, open_bot  # noqa: E402
+from examples.bot import Bot, open_bot, run  # noqa: E402
 from examples.paper_account import Account, Position  # noqa: E402
 
 from huracan.domain.time import DAY_MS, HOUR_MS, iso  # noqa: E402
+from huracan.errors import UpstreamError  # noqa: E402
 from huracan.hamilton import HamiltonInterface  # noqa: E402
 from huracan.worlds.exchange import ReplayExchange  # noqa: E402
 
@@ -76,7 +79,11 @@ def test_a_working_day_is_traded_within_the_caps_and_the_books_add_up(finished_n
     assert [at for at, _ in seen] == [WORLD.now_ms + hour * HOUR_MS for hour in range(HOURS)]
     kinds = {line["action"] for line in lines}
     assert {"enter", "roll"} <= kinds
-    assert kinds <= {"enter", "roll", "turn", "close", "silent", "halted"}
+    assert kinds <= {"enter", "roll", "turn", "close", "silent", "halted", "hold", "pass"}
+    cells = {f"{member.coin}_{member.horizon}" for member in bot.hamilton.get_members()}
+    told = [(line["time"], line["cell"]) for line in lines]
+    assert sorted(told) == sorted({(iso(at), key) for at, _ in seen for key in cells}), "one line a cell and decision"
+    assert all(line["code"] and line["reason"] for line in lines)
     members = bot.hamilton.get_members()
     largest = sum(bot.hamilton.load_model(m.coin, m.horizon)[0].decision.largest_position for m in members)
     for _, positions in seen:
@@ -170,7 +177,9 @@ def test_a_blocked_coin_opens_nothing_and_what_is_held_closes_when_due(finished_
     HamiltonInterface(finished_night.store).add_blocked_coin(coin, "the owner says so")
     _, seen = hours(opened(finished_night, exchange, folder), exchange, 1, 4)
     assert all(held not in positions for _, positions in seen)
-    assert [line["action"] for line in journal(folder) if line["cell"] == held] == ["enter", "close"]
+    lines = [line for line in journal(folder) if line["cell"] == held]
+    assert [line["action"] for line in lines if line["action"] not in {"hold", "pass"}] == ["enter", "close"]
+    assert "the owner says so" in next(line["reason"] for line in lines if line["action"] == "pass")
 
 
 @pytest.mark.parametrize("age_ms", [48 * HOUR_MS + 1, 5 * DAY_MS])
@@ -208,12 +217,15 @@ def test_a_day_that_loses_too_much_is_over_until_the_next(finished_night, exchan
     bot, seen = hours(opened(finished_night, exchange, tmp_path / "paper"), exchange, 0, 1)
     key = next(iter(seen[0][1]))
     unit = bot.account.capital / len(bot.hamilton.get_members())
-    said = {"entries_open": True, "blocked_codes": (), "stale": False, "position_fraction": 0.1, "edge_bps": 9.0}
+    said = {
+        "entries_open": True, "blocked_codes": (), "stale": False, "position_fraction": 0.1, "edge_bps": 9.0,
+        "net_edge_bps": 3.0, "score": 0.6, "direction": "long",
+    }  # fmt: skip
     forecast = type("F", (), said)()
     bot.account.day_pnl[key] = -bot.inputs.daily_loss_stop * unit
-    assert bot._wanted(key, forecast, unit, bot.account.last_decision_ms + HOUR_MS) == 0.0
+    assert bot._wanted(key, forecast, unit, bot.account.last_decision_ms + HOUR_MS)[:2] == (0.0, "DAY_LOSS")
     bot.account.begin(bot.account.last_decision_ms + DAY_MS)
-    assert bot._wanted(key, forecast, unit, bot.account.last_decision_ms) == seen[0][1][key]
+    assert bot._wanted(key, forecast, unit, bot.account.last_decision_ms).fraction == seen[0][1][key]
 
 
 def test_a_cell_that_left_the_set_is_closed_when_due_at_a_cost(finished_night, exchange, trust, tmp_path):
@@ -250,4 +262,42 @@ def test_the_command_trades_on_paper_and_only_on_paper(finished_night, exchange,
     assert json.loads((tmp_path / "paper" / "account.json").read_text())["last_decision_ms"] == WORLD.now_ms
     nowhere = command("--store", tmp_path / "none", "--paper", **trust)
     assert nowhere.returncode == 1
-    assert nowhere.stderr.startswith("MODEL_LOAD")
+    assert nowhere.stderr.startswith(f"MODEL_LOAD: there is no store at {tmp_path / 'none'}")
+
+
+def test_without_a_network_the_bot_says_so_once_a_minute_in_plain_words(finished_night, tmp_path):
+    trust = {**trust_variables(finished_night.folder), "HURACAN_STATE_DIR": str(tmp_path / "state")}
+    with socket.socket() as taken:  # bound and not listening: nothing answers there
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "examples.bot", "--store", str(finished_night.store), "--exchange", url, "--paper",
+             "--candidates", "--folder", str(tmp_path / "paper"), "--poll", "0.1"],
+            cwd=ROOT, env={**os.environ, **trust}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        first = [process.stderr.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=120)
+    assert first[0].startswith("UPSTREAM: no decision was possible: ")
+    assert "goes on trying" in first[1]
+    assert "Check the network" in first[2]
+    assert "retry_scheduled" not in "".join(first) + out
+    assert process.returncode == 0
+    assert (tmp_path / "paper" / "journal.jsonl").read_text() == ""
+
+
+def test_an_exchange_that_stays_away_is_named_once_a_minute(capsys):
+    tries = []
+
+    class Away:
+        market = type("M", (), {"aclose": staticmethod(lambda: asyncio.sleep(0))})()
+
+        async def step(self):
+            tries.append(1)
+            if len(tries) > 5:
+                return 0
+            raise UpstreamError("nobody answers")
+
+    asyncio.run(run(Away(), 1, 0.0))
+    assert len(tries) == 6
+    assert capsys.readouterr().err.count("UPSTREAM") == 1
