@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from huracan.adapters.ledger_file import LedgerFile
+from huracan.adapters.ledger_file import BRING_LAST, LedgerFile
 from huracan.domain.bundle import ChampionSet, LedgerHead
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
 from huracan.errors import LedgerBehindError, LedgerError
@@ -35,9 +35,12 @@ class LedgerChain(LedgerFile):
     """Entries that only ever follow one another: nights, notes, trials, adoptions, lists of records."""
 
     def head(self) -> LedgerHead | None:
-        """The newest entry; None in a ledger that has none."""
+        """The newest entry; None in a ledger that has none. Raises LedgerError for a damaged one."""
         row = self._connection.execute("SELECT number, hash FROM nights ORDER BY number DESC LIMIT 1").fetchone()
-        return LedgerHead(number=row[0], hash=row[1]) if row else None
+        try:
+            return LedgerHead(number=row[0], hash=row[1]) if row else None
+        except ValueError as error:  # no hash at all
+            raise LedgerError(f"{self.path}: entry {row[0]} was edited or damaged; {BRING_LAST}") from error
 
     def adoptions(self) -> list[Adoption]:
         """Sets this ledger was told to go on with, oldest first."""
