@@ -42,9 +42,10 @@ class RunLog:
         """Nothing: jobs are told as events too."""
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. What a full disk has kept from it is lost, and the night has its own code for that."""
         if self._log is not None:
-            self._log.close()
+            with suppress(OSError):
+                self._log.close()
 
     def _open(self, folder: Path) -> None:
         self.close()
