@@ -178,9 +178,8 @@ def test_no_word_that_can_be_typed_ends_in_a_traceback(home, name):
     for ending in endings:
         assert "\x1b[31m" not in ending.err + ending.out
         if ending.status:
-            assert len(max(ending.err.splitlines(), key=len, default="")) < 2000, (
-                "a word of thousands of letters is repeated"
-            )
+            said = [line for line in ending.err.splitlines() if not line.startswith("{")]  # log lines are for programs
+            assert len(max(said, key=len, default="")) < 2000, "a word of thousands of letters is repeated"
 
 
 @pytest.fixture

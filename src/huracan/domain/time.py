@@ -82,7 +82,7 @@ def parse_iso(text: str) -> int:
         moment = datetime.fromisoformat(text)
         utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        message = f"{text!r} is not an ISO 8601 instant (such as 2026-05-01T00:00:00Z)"
+        message = f"{text[:100]!r} is not an ISO 8601 instant (such as 2026-05-01T00:00:00Z)"
         raise ConfigError(message) from error
     return round(utc.timestamp() * 1000)
 
