@@ -103,6 +103,7 @@ def test_an_exchange_that_does_not_answer_is_refused_data(huracan, tmp_path):
     assert spoken.status == 3
     assert spoken.out.startswith("report ")  # a refused night leaves a page
     assert "UPSTREAM: " in spoken.err
+    assert "check the network, binance.rest_url and binance.futures_url; `huracan doctor` tries them" in spoken.err
 
 
 def test_a_taken_port_is_a_usage_error(huracan):

@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 import typer
 
-from huracan.errors import ConfigError, HuracanError
+from huracan.errors import ConfigError, HuracanError, UpstreamError
 
 USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
 """What typer raises for a command line it cannot read; it has no public name of its own."""
@@ -23,6 +23,12 @@ OF_THE_PLACE: Final = frozenset(
 """Errors of the system that say where a user must not or cannot write, and nothing of a fault in the program."""
 LONGEST_WORD: Final = 120
 """Letters of a typed word that a message repeats."""
+
+ONLINE_ADVICE: Final = (
+    "; check the network, binance.rest_url and binance.futures_url; `huracan doctor` tries them, then run again"
+)
+_NO_ANSWER: Final = ("(gave up after", "all attempts together", "(not tried again: too many")
+"""What messages of a host that does not answer have in them."""
 
 _NOTHING = re.compile("--[a-z-]+=")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -59,6 +65,8 @@ def run_to_end(app: typer.Typer, given: Sequence[str]) -> NoReturn:
 def _what_to_type(error: HuracanError, given: Sequence[str]) -> str:
     from huracan.cli.places import NoWorkdirError, typed_again
 
+    if type(error) is UpstreamError and any(words in str(error) for words in _NO_ANSWER):
+        return ONLINE_ADVICE
     return typed_again(error, given) if isinstance(error, NoWorkdirError) else ""
 
 
