@@ -17,6 +17,7 @@ from huracan.errors import BundleFormatError, BundleSignatureError, FeatureSkewE
 from huracan.export import golden_rows
 from huracan.export.plan import numbered
 from huracan.export.trust import Seen, verify_tree
+from huracan.hamilton import HamiltonInterface
 
 ROUNDS = size(2_000, 100_000)
 
@@ -421,3 +422,14 @@ def test_signed_keys_that_nobody_knows_are_refused(world, factory):
     tree.files["metadata/timestamp.json"] = metadata.to_bytes(JSONSerializer(compact=True))
     with pytest.raises(BundleSignatureError, match=r"nobody signs or knows.*more"):
         verify_tree(tree.read, world.keys.roots[0])
+
+
+def test_where_there_is_no_store_that_is_said_before_the_missing_root(tmp_path):
+    hamilton = HamiltonInterface(
+        str(tmp_path / "none"), trusted_root=tmp_path / "root.json", state_dir=tmp_path / "state"
+    )
+    with pytest.raises(ModelLoadError) as refused:
+        hamilton.predict("BTC", "1h", {})
+    told = str(refused.value)
+    assert told.startswith(f"there is no store at {tmp_path / 'none'}: wanted a folder with models/ and metadata/")
+    assert "no trusted root" in told

@@ -177,6 +177,11 @@ class HamiltonModelLoader:
             return read_trusted_root(self._trusted_root, self._store)
         except ModelLoadError as error:
             signers = claimed_signers(self._source.read)
+            if not signers and self._store is not None and not (self._store / "metadata").is_dir():
+                raise ModelLoadError(
+                    f"there is no store at {self._store}: wanted a folder with models/ and metadata/, as a night makes it."
+                    f" Name it by model_base_path=, such as huracan-work/store. Besides, {error}"
+                ) from error
             if not signers:
                 raise
             raise ModelLoadError(f"{error} The store says that it is signed by {signers}.") from error
