@@ -101,7 +101,17 @@ def test_the_card_says_what_to_do_what_it_costs_and_until_when(night, ask, cutof
         assert card.startswith(f"{row['coin']} {row['horizon']}  {'perpetual' if market == 'um' else 'spot'} {name}")
         assert max(len(line) for line in card.splitlines()) <= 80
         parts = ["fees", "spread", "slippage", "funding"] if "no round trip" not in " ".join(card.split()) else []
-        for word in ("before cost", "after cost", "confidence", "position", "regime", "made at", "holds until", *parts):
+        for word in (
+            "before cost",
+            "after cost",
+            "confidence",
+            "position",
+            "regime",
+            "made at",
+            "next one",
+            "exit",
+            *parts,
+        ):
             assert word in card, word
         assert iso(cutoff)[:10] in card
 

@@ -137,11 +137,9 @@ def _print(made: "Decision", hamilton: "HamiltonInterface", costs: Mapping[str, 
         ("position", f"{said.position_fraction:+.3f} of the coin's capital"),
         ("regime", said.regime),
         ("", ""),
-        ("made at", f"{moment_words(made.decision_ms)}, from bars before it{_sources(made)}"),
-        (
-            "holds until",
-            f"{moment_words(made.holds_until_ms)}; a position entered on it until {moment_words(made.exit_ms)}",
-        ),
+        ("made at", f"{moment_words(made.decision_ms)}, {_sources(made)}"),
+        ("next one", f"{moment_words(made.holds_until_ms)}: decide anew then"),
+        ("exit", f"{moment_words(made.exit_ms)}, for a position that is entered now"),
         ("model", f"{metadata.status}, version {said.version}; set {served.version} of run {served.run_id}"),
         ("good until", f"{moment_words(said.valid_until)}, 48 hours after its data ended"),
     ]
@@ -173,9 +171,10 @@ def _direction(said: "PredictionResult") -> "Text":
 
 
 def _sources(made: "Decision") -> str:
+    """How many bars it rests on, and where they came from."""
     if not made.fetched:
-        return f" ({made.stored:,} of the lake)"
-    return f" ({made.stored:,} of the lake, {made.fetched:,} fetched now)"
+        return f"from {made.stored:,} bars in the lake"
+    return f"from {made.stored:,} bars in the lake and {made.fetched:,} fetched now"
 
 
 def _cost_words(costs: Mapping[str, Any]) -> str:
