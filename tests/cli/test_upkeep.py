@@ -140,6 +140,18 @@ def test_the_ledger_shows_every_lineage_and_change_of_champion(huracan, reader):
     assert all(event.reason in spoken for event in state.champions)
 
 
+@pytest.mark.parametrize("words", [("lake", "coverage"), ("ledger", "show")], ids=" ".join)
+def test_eighty_columns_hold_the_table_and_a_wide_terminal_all_of_it(huracan, reader, monkeypatch, words):
+    heads = {}
+    for width in (80, 140):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = huracan(*words, "--workdir", reader.store.parent).out.splitlines()
+        assert max(map(len, lines)) <= width
+        assert set(lines[2].strip()) == {"─"}, "not a table"
+        heads[width] = lines[1].split()
+    assert len(heads[80]) < len(heads[140])
+
+
 def test_ending_a_freeze_is_signed_kept_and_shown(huracan, workdir, reader):
     pool = huracan("ledger", "show", "--workdir", workdir, "--json").json["lineages"][0]["pool"]
     entry = huracan("ledger", "unfreeze", pool, "--note", "the feed was wrong", "--workdir", workdir, "--json").json

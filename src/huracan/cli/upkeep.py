@@ -39,28 +39,31 @@ def show_coverage(settings: Any, workdir: Path | None, interval: str | None, onl
     if as_json:
         print_json({"lake": place, "tables": rows})
         return 0
-    from huracan.cli.tables import show, terminal
+    from huracan.cli.tables import WIDE, show, terminal
 
-    total = sum(row["bytes"] for row in rows)
+    console, total = terminal(), sum(row["bytes"] for row in rows)
+    wide = console.width >= WIDE
+    columns = ["instrument", "kind", "rows", "first", "last", "missing", "restated", "bytes a row"]
     show(
-        terminal(),
+        console,
         f"{len(rows)} tables of {interval_of(place)} bars and settlements, {total / 1e6:,.1f} MB",
-        ["instrument", "kind", "rows", "first", "last", "missing", "restated", "bytes a row"],
-        [
-            [
-                row["instrument"],
-                row["kind"],
-                f"{row['rows']:,}",
-                row["first"][:16].replace("T", " "),
-                row["last"][:16].replace("T", " "),
-                number(row["missing"], 0),
-                f"{row['restated']:,}",
-                number(row["bytes"] / row["rows"], 1),
-            ]
-            for row in rows
-        ],
+        columns if wide else columns[:-1],
+        [cells if wide else cells[:-1] for cells in (_coverage_cells(row, to=16 if wide else 10) for row in rows)],
     )
     return 0
+
+
+def _coverage_cells(row: dict[str, Any], *, to: int) -> list[str]:
+    """A table's line; its first and last instant are told in so many letters."""
+    return [
+        row["instrument"],
+        row["kind"],
+        f"{row['rows']:,}",
+        *(row[name][:to].replace("T", " ") for name in ("first", "last")),
+        number(row["missing"], 0),
+        f"{row['restated']:,}",
+        number(row["bytes"] / row["rows"], 1),
+    ]
 
 
 def show_missing(settings: Any, workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
@@ -148,11 +151,12 @@ def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
     if as_json:
         print_json(body)
         return 0
-    from huracan.cli.tables import show, terminal
+    from huracan.cli.tables import WIDE, show, terminal
     from huracan.domain.time import day_iso
 
     console = terminal()
-    columns = ["pool", "at", "recipe", "against", "slot", "days", "breaches", "e", "status", "reason"]
+    columns = ["pool", "at", "recipe", "against", "days", "breaches", "e", "status"]
+    columns += ["slot", "reason"] if console.width >= WIDE else []
     cells = [[str(row[name]) for name in columns] for row in rows]
     show(console, f"{len(rows)} lineages, chains sound; {len(runs)} runs, {len(state.trials)} trials", columns, cells)
     for event in state.champions:
