@@ -42,6 +42,16 @@ def test_show_changed_tells_only_what_is_no_default(huracan):
     assert "every setting is at its default" in huracan("config", "show", "--changed").out
 
 
+def test_a_value_that_a_file_names_and_that_is_the_default_is_not_changed(huracan, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("costs:\n  um_taker_bps: 5.0\n  spot_taker_bps: 9\n", encoding="utf-8")
+    answer = huracan("config", "show", "--changed", "--config", file)
+    assert "spot_taker_bps" in answer.out
+    assert "um_taker_bps" not in answer.out
+    told = huracan("config", "show", "--changed", "--config", file, "--json").json["settings"]
+    assert [row["setting"] for row in told] == ["costs.spot_taker_bps"]
+
+
 def test_a_secret_is_never_shown(huracan, monkeypatch):
     monkeypatch.setenv("DROPBOX_APP_SECRET", "do-not-print-me")
     for words in (("config", "show"), ("config", "show", "--json")):

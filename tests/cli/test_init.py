@@ -38,6 +38,11 @@ def test_without_any_choice_the_file_says_the_defaults(huracan, here):
     ]
 
 
+def test_quote_assets_are_written_in_capitals(huracan, here):
+    assert huracan("init", "--quote", "usdt", "--quote", "Usdc").status == 0
+    assert load_settings(here / "huracan.yaml", (), {}).training.quote_assets == ("USDT", "USDC")
+
+
 def test_every_choice_reaches_the_settings(huracan, here):
     words = [
         "--market",

@@ -85,7 +85,11 @@ def test_letter_case_never_matters(coin, data):
 def test_an_unknown_name_gets_the_nearest_three_or_the_number_of_coins():
     assert did_you_mean("SHIBA", NAMES) == "did you mean SHIB?"
     assert did_you_mean("btc-um", NAMES).startswith("did you mean BTC")
-    assert did_you_mean("nothing-like-it", CoinNames({"BTC": "BTCUSDT-um"})) == "1 coins are known"
+    assert did_you_mean("nothing-like-it", CoinNames({"BTC": "BTCUSDT-um"})) == "known are BTC"
+    many = CoinNames({f"COIN{number}": f"COIN{number}USDT-um" for number in range(26)})
+    told = did_you_mean("§", many)
+    assert told == "known are COIN0, COIN1, COIN10, COIN11, COIN12 and 21 more"
+    assert did_you_mean("BTC", CoinNames({})) == "known are no coins"
     many = CoinNames({f"COIN{n}": f"COIN{n}USDT-um" for n in range(9)})
     assert len(many.nearest("COIN")) == 3
 

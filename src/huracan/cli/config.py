@@ -19,7 +19,7 @@ config_app = group("The settings: what is in force, and all that there are.")
 def config_show(
     config: ConfigFile = None,
     overrides: Overrides = None,
-    changed: Annotated[bool, typer.Option("--changed", help="Only what is not a default.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Only what differs from its default.")] = False,
     json_: Json = False,
 ) -> None:
     """Every setting in force, with its unit and where its value came from."""
@@ -43,7 +43,7 @@ def show_settings(config: Path | None, overrides: list[str], *, changed: bool, a
     shown = [
         one
         for one in shown_settings(*load_with_origins(config, overrides, os.environ))
-        if not (changed and one.origin == "default")
+        if not changed or (one.origin != "default" and one.value != one.row.default)
     ]
     if as_json:
         print_json({"settings": [_shown_json(one) for one in shown]})

@@ -17,6 +17,7 @@ def run_init(out: Path, given: dict[str, Any], *, force: bool, as_json: bool) ->
     if not given and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
         sys.stdout.write("Enter keeps what stands in brackets.\n")
         choices = asked(choices, lambda question, default: input(f"{question} [{default}]: "))
+    choices = replace(choices, quotes=tuple(quote.upper() for quote in choices.quotes))
     written = write_configuration(out, choices, force=force)
     if as_json:
         print_json({"files": written.files, "next": written.commands})

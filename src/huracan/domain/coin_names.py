@@ -11,6 +11,8 @@ from typing import Final
 _QUOTES: Final = ("FDUSD", "USDT", "USDC")
 _MARKETS: Final = ("um", "spot")
 NEAREST: Final = 3
+SHOWN_COINS: Final = 5
+"""Coins that a message names where none is near."""
 _KEY: Final = re.compile(r"(.+)_([1-9][0-9]{0,4}[mhdMHD])")
 _MULTIPLIED: Final = re.compile(r"1000(?:000)?(?=\D)(.+)")
 
@@ -127,6 +129,9 @@ def _cut(symbol: str) -> str:
 
 
 def did_you_mean(name: str, names: CoinNames) -> str:
-    """What to say of a name that is not known: the nearest ones, or how many there are."""
-    near = names.nearest(name)
-    return f"did you mean {', '.join(near)}?" if near else f"{len(names.coins)} coins are known"
+    """What to say of a name that is not known: the nearest ones, or the first of those there are."""
+    near, known = names.nearest(name), sorted(names.coins)
+    if near:
+        return f"did you mean {', '.join(near)}?"
+    more = len(known) - SHOWN_COINS
+    return f"known are {', '.join(known[:SHOWN_COINS]) or 'no coins'}{f' and {more} more' if more > 0 else ''}"
