@@ -41,6 +41,16 @@ def test_it_says_where_it_is_served_listens_on_loopback_only_and_ends_on_request
     assert "Traceback" not in err
 
 
+def test_a_folder_without_a_night_is_told_on_the_terminal(tmp_path):
+    process = start("--workdir", tmp_path / "none", "--port", 0)
+    try:
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        assert "holds no night yet" in process.stderr.readline()
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
 def test_json_is_one_object_with_the_url(tmp_path):
     process = start("--workdir", tmp_path, "--json", "--port", 0)
     try:
