@@ -83,6 +83,7 @@ async def test_bars_of_a_symbol_that_left_are_refused_by_name_whatever_was_asked
     assert await read(client, named(await client.listed(), "BTCUSDT"), now)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["SETTLING", "DELISTED"])
 async def test_of_a_pair_that_is_known_to_be_gone_the_archive_is_enough(client, exchange, world, status):
     alfa, now = named(await client.listed(), "ALFAUSDT"), world.now_ms - 5 * HOUR_MS

@@ -37,6 +37,7 @@ def test_a_budget_allows_its_reserve_and_then_a_tenth_of_what_is_answered():
     assert [budget.take("um") for _ in range(4)] == [True, True, True, False]
 
 
+@pytest.mark.slow
 async def test_an_outage_costs_hardly_more_requests_than_there_are(loopback, market, reply):
     loopback.answers[TIME] = reply(b"", 503)
     client = market()

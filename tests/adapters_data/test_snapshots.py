@@ -43,6 +43,7 @@ def test_what_was_kept_comes_back_as_it_was(tmp_path):
     assert [path.suffix for path in (tmp_path / "snapshots").iterdir()] == [".parquet"]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.sets(st.integers(0, 20 * DAY_MS), max_size=8), st.integers(0, 22 * DAY_MS))
 def test_the_newest_of_the_day_before_is_taken_and_never_a_later_one(tmp_path_factory, offsets, asked):

@@ -126,6 +126,7 @@ def test_whatever_zipfile_writes_is_read_back(content, level):
     assert unzip_single(target.getvalue(), NAME) == content
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_mutants_are_refused_or_equal(data):

@@ -110,6 +110,7 @@ def test_an_empty_file_has_no_rows():
     assert klines_csv(csv(header=True), NAME, SPAN).height == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1439), st.sampled_from([1, 1000])), min_size=1, max_size=20), st.booleans())
 def test_mixed_units_are_right_in_every_row(rows, header):

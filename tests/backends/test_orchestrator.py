@@ -356,6 +356,7 @@ async def test_finished_jobs_are_not_run_again():
     assert ran == ["a", "b"]
 
 
+@pytest.mark.slow
 async def test_worker_processes_see_a_night_through_with_a_killer_and_a_liar_among_the_jobs(tmp_path):
     log = tmp_path / "starts"
     made = TrainingOrchestrator(TrainingConfig(num_workers=2, retry_backoff_s=0), sleep=Naps())
@@ -405,6 +406,7 @@ async def test_closures_run_beside_worker_functions_on_the_default_backend():
     await made.shutdown()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4)), max_size=25), st.integers(1, 6), st.integers(1, 4))
 def test_every_job_ends_completed_or_failed_whatever_fails_how_often(plans, limit, max_attempts):

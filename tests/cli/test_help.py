@@ -11,6 +11,7 @@ import huracan as package
 HEAVY = ("numpy", "polars", "numba", "lightgbm", "scipy", "pyarrow", "plotly", "httpx2", "rich.console")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [(), ("run",), ("demo",), ("exchange", "serve"), ("predict",), ("champions", "list")]
 )
@@ -89,6 +90,7 @@ def test_a_misspelt_word_gets_one_line_with_the_nearest_one(huracan, line, words
     assert answer.err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "wanted"),
     [
@@ -112,6 +114,7 @@ def test_bash_completes_commands_and_options(tmp_path, typed, wanted):
     assert done.stdout.split() == wanted, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shell", "asked", "wanted"),
     [

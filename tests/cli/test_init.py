@@ -113,6 +113,7 @@ def test_a_file_in_the_folder_s_place_is_told(huracan, here):
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.slow
 def test_the_doctor_accepts_what_was_written(huracan, here):
     assert huracan("init").status == 0
     nowhere = [f"--set=binance.{name}_url=http://127.0.0.1:9" for name in ("rest", "futures", "archive")]

@@ -279,6 +279,7 @@ def test_the_tracker_forgets_what_left_its_window_and_remembers_when():
     assert fresh.last_seen("a") is None
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(votes=votes_strategy, history=st.lists(votes_strategy, max_size=6), data=st.data())
 def test_any_votes_give_bounded_numbers_independent_of_their_order_and_leave_everything_as_it_was(votes, history, data):

@@ -178,6 +178,7 @@ def test_the_image_runs_as_nobody_special_and_the_manifest_knows_it():
     assert all(any(folder.startswith(f"{mount}/") for mount in mounts) for folder in folders)
 
 
+@pytest.mark.slow
 def test_the_cluster_file_passes_rays_own_schema_and_asks_for_tokens():
     util = pytest.importorskip("ray.autoscaler._private.util", reason="ray is not installed")
     config = yaml.safe_load(TEXTS["deploy/ray/cluster.yaml"])

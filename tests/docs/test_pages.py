@@ -139,6 +139,7 @@ def test_the_page_about_the_morning_knows_how_its_headlines_begin():
         assert words_.removesuffix(" tonight") in page, words_
 
 
+@pytest.mark.slow
 def test_every_example_of_the_python_reference_gives_what_it_prints():
     text = (DOCS / "reference.md").read_text()
     examples = re.findall(r"^```pycon\n(.*?)^```", text, re.MULTILINE | re.DOTALL)

@@ -77,6 +77,7 @@ def test_flipped_bits_give_a_well_formed_model_or_the_declared_error(factory):
     assert outcomes["refused"] > 0.4 * ROUNDS
 
 
+@pytest.mark.slow
 def test_mutated_trees_never_crash_or_loop(factory):
     """Whatever survives the checks is evaluated to the end; everything else is refused."""
     rng = np.random.default_rng(11)

@@ -55,6 +55,7 @@ def test_thirty_two_levels_are_read():
     assert strict_json(b"[" * 32 + b"]" * 32, 100)
 
 
+@pytest.mark.slow
 @given(VALUES)
 def test_what_the_standard_writer_writes_is_read_back(value):
     try:

@@ -32,6 +32,7 @@ def test_a_market_that_trades_is_answered_as_ever(ask, at):
     assert (result.entries_open, result.blocked_reason, result.blocked_codes) == (True, None, ())
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("H8")
 def test_from_the_tenth_silent_minute_on_there_is_no_new_entry_and_exits_are_answered(ask, at, counted):
     bars = random_bars(at)

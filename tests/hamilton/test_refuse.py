@@ -265,6 +265,7 @@ def test_fuzzed_manifests_and_sets_raise_only_the_declared_error(world, factory)
     assert refused > ROUNDS // 2
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("H1", cases=ROUNDS // 3)
 def test_fuzzed_metadata_are_never_accepted(world, factory):
     world.publish(factory.bundle())

@@ -41,6 +41,7 @@ def test_a_bar_off_the_grid_stands_for_none():
     assert months(range(5), shift=1) == {}
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(st.sets(st.integers(0, 24 * 60), min_size=1), st.randoms())
 def test_it_is_what_a_slow_loop_counts(hours, random):

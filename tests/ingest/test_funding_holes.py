@@ -40,6 +40,7 @@ def test_a_change_of_interval_is_no_hole(life, stated, late_ms):
     assert holes(settled(life, stated=stated, late_ms=late_ms)).is_empty()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(LIVES), st.booleans(), st.data())
 def test_a_single_missing_settlement_is_found_where_it_lies_and_costs_its_own_time(life, stated, data):

@@ -106,6 +106,7 @@ def crowds(draw):
     return members
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(crowds())
 def test_the_sums_agree_with_counting_hour_by_hour(members):

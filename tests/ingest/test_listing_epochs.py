@@ -123,6 +123,7 @@ def test_epochs_partition_the_bars_and_later_bars_change_no_earlier_border(steps
         assert {epoch.first_ms for epoch in earlier} == {t for t in known if t <= frame["open_time"][count - 1]}
 
 
+@pytest.mark.slow
 @pytest.mark.market
 @pytest.mark.skipif(not HISTORY.is_dir(), reason="the recorded history is not here")
 def test_every_swap_and_relisting_of_the_recorded_history_is_found_and_nothing_else():

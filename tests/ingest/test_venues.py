@@ -88,6 +88,7 @@ def recorded(tree, symbol):
     return pl.read_parquet(file) if file.is_file() else None
 
 
+@pytest.mark.slow
 @pytest.mark.market
 @needs_market
 def test_every_symbol_of_the_second_venue_is_told_from_binance_and_every_binance_one_is_not():

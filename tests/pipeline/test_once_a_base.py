@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plans import make_plan
@@ -102,6 +103,7 @@ LIVES = st.tuples(st.integers(0, 29), st.integers(0, 29)).map(sorted)
 TIER_OF_DAYS = st.lists(st.sampled_from(["", *TIERS]), min_size=30, max_size=30)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(LIVES, TIER_OF_DAYS), min_size=3, max_size=3))
 def test_every_day_belongs_to_the_first_who_lived_it(lives):
     names = ("LUNAUSDT_um", "LUNAUSDT_spot_20220513", "LUNA")

@@ -80,6 +80,7 @@ def kept_after(night, row):
     return [skip.code for skip in retire_strangers(excused, [row]).skips] == [SkipCode.STALE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_new_listing_starts_a_history_of_its_own_and_retires_the_champion_of_the_earlier_one(lake, name):
     ended, began = (parse_iso(text) for text in BREAKS[name])

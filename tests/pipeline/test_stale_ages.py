@@ -74,6 +74,7 @@ def minutes(traded, age_minutes=0, days=41):
     return validate_bars(member(0).instrument, raw, empty(FUNDING_SCHEMA), rules, start, NOW, "test")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.guarantee("R8")
 def test_a_coin_is_stale_exactly_above_the_limit_at_every_age_to_three_days(counted):
     for limit in LIMITS_MINUTES:

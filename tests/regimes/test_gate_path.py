@@ -56,6 +56,7 @@ def slow_path(cells, time, regime, day, config, cutoff):
     return np.array(out, dtype=np.int64)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 1000), horizon=st.sampled_from([1, 4, 24]), limits=st.booleans())
 def test_the_path_equals_feeding_the_gate_by_hand(seed, horizon, limits):

@@ -259,6 +259,7 @@ def test_every_kind_of_value_has_a_json_form():
     }
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -57,6 +57,7 @@ def test_every_field_of_every_section_has_a_reader(section, field):
     assert by_property or is_read(section, field), f"{section}.{field} is a setting that nothing reads"
 
 
+@pytest.mark.slow
 def test_the_search_finds_a_setting_without_a_reader():
     assert not is_read("training", "lookback_fortnights")
     assert not is_read("dashboard", "lookback_days")

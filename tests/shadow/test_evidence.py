@@ -50,6 +50,7 @@ def test_a_start_is_never_below_one_nor_above_five(values, trials):
     assert (start.trials == 0) == (start.e == 1.0)
 
 
+@pytest.mark.slow
 def test_the_best_of_fifty_null_recipes_rarely_gains_from_its_seen_days():
     rng, started = np.random.default_rng(8), []
     for _ in range(300):

@@ -227,6 +227,7 @@ def test_late_evidence_is_scored_when_it_arrives(make):
     assert [row.day for row in later.rows] == [make.day + 85, make.day + 86]
 
 
+@pytest.mark.slow
 def test_when_all_slots_are_spent_a_lineage_waits_and_next_year_it_enters(make):
     net = make.planted(70, 0.0)
     pools = [

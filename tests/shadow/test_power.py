@@ -6,6 +6,7 @@ import pytest
 from huracan.shadow import LedgerState, judge_night
 
 
+@pytest.mark.slow
 def test_sharpe_one_and_a_half_at_nine_sds_is_found_within_eighty_five_days(make):
     found = 0
     for seed in range(30):

@@ -120,6 +120,7 @@ def test_the_live_forest_is_carried_in_the_order_of_the_features(make_pair, make
     assert live.std() > 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_forest(make_pair, make_recipe):
     pair = make_pair(seed=2, days=60)
     recipe = make_recipe("boosted")

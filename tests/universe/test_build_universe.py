@@ -129,6 +129,7 @@ QUOTES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(INSTRUMENTS, QUOTES), unique_by=lambda pair: pair[0].id, max_size=12),

@@ -184,6 +184,7 @@ def test_symbols_split_at_the_quote_asset() -> None:
         split_symbol("USDT")
 
 
+@pytest.mark.slow
 @pytest.mark.market
 def test_the_recorded_klines_open_as_one_market(recorded: Path) -> None:
     market = CandleDirectory.open(

@@ -65,6 +65,7 @@ def piece(session, offset, size, close=True):
     return files.UploadSessionAppendBatchArgEntry(cursor=cursor, length=size, close=close)
 
 
+@pytest.mark.slow
 def test_the_sdk_untouched_finds_the_server_by_its_own_variables(server):
     code = (
         "import sys, dropbox\n"

@@ -26,6 +26,7 @@ GOLDEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", GOLDEN)
 def test_an_answer_of_the_demo_world_has_the_bytes_it_always_had(client: Client, path: str) -> None:
     params, digest = GOLDEN[path]

@@ -114,6 +114,7 @@ def test_a_book_without_two_sides_reads_zero(client: Client) -> None:
     assert 0 < float(rows[0]["bidPrice"]) < float(rows[0]["askPrice"])
 
 
+@pytest.mark.slow
 def test_funding_rates_page_and_carry_the_mark(client: Client, demo: SimulatedWorld) -> None:
     settled = demo.funding("BTCUSDT-um")
     latest = client.json("/fapi/v1/fundingRate", symbol="BTCUSDT")
@@ -172,6 +173,7 @@ def test_bad_requests_get_the_exchange_s_own_error(
         assert json.loads(body) == {"code": -1121, "msg": "Invalid symbol."}
 
 
+@pytest.mark.slow
 def test_every_request_costs_its_documented_weight(
     demo: SimulatedWorld, connect: Callable[[ReplayExchange], Client]
 ) -> None:
