@@ -179,8 +179,8 @@ async def _rows(
     until_ms = here // inputs.decision_ms * inputs.decision_ms
     members = sorted({*inputs.context.values()})
     read = asyncio.gather(*(feed.stored(name, until_ms) for name in members))
-    own = (await opened).instrument
-    stored = dict(zip(members, await read, strict=True))
+    manifest, found = await asyncio.gather(opened, read)
+    own, stored = manifest.instrument, dict(zip(members, found, strict=True))
     if own not in stored:
         stored[own] = await feed.stored(own, until_ms)
     moment.set(here, stands=at_ms is not None)
