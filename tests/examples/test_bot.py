@@ -270,9 +270,10 @@ def test_without_a_network_the_bot_says_so_once_a_minute_in_plain_words(finished
     with socket.socket() as taken:  # bound and not listening: nothing answers there
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with_signals = ["env", "--default-signal=INT"]  # a suite that runs in the background ignores it
         process = subprocess.Popen(
-            [sys.executable, "-m", "examples.bot", "--store", str(finished_night.store), "--exchange", url, "--paper",
-             "--candidates", "--folder", str(tmp_path / "paper"), "--poll", "0.1"],
+            [*with_signals, sys.executable, "-m", "examples.bot", "--store", str(finished_night.store),
+             "--exchange", url, "--paper", "--candidates", "--folder", str(tmp_path / "paper"), "--poll", "0.1"],
             cwd=ROOT, env={**os.environ, **trust}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         first = [process.stderr.readline() for _ in range(3)]

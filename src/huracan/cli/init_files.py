@@ -106,7 +106,7 @@ def configuration(choices: Choices) -> str:
     if choices.market not in MARKETS:
         raise ConfigError(f"market {choices.market!r} is not one of {', '.join(MARKETS)}")
     if not choices.quotes or not all(map(_QUOTE.fullmatch, choices.quotes)):
-        raise ConfigError(f"quote assets {list(choices.quotes)}: wanted names such as USDT")
+        raise ConfigError(f"quote assets {[name[:40] for name in choices.quotes]}: wanted names such as USDT")
     stores = ", ".join(json.dumps(store) for store in choices.stores)
     return f"""\
 # Huracan, this account's own settings; whatever is not named here is at its default.
