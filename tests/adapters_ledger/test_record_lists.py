@@ -95,6 +95,15 @@ def test_what_was_edited_after_it_was_entered_is_refused(path, what):
         load(path)
 
 
+def test_a_copy_that_is_only_read_is_refused_without_its_lists(path):
+    night(path, 1, hashes_of(1))
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE records")
+    connection.close()
+    with SqliteLedger(path, read_only=True) as ledger, pytest.raises(LedgerError, match="is gone or was edited"):
+        ledger.load_state()
+
+
 def test_a_run_that_never_signed_does_not_stand_in_the_way(path):
     """A night that was killed may have made a file again with other bytes, on another type of processor."""
     night(path, 1, hashes_of(1))

@@ -78,11 +78,10 @@ class LedgerRecords(LedgerChain):
 
     def _check_records(self) -> None:
         """Every list that stays is the one its entry names, the newest is here, and its run has other hashes for nothing in it."""
-        if not self._has("records"):
-            return
         query = "SELECT number, json_extract(entries, '$.records') FROM nights"
         named = {number: sha256 for number, sha256 in self._connection.execute(query) if sha256 is not None}
-        lists = {number: (run_id, body) for number, run_id, body in self._connection.execute("SELECT * FROM records")}
+        rows = self._connection.execute("SELECT * FROM records") if self._has("records") else ()
+        lists = {number: (run_id, body) for number, run_id, body in rows}
         wrong = [number for number, (_, body) in lists.items() if sha256_hex(body.encode()) != named.get(number)]
         if wrong or max(named, default=0) not in {0, *lists}:
             number = min(wrong, default=max(named, default=0))
