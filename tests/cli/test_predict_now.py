@@ -56,6 +56,18 @@ def one_of_each_market(night):
     return by_market
 
 
+def test_a_moment_that_the_model_has_learned_from_is_said_to_be_no_test(night, ask, cutoff):
+    row = live_rows(night)[0]
+    doubts = {
+        at: ask(row["coin"], row["horizon"], "--at", iso(at), "--json").json["doubts"]
+        for at in (cutoff - HOUR_MS, cutoff)
+    }
+    assert doubts[cutoff] == []
+    assert doubts[cutoff - HOUR_MS] == [
+        f"the model has learned from data up to {iso(cutoff)}: this is no test of that moment"
+    ]
+
+
 def test_the_lake_alone_answers_as_the_night_did_for_every_model(night, ask, cutoff):
     rows = live_rows(night)
     assert len(rows) >= 8

@@ -50,7 +50,8 @@ class Decision:
     """A prediction, when it was made and until when it holds (ms UTC), and what it rests on.
 
     `holds_until_ms` is the next decision time; a position that is entered on it is held until `exit_ms`. `stored` and
-    `fetched` count bars by where they came from, `doubts` say what could not be had.
+    `fetched` count bars by where they came from, `doubts` say what could not be had,
+    and where the model has learned from what came after the moment.
     """
 
     prediction: PredictionResult
@@ -156,6 +157,9 @@ async def decide(
         name, until_ms, rows = await _rows(feed, moment, opened, inputs, at_ms)
     finally:
         await market.aclose()
+    known_ms = hamilton.manifest(coin, horizon).data_cutoff_ms
+    if until_ms < known_ms:
+        feed.doubts.append(f"the model has learned from data up to {iso(known_ms)}: this is no test of that moment")
     own = rows[name]
     context = {member: rows[one].bars for member, one in inputs.context.items()}
     prediction = hamilton.predict_bars(coin, horizon, own.bars, context, until_ms, funding=own.funding)
