@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from huracan.shadow.gates import MIN_OBSERVED
-from huracan.shadow.reign import breaker_limit, suspends
+from huracan.promotion.champions import breaker_limit, suspends
+from huracan.promotion.gates import MIN_OBSERVED
 from huracan.stats.bootstrap import drawdown_quantile
 from huracan.stats.evalues import e_process_path
 

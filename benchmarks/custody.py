@@ -33,7 +33,7 @@ from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
 from huracan.domain.time import DAY_MS
 from huracan.features import ALL_NAMES
-from huracan.pipeline import artefacts
+from huracan.night.jobs import artefacts
 from huracan.settings import load_settings
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.simulated import simulate

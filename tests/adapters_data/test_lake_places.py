@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from huracan.adapters import cloud
 from huracan.adapters import lake as lake_module
-from huracan.adapters.cloud import in_words, loopback_endpoint, unanswered
+from huracan.adapters.cloud import in_words, unanswered
+from huracan.adapters.endpoints import loopback_endpoint
 from huracan.adapters.lake import DeltaLake
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA
 from huracan.domain.ids import Instrument

@@ -14,8 +14,8 @@ from huracan.adapters.ledger import SqliteLedger
 from huracan.domain.frames import DAILY_SCHEMA
 from huracan.domain.recipe import EngineUse, Recipe
 from huracan.errors import DiskFullError, LedgerError
-from huracan.shadow import LedgerState, NightContext, PoolEvidence, judge_night
-from huracan.shadow.lineage import seal
+from huracan.promotion import LedgerState, NightContext, PoolEvidence, judge_night
+from huracan.promotion.hypothesis import seal
 from huracan.training.jobs import TrainingJob
 
 DAY = 20454

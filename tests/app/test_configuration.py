@@ -9,7 +9,7 @@ from huracan.app import TrainingPipelineConfig
 from huracan.app.rules import night_rules, stress_table
 from huracan.domain.time import parse_iso
 from huracan.errors import ConfigError
-from huracan.pipeline.injected import Injected
+from huracan.night.custom.injected import Injected
 from huracan.settings import load_settings
 
 

@@ -14,7 +14,7 @@ from huracan.domain.time import HOUR_MS
 from huracan.export.trust import verify_tree
 from huracan.hamilton import HamiltonInterface
 from huracan.hamilton.source import FolderSource
-from huracan.pipeline.stages import STEPS
+from huracan.night.stages import STEPS
 from huracan.worlds.faults import Fault
 
 pytestmark = pytest.mark.slow

@@ -8,11 +8,11 @@ import pytest
 from huracan.adapters.binance import BinanceMarketData
 from huracan.adapters.lake import DeltaLake
 from huracan.adapters.telemetry import RecordingTelemetry
-from huracan.app import filling
-from huracan.app.filling import FillOrder, fill_lake
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS
 from huracan.errors import ConfigError, DiskFullError
+from huracan.operations import fill as filling
+from huracan.operations.fill import FillOrder, fill_lake
 from huracan.settings import BinanceSettings
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import Fault

@@ -18,8 +18,8 @@ from huracan.adapters.publishers.trees import existing_tree
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app.ledger_guard import adopt_store, open_ledger
 from huracan.app.mirrors import Mirrors
-from huracan.app.publishing import publish_store, rollback_store, rotate_store_keys
 from huracan.errors import BundleFormatError, LedgerBehindError, LedgerError
+from huracan.operations.publish import publish_store, rollback_store, rotate_store_keys
 from huracan.settings import Settings
 
 
@@ -255,7 +255,7 @@ def test_a_second_machine_that_takes_over_a_mirror_needs_its_ledger_too(row, tmp
         more = {"store": store, "clock": clock, "telemetry": telemetry, "deadline_s": 60.0}
         return Mirrors(targets=[remote.identity], open=lambda _url: remote, **more)
 
-    monkeypatch.setattr("huracan.app.publishing.Mirrors.of", mirrors)
+    monkeypatch.setattr("huracan.operations.publish.Mirrors.of", mirrors)
     second = tmp_path / "second"
     second.mkdir()
 

@@ -22,11 +22,11 @@ from huracan.app import TrainingPipeline, TrainingPipelineConfig
 from huracan.cli.explain import explain_coin
 from huracan.errors import BundleFormatError
 from huracan.hamilton import HamiltonInterface
-from huracan.pipeline import publication
-from huracan.pipeline.bundles import assemble as assemble_bundle
-from huracan.pipeline.night import Night
-from huracan.shadow import NOTHING, NightContext, judge_night
-from huracan.shadow.book import open_book
+from huracan.night import publish as publication
+from huracan.night.bundles import assemble as assemble_bundle
+from huracan.night.state import Night
+from huracan.promotion import NOTHING, NightContext, judge_night
+from huracan.promotion.evaluation import open_book
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import Fault
 

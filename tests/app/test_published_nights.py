@@ -20,7 +20,7 @@ from huracan import HamiltonInterface
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import open_source
 from huracan.app.mirrors import publish_exit
-from huracan.app.publishing import publish_store
+from huracan.operations.publish import publish_store
 from huracan.worlds.exchange import ReplayExchange
 
 pytestmark = pytest.mark.slow

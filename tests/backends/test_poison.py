@@ -16,9 +16,9 @@ from huracan.app import wiring
 from huracan.app.wiring import UNHEARD_PER_DEATH, OrchestratedWaves, SystemClock
 from huracan.domain.time import DAY_MS
 from huracan.errors import WorkerLostError
-from huracan.pipeline.artefacts import Artefacts
-from huracan.pipeline.night import PairWork
-from huracan.pipeline.plan import NightPlan
+from huracan.night.jobs.artefacts import Artefacts
+from huracan.night.plan import NightPlan
+from huracan.night.state import PairWork
 from huracan.settings import load_settings
 from huracan.training.jobs import TrainingConfig, TrainingJob
 

@@ -6,8 +6,8 @@ import pytest
 from nights import night_overrides, small_world
 from rich.console import Console
 
-from huracan.app.doctor.finding import doubtful, right, wrong
 from huracan.cli.doctor import print_findings
+from huracan.operations.doctor.finding import doubtful, right, wrong
 from huracan.worlds.exchange import ReplayExchange
 
 

@@ -11,7 +11,7 @@ from huracan.cli.following import STEP_WORDS, Following, ended_in_words
 from huracan.cli.notices import ELSEWHERE, WORDS, Notices
 from huracan.cli.panel import picture
 from huracan.cli.watching import PlainLines
-from huracan.pipeline.stages import STEPS
+from huracan.night.stages import STEPS
 
 MB = 1 << 20
 

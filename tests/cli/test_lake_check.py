@@ -13,10 +13,10 @@ from huracan.adapters.binance import BinanceMarketData
 from huracan.adapters.checks import CHECK_FILE, last_check
 from huracan.adapters.lake import DeltaLake
 from huracan.adapters.vendors.second_venue import SecondVenue
-from huracan.app.checking import sampled_day
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS, day_iso
 from huracan.errors import ConfigError, UpstreamError
+from huracan.operations.cross_check import sampled_day
 from huracan.ports import FetchedFile, FetchedRows
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.simulated import simulate

@@ -12,7 +12,7 @@ from pages import DOCS, LONGEST_SENTENCE, commands_in, pages, sentences, tool, w
 import huracan
 from huracan.cli.main import app
 from huracan.domain.records import SkipCode
-from huracan.pipeline.keeping import KEEP_CODES
+from huracan.night.carry_over import KEEP_CODES
 from huracan.reports.story import headline
 from huracan.settings import OTHER_VARIABLES, SECRETS, SECTIONS
 from huracan.settings_table import setting_rows

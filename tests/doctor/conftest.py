@@ -4,7 +4,7 @@ import pytest
 from nights import trust_variables
 
 from huracan.adapters.publishers.remotes import open_remote
-from huracan.app.doctor import Circumstances
+from huracan.operations.doctor import Circumstances
 from huracan.settings import load_settings
 
 NOW_MS = 1_780_000_000_000

@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from huracan.adapters.keys import init_keys, install_trusted_root
 from huracan.adapters.ledger import SqliteLedger
 from huracan.app.clock import clock_skew_ms
-from huracan.app.doctor import CHECKS, diagnose, machine, market, places, trust, verdict_status
-from huracan.app.doctor.finding import doubtful, right, wrong
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.errors import ClockSkewError, FencedError, LockedError, PublishError
+from huracan.operations.doctor import CHECKS, diagnose, machine, market, places, trust, verdict_status
+from huracan.operations.doctor.finding import doubtful, right, wrong
 from huracan.worlds.exchange import ReplayExchange
 
 pytestmark = pytest.mark.slow

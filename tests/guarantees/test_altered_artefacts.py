@@ -26,7 +26,7 @@ from huracan.adapters.artefacts import open_artefacts
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
-from huracan.pipeline.artefacts import Artefacts
+from huracan.night.jobs.artefacts import Artefacts
 from huracan.worlds.exchange import ReplayExchange
 
 __all__ = ["lake_bucket", "s3_apart", "s3_apart_process"]

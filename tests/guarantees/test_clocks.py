@@ -12,8 +12,8 @@ from huracan.app.training_pipeline import _OpenNight
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.errors import ClockSkewError
-from huracan.pipeline.injected import Injected
-from huracan.pipeline.plan import cutoff
+from huracan.night.custom.injected import Injected
+from huracan.night.plan import cutoff
 from huracan.settings import load_settings
 from huracan.worlds.exchange import ReplayExchange
 

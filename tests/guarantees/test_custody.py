@@ -34,7 +34,7 @@ from huracan.app import TrainingPipeline, TrainingPipelineConfig
 from huracan.domain.ids import sha256_hex
 from huracan.errors import ModelLoadError
 from huracan.hamilton.source import FolderSource
-from huracan.pipeline.artefacts import files_of
+from huracan.night.jobs.artefacts import files_of
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import FaultPlan, FaultRule
 

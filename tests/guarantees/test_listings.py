@@ -19,7 +19,7 @@ from huracan.app import TrainingPipeline, TrainingPipelineConfig
 from huracan.domain.bundle import ChampionSet
 from huracan.export.trust import verify_tree
 from huracan.hamilton.source import FolderSource
-from huracan.pipeline.stages import STEPS
+from huracan.night.stages import STEPS
 
 EXPORT, OVER = len(STEPS), len(STEPS) + 1
 BOUNDARIES = range(1, OVER + 1) if FULL else (2, EXPORT)

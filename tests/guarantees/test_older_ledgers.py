@@ -11,8 +11,8 @@ from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.trees import signed_tree
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app.ledger_guard import adopt_store, open_ledger
-from huracan.app.publishing import rollback_store
 from huracan.errors import ConfigError, LedgerBehindError
+from huracan.operations.publish import rollback_store
 from huracan.settings import Settings
 
 NIGHTS = size(4, 10)

@@ -11,7 +11,7 @@ from listening import PROMTOOL
 from watched import ROOT, renderer
 
 from huracan.adapters.telemetry.names import METRICS
-from huracan.pipeline.stages import STEPS
+from huracan.night.stages import STEPS
 from huracan.settings import load_settings
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import pytest
 
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.errors import StaleDataError
-from huracan.pipeline.stages import STEPS, Stage
+from huracan.night.stages import STEPS, Stage
 
 
 def outcome(error=None):

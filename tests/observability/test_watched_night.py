@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from watched import JOBS, ROOT, renderer, watch_night
 
 from huracan.adapters.telemetry.names import METRICS
-from huracan.pipeline.stages import STEPS
+from huracan.night.stages import STEPS
 
 pytestmark = [
     pytest.mark.slow,

@@ -11,9 +11,9 @@ from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app.wiring import OrchestratedWaves, SystemClock
 from huracan.app.worker import SPENT
 from huracan.errors import DataError, WorkerLostError
-from huracan.pipeline.artefacts import Artefacts
-from huracan.pipeline.night import PairWork
-from huracan.pipeline.plan import NightPlan
+from huracan.night.jobs.artefacts import Artefacts
+from huracan.night.plan import NightPlan
+from huracan.night.state import PairWork
 from huracan.settings import load_settings
 
 PLAN = NightPlan(

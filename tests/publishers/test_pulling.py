@@ -12,9 +12,9 @@ from huracan.adapters.keys import init_keys, install_trusted_root, rotate_keys
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.mirror import push, read_fence
 from huracan.adapters.publishers.sets import resign_set, rollback_set
-from huracan.app.pulling import PullingSource, open_source
 from huracan.errors import BundleSignatureError, ConfigError, ModelLoadError, PublishError
 from huracan.hamilton import FolderSource
+from huracan.operations.pull import PullingSource, open_source
 
 pytestmark = pytest.mark.slow
 

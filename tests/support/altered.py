@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from huracan.domain.bundle import model_from_bytes, model_to_bytes
 from huracan.domain.ids import canonical_json, sha256_hex
-from huracan.pipeline.artefacts import RECORD
+from huracan.night.jobs.artefacts import RECORD
 
 
 def kind_of(key: str) -> str:

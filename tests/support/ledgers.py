@@ -8,7 +8,7 @@ from huracan.adapters.keys import KeySet, init_keys
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.sets import SetFacts, publish_set
-from huracan.shadow import LedgerState, NightContext, judge_night
+from huracan.promotion import LedgerState, NightContext, judge_night
 
 FIRST_DAY = 20454
 NOW = 1_770_000_000_000

@@ -1,6 +1,6 @@
 """Artefacts in memory, and what a record says of them."""
 
-from huracan.pipeline.artefacts import Artefacts
+from huracan.night.jobs.artefacts import Artefacts
 
 
 class Files(dict):

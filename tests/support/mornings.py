@@ -19,10 +19,10 @@ from huracan.app.results import budget_of, with_story
 from huracan.domain.recipe import SHIPPED_SEEN
 from huracan.domain.time import DAY_MS, iso
 from huracan.errors import StaleDataError
-from huracan.pipeline.promotion import _row
+from huracan.night.promote import _row
+from huracan.promotion import LedgerState, PoolEvidence, Verdict, judge_night
 from huracan.reports import Curve, NightReport, curve_from_daily, daily_summary
 from huracan.reports.story import Morning, Spent, read_morning, refused_morning
-from huracan.shadow import LedgerState, PoolEvidence, Verdict, judge_night
 
 COINS = [
     "BTC",

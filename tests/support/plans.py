@@ -3,7 +3,7 @@
 from huracan.domain.ids import Instrument
 from huracan.domain.recipe import EngineUse, Recipe
 from huracan.domain.records import Candidate
-from huracan.pipeline.plan import NightPlan
+from huracan.night.plan import NightPlan
 
 HORIZONS = ("1h", "4h", "1d")
 

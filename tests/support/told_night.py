@@ -10,7 +10,7 @@ from pathlib import Path
 from huracan.cli.main import main
 from huracan.cli.notices import Notices
 from huracan.cli.watching import say_notices, watched
-from huracan.pipeline.stages import Stage
+from huracan.night.stages import Stage
 
 COINS = tuple(f"COIN{number}USDT-um" for number in range(6))
 

@@ -5,9 +5,9 @@ import polars as pl
 
 from huracan.domain.frames import DAILY_SCHEMA
 from huracan.domain.recipe import EngineUse, Recipe
-from huracan.shadow import LedgerState, judge_night
-from huracan.shadow.book import NightContext
-from huracan.shadow.series import PoolEvidence
+from huracan.promotion import LedgerState, judge_night
+from huracan.promotion.evaluation import NightContext
+from huracan.promotion.series import PoolEvidence
 
 START_DAY = 20454  # 2026-01-01
 BOUND = 180.0

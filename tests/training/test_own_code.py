@@ -10,9 +10,9 @@ import pytest
 
 import huracan
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
-from huracan.app.own_code import examined_code
 from huracan.errors import ConfigError
-from huracan.pipeline.foreign import Nonsense, bars_from
+from huracan.night.custom.frames import Nonsense, bars_from
+from huracan.operations.own_code import examined_code
 from huracan.training import UserCallable, right_one
 
 HOURS = np.arange(200) * 3_600_000 + 1_767_225_600_000

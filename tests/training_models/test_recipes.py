@@ -7,9 +7,9 @@ import pytest
 
 from huracan.app.rules import recipes_of
 from huracan.errors import ConfigError
-from huracan.pipeline.promotion import primary_recipe
+from huracan.night.promote import primary_recipe
+from huracan.promotion.days import counts_in_full
 from huracan.settings import Settings, load_settings, resolved_dict
-from huracan.shadow.evidence import counts_in_full
 from huracan.training import ENGINES, EngineSpec, built_in_recipes, fit_pair
 from huracan.training.conformance import examine
 from huracan.training.engines import all_engines, engine_of, problems, registry, use_of

@@ -13,7 +13,7 @@ from huracan.domain.model import ChampionModel, DecisionParameters
 from huracan.domain.recipe import EngineUse
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS
-from huracan.pipeline.left_out import stopped_notes
+from huracan.night.left_out import stopped_notes
 from huracan.scoring.costs import row_costs
 from huracan.stats.evaluate import evaluate, regime_codes
 from huracan.training import TrainingRefused, fit_injected, fit_pair, prepare

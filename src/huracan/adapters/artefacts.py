@@ -10,8 +10,9 @@ from uuid import uuid4
 import obstore
 from obstore.exceptions import NotFoundError
 
-from huracan.adapters.cloud import asked, is_url, open_bucket
+from huracan.adapters.cloud import asked, open_bucket
 from huracan.adapters.disk import is_disk_full, make_folders, sync_folder
+from huracan.adapters.endpoints import is_url
 from huracan.adapters.refusals import CONDITION, GivenUpError, NothingChangedError, Refusal
 from huracan.errors import ConfigError, DiskFullError, PublishError
 

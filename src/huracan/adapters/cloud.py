@@ -5,7 +5,7 @@ endpoint of one's own from AWS_ENDPOINT_URL. They never pass through settings, p
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -24,24 +24,10 @@ PATIENCE_S: Final = 120
 RETRIES: Final = 10
 """How long and how often one request is repeated while the bucket does not answer."""
 
-_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-_LOOPBACK: Final = re.compile(r"http://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?(/|$)")
 _UNANSWERED: Final = re.compile(
     r"Error performing|error sending request|Generic (S3|GCS|MicrosoftAzure) error|necessary privileges|credentials|[Tt]imed out"
 )
 _NOT_THERE: Final = re.compile(r"404 Not Found|[Nn]ot found|NoSuchKey")
-
-
-def is_url(place: str) -> bool:
-    """Whether a place is a bucket's URL and no folder."""
-    return "://" in place
-
-
-def loopback_endpoint(environ: Mapping[str, str]) -> bool:
-    """Whether the environment names an object store on this machine; plain HTTP anywhere else would send signed requests
-    in the open.
-    """
-    return any(_LOOPBACK.match(environ.get(name, "")) for name in _ENDPOINTS)
 
 
 def open_bucket(url: str, *, allow_http: bool = False, repeated: bool = True) -> Cloud:

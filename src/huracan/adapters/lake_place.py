@@ -10,7 +10,8 @@ from typing import Final, Protocol, TypeVar
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
 
-from huracan.adapters.cloud import asked, in_words, is_url, open_bucket, table_options, unanswered
+from huracan.adapters.cloud import asked, in_words, open_bucket, table_options, unanswered
+from huracan.adapters.endpoints import is_url
 from huracan.adapters.publishers.objectstore import checked_url
 from huracan.adapters.refusals import GivenUpError
 from huracan.errors import ConfigError, DamagedTableError, DataError, UpstreamError

@@ -17,7 +17,8 @@ from huracan.adapters.ledger_file import BRING_LAST
 from huracan.adapters.ledger_records import LedgerRecords
 from huracan.domain.ids import canonical_json, content_hash
 from huracan.errors import LedgerError
-from huracan.shadow.lineage import (
+from huracan.promotion.decide import Verdict
+from huracan.promotion.hypothesis import (
     Lineage,
     LineageRecord,
     LineageRow,
@@ -27,8 +28,7 @@ from huracan.shadow.lineage import (
     row_from_dict,
     verify_chain,
 )
-from huracan.shadow.night import Verdict
-from huracan.shadow.state import ChampionEvent, LedgerState, Trial, Unfreeze
+from huracan.promotion.ledger_state import ChampionEvent, LedgerState, Trial, Unfreeze
 from huracan.training.jobs import TrainingJob
 
 

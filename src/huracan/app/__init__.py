@@ -9,16 +9,16 @@ __all__ = ["TrainingPipeline", "TrainingPipelineConfig", "configured_hamilton", 
 
 if TYPE_CHECKING:
     from huracan.app.config import TrainingPipelineConfig
-    from huracan.app.pulling import open_source
-    from huracan.app.serving import configured_hamilton
     from huracan.app.training_pipeline import TrainingPipeline
     from huracan.app.worker import run_pair_job
+    from huracan.operations.pull import open_source
+    from huracan.operations.serve import configured_hamilton
 
 _HOMES = {
     "TrainingPipeline": "huracan.app.training_pipeline",
     "TrainingPipelineConfig": "huracan.app.config",
-    "configured_hamilton": "huracan.app.serving",
-    "open_source": "huracan.app.pulling",
+    "configured_hamilton": "huracan.operations.serve",
+    "open_source": "huracan.operations.pull",
     "run_pair_job": "huracan.app.worker",
 }
 

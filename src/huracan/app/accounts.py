@@ -21,12 +21,12 @@ from huracan.app.demos import read_mark
 from huracan.app.release import FolderRelease
 from huracan.app.results import with_story
 from huracan.errors import AlteredArtefactError, HuracanError
-from huracan.pipeline.artefacts import Artefacts
-from huracan.pipeline.cells import cell_frame
-from huracan.pipeline.integrity import night_integrity
-from huracan.pipeline.night import Night
-from huracan.pipeline.promotion import Promoted
-from huracan.pipeline.publication import Exported
+from huracan.night.integrity import night_integrity
+from huracan.night.jobs.artefacts import Artefacts
+from huracan.night.jobs.train import cell_frame
+from huracan.night.promote import Promoted
+from huracan.night.publish import Exported
+from huracan.night.state import Night
 from huracan.ports import Clock, Telemetry
 from huracan.reports import Curve, NightReport, curve_from_daily
 from huracan.reports.story import Morning, Spent, read_morning, refused_morning

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from huracan import __version__
 from huracan.adapters.telemetry import FanOut
-from huracan.pipeline.stages import is_interruption
+from huracan.night.stages import is_interruption
 from huracan.ports import Telemetry
 from huracan.sections import MetricsSettings
 from huracan.settings import Settings

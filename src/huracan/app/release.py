@@ -28,7 +28,7 @@ from huracan.errors import BundleFormatError, BundleSignatureError, ConfigError
 from huracan.export import BundleFiles
 from huracan.export.trust import TrustedTree, read_signed
 from huracan.hamilton.live import LiveInputs
-from huracan.pipeline.night import Night
+from huracan.night.state import Night
 from huracan.ports import Clock, Telemetry
 
 

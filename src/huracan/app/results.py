@@ -6,19 +6,19 @@ from typing import Any
 from huracan.app.config import TrainingPipelineConfig
 from huracan.domain.time import iso
 from huracan.errors import HuracanError, JobFailedError
-from huracan.pipeline.artefacts import Artefacts
-from huracan.pipeline.copies import copy_notes
-from huracan.pipeline.damage import lake_summary
-from huracan.pipeline.former import former_summary, survivor_notes
-from huracan.pipeline.gating import gate_note, gate_rules
-from huracan.pipeline.left_out import stopped_notes
-from huracan.pipeline.night import Night
-from huracan.pipeline.promotion import Promoted
-from huracan.pipeline.publication import Exported
+from huracan.night.damage import lake_summary
+from huracan.night.evidence.copies import copy_notes
+from huracan.night.evidence.historical import former_summary, survivor_notes
+from huracan.night.jobs.artefacts import Artefacts
+from huracan.night.jobs.gating import gate_note, gate_rules
+from huracan.night.left_out import stopped_notes
+from huracan.night.promote import Promoted
+from huracan.night.publish import Exported
+from huracan.night.state import Night
+from huracan.promotion import Verdict
+from huracan.promotion.alpha_budget import COHORT_SLOTS, POOL_ALPHA, cohort_of
 from huracan.reports import daily_summary, plain
 from huracan.reports.story import KEY, DataFacts, Morning, Spent, morning_of, refused_headline
-from huracan.shadow import Verdict
-from huracan.shadow.budget import COHORT_SLOTS, POOL_ALPHA, cohort_of
 
 
 def night_summary(

@@ -5,20 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from huracan.app.engines import unknown_features
 from huracan.domain.ids import content_hash
 from huracan.domain.recipe import PRESETS, ConsensusRules, CostRules, Recipe, SizingRules, TrainingRules
 from huracan.domain.strict import strict_json
 from huracan.domain.tiers import TIERS
 from huracan.domain.time import HOUR_MS, MINUTE_MS
 from huracan.errors import BundleFormatError, ConfigError
-from huracan.features import RECIPE_ID
-from huracan.pipeline.injected import Injected, injected_recipe
-from huracan.pipeline.rules import NightRules
+from huracan.features import ALL_NAMES, RECIPE_ID
+from huracan.night.config import NightRules
+from huracan.night.custom.injected import Injected, injected_recipe
+from huracan.promotion import shipped_stress_table
 from huracan.sections import OwnRecipe
 from huracan.settings import Settings, resolved_dict
-from huracan.shadow import shipped_stress_table
 from huracan.training import all_engines, built_in_recipes
+from huracan.training.engines import EngineSpec, nearest
 from huracan.training.jobs import compute_code_hash
 from huracan.universe import UniverseRules
 
@@ -158,3 +158,9 @@ def _gate_changes(settings: Settings) -> tuple[tuple[str, float], ...]:
     """The part of it that is not as shipped: it belongs to a recipe's identity."""
     shipped = _gate(Settings())
     return tuple(rule for rule in _gate(settings) if rule not in shipped)
+
+
+def unknown_features(spec: EngineSpec) -> str:
+    """What is wrong with the features an engine wants, in words; empty where all exist."""
+    unknown = [name for name in spec.wants if name not in ALL_NAMES]
+    return f"engine {spec.name} wants the feature {unknown[0]!r}: {nearest(unknown[0], ALL_NAMES)}" if unknown else ""

@@ -24,18 +24,19 @@ from huracan.app.exchange import wiring_facts
 from huracan.app.ledger_guard import LEDGER_FILE, keys_here, open_ledger
 from huracan.app.mirrors import Mirrors
 from huracan.app.observing import Observers
+from huracan.app.pair_adapters import pair_ports
 from huracan.app.release import FolderRelease
 from huracan.app.results import failure, night_summary, success, traced
 from huracan.app.rules import night_rules
-from huracan.app.wiring import OrchestratedWaves, SystemClock, pair_ports, worker_count
+from huracan.app.wiring import OrchestratedWaves, SystemClock, worker_count
 from huracan.errors import ClockSkewError, HuracanError, StaleDataError
-from huracan.pipeline.injected import Injected, InjectedWaves
-from huracan.pipeline.night import Night, WaveRunner
-from huracan.pipeline.promotion import Promoted
-from huracan.pipeline.publication import Exported
-from huracan.pipeline.rules import NightPorts
-from huracan.pipeline.stages import INTERRUPTED, is_interruption
-from huracan.pipeline.story import NightPipeline
+from huracan.night.custom.injected import Injected, InjectedWaves
+from huracan.night.ports import NightPorts
+from huracan.night.promote import Promoted
+from huracan.night.publish import Exported
+from huracan.night.run import NightPipeline
+from huracan.night.stages import INTERRUPTED, is_interruption
+from huracan.night.state import Night, WaveRunner
 from huracan.ports import Telemetry
 from huracan.training import DataLoader, FeatureBuilder, ModelTrainer, Validator
 

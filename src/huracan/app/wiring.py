@@ -10,20 +10,17 @@ from typing import Any
 from huracan.adapters.artefacts import open_artefacts
 from huracan.adapters.backends import TrainingOrchestrator
 from huracan.adapters.backends.orchestrator import CANCELLED
-from huracan.adapters.cloud import is_url, loopback_endpoint
-from huracan.adapters.lake import DeltaLake
+from huracan.adapters.endpoints import is_url, loopback_endpoint
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.reports import write_atomically
-from huracan.app.exchange import market_data
 from huracan.app.worker import CHECKED, PLAN_FILE, PLANS, SPENT, run_pair_job
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS
 from huracan.errors import BackendError, ConfigError, HuracanError, WorkerLostError
-from huracan.pipeline.artefacts import RECORD, Artefacts
-from huracan.pipeline.night import PairOutcome, PairWork
-from huracan.pipeline.pair import PairPorts
-from huracan.pipeline.plan import NightPlan
+from huracan.night.jobs.artefacts import RECORD, Artefacts
+from huracan.night.plan import NightPlan
+from huracan.night.state import PairOutcome, PairWork
 from huracan.ports import Telemetry
 from huracan.settings import Settings
 from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
@@ -42,16 +39,6 @@ class SystemClock:
     def now_ms(self) -> int:
         """Milliseconds UTC."""
         return time.time_ns() // 1_000_000
-
-
-def pair_ports(facts: dict[str, Any]) -> PairPorts:
-    """Lake, artefacts and exchange for the work on pairs."""
-    allow_http = loopback_endpoint(os.environ)
-    return PairPorts(
-        lake=DeltaLake(facts["lake"], allow_http=allow_http),
-        artefacts=Artefacts(open_artefacts(facts["artefacts"], allow_http=allow_http)),
-        market=market_data(facts),
-    )
 
 
 @dataclass(kw_only=True)

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huracan.adapters.artefacts import open_artefacts
-from huracan.adapters.cloud import is_url, loopback_endpoint
+from huracan.adapters.endpoints import is_url, loopback_endpoint
 from huracan.adapters.telemetry.memory import peak_resident_bytes
 from huracan.domain.ids import sha256_hex
 from huracan.errors import AlteredArtefactError, DataError
-from huracan.pipeline.plan import NightPlan
+from huracan.night.plan import NightPlan
 from huracan.training.jobs import TrainingJob
 
 if TYPE_CHECKING:
-    from huracan.pipeline.pair import PairPorts
+    from huracan.night.jobs.inputs import PairPorts
 
 PLAN_FILE = "plan.json"
 PLANS = "plans"
@@ -56,7 +56,7 @@ def run_pair_job(job: TrainingJob) -> dict[str, Any]:
     """
     import stamina.instrumentation
 
-    from huracan.app.wiring import pair_ports
+    from huracan.app.pair_adapters import pair_ports
 
     stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the job's answer
     began = time.monotonic()
@@ -77,9 +77,9 @@ def _record(ports: "PairPorts", plan: NightPlan, job: TrainingJob) -> dict[str, 
 
 
 async def _later(ports: "PairPorts", plan: NightPlan, job: TrainingJob) -> dict[str, Any]:
-    from huracan.pipeline.cells import train_pair
-    from huracan.pipeline.damage import mended, with_set_aside
-    from huracan.pipeline.pair import prepare_pair
+    from huracan.night.damage import mended, with_set_aside
+    from huracan.night.jobs.prepare import prepare_pair
+    from huracan.night.jobs.train import train_pair
 
     work = prepare_pair if job.payload["wave"] == "prepare" else train_pair
 
@@ -93,7 +93,7 @@ async def _later(ports: "PairPorts", plan: NightPlan, job: TrainingJob) -> dict[
 
 
 async def _ingest(ports: "PairPorts", plan: NightPlan, job: TrainingJob) -> dict[str, Any]:
-    from huracan.pipeline.pair import ingest_pair
+    from huracan.night.jobs.ingest import ingest_pair
 
     try:
         return await ingest_pair(ports, plan, job.coin, job.payload["facts"])

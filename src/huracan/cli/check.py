@@ -62,8 +62,8 @@ def _second(venue: str | None, options: Path | None) -> Any:
 async def _compared(
     workdir: Path, interval: str, lake: Any, instruments: list[Any], settings: Any, second: Any
 ) -> dict[str, Any]:
-    from huracan.app.checking import Check, check_lake
     from huracan.app.exchange import market_data, wiring_facts
+    from huracan.operations.cross_check import Check, check_lake
 
     facts = wiring_facts(settings, workdir) | {"interval": interval}
     market = market_data(facts)

@@ -36,9 +36,9 @@ def engines_check(
 
 def run_list(*, config: Path | None, overrides: Sequence[str], as_json: bool) -> int:
     """Print the engines; the exit status is a ConfigError's where one is broken, since no night would start."""
-    from huracan.app.engines import engine_rows
     from huracan.cli.output import print_json
     from huracan.cli.tables import show, terminal
+    from huracan.operations.engines import engine_rows
     from huracan.settings import load_settings
 
     rows = engine_rows(load_settings(config, overrides, os.environ))
@@ -62,9 +62,9 @@ def run_check(target: str | None, *, as_json: bool) -> int:
     """Print what every check saw; the exit status is a ConfigError's where one failed."""
     from rich.text import Text
 
-    from huracan.app.engines import examined
     from huracan.cli.output import print_json
     from huracan.cli.tables import terminal
+    from huracan.operations.engines import examined
 
     found = examined(target)
     status = 0 if all(one.passed for one in found) else ConfigError.exit_status

@@ -45,8 +45,8 @@ def _order(
 ) -> Any:
     """Days and names of the command line; ConfigError for what cannot be meant."""
     from huracan.app.config import LAST_MOMENT_MS
-    from huracan.app.filling import FillOrder
     from huracan.domain.time import DAY_MS, day_iso, parse_iso
+    from huracan.operations.fill import FillOrder
 
     markets = {"um": ("um",), "spot": ("spot",), "all": ("spot", "um")}.get(market)
     if markets is None:
@@ -71,11 +71,11 @@ def _order(
 def _run(settings: Any, workdir: Path, order: Any, *, as_json: bool) -> Any:
     import stamina.instrumentation
 
-    from huracan.adapters.cloud import loopback_endpoint
+    from huracan.adapters.endpoints import loopback_endpoint
     from huracan.adapters.lake import DeltaLake
     from huracan.adapters.telemetry import StructlogTelemetry
     from huracan.app.exchange import market_data, wiring_facts
-    from huracan.app.filling import fill_lake
+    from huracan.operations.fill import fill_lake
 
     stamina.instrumentation.set_on_retry_hooks(())
     facts = wiring_facts(settings, workdir)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from huracan.pipeline.stages import INTERRUPTED, STEPS
+from huracan.night.stages import INTERRUPTED, STEPS
 
 STEP_WORDS: Final = {
     "universe": "choose the pairs",

@@ -18,7 +18,7 @@ from rich.text import Text
 from huracan.adapters.telemetry.memory import resident_bytes
 from huracan.adapters.telemetry.run_log import RunLog
 from huracan.cli.following import Following, duration, roughly
-from huracan.pipeline.stages import INTERRUPTED, STEPS
+from huracan.night.stages import INTERRUPTED, STEPS
 
 WIDEST: Final = 96
 """No wider than this: lines that fill a terminal break when it is made narrower."""

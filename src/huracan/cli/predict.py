@@ -16,10 +16,10 @@ from huracan.errors import ConfigError, HuracanError
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from huracan.app.deciding import Decision
     from huracan.domain.bundle import Manifest
     from huracan.domain.model import DecisionParameters
     from huracan.hamilton import HamiltonInterface, PredictionResult
+    from huracan.operations.decide import Decision
 
 PARTS: Final = ("fees", "spread", "slippage", "funding")
 
@@ -57,9 +57,9 @@ def predict_now(asked: Asked, *, as_json: bool) -> int:
     """Fetch the bars that are missing and print the decision."""
     import stamina.instrumentation
 
-    from huracan.app.deciding import Moment, as_record, decide
     from huracan.cli.opening import demo_moment, open_hamilton
     from huracan.domain.time import parse_iso
+    from huracan.operations.decide import Moment, as_record, decide
     from huracan.settings import load_settings
 
     stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the result

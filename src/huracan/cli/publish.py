@@ -13,7 +13,7 @@ Account = dict[str, Any]
 
 def publish(*, config: Path | None, workdir: Path | None, store: str | None, as_json: bool) -> int:
     """Finish publishing; returns the exit status."""
-    from huracan.app.publishing import publish_store
+    from huracan.operations.publish import publish_store
 
     account = _done(config, workdir, store, as_json, publish_store)
     text = "nothing was ever published here" if account["set"] is None else _set(account, "stands")
@@ -22,7 +22,7 @@ def publish(*, config: Path | None, workdir: Path | None, store: str | None, as_
 
 def rollback(*, to: int | None, config: Path | None, workdir: Path | None, store: str | None, as_json: bool) -> int:
     """Roll back; returns the exit status."""
-    from huracan.app.publishing import rollback_store
+    from huracan.operations.publish import rollback_store
 
     account = _done(
         config,
@@ -36,7 +36,7 @@ def rollback(*, to: int | None, config: Path | None, workdir: Path | None, store
 
 def rotate(*, new_root: bool, config: Path | None, workdir: Path | None, store: str | None, as_json: bool) -> int:
     """Rotate the signing keys; returns the exit status."""
-    from huracan.app.publishing import rotate_store_keys
+    from huracan.operations.publish import rotate_store_keys
 
     account = _done(
         config,

@@ -15,21 +15,24 @@ from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import SilentTelemetry
 from huracan.app.exchange import wiring_facts
+from huracan.app.pair_adapters import pair_ports
 from huracan.app.release import FolderRelease
 from huracan.app.rules import night_rules
-from huracan.app.wiring import SystemClock, pair_ports
+from huracan.app.wiring import SystemClock
 from huracan.cli.demo import private_trust
 from huracan.domain.records import SkipCode
 from huracan.features import ALL_NAMES
 from huracan.hamilton import HamiltonInterface
-from huracan.pipeline.cells import train_pair
-from huracan.pipeline.injected import Injected
-from huracan.pipeline.night import PairOutcome, PairWork
-from huracan.pipeline.pair import PairPorts, ingest_pair, prepare_pair
-from huracan.pipeline.plan import NightPlan
-from huracan.pipeline.publication import Exported
-from huracan.pipeline.rules import NightPorts
-from huracan.pipeline.story import NightPipeline
+from huracan.night.custom.injected import Injected
+from huracan.night.jobs.ingest import ingest_pair
+from huracan.night.jobs.inputs import PairPorts
+from huracan.night.jobs.prepare import prepare_pair
+from huracan.night.jobs.train import train_pair
+from huracan.night.plan import NightPlan
+from huracan.night.ports import NightPorts
+from huracan.night.publish import Exported
+from huracan.night.run import NightPipeline
+from huracan.night.state import PairOutcome, PairWork
 from huracan.settings import load_settings
 from huracan.stats.bootstrap import drawdown_quantile, max_drawdown
 from huracan.stats.evalues import confidence_sequence

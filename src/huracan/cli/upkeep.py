@@ -90,7 +90,7 @@ def show_missing(settings: Any, workdir: Path | None, interval: str | None, only
 def _missing(lake: Any, instrument: Any, rules: Any) -> Iterator[dict[str, Any]]:
     """Months with missing bars of every listing of a ticker: what lies between two of them is missing to neither."""
     from huracan.ingest import missing_by_month, stored_listings
-    from huracan.pipeline.listings import earlier_candidates
+    from huracan.night.jobs.listings import earlier_candidates
 
     raw = lake.bars(instrument, 0, 1 << 62)
     listings = stored_listings(raw, rules)
@@ -272,7 +272,7 @@ def interval_of(place: str) -> str:
 
 def open_lake(place: str, only: str | None) -> tuple[Any, list[Any]]:
     """The lake, and the instruments it holds (or the one that is wanted); ConfigError where it does not hold that one."""
-    from huracan.adapters.cloud import loopback_endpoint
+    from huracan.adapters.endpoints import loopback_endpoint
     from huracan.adapters.lake import DeltaLake
     from huracan.domain.ids import Instrument
 

@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import Final
 
 from huracan.adapters.artefacts import BucketArtefacts, open_artefacts
-from huracan.adapters.cloud import is_url, loopback_endpoint
+from huracan.adapters.endpoints import is_url, loopback_endpoint
 from huracan.errors import ConfigError, HuracanError, PublishError
 
 PATIENCE_S: Final = 10.0

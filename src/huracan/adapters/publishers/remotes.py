@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from huracan.adapters.cloud import loopback_endpoint
+from huracan.adapters.endpoints import loopback_endpoint
 from huracan.adapters.publishers.dropbox_store import open_dropbox_store
 from huracan.adapters.publishers.objectstore import SCHEMES, ObjectStore, checked_url
 from huracan.errors import ConfigError

@@ -1,0 +1,83 @@
+"""The regime gate of a night: from the plan's limits to the gate, and how it is told in reports."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+from huracan.domain.bundle import EVERY_REGIME
+from huracan.domain.frames import REGIMES
+from huracan.domain.model import I64, ChampionModel
+from huracan.night.plan import NightPlan
+from huracan.regimes.evidence import CellEvidence
+from huracan.regimes.gate import RegimeGateConfig
+from huracan.stats.evaluate import REGIME_FEATURE
+
+LIMITS: Final = ("min_win_rate", "min_sharpe")
+"""Names in the plan's gate that are there only where the owner set them."""
+
+
+def gate_config(plan: NightPlan) -> RegimeGateConfig:
+    """The night's gate: on net edge with its uncertainty, and on the limits that were set."""
+    rules = dict(plan.gate)
+    return RegimeGateConfig(
+        min_win_rate=rules.get("min_win_rate", 0.0),
+        min_sharpe=rules.get("min_sharpe", -math.inf),
+        min_sample_size=int(rules["min_sample_size"]),
+        enable_all_by_default=bool(rules["enable_all_by_default"]),
+        hysteresis=rules.get("hysteresis", 0.0),
+        use_limits=any(name in rules for name in LIMITS),
+    )
+
+
+def gate_rules(plan: NightPlan) -> dict[str, Any]:
+    """The gate as JSON values: what must hold for an engine to vote in a regime; a limit that is not on is None."""
+    rules, config = dict(plan.gate), gate_config(plan)
+    return {
+        **{name: rules.get(name) for name in LIMITS},
+        "min_sample_size": config.min_sample_size,
+        "enable_all_by_default": config.enable_all_by_default,
+        "hysteresis": config.hysteresis,
+        "closes_below_standard_errors": config.close_errors,
+        "reopens_above_bps": config.reopen_edge_bps,
+    }
+
+
+def gate_note(plan: NightPlan) -> str:
+    """The gate in one sentence."""
+    rules = gate_rules(plan)
+    on = [f"{name} {rules[name]:g}" for name in LIMITS if rules[name] is not None]
+    limits = f"on top: {' and '.join(on)}" if on else f"no limit on top ({' and '.join(LIMITS)} are not set)"
+    return (
+        f"regime gate: an engine votes in a regime unless its mean net edge of at least {rules['min_sample_size']} outcomes is clearly "
+        f"below zero, {limits}"
+    )
+
+
+def regime_map(coin: str, engines: Sequence[str], enabled: I64, evidence: CellEvidence) -> dict[str, Any]:
+    """Which engines may vote in which regime at the cut-off (`enabled` (E, R)), and what the gate knew of each then."""
+    performance: dict[str, Any] = {}
+    for code, name in enumerate(REGIMES):
+        for place, engine in enumerate(engines):
+            seen = evidence.at_the_end(place, code)
+            if seen is not None:
+                performance[f"{name}_{engine}"] = {key: seen[key] for key in _TOLD}
+    open_ = {name: [one for e, one in enumerate(engines) if enabled[e, code]] for code, name in enumerate(REGIMES)}
+    return {
+        "coin": coin,
+        "regimes": {name: {"enabled_engines": names, "engine_count": len(names)} for name, names in open_.items()},
+        "performance": performance,
+    }
+
+
+_TOLD: Final = ("win_rate", "sharpe_ratio", "avg_return_bps", "sample_size")
+
+
+def regime_told(model: ChampionModel, codes: I64) -> str:
+    """The regime of the last of these decisions, as every manifest, ranking, result and report has it.
+
+    ``all`` where the model does not look at the regime, ``unknown`` where that decision has none.
+    """
+    if REGIME_FEATURE not in model.feature_names:
+        return EVERY_REGIME
+    code = int(codes[-1]) if codes.size else -1
+    return REGIMES[code] if code >= 0 else "unknown"

@@ -1,0 +1,274 @@
+"""Step 8 over all pairs: pools, their evidence, the verdict, and what it means for every (coin, horizon)."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from huracan.domain.proof import FEWEST_ROUND_TRIPS
+from huracan.domain.recipe import Recipe
+from huracan.domain.records import Skip, SkipCode
+from huracan.night.config import NightRules
+from huracan.night.edges import MeasuredEdges, PoolEdges
+from huracan.night.evidence.copies import ALIKE
+from huracan.night.evidence.pools import Pool, make_pools, pool_evidence
+from huracan.night.jobs.artefacts import Artefacts
+from huracan.night.ports import NightPorts
+from huracan.night.rereading import Reading, reading_of, told
+from huracan.night.state import Night
+from huracan.night.waves import INJECTED_RECIPE
+from huracan.ports import Telemetry
+from huracan.promotion import CoinEdge, NightContext, PoolEvidence, Verdict, judge_night
+from huracan.stats.hac import hac_standard_error
+from huracan.training.recipes import ALL_SEEN
+
+NOTHING = "none"
+
+NORMAL_90 = 1.6448536269514722
+"""Standard errors to either side of a mean that 90% of ordinary intervals reach."""
+
+PRIMARY_RECIPE = "linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Which recipe's model a (coin, horizon) publishes, as a champion or as a candidate for paper trading.
+
+    `edge` is what decided about a champion, `measured` what the recipe's round trips say of the coin in each regime.
+    """
+
+    coin: str
+    horizon: str
+    pool: str
+    recipe: Recipe
+    champion: bool
+    edge: CoinEdge | None
+    evidence: dict[str, Any]
+    measured: MeasuredEdges = field(default_factory=MeasuredEdges)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoted:
+    """The night after step 8. `evidence` is one row per lineage, `dailies` the pools' daily results by pool/horizon/recipe."""
+
+    night: Night
+    verdict: Verdict
+    pools: tuple[Pool, ...]
+    evidence: tuple[dict[str, Any], ...]
+    assignments: tuple[Assignment, ...]
+    dailies: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+
+def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
+    """Evidence of every recipe in every pool, the ledger's verdict on it, and who follows; writes the ledger."""
+    pools = make_pools(night, rules.panel_size)
+    evidence = list(pool_evidence(ports.pair.artefacts, night, pools, rules.panel_size))
+    context = NightContext(
+        day=night.plan.end_day - 1,
+        stress_table=rules.stress_table,
+        primary_recipe=primary_recipe(night.plan.recipes[0].name),
+    )
+    verdict = judge_night(ports.ledger.load_state(), evidence, context)
+    reading = reading_of(night, rules)
+    earlier = [Reading.from_facts(facts) for facts in ports.ledger.readings()]
+    verdict = replace(verdict, notes=(*verdict.notes, *told(verdict.restated, reading, earlier)))
+    rows = tuple(_row(row, evidence) for row in verdict.table_rows())
+    # Every file that the verdict's consequences rest on is read before a word of it is kept.
+    night, assignments = _assign(ports.pair.artefacts, night, pools, verdict, rows)
+    if not rules.dry_run:
+        ports.ledger.append_verdict(verdict)
+        ports.ledger.note_reading(night.run_id, reading.as_facts())
+    _tell(ports.telemetry, verdict, rows)
+    return Promoted(
+        night=night,
+        verdict=verdict,
+        pools=pools,
+        evidence=rows,
+        assignments=tuple(assignments),
+        dailies={f"{item.pool}/{item.horizon}/{item.recipe.id}": item.daily for item in evidence},
+    )
+
+
+def primary_recipe(first: str) -> str:
+    """The recipe that holds the primary slots: `linear`, or injected code in its place. An owner's own draw from the others."""
+    return first if first == INJECTED_RECIPE else PRIMARY_RECIPE
+
+
+def _tell(telemetry: Telemetry, verdict: Verdict, rows: tuple[dict[str, Any], ...]) -> None:
+    """The verdict as events: what was admitted, judged and expired, who rose and fell, which pools are frozen."""
+    for lineage in verdict.lineages:
+        telemetry.event(
+            "lineage_admitted",
+            pool=lineage.pool,
+            horizon=lineage.horizon,
+            recipe=lineage.recipe_name,
+            gamma=lineage.gamma,
+        )
+    for row in rows:
+        telemetry.event("pool_judged", **{name: row[name] for name in _JUDGED})
+    expired = {row.lineage_id for row in verdict.rows if row.status == "expired"}
+    for row in rows:
+        if row["lineage_id"] in expired:
+            telemetry.event("lineage_expired", **{name: row[name] for name in ("pool", "horizon", "recipe", "reason")})
+    for name, events in (("pool_crowned", verdict.promotions), ("champion_demoted", verdict.demotions)):
+        for event in events:
+            facts = {"pool": event.pool, "horizon": event.horizon, "recipe_id": event.recipe_id}
+            telemetry.event(name, **facts, predecessor=event.predecessor, reason=event.reason, detail=event.detail)
+    for pool in verdict.frozen_pools:
+        telemetry.event("pool_frozen", pool=pool)
+
+
+_JUDGED = ("pool", "horizon", "recipe", "e", "needed", "status", "nights_until_decidable")
+
+
+def _row(view: dict[str, Any], evidence: list[PoolEvidence]) -> dict[str, Any]:
+    """A lineage's line with who its pool counted, its daily Sharpe ratio, and what all walked days gave.
+
+    Days that do not count as evidence (inside `seen`) are in `walk_days` and `walk_*_bps` alone; the interval is the ordinary one of
+    90%, and holds for one look only. `looked_at_by` says by whom.
+    """
+    wanted = tuple(view[name] for name in _IDENTITY)
+    own = next((e for e in evidence if (e.pool, e.horizon, e.recipe.id) == wanted), None)
+    walked = own.daily.filter("valid")["net_bps"].to_numpy() if own is not None else np.empty(0)
+    mean, sd = view["mean_bps"], view["sd_bps"]
+    walk_mean = float(walked.mean()) if walked.size else None
+    reach = NORMAL_90 * hac_standard_error(walked) if walked.size > 1 else None
+    return {
+        **view,
+        "members": list(own.members) if own is not None else [],
+        "former": list(own.former) if own is not None else [],
+        "sharpe_day": mean / sd if mean is not None and sd else None,
+        "walk_days": int(walked.size),
+        "walk_mean_bps": walk_mean,
+        "walk_low_bps": walk_mean - reach if walk_mean is not None and reach is not None else None,
+        "walk_high_bps": walk_mean + reach if walk_mean is not None and reach is not None else None,
+        "looked_at_by": "unknown"
+        if own is not None and own.recipe.seen[:1] and own.recipe.seen[0][0] == ALL_SEEN[0][0]
+        else "makers",
+    }
+
+
+_IDENTITY = ("pool", "horizon", "recipe_id")
+
+
+def _assign(
+    store: Artefacts,
+    night: Night,
+    pools: tuple[Pool, ...],
+    verdict: Verdict,
+    rows: tuple[dict[str, Any], ...],
+) -> tuple[Night, list[Assignment]]:
+    assignments: list[Assignment] = []
+    for pool in pools:
+        for horizon in night.plan.horizons:
+            here = [row for row in rows if row["pool"] == pool.name and row["horizon"] == horizon]
+            champion = verdict.champions.get((pool.name, horizon), NOTHING)
+            edges = PoolEdges(store=store, night=night, coins=pool.coins, horizon=horizon)
+            waits = next((one.reason for one in verdict.waiting if (one.pool, one.horizon) == (pool.name, horizon)), "")
+            for coin in pool.coins:
+                night, assigned = _assign_coin(night, pool, horizon, coin, champion, edges, here, waits)
+                assignments += [assigned] if assigned else []
+    return night, assignments
+
+
+def _assign_coin(
+    night: Night,
+    pool: Pool,
+    horizon: str,
+    coin: str,
+    champion: str,
+    edges: PoolEdges,
+    rows: list[dict[str, Any]],
+    waits: str,
+) -> tuple[Night, Assignment | None]:
+    cells = night.trained[coin]["cells"]
+    trained = [recipe for recipe in night.plan.recipes if f"{recipe.id}/{horizon}" in cells]
+    if not trained:
+        return night.skipping([_not_scored(coin, horizon, "no recipe gave a result")]), None
+    edge = edges.of(champion, coin).overall
+    if edge is not None and edge.passed and coin not in night.copies:
+        recipe = next(recipe for recipe in trained if recipe.id == champion)
+        row = next((row for row in rows if row["recipe_id"] == champion), {})
+        return night, Assignment(
+            coin=coin,
+            horizon=horizon,
+            pool=pool.name,
+            recipe=recipe,
+            champion=True,
+            edge=edge,
+            evidence=row,
+            measured=edges.of(champion, coin),
+        )
+    best = _nearest(rows, trained)
+    refused = _copy(night, coin, horizon) or _not_champion(coin, horizon, champion, edge, best, waits)
+    night = night.skipping([refused])
+    recipe = next((recipe for recipe in trained if best and recipe.id == best["recipe_id"]), trained[0])
+    return night, Assignment(
+        coin=coin,
+        horizon=horizon,
+        pool=pool.name,
+        recipe=recipe,
+        champion=False,
+        edge=edge if recipe.id == champion else None,
+        evidence=best or {},
+        measured=edges.of(recipe.id, coin),
+    )
+
+
+def _copy(night: Night, coin: str, horizon: str) -> Skip | None:
+    """A copy has no champion of its own, proven or not: with its leader's it would be the same bet twice."""
+    leader = night.copies.get(coin)
+    if leader is None:
+        return None
+    reason = f"its returns are those of {leader}, which is traded for both (correlation over 30 days)"
+    return Skip(coin=coin, horizon=horizon, step=8, code=SkipCode.COPY, reason=reason, wanted=ALIKE)
+
+
+def _nearest(rows: list[dict[str, Any]], trained: list[Recipe]) -> dict[str, Any] | None:
+    """The lineage with the largest e-value among recipes this coin has; the first recipe wins ties."""
+    order = {recipe.id: place for place, recipe in enumerate(trained)}
+    known = [row for row in rows if row["recipe_id"] in order]
+    return min(known, key=lambda row: (-row["e"], order[row["recipe_id"]])) if known else None
+
+
+def _not_champion(
+    coin: str, horizon: str, champion: str, edge: CoinEdge | None, best: dict[str, Any] | None, waits: str
+) -> Skip:
+    if champion != NOTHING:
+        if edge is None:
+            return _not_scored(
+                coin, horizon, f"the pool's proven recipe {champion} gave no result for this coin tonight"
+            )
+        few = edge.lower_bps is None
+        reason = (
+            "too few round trips to tell this coin's edge"
+            if few
+            else "lower 5% point of the coin's own shrunken net edge is below the minimum (bps)"
+        )
+        measured = edge.lower_bps if edge.lower_bps is not None else float(edge.n)
+        return Skip(
+            coin=coin,
+            horizon=horizon,
+            step=8,
+            code=SkipCode.EDGE_BELOW_MIN,
+            reason=reason,
+            measured=measured,
+            wanted=float(FEWEST_ROUND_TRIPS) if few else edge.wanted_bps,
+        )
+    if best is None:
+        reason = f"nothing is tested in this coin's pool: {waits or 'its base assets count where they are preferred'}"
+        return Skip(coin=coin, horizon=horizon, step=8, code=SkipCode.NOT_PROVEN, reason=reason)
+    return Skip(
+        coin=coin,
+        horizon=horizon,
+        step=8,
+        code=SkipCode.NOT_PROVEN,
+        reason="no recipe is proven in this coin's pool",
+        measured=float(best["e"]),
+        wanted=float(best["needed"]),
+    )
+
+
+def _not_scored(coin: str, horizon: str, reason: str) -> Skip:
+    return Skip(coin=coin, horizon=horizon, step=8, code=SkipCode.NOT_SCORED, reason=reason)

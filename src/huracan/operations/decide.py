@@ -1,0 +1,235 @@
+"""One decision now: bars from the lake as far as they go, the rest from the exchange, then Hamilton's answer to them."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from huracan.adapters.binance import BinanceMarketData
+from huracan.adapters.endpoints import loopback_endpoint
+from huracan.adapters.lake import DeltaLake
+from huracan.app.exchange import market_data, wiring_facts
+from huracan.domain.bundle import Manifest
+from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, LONGEST_FUNDING_MS, empty
+from huracan.domain.ids import Instrument
+from huracan.domain.time import DAY_MS, MINUTE_MS, Horizon, iso
+from huracan.errors import ConfigError, DataError
+from huracan.hamilton import HamiltonInterface, LiveInputs, PredictionResult, instrument_of
+from huracan.hamilton.live import HISTORY_DAYS
+from huracan.settings import Settings
+
+REST_ALONE_MS: Final = 3 * DAY_MS
+"""A gap up to this length is asked of REST; of a longer one the archive has most in a few files."""
+AT_ONCE: Final = 4
+
+
+@dataclass(slots=True)
+class Moment:
+    """The time that decides: given, else the exchange's. Hamilton reads it as its clock."""
+
+    now_ms: int = 0
+    read_at: float = 0.0
+    stands: bool = True
+
+    def set(self, now_ms: int, *, stands: bool = False) -> None:
+        """Take a time, which goes on unless it `stands`."""
+        self.now_ms, self.read_at, self.stands = now_ms, time.monotonic(), stands
+
+    def __call__(self) -> int:
+        """Now, ms UTC."""
+        return self.now_ms if self.stands else self.now_ms + int((time.monotonic() - self.read_at) * 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A prediction, when it was made and until when it holds (ms UTC), and what it rests on.
+
+    `holds_until_ms` is the next decision time; a position that is entered on it is held until `exit_ms`. `stored` and
+    `fetched` count bars by where they came from, `doubts` say what could not be had,
+    and where the model has learned from what came after the moment.
+    """
+
+    prediction: PredictionResult
+    instrument: str
+    decision_ms: int
+    holds_until_ms: int
+    exit_ms: int
+    stored: int
+    fetched: int
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What is known of one instrument."""
+
+    bars: pl.DataFrame
+    funding: pl.DataFrame
+    fetched: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Feed:
+    """Rows of instruments before a moment: those of the lake, and from the exchange what the lake lacks.
+
+    A settlement at the very moment is left out, as the night leaves it out: whether it is told in time is luck.
+    """
+
+    lake: DeltaLake
+    market: BinanceMarketData
+    interval_ms: int
+    doubts: list[str] = field(default_factory=list)
+
+    async def stored(self, name: str, until_ms: int) -> _Rows:
+        """What the lake holds of the last forty days."""
+        return await asyncio.to_thread(self._stored, instrument_of(name), until_ms)
+
+    def _stored(self, item: Instrument, until_ms: int) -> _Rows:
+        since = until_ms - HISTORY_DAYS * DAY_MS
+        try:
+            bars = self.lake.bars(item, since, until_ms)
+            funding = self.lake.funding(item, since, until_ms) if item.market == "um" else empty(FUNDING_SCHEMA)
+        except DataError as error:
+            self.doubts.append(
+                f"{item.id}: the lake's rows are left out ({error.code}), `huracan lake fill --verify` mends them"
+            )
+            return _Rows(bars=empty(BAR_SCHEMA), funding=empty(FUNDING_SCHEMA))
+        return _Rows(bars=bars, funding=funding)
+
+    def fresh(self, item: Instrument, rows: _Rows, until_ms: int, *, funding: bool) -> bool:
+        """Whether nothing is missing that was there at the moment."""
+        whole = not rows.bars.is_empty() and int(rows.bars["open_time"][-1]) >= until_ms - self.interval_ms
+        return whole and (item.market == "spot" or not funding or _settled_to(rows.funding) >= until_ms)
+
+    async def completed(self, name: str, rows: _Rows, until_ms: int, *, funding: bool) -> _Rows:
+        """The rows with what the lake lacks; raises DataError where the exchange does not give it."""
+        item = instrument_of(name)
+        if self.fresh(item, rows, until_ms, funding=funding):
+            return rows
+        since = until_ms - HISTORY_DAYS * DAY_MS
+        start = since if rows.bars.is_empty() else int(rows.bars["open_time"][-1]) + self.interval_ms
+        parts: dict[str, list[pl.DataFrame]] = {"bars": [rows.bars], "funding": [rows.funding]}
+        if until_ms - start > REST_ALONE_MS:
+            async for batch in self.market.fetch(item, start, until_ms, {}):
+                parts[batch.kind].append(batch.rows)
+        elif start < until_ms:
+            parts["bars"].append(await self.market.rest_bars(item, start, until_ms))
+        if item.market == "um" and funding:
+            asked = since if rows.funding.is_empty() else int(rows.funding["funding_time"][-1]) + 1
+            parts["funding"].append(await self.market.rest_funding(item, asked, until_ms))
+        bars = _joined(parts["bars"], "open_time", since, until_ms - 1)
+        return _Rows(
+            bars=bars,
+            funding=_joined(parts["funding"], "funding_time", since, until_ms - 1),
+            fetched=bars.height - rows.bars.height,
+        )
+
+
+async def decide(
+    hamilton: HamiltonInterface,
+    moment: Moment,
+    coin: str,
+    horizon: str,
+    *,
+    settings: Settings,
+    workdir: Path,
+    at_ms: int | None = None,
+) -> Decision:
+    """The decision of the newest decision time at or before `at_ms`, or before now.
+
+    The lake is the workdir's, or that of `storage.lake_url`. Where it reaches up to the moment nothing is asked of the exchange.
+    Raises ModelLoadError without a champion, ConfigError for a moment in the future, DataError where bars cannot be had.
+    """
+    inputs = hamilton.live_inputs()
+    interval = str(Horizon(inputs.interval_ms // MINUTE_MS))
+    facts = {**wiring_facts(settings, workdir), "interval": interval}
+    place = f"{settings.storage.lake_url or workdir / 'lake'}/{interval}"
+    lake = DeltaLake(place, allow_http=loopback_endpoint(os.environ))
+    market = market_data(facts)
+    feed = _Feed(lake=lake, market=market, interval_ms=inputs.interval_ms)
+    try:
+        opened = asyncio.to_thread(hamilton.manifest, coin, horizon)  # verified and tried out while the lake is read
+        name, until_ms, rows = await _rows(feed, moment, opened, inputs, at_ms)
+    finally:
+        await market.aclose()
+    known_ms = hamilton.manifest(coin, horizon).data_cutoff_ms
+    if until_ms < known_ms:
+        feed.doubts.append(f"the model has learned from data up to {iso(known_ms)}: this is no test of that moment")
+    own = rows[name]
+    context = {member: rows[one].bars for member, one in inputs.context.items()}
+    prediction = hamilton.predict_bars(coin, horizon, own.bars, context, until_ms, funding=own.funding)
+    return Decision(
+        prediction=prediction,
+        instrument=name,
+        decision_ms=until_ms,
+        holds_until_ms=until_ms + inputs.decision_ms,
+        exit_ms=until_ms + Horizon.parse(prediction.horizon).ms,
+        stored=sum(item.bars.height - item.fetched for item in rows.values()),
+        fetched=sum(item.fetched for item in rows.values()),
+        doubts=tuple(feed.doubts),
+    )
+
+
+async def _rows(
+    feed: _Feed, moment: Moment, opened: Awaitable[Manifest], inputs: LiveInputs, at_ms: int | None
+) -> tuple[str, int, dict[str, _Rows]]:
+    """The instrument, the decision time, and the rows of the instrument and of the market."""
+    here = time.time_ns() // MINUTE_MS // 1_000_000 * MINUTE_MS if at_ms is None else at_ms
+    until_ms = here // inputs.decision_ms * inputs.decision_ms
+    members = sorted({*inputs.context.values()})
+    read = asyncio.gather(*(feed.stored(name, until_ms) for name in members))
+    manifest, found = await asyncio.gather(opened, read)
+    own, stored = manifest.instrument, dict(zip(members, found, strict=True))
+    if own not in stored:
+        stored[own] = await feed.stored(own, until_ms)
+    moment.set(here, stands=at_ms is not None)
+    if all(feed.fresh(instrument_of(name), rows, until_ms, funding=name == own) for name, rows in stored.items()):
+        return own, until_ms, stored
+    now = await feed.market.server_time()
+    if at_ms is not None and at_ms > now:
+        raise ConfigError(f"--at {iso(at_ms)} lies in the future: the exchange's clock says {iso(now)}")
+    if at_ms is None:
+        moment.set(now)
+        if now // inputs.decision_ms * inputs.decision_ms != until_ms:
+            until_ms = now // inputs.decision_ms * inputs.decision_ms
+            stored = {name: await feed.stored(name, until_ms) for name in stored}
+    free = asyncio.Semaphore(AT_ONCE)
+    tasks = (_completed(feed, free, name, rows, until_ms, own) for name, rows in stored.items())
+    return own, until_ms, dict(zip(stored, await asyncio.gather(*tasks), strict=True))
+
+
+async def _completed(feed: _Feed, free: asyncio.Semaphore, name: str, rows: _Rows, until_ms: int, own: str) -> _Rows:
+    """As `_Feed.completed`; a member of the market that cannot be had keeps its old rows, and that is said."""
+    async with free:
+        try:
+            return await feed.completed(name, rows, until_ms, funding=name == own)
+        except DataError as error:
+            if name == own:
+                raise
+            feed.doubts.append(f"{name}, of the market context, is not up to date ({error.code})")
+            return rows
+
+
+def _settled_to(funding: pl.DataFrame) -> int:
+    """The moment of the next settlement after those that are known; 0 where that cannot be told."""
+    if funding.height < 2:
+        return 0
+    last, before = int(funding["funding_time"][-1]), int(funding["funding_time"][-2])
+    return last + min(last - before, LONGEST_FUNDING_MS)
+
+
+def _joined(parts: list[pl.DataFrame], column: str, since: int, until: int) -> pl.DataFrame:
+    rows = pl.concat(parts).unique(column, keep="last").sort(column)
+    return rows.filter(pl.col(column).is_between(since, until))
+
+
+def as_record(made: Decision) -> Mapping[str, Any]:
+    """The decision as JSON has it: the prediction's own fields, and beside them those of the moment."""
+    own = asdict(made)
+    own.pop("prediction")
+    return {**asdict(made.prediction), **own}
