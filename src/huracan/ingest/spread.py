@@ -8,6 +8,7 @@ import polars as pl
 
 from huracan.domain.frames import REPAIRED, Bars
 from huracan.domain.time import DAY_MS, MINUTE_MS
+from huracan.stats.edge import edge_spread
 
 MIN_BARS_A_DAY: Final = 720
 MIN_DAYS: Final = 3
@@ -22,8 +23,6 @@ def edge_spread_bps(bars: Bars, days: int = 7) -> float | None:
     """
     if bars.interval_ms != MINUTE_MS or bars.frame.is_empty():
         return None
-    from bidask import edge  # brings pandas along, which most pairs' work can do without
-
     first_day = int(bars.frame["open_time"][-1]) // DAY_MS - days + 1
     recent = bars.frame.filter(
         (pl.col("open_time") >= first_day * DAY_MS) & (pl.col("flags") & REPAIRED == 0)
@@ -33,7 +32,7 @@ def edge_spread_bps(bars: Bars, days: int = 7) -> float | None:
         if day.height < MIN_BARS_A_DAY:
             continue
         prices = (day[name].to_numpy() for name in ("open", "high", "low", "close"))
-        estimate = float(edge(*prices, sign=True))
+        estimate = edge_spread(*prices)
         if math.isfinite(estimate):
             estimates.append(estimate)
     if len(estimates) < MIN_DAYS:
