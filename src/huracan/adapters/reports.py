@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -196,9 +197,7 @@ def _finish(target: Path, mode: int) -> None:
 
 def _place_plotly(folder: Path) -> None:
     """Put the script beside the page, as another name of an earlier night's copy where there is one of this version."""
-    from plotly.offline import get_plotlyjs
-
-    data = get_plotlyjs().encode()
+    data = files("huracan.reports").joinpath("static", PLOTLY_FILE).read_bytes()
     target = folder / PLOTLY_FILE
     if target.exists() and target.stat().st_size == len(data):
         return
