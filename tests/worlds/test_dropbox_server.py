@@ -497,3 +497,26 @@ def test_the_sdk_waits_out_a_limit_by_itself(server):
     server.faults = FaultPlan([Fault(kind="too_many_requests", times=3)])
     patient.check_user()
     assert len(server.faults.calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("route", "argument"),
+    [
+        ("files/get_metadata", {}),
+        ("files/get_metadata", {"path": 7}),
+        ("files/delete_batch", {"entries": ["/a"]}),
+        ("files/list_folder", {"path": "", "recursive": "yes"}),
+        ("files/upload_session/start_batch", {"num_sessions": "2"}),
+        ("files/upload_session/finish_batch_v2", {"entries": [{"cursor": {"session_id": "a"}, "commit": {}}]}),
+    ],
+)
+def test_a_field_that_is_missing_or_of_another_type_is_a_bad_request(server, route, argument):
+    answer = requests.post(
+        f"https://{server.host}/2/{route}",
+        headers={"Authorization": f"Bearer {server.tokens.issue()}"},
+        json=argument,
+        verify=str(server.ca_file),
+        timeout=10,
+    )
+    assert answer.status_code == 400
+    assert "missing or wrong field" in answer.text

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, NotRequired, Self, TypedDict
 
 import numpy as np
 import polars as pl
@@ -239,20 +239,32 @@ def _read(item: _Recording, start_ms: int, end_ms: int) -> pl.DataFrame:
     return rows.sort("open_time", maintain_order=True).collect()
 
 
+class _BookTicker(TypedDict):
+    """A recorded row of bookTicker, unchecked."""
+
+    symbol: str
+    bidPrice: str
+    bidQty: str
+    askPrice: str
+    askQty: str
+    time: NotRequired[int]
+
+
 def _read_books(path: Path) -> dict[str, Book | None]:
-    """Quotes by instrument id from a recorded bookTicker array; rows of futures are told by their `time`."""
+    """Quotes by instrument id from a recorded bookTicker array; rows of futures are known by their `time`."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows: list[_BookTicker] = json.loads(path.read_text(encoding="utf-8"))
         return {_book_id(row): _book(row) for row in rows}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"book file {path.name}: {error!r}; wanted a recorded bookTicker array"
         raise ConfigError(message) from error
 
 
-def _book_id(row: Mapping[str, Any]) -> str:
+def _book_id(row: _BookTicker) -> str:
     return f"{row['symbol']}-{'um' if 'time' in row else 'spot'}"
 
 
-def _book(row: Mapping[str, Any]) -> Book | None:
-    bid, ask, bid_quantity, ask_quantity = (float(row[name]) for name in ("bidPrice", "askPrice", "bidQty", "askQty"))
+def _book(row: _BookTicker) -> Book | None:
+    texts = row["bidPrice"], row["askPrice"], row["bidQty"], row["askQty"]
+    bid, ask, bid_quantity, ask_quantity = map(float, texts)
     return (bid, ask, bid_quantity, ask_quantity) if bid > 0 and ask > 0 else None

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 import polars as pl
 
 from huracan.worlds.faults import Change
-from huracan.worlds.source import Book, Day, ListedInstrument, MarketSource
+from huracan.worlds.source import Book, Day, ListedInstrument, MarketSource, WorstDay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class ChangedMarket:
         """The last 24 hours; None for what was delisted or listed just now."""
         return None if id in self.ends or id in self.starts else self.source.day(self._known(id))
 
-    def stress_table(self) -> dict[str, Any] | None:
+    def stress_table(self) -> WorstDay | None:
         """The source's."""
         return self.source.stress_table()
 

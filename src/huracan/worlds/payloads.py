@@ -5,13 +5,12 @@ Numbers are exact decimals as text; what a source does not know is null, never 0
 """
 
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
+from huracan.domain.json import Json, JsonObject
 from huracan.worlds.source import Book, Day, ListedInstrument
-
-Json = dict[str, Any]
 
 SPOT_PLACES: Final = 8
 
@@ -44,7 +43,7 @@ def places_of(step: float) -> int:
     return max(0, -int(exponent))
 
 
-def kline_rows(bars: pl.DataFrame, interval_ms: int, places: tuple[int, int]) -> list[list[Any]]:
+def kline_rows(bars: pl.DataFrame, interval_ms: int, places: tuple[int, int]) -> list[list[Json]]:
     """The twelve-field rows of `klines`; `places` are the decimals of prices and quantities."""
     price, quantity = places
     close_time = interval_ms - 1
@@ -64,7 +63,7 @@ def kline_rows(bars: pl.DataFrame, interval_ms: int, places: tuple[int, int]) ->
     ]
 
 
-def ticker_24hr(listed: ListedInstrument, day: Day | None, book: Book | None, now_ms: int) -> Json:
+def ticker_24hr(listed: ListedInstrument, day: Day | None, book: Book | None, now_ms: int) -> JsonObject:
     """One row of `ticker/24hr`; spot adds the previous close and the book. A dead symbol has count 0 and prices 0."""
     spot = listed.instrument.market == "spot"
     price, quantity = decimals(listed)
@@ -73,7 +72,7 @@ def ticker_24hr(listed: ListedInstrument, day: Day | None, book: Book | None, no
     change = now.last - now.open
     mean = now.quote_volume / now.volume if now.volume else 0.0
     bid, ask, bid_quantity, ask_quantity = book or (0.0, 0.0, 0.0, 0.0)
-    row: Json = {
+    row: dict[str, Json] = {
         "symbol": listed.instrument.symbol,
         "priceChange": f"{change:.{price}f}",
         "priceChangePercent": f"{100 * change / now.open if now.open else 0.0:.3f}",
@@ -102,13 +101,13 @@ def ticker_24hr(listed: ListedInstrument, day: Day | None, book: Book | None, no
     return row
 
 
-def book_ticker(listed: ListedInstrument, book: Book | None, now_ms: int) -> Json:
+def book_ticker(listed: ListedInstrument, book: Book | None, now_ms: int) -> JsonObject:
     """One row of `ticker/bookTicker`; prices and quantities 0 where there is no two-sided book."""
     price, quantity = decimals(listed)
     if book is None:
         price = quantity = SPOT_PLACES
     bid, ask, bid_quantity, ask_quantity = book or (0.0, 0.0, 0.0, 0.0)
-    row: Json = {
+    row: dict[str, Json] = {
         "symbol": listed.instrument.symbol,
         "bidPrice": decimal_text(bid, price),
         "bidQty": decimal_text(bid_quantity, quantity),
@@ -118,7 +117,7 @@ def book_ticker(listed: ListedInstrument, book: Book | None, now_ms: int) -> Jso
     return row if listed.instrument.market == "spot" else {**row, "time": now_ms, "lastUpdateId": now_ms}
 
 
-def premium_index(listed: ListedInstrument, mark: float, rate: float | None, next_ms: int, now_ms: int) -> Json:
+def premium_index(listed: ListedInstrument, mark: float, rate: float | None, next_ms: int, now_ms: int) -> JsonObject:
     """One row of `premiumIndex`: the last settled rate stands in for the running estimate."""
     price = decimal_text(mark)
     return {
@@ -133,7 +132,7 @@ def premium_index(listed: ListedInstrument, mark: float, rate: float | None, nex
     }
 
 
-def funding_info(listed: ListedInstrument) -> Json:
+def funding_info(listed: ListedInstrument) -> JsonObject:
     """One row of `fundingInfo` (only symbols whose interval is not 8 h have one)."""
     return {
         "symbol": listed.instrument.symbol,
@@ -153,26 +152,26 @@ _SPOT_ALLOWS: Final = (
     *("cancelReplaceAllowed", "amendAllowed", "pegInstructionsAllowed", "isSpotTradingAllowed"),
 )
 _SELF_TRADE: Final = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
-_SPOT_CONSTANT_FILTERS: Final[tuple[Json, ...]] = (
+_SPOT_CONSTANT_FILTERS: Final[tuple[JsonObject, ...]] = (
     {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
     {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 20},
     {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
     {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": 10},
 )
-_MARKET_LOTS: Final = {
+_MARKET_LOTS: Final[JsonObject] = {
     "filterType": "MARKET_LOT_SIZE",
     "minQty": "0.00000000",
     "maxQty": "1000000.00000000",
     "stepSize": "0.00000000",
 }
-_TRAILING: Final = {
+_TRAILING: Final[JsonObject] = {
     "filterType": "TRAILING_DELTA",
     "minTrailingAboveDelta": 10,
     "maxTrailingAboveDelta": 2000,
     "minTrailingBelowDelta": 10,
     "maxTrailingBelowDelta": 2000,
 }
-_PERCENT_PRICE: Final = {
+_PERCENT_PRICE: Final[JsonObject] = {
     "filterType": "PERCENT_PRICE_BY_SIDE",
     "bidMultiplierUp": "2",
     "bidMultiplierDown": "0.5",
@@ -182,7 +181,7 @@ _PERCENT_PRICE: Final = {
 }
 
 
-def spot_symbol(listed: ListedInstrument) -> Json:
+def spot_symbol(listed: ListedInstrument) -> JsonObject:
     """One symbol of spot `exchangeInfo`."""
     coin = listed.instrument
     trading = coin.status == "TRADING"
@@ -205,7 +204,7 @@ def spot_symbol(listed: ListedInstrument) -> Json:
     }
 
 
-def _spot_filters(listed: ListedInstrument) -> list[Json]:
+def _spot_filters(listed: ListedInstrument) -> list[JsonObject]:
     tick, step = decimal_text(listed.instrument.tick_size), decimal_text(listed.step_size)
     return [
         {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick},
@@ -226,12 +225,12 @@ def _spot_filters(listed: ListedInstrument) -> list[Json]:
     ]
 
 
-def um_symbol(listed: ListedInstrument) -> Json:
+def um_symbol(listed: ListedInstrument) -> JsonObject:
     """One symbol of USD-M `exchangeInfo`."""
     coin = listed.instrument
     price, quantity = decimals(listed)
     tick, step = decimal_text(coin.tick_size, price), decimal_text(listed.step_size, quantity)
-    filters: list[Json] = [
+    filters: list[JsonObject] = [
         {"maxPrice": "1000000", "tickSize": tick, "minPrice": tick, "filterType": "PRICE_FILTER"},
         {"filterType": "LOT_SIZE", "minQty": step, "stepSize": step, "maxQty": "90000000"},
         {"filterType": "MARKET_LOT_SIZE", "minQty": step, "maxQty": "1000000", "stepSize": step},

@@ -7,11 +7,12 @@ Spot under ``/api/v3``, USD-M futures under ``/fapi/v1``; coin-margined futures 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import polars as pl
 
 from huracan.domain.ids import Market
+from huracan.domain.json import Json, JsonObject
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.worlds import payloads
 from huracan.worlds.limits import LIMITS
@@ -109,24 +110,24 @@ class _Call:
         return min(value, most)
 
 
-Endpoint = Callable[[RestApi, _Call], Any]
+Endpoint = Callable[[RestApi, _Call], Json]
 
 
-def _time(_: RestApi, call: _Call) -> Any:
+def _time(_: RestApi, call: _Call) -> Json:
     return {"serverTime": call.view.now_ms}
 
 
-def _exchange_info(api: RestApi, call: _Call) -> Any:
+def _exchange_info(api: RestApi, call: _Call) -> Json:
     shape = payloads.spot_symbol if call.market == "spot" else payloads.um_symbol
     chosen = _chosen(api, call)
     listed = api.listed(call.view, call.market).values() if chosen is None else chosen
-    weight = {
+    weight: JsonObject = {
         "rateLimitType": "REQUEST_WEIGHT",
         "interval": "MINUTE",
         "intervalNum": 1,
         "limit": LIMITS[call.market][0],
     }
-    head: dict[str, Any] = {"timezone": "UTC", "serverTime": call.view.now_ms}
+    head: dict[str, Json] = {"timezone": "UTC", "serverTime": call.view.now_ms}
     if call.market == "um":
         head["futuresType"] = "U_MARGINED"
     head |= {"rateLimits": [weight], "exchangeFilters": []}
@@ -135,11 +136,11 @@ def _exchange_info(api: RestApi, call: _Call) -> Any:
     return {**head, "symbols": [shape(item) for item in listed]}
 
 
-def _nothing_listed(_: RestApi, call: _Call) -> Any:
+def _nothing_listed(_: RestApi, call: _Call) -> Json:
     return {"timezone": "UTC", "serverTime": call.view.now_ms, "rateLimits": [], "exchangeFilters": [], "symbols": []}
 
 
-def _klines(api: RestApi, call: _Call) -> Any:
+def _klines(api: RestApi, call: _Call) -> Json:
     listed = _required(api, call)
     text = call.params.get("interval")
     if not text:
@@ -164,23 +165,23 @@ def _klines(api: RestApi, call: _Call) -> Any:
     return payloads.kline_rows(bars, interval, payloads.decimals(listed))
 
 
-def _ticker_24hr(api: RestApi, call: _Call) -> Any:
+def _ticker_24hr(api: RestApi, call: _Call) -> Json:
     view = call.view
 
-    def row(item: ListedInstrument) -> Any:
+    def row(item: ListedInstrument) -> Json:
         return payloads.ticker_24hr(item, api.day(view, item.id), view.book(item.id), view.now_ms)
 
     return _rows(api, call, row)
 
 
-def _book_ticker(api: RestApi, call: _Call) -> Any:
+def _book_ticker(api: RestApi, call: _Call) -> Json:
     return _rows(api, call, lambda item: payloads.book_ticker(item, call.view.book(item.id), call.view.now_ms))
 
 
-def _premium_index(api: RestApi, call: _Call) -> Any:
+def _premium_index(api: RestApi, call: _Call) -> Json:
     view = call.view
 
-    def row(item: ListedInstrument) -> Any:
+    def row(item: ListedInstrument) -> Json:
         day, settled = api.day(view, item.id), view.funding(item.id)
         rate = float(settled["rate"][-1]) if settled.height else None
         step = (item.funding_hours or 0) * HOUR_MS
@@ -190,12 +191,12 @@ def _premium_index(api: RestApi, call: _Call) -> Any:
     return _rows(api, call, row)
 
 
-def _funding_info(api: RestApi, call: _Call) -> Any:
+def _funding_info(api: RestApi, call: _Call) -> Json:
     listed = api.listed(call.view, "um").values()
     return [payloads.funding_info(item) for item in listed if item.funding_hours not in {None, 8}]
 
 
-def _funding_rate(api: RestApi, call: _Call) -> Any:
+def _funding_rate(api: RestApi, call: _Call) -> Json:
     start, end = call.number("startTime", None), call.number("endTime", None)
     timeless = start is None and end is None
     limit = call.limit(200 if timeless else 100, 1000)
@@ -220,7 +221,7 @@ def _settlements(
     return rows[-limit:] if start is None else rows[:limit]
 
 
-def _settlement(view: MarketSource, recorded: int, rate: float, symbol: str) -> Any:
+def _settlement(view: MarketSource, recorded: int, rate: float, symbol: str) -> Json:
     mark = view.klines(f"{symbol}-um", recorded - DAY_MS, recorded)
     price = payloads.decimal_text(float(mark["close"][-1])) if mark.height else ""
     return {"symbol": symbol, "fundingTime": recorded, "fundingRate": f"{rate:.8f}", "markPrice": price}
@@ -255,7 +256,7 @@ def _chosen(api: RestApi, call: _Call) -> list[ListedInstrument] | None:
     return [known[name] for name in names]
 
 
-def _rows(api: RestApi, call: _Call, row: Callable[[ListedInstrument], Any]) -> Any:
+def _rows(api: RestApi, call: _Call, row: Callable[[ListedInstrument], Json]) -> Json:
     chosen = _chosen(api, call)
     if chosen is not None:
         if call.market == "um" and chosen[0].instrument.status != "TRADING":
@@ -289,7 +290,7 @@ def _weight(market: Market, name: str, params: Params) -> int:
     return table.get((market, name), 1)
 
 
-def _packed(value: Any) -> bytes:
+def _packed(value: Json) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 

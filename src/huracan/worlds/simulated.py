@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Final, Self, TypedDict
 
 import polars as pl
 
@@ -15,7 +15,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
 from huracan.errors import ConfigError
 from huracan.worlds.process import CommonPath, common_path, quantity_decimals, simulate_bars, simulate_funding
-from huracan.worlds.source import NO_DELIVERY_MS, Book, Day, ListedInstrument, between, known_at, last_day
+from huracan.worlds.source import NO_DELIVERY_MS, Book, Day, ListedInstrument, WorstDay, between, known_at, last_day
 from huracan.worlds.spec import SPARE_DAYS, START_MS, Listing, WorldSpec, plan_listings
 from huracan.worlds.stress import declared_table
 
@@ -25,6 +25,20 @@ CACHED_SYMBOLS: Final = 10
 def simulate(spec: WorldSpec) -> "SimulatedWorld":
     """The market of a spec, at its end. Nothing is computed before it is asked for."""
     return SimulatedWorld(spec=spec, now_ms=spec.now_ms, store=_Store(spec))
+
+
+class Truth(TypedDict):
+    """What was planted in a world, in the units of its spec."""
+
+    world: str
+    seed: int
+    planted: list[str]
+    strength_bps_per_hour: float
+    half_life_minutes: float
+    signal_correlation: float
+    edge_ends: str | None
+    published_as: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +91,11 @@ class SimulatedWorld:
         """The 24 hours before now, from the bars."""
         return last_day(self, id)
 
-    def stress_table(self) -> dict[str, Any]:
+    def stress_table(self) -> WorstDay:
         """The worst day that the truncation of returns allows, see `stress`."""
         return declared_table(self.spec)
 
-    def truth(self) -> dict[str, Any]:
+    def truth(self) -> Truth:
         """What was planted: the answer that a pipeline run on this world is judged by."""
         spec = self.spec
         broken = spec.broken_from_ms

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Final, Literal, Protocol, Self, TypedDict
 
 import polars as pl
 
@@ -70,6 +70,18 @@ class Day:
     trades: int | None
 
 
+class WorstDay(TypedDict):
+    """The declared worst day of a simulated market, in bps of notional: a stress table as promotion reads it."""
+
+    kind: Literal["world"]
+    world: str
+    factor_bps: float
+    idio_bps: float
+    one_pair_bps: float
+    funding_day_bps: float
+    note: str
+
+
 class MarketSource(Protocol):
     """A market as it was known at `now_ms`. Unknown ids raise KeyError."""
 
@@ -107,7 +119,7 @@ class MarketSource(Protocol):
         """The 24 hours before now, None without a bar in them."""
         ...
 
-    def stress_table(self) -> dict[str, Any] | None:
+    def stress_table(self) -> WorstDay | None:
         """The declared worst day of this market, None where nobody can declare one."""
         ...
 

@@ -1,9 +1,10 @@
 """The declared worst day of a simulated market, and why it is a true bound."""
 
 import math
-from typing import Any, Final
+from typing import Final
 
 from huracan.worlds.process import BASIS_BPS, FUNDING_LIMIT_BPS, REGIME_SPREAD
+from huracan.worlds.source import WorstDay
 from huracan.worlds.spec import WorldSpec, plan_listings
 
 TICKS_BPS: Final = 2.0
@@ -18,7 +19,7 @@ NOTE: Final = (
 )
 
 
-def declared_table(spec: WorldSpec) -> dict[str, Any]:
+def declared_table(spec: WorldSpec) -> WorstDay:
     """Bounds in bps of notional. `one_pair_bps` is the worst day of a single coin.
 
     >>> table = declared_table(WorldSpec(name="null"))

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
+from huracan.domain.json import JsonObject
 from huracan.worlds.dropbox.faults import Fault
 from huracan.worlds.dropbox.refusals import limited, route_error
 from huracan.worlds.dropbox.sessions import Sessions
@@ -21,7 +21,7 @@ class _Cursor:
 
     path: str
     recursive: bool
-    pending: list[dict[str, Any]]
+    pending: list[JsonObject]
     position: int
 
 
@@ -29,7 +29,7 @@ class _Cursor:
 class _Job:
     """A batch that works in the background: its result, and how often it is still asked for before that."""
 
-    result: dict[str, Any]
+    result: JsonObject
     asks_left: int
 
 
@@ -60,7 +60,7 @@ class Account:
 
     @contextmanager
     def commit(self, route: str, fault: Fault | None) -> Iterator[Tree]:
-        """The tree to change; a second commit at the same time is told too_many_write_operations."""
+        """The tree to change; a second commit at the same time gets too_many_write_operations."""
         if not self._writing.acquire(blocking=False):
             raise limited("too_many_write_operations", 1)
         try:
@@ -79,12 +79,12 @@ class Account:
         finally:
             self._writing.release()
 
-    def open_listing(self, path: str, *, recursive: bool, limit: int | None, commits_ago: int) -> dict[str, Any]:
+    def open_listing(self, path: str, *, recursive: bool, limit: int | None, commits_ago: int) -> JsonObject:
         """The first page of a folder."""
         entries = self.tree.listing(path, recursive=recursive, commits_ago=commits_ago)
         return self._next_page(_Cursor(path, recursive, entries, self.tree.position), limit)
 
-    def next_listing(self, name: str) -> dict[str, Any]:
+    def next_listing(self, name: str) -> JsonObject:
         """The page after a cursor; what changed since, once all pages were sent."""
         cursor = self._cursors.get(name)
         if cursor is None:
@@ -94,7 +94,7 @@ class Account:
         changes = self.tree.changes(cursor.position, cursor.path, recursive=cursor.recursive)
         return self._next_page(_Cursor(cursor.path, cursor.recursive, changes, self.tree.position), None)
 
-    def start_job(self, result: dict[str, Any]) -> dict[str, Any]:
+    def start_job(self, result: JsonObject) -> JsonObject:
         """A launch: the id of a job, or its result at once where `job_asks` is 0."""
         if self.job_asks == 0:
             return {".tag": "complete", **result}
@@ -102,7 +102,7 @@ class Account:
         self._jobs[name] = _Job(result, self.job_asks - 1)
         return {".tag": "async_job_id", "async_job_id": name}
 
-    def job(self, name: str) -> dict[str, Any]:
+    def job(self, name: str) -> JsonObject:
         """How far a job is."""
         job = self._jobs.get(name)
         if job is None:
@@ -112,7 +112,7 @@ class Account:
             return {".tag": "in_progress"}
         return {".tag": "complete", **job.result}
 
-    def _next_page(self, cursor: _Cursor, limit: int | None) -> dict[str, Any]:
+    def _next_page(self, cursor: _Cursor, limit: int | None) -> JsonObject:
         size = min(limit or self.page, self.page)
         page, rest = cursor.pending[:size], cursor.pending[size:]
         name = secrets.token_urlsafe(24)

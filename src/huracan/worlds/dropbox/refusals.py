@@ -1,7 +1,9 @@
 """What the server refuses, in the shapes of the API: 409 with a tagged union, 401, 400 with text, 429."""
 
 import json
-from typing import Any, Literal
+from typing import Literal
+
+from huracan.domain.json import Json, JsonObject
 
 LimitReason = Literal["too_many_requests", "too_many_write_operations"]
 
@@ -9,7 +11,7 @@ LimitReason = Literal["too_many_requests", "too_many_write_operations"]
 class RefusedError(Exception):
     """Any answer that is not a success: status, body, headers."""
 
-    def __init__(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, body: Json, headers: dict[str, str] | None = None) -> None:
         super().__init__(status)
         self.status, self.headers = status, headers or {}
         self.text = body if isinstance(body, str) else None
@@ -37,22 +39,22 @@ class SessionError(Exception):
 
     def __init__(self, tag: str, **fields: int) -> None:
         super().__init__(tag)
-        self.error: dict[str, Any] = {".tag": tag, **fields}
+        self.error: JsonObject = {".tag": tag, **fields}
 
 
-def nested(*tags: str) -> dict[str, Any]:
+def nested(*tags: str) -> JsonObject:
     """A union within a union within a union.
 
     >>> nested("path", "not_found")
     {'.tag': 'path', 'path': {'.tag': 'not_found'}}
     """
-    error: dict[str, Any] = {".tag": tags[-1]}
+    error: JsonObject = {".tag": tags[-1]}
     for tag in reversed(tags[:-1]):
         error = {".tag": tag, tag: error}
     return error
 
 
-def route_error(error: dict[str, Any]) -> RefusedError:
+def route_error(error: JsonObject) -> RefusedError:
     """409: the route's own error."""
     return RefusedError(409, {"error_summary": f"{'/'.join(_tags(error))}/...", "error": error})
 
@@ -69,11 +71,12 @@ def unauthorized(tag: str, **fields: str) -> RefusedError:
 
 def limited(reason: LimitReason, retry_after_s: int) -> RefusedError:
     """429, with the wait in the body and the header."""
-    error = {"reason": {".tag": reason}, "retry_after": retry_after_s}
-    body = {"error_summary": f"{reason}/...", "error": error}
+    error: JsonObject = {"reason": {".tag": reason}, "retry_after": retry_after_s}
+    body: JsonObject = {"error_summary": f"{reason}/...", "error": error}
     return RefusedError(429, body, {"Retry-After": str(retry_after_s)})
 
 
-def _tags(error: dict[str, Any]) -> list[str]:
-    inner = error.get(error[".tag"], error.get("reason"))
-    return [error[".tag"], *(_tags(inner) if isinstance(inner, dict) else [])]
+def _tags(error: JsonObject) -> list[str]:
+    tag = str(error[".tag"])
+    inner = error.get(tag, error.get("reason"))
+    return [tag, *(_tags(inner) if isinstance(inner, dict) else [])]

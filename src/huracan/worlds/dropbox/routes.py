@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from huracan.domain.json import Json, JsonObject
 from huracan.worlds.dropbox.account import Account
+from huracan.worlds.dropbox.argument import Argument
 from huracan.worlds.dropbox.faults import Fault
 from huracan.worlds.dropbox.refusals import PathLookupError, PathWriteError, bad_request, nested, route_error
 from huracan.worlds.dropbox.tree import Entry
@@ -16,7 +18,7 @@ class Request:
 
     account: Account
     route: str
-    arg: dict[str, Any]
+    arg: Argument
     body: bytes = b""
     fault: Fault | None = None
 
@@ -32,7 +34,7 @@ class Request:
 class Reply:
     """A success: JSON, and the bytes of a download."""
 
-    value: Any
+    value: Json
     data: bytes | None = None
 
 
@@ -49,6 +51,11 @@ class Route:
     commits: bool = False
 
 
+def untagged(metadata: JsonObject) -> JsonObject:
+    """Without the tag, for a route whose type is FileMetadata itself."""
+    return {name: value for name, value in metadata.items() if name != ".tag"}
+
+
 def get_metadata(request: Request) -> Reply:
     """files/get_metadata."""
     return Reply(_found(request, "path").metadata())
@@ -56,12 +63,12 @@ def get_metadata(request: Request) -> Reply:
 
 def list_folder(request: Request) -> Reply:
     """files/list_folder."""
-    path = request.arg["path"]
+    path = request.arg.text("path")
     if path == "/":
         raise bad_request(request.route, 'path: Specify the root folder as an empty string rather than as "/".')
     stale = request.fault is not None and request.fault.kind == "stale_listing"
     ago = request.fault.commits if stale and request.fault is not None else 0
-    recursive, limit = request.arg.get("recursive", False), request.arg.get("limit")
+    recursive, limit = request.arg.flag("recursive"), request.arg.optional_number("limit")
     try:
         return Reply(request.account.open_listing(path, recursive=recursive, limit=limit, commits_ago=ago))
     except PathLookupError as error:
@@ -70,7 +77,7 @@ def list_folder(request: Request) -> Reply:
 
 def list_folder_continue(request: Request) -> Reply:
     """files/list_folder/continue."""
-    return Reply(request.account.next_listing(request.arg["cursor"]))
+    return Reply(request.account.next_listing(request.arg.text("cursor")))
 
 
 def download(request: Request) -> Reply:
@@ -78,16 +85,16 @@ def download(request: Request) -> Reply:
     entry = _found(request, "path")
     if entry.data is None:
         raise route_error(nested("path", "not_file"))
-    metadata = entry.metadata()
-    del metadata[".tag"]
-    return Reply(metadata, entry.data)
+    return Reply(untagged(entry.metadata()), entry.data)
 
 
 def delete(request: Request) -> Reply:
     """files/delete_v2."""
     with request.account.commit(request.route, request.fault) as tree:
         try:
-            return Reply({"metadata": tree.delete(request.arg["path"], request.arg.get("parent_rev")).metadata()})
+            return Reply(
+                {"metadata": tree.delete(request.arg.text("path"), request.arg.optional_text("parent_rev")).metadata()}
+            )
         except PathLookupError as error:
             raise route_error(nested("path_lookup", error.tag)) from None
         except PathWriteError as error:
@@ -96,11 +103,11 @@ def delete(request: Request) -> Reply:
 
 def delete_batch(request: Request) -> Reply:
     """files/delete_batch: a job."""
-    results: list[dict[str, Any]] = []
+    results: list[JsonObject] = []
     with request.account.commit(request.route, request.fault) as tree:
-        for entry in request.arg["entries"]:
+        for entry in request.arg.parts("entries"):
             try:
-                results.append({".tag": "success", "metadata": tree.delete(entry["path"]).metadata()})
+                results.append({".tag": "success", "metadata": tree.delete(entry.text("path")).metadata()})
             except PathLookupError as error:
                 results.append({".tag": "failure", "failure": nested("path_lookup", error.tag)})
     return Reply(request.account.start_job({"entries": results}))
@@ -108,14 +115,14 @@ def delete_batch(request: Request) -> Reply:
 
 def delete_batch_check(request: Request) -> Reply:
     """files/delete_batch/check."""
-    return Reply(request.account.job(request.arg["async_job_id"]))
+    return Reply(request.account.job(request.arg.text("async_job_id")))
 
 
 def create_folder(request: Request) -> Reply:
     """files/create_folder_v2."""
     with request.account.commit(request.route, request.fault) as tree:
         try:
-            made = tree.make_folder(request.arg["path"], autorename=request.arg.get("autorename", False))
+            made = tree.make_folder(request.arg.text("path"), autorename=request.arg.flag("autorename"))
         except PathWriteError as error:
             raise route_error(nested("path", *error.tags)) from None
     return Reply({"metadata": made.metadata()})
@@ -123,12 +130,12 @@ def create_folder(request: Request) -> Reply:
 
 def move(request: Request) -> Reply:
     """files/move_v2."""
-    source, target = request.arg["from_path"], request.arg["to_path"]
+    source, target = request.arg.text("from_path"), request.arg.text("to_path")
     if f"{target.lower()}/".startswith(f"{source.lower()}/"):
         raise route_error({".tag": "duplicated_or_nested_paths"})
     with request.account.commit(request.route, request.fault) as tree:
         try:
-            moved = tree.move(source, target, autorename=request.arg.get("autorename", False))
+            moved = tree.move(source, target, autorename=request.arg.flag("autorename"))
         except PathLookupError as error:
             raise route_error(nested("from_lookup", error.tag)) from None
         except PathWriteError as error:
@@ -164,7 +171,7 @@ def current_account(request: Request) -> Reply:
 
 def check_user(request: Request) -> Reply:
     """check/user: an echo."""
-    return Reply({"result": request.arg.get("query", "")})
+    return Reply({"result": request.arg.optional_text("query") or ""})
 
 
 _READ: Final = "files.metadata.read"
@@ -188,6 +195,6 @@ ROUTES: Final[dict[str, Route]] = {
 
 def _found(request: Request, tag: str) -> Entry:
     try:
-        return request.account.tree.get(request.arg["path"])
+        return request.account.tree.get(request.arg.text("path"))
     except PathLookupError as error:
         raise route_error(nested(tag, error.tag)) from None

@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from huracan.worlds.dropbox.account import Account
+from huracan.worlds.dropbox.argument import Argument
 from huracan.worlds.dropbox.faults import Fault, FaultPlan
 from huracan.worlds.dropbox.refusals import RefusedError, bad_request, limited
 from huracan.worlds.dropbox.routes import ROUTES, Reply, Request, Route
@@ -118,7 +119,9 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(fault.delay_s)
             if fault.kind == "partial_upload" and name in UPLOADS:
                 with dropbox.account.guard:
-                    append_part(Request(account=dropbox.account, route=name, arg=json.loads(argument), body=body))
+                    append_part(
+                        Request(account=dropbox.account, route=name, arg=Argument(json.loads(argument)), body=body)
+                    )
             self._drop()
             return False
         return True
@@ -170,12 +173,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
 
-def _argument(route: str, text: str) -> dict[str, Any]:
+def _argument(route: str, text: str) -> Argument:
     try:
         value = json.loads(text or "null")
     except ValueError as error:
         raise bad_request(route, f"could not decode input as JSON ({error})") from None
-    return value if isinstance(value, dict) else {}
+    return Argument(value if isinstance(value, dict) else {})
 
 
 def _run(route: Route, request: Request) -> Reply:

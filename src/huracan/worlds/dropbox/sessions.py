@@ -2,8 +2,9 @@
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from huracan.worlds.dropbox.argument import SessionCursor
 from huracan.worlds.dropbox.refusals import SessionError
 
 LONGEST_ID: Final = 96
@@ -28,29 +29,29 @@ class Sessions:
         self._sessions[name] = _Session(bytearray(data), close)
         return name
 
-    def append(self, cursor: dict[str, Any], data: bytes, *, close: bool = False) -> None:
+    def append(self, cursor: SessionCursor, data: bytes, *, close: bool = False) -> None:
         """Add bytes at the offset the session has reached; SessionError otherwise."""
         session = self._at(cursor, data_follows=bool(data) or close)
         session.data += data
         session.closed |= close
 
-    def content(self, cursor: dict[str, Any], *, closed: bool) -> bytes:
+    def content(self, cursor: SessionCursor, *, closed: bool) -> bytes:
         """The bytes of a session that ends at this offset; SessionError otherwise."""
         session = self._at(cursor, data_follows=False)
         if closed and not session.closed:
             raise SessionError("not_closed")
         return bytes(session.data)
 
-    def forget(self, cursor: dict[str, Any]) -> None:
+    def forget(self, cursor: SessionCursor) -> None:
         """The session became a file."""
-        self._sessions.pop(cursor["session_id"], None)
+        self._sessions.pop(cursor.session_id, None)
 
-    def _at(self, cursor: dict[str, Any], *, data_follows: bool) -> _Session:
-        session = self._sessions.get(cursor["session_id"])
+    def _at(self, cursor: SessionCursor, *, data_follows: bool) -> _Session:
+        session = self._sessions.get(cursor.session_id)
         if session is None:
             raise SessionError("not_found")
         if data_follows and session.closed:
             raise SessionError("closed")
-        if cursor["offset"] != len(session.data):
+        if cursor.offset != len(session.data):
             raise SessionError("incorrect_offset", correct_offset=len(session.data))
         return session

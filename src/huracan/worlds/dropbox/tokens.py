@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from huracan.domain.json import JsonObject
 from huracan.worlds.dropbox.refusals import RefusedError, bad_request, unauthorized
 
 ALL_SCOPES: Final = frozenset({"account_info.read", "files.metadata.read", "files.content.read", "files.content.write"})
@@ -45,7 +46,7 @@ class Tokens:
         with self._guard:
             self._expiry = dict.fromkeys(self._expiry, 0.0)
 
-    def refresh(self, form: Mapping[str, str], authorization: str | None) -> dict[str, Any]:
+    def refresh(self, form: Mapping[str, str], authorization: str | None) -> JsonObject:
         """The token endpoint's answer; the secret may be left out, as with PKCE, but not be wrong."""
         key, secret = form.get("client_id", ""), form.get("client_secret")
         if authorization is not None and authorization.startswith("Basic "):

@@ -5,11 +5,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal, get_args
 
+from huracan.domain.json import JsonObject
+from huracan.worlds.dropbox.argument import Argument
 from huracan.worlds.dropbox.refusals import PathLookupError, PathWriteError
 
 BLOCK: Final = 4 << 20
+WriteMode = Literal["add", "overwrite", "update"]
+_MODES: Final[tuple[WriteMode, ...]] = get_args(WriteMode)
 _DISALLOWED: Final = {"desktop.ini", "thumbs.db", ".ds_store", "icon\r", ".dropbox", ".dropbox.attr"}
 
 
@@ -34,7 +38,7 @@ class Entry:
     digest: str = ""
     modified: str = ""
 
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> JsonObject:
         """FileMetadata or FolderMetadata."""
         common = {"name": self.path.rpartition("/")[2], "path_display": self.path, "path_lower": self.path.lower()}
         if self.data is None:
@@ -56,22 +60,21 @@ class Entry:
 class Write:
     """How a file is written: CommitInfo without the path."""
 
-    mode: Literal["add", "overwrite", "update"] = "add"
+    mode: WriteMode = "add"
     rev: str = ""
     autorename: bool = False
     strict: bool = False
 
     @classmethod
-    def of(cls, commit: dict[str, Any]) -> "Write":
+    def of(cls, commit: Argument) -> "Write":
         """From a route's argument; a mode is a tag, alone or in an object."""
-        given = commit.get("mode", "add")
-        mode: Any = given if isinstance(given, str) else given[".tag"]
-        rev = given.get("update", "") if isinstance(given, dict) else ""
+        tag = commit.tag("mode", "add")
+        mode = next((mode for mode in _MODES if mode == tag), None)
+        if mode is None:
+            raise TypeError(f"mode: unknown tag {tag!r}")
+        rev = commit.part("mode").optional_text("update") if mode == "update" else None
         return cls(
-            mode=mode,
-            rev=rev,
-            autorename=commit.get("autorename", False),
-            strict=commit.get("strict_conflict", False),
+            mode=mode, rev=rev or "", autorename=commit.flag("autorename"), strict=commit.flag("strict_conflict")
         )
 
 
@@ -160,7 +163,7 @@ class Tree:
             self._put(target + child.path[len(entry.path) :], child)
         return moved
 
-    def listing(self, path: str, *, recursive: bool, commits_ago: int = 0) -> list[dict[str, Any]]:
+    def listing(self, path: str, *, recursive: bool, commits_ago: int = 0) -> list[JsonObject]:
         """Metadata of everything in a folder ("" is the root); PathLookupError where there is none."""
         entries = self._as_of(commits_ago)
         if path:
@@ -174,13 +177,19 @@ class Tree:
             if lower.startswith(start) and (recursive or "/" not in lower[len(start) :])
         ]
 
-    def changes(self, position: int, path: str, *, recursive: bool) -> list[dict[str, Any]]:
+    def changes(self, position: int, path: str, *, recursive: bool) -> list[JsonObject]:
         """Metadata of what changed in a folder since a position; removed paths as DeletedMetadata."""
-        start, found = f"{path.lower()}/", []
+        start = f"{path.lower()}/"
+        found: list[JsonObject] = []
         for lower in dict.fromkeys(lower for lower, _ in self._log[position:]):
             if lower.startswith(start) and (recursive or "/" not in lower[len(start) :]):
                 entry = self._entries.get(lower)
-                gone = {".tag": "deleted", "name": lower.rpartition("/")[2], "path_lower": lower, "path_display": lower}
+                gone: JsonObject = {
+                    ".tag": "deleted",
+                    "name": lower.rpartition("/")[2],
+                    "path_lower": lower,
+                    "path_display": lower,
+                }
                 found.append(gone if entry is None else entry.metadata())
         return found
 

@@ -1,8 +1,11 @@
 """The routes that bring bytes: single uploads, sessions, batches."""
 
+from dataclasses import replace
 from itertools import accumulate
-from typing import Any, Final
+from typing import Final
 
+from huracan.domain.json import JsonObject
+from huracan.worlds.dropbox.argument import Argument, SessionCursor
 from huracan.worlds.dropbox.refusals import (
     PathWriteError,
     RefusedError,
@@ -11,7 +14,7 @@ from huracan.worlds.dropbox.refusals import (
     nested,
     route_error,
 )
-from huracan.worlds.dropbox.routes import Reply, Request, Route
+from huracan.worlds.dropbox.routes import Reply, Request, Route, untagged
 from huracan.worlds.dropbox.tree import Write, content_hash
 
 BATCH: Final = 1000
@@ -24,25 +27,25 @@ def upload(request: Request) -> Reply:
     _check_bytes(request)
     with request.account.commit(request.route, request.fault) as tree:
         try:
-            entry = tree.write(request.arg["path"], request.stored, Write.of(request.arg))
+            entry = tree.write(request.arg.text("path"), request.stored, Write.of(request.arg))
         except PathWriteError as error:
-            failed = {".tag": "path", "reason": nested(*error.tags), "upload_session_id": ""}
+            failed: JsonObject = {".tag": "path", "reason": nested(*error.tags), "upload_session_id": ""}
             raise route_error(failed) from None
-    return Reply(_file(entry.metadata()))
+    return Reply(untagged(entry.metadata()))
 
 
 def start(request: Request) -> Reply:
     """files/upload_session/start."""
     _refuse_concurrent(request)
     _check_bytes(request)
-    session = request.account.sessions.start(request.stored, close=request.arg.get("close", False))
+    session = request.account.sessions.start(request.stored, close=request.arg.flag("close"))
     return Reply({"session_id": session})
 
 
 def start_batch(request: Request) -> Reply:
     """files/upload_session/start_batch."""
     _refuse_concurrent(request)
-    number = request.arg["num_sessions"]
+    number = request.arg.number("num_sessions")
     if not 1 <= number <= BATCH:
         raise bad_request(request.route, f"num_sessions: {number} is not within 1 and {BATCH}")
     return Reply({"session_ids": [request.account.sessions.start() for _ in range(number)]})
@@ -52,8 +55,8 @@ def append(request: Request) -> Reply:
     """files/upload_session/append_v2."""
     _check_bytes(request)
     try:
-        cursor = request.arg["cursor"]
-        request.account.sessions.append(cursor, request.stored, close=request.arg.get("close", False))
+        cursor = SessionCursor.of(request.arg)
+        request.account.sessions.append(cursor, request.stored, close=request.arg.flag("close"))
     except SessionError as error:
         raise route_error(error.error) from None
     return Reply(None)
@@ -62,15 +65,15 @@ def append(request: Request) -> Reply:
 def append_batch(request: Request) -> Reply:
     """files/upload_session/append_batch: the bytes of many sessions, one after the other."""
     _check_bytes(request)
-    entries = request.arg["entries"]
-    ends = list(accumulate(entry["length"] for entry in entries))
+    entries = request.arg.parts("entries")
+    ends = list(accumulate(entry.number("length") for entry in entries))
     if ends and ends[-1] != len(request.body):
         raise route_error({".tag": "length_mismatch"})
-    results: list[dict[str, Any]] = []
+    results: list[JsonObject] = []
     for entry, end in zip(entries, ends, strict=True):
-        data = request.stored[end - entry["length"] : end]
+        data = request.stored[end - entry.number("length") : end]
         try:
-            request.account.sessions.append(entry["cursor"], data, close=entry.get("close", False))
+            request.account.sessions.append(SessionCursor.of(entry), data, close=entry.flag("close"))
             results.append({".tag": "success"})
         except SessionError as error:
             results.append({".tag": "failure", "failure": error.error})
@@ -80,21 +83,21 @@ def append_batch(request: Request) -> Reply:
 def append_part(request: Request) -> None:
     """What is left of an upload that broke off in the middle: half of its bytes, in their sessions."""
     if request.route == "files/upload_session/append_v2":
-        entries = [{"cursor": request.arg["cursor"], "length": len(request.body)}]
+        entries = [(SessionCursor.of(request.arg), len(request.body), False)]
     elif request.route == "files/upload_session/append_batch":
-        entries = request.arg["entries"]
+        parts = request.arg.parts("entries")
+        entries = [(SessionCursor.of(part), part.number("length"), part.flag("close")) for part in parts]
     else:
         return
     start_at, left = 0, len(request.body) // 2
-    for entry in entries:
-        taken = min(entry["length"], left)
-        part = request.body[start_at : start_at + taken]
-        whole = taken == entry["length"] and entry.get("close", False)
+    for cursor, length, close in entries:
+        size = min(length, left)
+        data = request.body[start_at : start_at + size]
         try:
-            request.account.sessions.append(entry["cursor"], part, close=whole)
+            request.account.sessions.append(cursor, data, close=close and size == length)
         except SessionError:
             return
-        start_at, left = start_at + entry["length"], left - taken
+        start_at, left = start_at + length, left - size
         if left == 0:
             return
 
@@ -102,13 +105,13 @@ def append_part(request: Request) -> None:
 def finish(request: Request) -> Reply:
     """files/upload_session/finish, with the last bytes."""
     _check_bytes(request)
-    sessions, cursor = request.account.sessions, request.arg["cursor"]
+    sessions, cursor = request.account.sessions, SessionCursor.of(request.arg)
     with request.account.commit(request.route, request.fault):
         try:
             if request.body:
                 sessions.append(cursor, request.stored)
-                cursor = {**cursor, "offset": cursor["offset"] + len(request.body)}
-            return Reply(_finished(request, cursor, request.arg["commit"], closed=False))
+                cursor = replace(cursor, offset=cursor.offset + len(request.body))
+            return Reply(_finished(request, cursor, request.arg.part("commit"), closed=False))
         except SessionError as error:
             raise route_error(_lookup_failed(error)) from None
         except PathWriteError as error:
@@ -117,14 +120,14 @@ def finish(request: Request) -> Reply:
 
 def finish_batch(request: Request) -> Reply:
     """files/upload_session/finish_batch_v2: one commit, a result for each entry."""
-    entries = request.arg["entries"]
+    entries = request.arg.parts("entries")
     if not 1 <= len(entries) <= BATCH:
         raise bad_request(request.route, f"entries: {len(entries)}, wanted 1 to {BATCH}")
-    results: list[dict[str, Any]] = []
+    results: list[JsonObject] = []
     with request.account.commit(request.route, request.fault):
         for entry in entries:
             try:
-                metadata = _finished(request, entry["cursor"], entry["commit"], closed=True)
+                metadata = _finished(request, SessionCursor.of(entry), entry.part("commit"), closed=True)
                 results.append({".tag": "success", **metadata})
             except SessionError as error:
                 results.append({".tag": "failure", "failure": _lookup_failed(error)})
@@ -144,32 +147,26 @@ UPLOADS: Final[dict[str, Route]] = {
 }
 
 
-def _finished(request: Request, cursor: dict[str, Any], commit: dict[str, Any], *, closed: bool) -> dict[str, Any]:
+def _finished(request: Request, cursor: SessionCursor, commit: Argument, *, closed: bool) -> JsonObject:
     account = request.account
     data = account.sessions.content(cursor, closed=closed)
-    entry = account.tree.write(commit["path"], data, Write.of(commit))
+    entry = account.tree.write(commit.text("path"), data, Write.of(commit))
     account.sessions.forget(cursor)
-    return _file(entry.metadata())
+    return untagged(entry.metadata())
 
 
-def _lookup_failed(error: SessionError) -> dict[str, Any]:
+def _lookup_failed(error: SessionError) -> JsonObject:
     return {".tag": "lookup_failed", "lookup_failed": error.error}
 
 
-def _file(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Without the tag: the route's type is FileMetadata itself."""
-    return {name: value for name, value in metadata.items() if name != ".tag"}
-
-
 def _refuse_concurrent(request: Request) -> None:
-    kind = request.arg.get("session_type") or {".tag": "sequential"}
-    if kind != "sequential" and kind[".tag"] != "sequential":
+    if request.arg.tag("session_type", "sequential") != "sequential":
         raise bad_request(request.route, "session_type: this server knows sequential sessions only")
 
 
 def _check_bytes(request: Request) -> None:
     if len(request.body) > PAYLOAD:
         raise RefusedError(413, "payload too large")
-    wanted = request.arg.get("content_hash")
+    wanted = request.arg.optional_text("content_hash")
     if wanted is not None and wanted != content_hash(request.body):
         raise route_error({".tag": "content_hash_mismatch"})
