@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 
 from huracan.adapters.ledger import SqliteLedger
+from huracan.adapters.ledger_runs import RunRecord
 from huracan.domain.frames import DAILY_SCHEMA
 from huracan.domain.recipe import EngineUse, Recipe
 from huracan.errors import DiskFullError, LedgerError
-from huracan.promotion import LedgerState, NightContext, PoolEvidence, judge_night
+from huracan.promotion import LedgerState, NightContext, PoolEvidence, evaluate_night
 from huracan.promotion.hypothesis import seal
 from huracan.training.jobs import TrainingJob
 
@@ -46,7 +47,7 @@ def verdict_of(state, days):
         evidence(days, name="boosted", sharpe=0.2, seed=1),
         evidence(days, horizon="4h", sharpe=0.0),
     ]
-    return judge_night(state, pools, NightContext(day=DAY + days - 1, stress_table=TABLE))
+    return evaluate_night(state, pools, NightContext(day=DAY + days - 1, stress_table=TABLE))
 
 
 @pytest.fixture
@@ -109,8 +110,8 @@ def test_a_night_judged_again_writes_nothing(filled):
 
 def test_a_night_without_news_still_moves_the_judged_day(filled):
     with SqliteLedger(filled) as ledger:
-        ledger.append_verdict(judge_night(ledger.load_state(), [], NightContext(day=DAY + 90, stress_table=TABLE)))
-        assert ledger.load_state().judged_day == DAY + 90
+        ledger.append_verdict(evaluate_night(ledger.load_state(), [], NightContext(day=DAY + 90, stress_table=TABLE)))
+        assert ledger.load_state().evaluated_day == DAY + 90
 
 
 def test_the_same_night_from_an_old_state_is_refused_whole(filled):
@@ -191,7 +192,7 @@ def test_a_pool_is_unfrozen_only_with_a_note(filled):
         entry = ledger.unfreeze("um-A", day=DAY + 86, note="venue outage", signature="ab12")
         state = ledger.load_state()
     assert state.unfreezes == (entry,)
-    assert state.judged_day == DAY + 86
+    assert state.evaluated_day == DAY + 86
 
 
 def test_trials_are_registered_once_and_for_ever(filled):
@@ -201,10 +202,10 @@ def test_trials_are_registered_once_and_for_ever(filled):
         assert ledger.record_trials([("searched", "um-A", "1h")]) == 0
         state = ledger.load_state()
     assert state.trials == known | {("searched", "um-A", "1h")}
-    assert state.judged_day == DAY + 86
+    assert state.evaluated_day == DAY + 86
 
 
-def test_runs_jobs_and_cells_are_kept_with_their_attempts(path):
+def test_runs_and_jobs_are_kept_with_their_attempts(path):
     job = TrainingJob(coin="BTC", horizon="*")
     with SqliteLedger(path) as ledger:
         ledger.record_run("r1", started_ms=5, facts={"config": "abc"})
@@ -212,28 +213,24 @@ def test_runs_jobs_and_cells_are_kept_with_their_attempts(path):
         ledger.record_attempt(job, 2)
         job.status, job.error, job.error_code, job.attempts = "failed", "killed", "WORKER_LOST", 2
         ledger.note_end(job, job.error_code, job.error)
-        assert ledger.attempts("r1")[1]["status"] == "pending"
+        assert ledger.attempts("r1")[1].status == "pending"
         ledger.settle_jobs()
-        ledger.record_cell("r1", "BTC", "1h", "linear-1", {"sharpe": 1.5})
-        ledger.record_cell("r1", "BTC", "1h", "linear-1", {"sharpe": 1.6})
-        assert ledger.runs()[0]["status"] == "running"
+        assert ledger.runs()[0].status == "running"
         ledger.finish_run("r1", finished_ms=9, status="done", summary={"champions": 3})
         (run,) = ledger.runs()
         attempts = ledger.attempts("r1")
-        cells = ledger._connection.execute("SELECT facts FROM cells").fetchall()
-    assert run == {
-        "run_id": "r1",
-        "started_ms": 5,
-        "finished_ms": 9,
-        "status": "done",
-        "facts": {"config": "abc"},
-        "summary": {"champions": 3},
-    }
-    assert [(a["attempt"], a["status"], a["error_code"]) for a in attempts] == [
+    assert run == RunRecord(
+        run_id="r1",
+        started_ms=5,
+        finished_ms=9,
+        status="done",
+        facts={"config": "abc"},
+        summary={"champions": 3},
+    )
+    assert [(one.attempt, one.status, one.error_code) for one in attempts] == [
         (1, "pending", None),
         (2, "failed", "WORKER_LOST"),
     ]
-    assert cells == [('{"sharpe":1.6}',)]
 
 
 def test_starts_that_cost_a_worker_or_were_never_heard_of_again_are_remembered_over_runs(path):

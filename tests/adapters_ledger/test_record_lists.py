@@ -54,7 +54,7 @@ def test_the_head_names_the_list_that_names_every_record(path):
     assert (head.number, head.hash) == (number, own)
     assert json.loads(body) == hashes_of(1)
     assert json.loads(text)["records"] == sha256_hex(body.encode())
-    assert load(path).judged_day is None  # a list is no verdict
+    assert load(path).evaluated_day is None  # a list is no verdict
 
 
 def test_the_same_list_is_entered_once_and_another_one_again(path):

@@ -1,4 +1,4 @@
-"""Whole nights that lose a champion at the last step, depose a recipe, or lose count: what is served, told and blocked."""
+"""Whole nights that lose a champion at the last step, demote a recipe, or lose count: what is served, told and blocked."""
 
 import json
 import shutil
@@ -25,8 +25,8 @@ from huracan.hamilton import HamiltonInterface
 from huracan.night import publish as publication
 from huracan.night.bundles import assemble as assemble_bundle
 from huracan.night.state import Night
-from huracan.promotion import NOTHING, NightContext, judge_night
-from huracan.promotion.evaluation import open_book
+from huracan.promotion import NOTHING, NightContext, evaluate_night
+from huracan.promotion.evaluation import open_evaluation
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import Fault
 
@@ -109,19 +109,21 @@ async def test_a_bundle_that_cannot_be_assembled_costs_no_coin_its_place_in_sile
     assert told["reason"] == skip["reason"]
 
 
-def depose(folder):
-    """A verdict that a night recorded before it was lost: nothing is proven any more where `linear` reigned."""
+def demote(folder):
+    """A verdict that a night recorded before it was lost: nothing is proven any more where `linear` was champion."""
     with SqliteLedger(folder / "workdir" / "ledger.sqlite") as ledger:
         state = ledger.load_state()
-        tonight = NightContext(day=state.judged_day, stress_table={})
-        book = open_book(state, [], tonight)
-        for cell in list(book.reigns):
-            book.enthrone(cell, state.judged_day, NOTHING, None, "demoted", "detector at 1200, alarm at 1000")
-        ledger.append_verdict(replace(judge_night(state, [], tonight), events=tuple(book.events)))
+        tonight = NightContext(day=state.evaluated_day, stress_table={})
+        evaluation = open_evaluation(state, [], tonight)
+        for place in list(evaluation.incumbents):
+            evaluation.change_champion(
+                place, tonight.day, NOTHING, lineage_id=None, reason="demoted", detail="detector at 1200, alarm at 1000"
+            )
+        ledger.append_verdict(replace(evaluate_night(state, [], tonight), events=tuple(evaluation.changes)))
 
 
-async def test_a_champion_of_a_deposed_recipe_goes_although_its_coin_could_not_be_read(yesterday):
-    depose(yesterday)
+async def test_a_champion_of_a_demoted_recipe_goes_although_its_coin_could_not_be_read(yesterday):
+    demote(yesterday)
     result = await next_night(yesterday, faults=lost)
     assert result["success"], result.get("error")
     accounted(result)
@@ -148,5 +150,5 @@ async def test_a_night_that_loses_a_coin_publishes_nothing(yesterday, monkeypatc
     assert tree_hashes(store) == before
     assert [row["code"] for row in telemetry.named("run_refused")] == ["INCOMPLETE"]
     with SqliteLedger(yesterday / "workdir" / "ledger.sqlite") as ledger:
-        assert ledger.runs()[-1]["status"] == "refused"
+        assert ledger.runs()[-1].status == "refused"
     assert hamilton(yesterday).load_model("ALFA", "1h")[1].version == 1

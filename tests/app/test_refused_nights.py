@@ -29,6 +29,7 @@ from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.export.trust import verify_tree
 from huracan.hamilton.source import FolderSource
+from huracan.promotion.hypothesis import RowKind
 from huracan.reports.story import read_morning
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import Fault
@@ -177,13 +178,13 @@ def test_too_many_stale_coins_refuse_the_night(next_night, yesterday, finished_n
     assert telemetry.named("run_refused")
     with SqliteLedger(yesterday / "workdir" / "ledger.sqlite") as ledger:
         run = ledger.runs()[-1]
-    assert run["status"] == "refused"
+    assert run.status == "refused"
     page = Path(result["report"])
     assert page == newest_report(yesterday / "workdir")
-    assert page.parent.name == run["run_id"]
+    assert page.parent.name == run.run_id
     assert result["summary"]["verdict"].startswith("The night was refused (STALE): ")
     assert "Nothing was promoted and nothing was signed" in page.read_text()
-    found = json.loads((yesterday / "workdir" / "reports" / run["run_id"] / "integrity.json").read_text())
+    found = json.loads((yesterday / "workdir" / "reports" / run.run_id / "integrity.json").read_text())
     assert {row["coin"] for row in found["refused"] if row["code"] == "STALE"} >= {"ALFA", "BRAVO", "CHARLIE", "DELTA"}
 
 
@@ -222,7 +223,7 @@ def test_a_day_on_which_the_exchange_lost_more_than_a_fifth_of_a_pool_is_void(ne
     accounted(result)
     (pool,) = [pool for pool in result["summary"]["pools"] if pool["pool"] == "um-A"]
     assert set(away).isdisjoint(pool["members"])
-    assert reigns(yesterday) == (True, void)
+    assert is_champion(yesterday) == (True, void)
 
 
 def test_a_day_on_which_more_than_a_fifth_of_a_pool_is_stale_is_void(next_night, yesterday, world):
@@ -232,15 +233,15 @@ def test_a_day_on_which_more_than_a_fifth_of_a_pool_is_stale_is_void(next_night,
     assert result["success"], result.get("error")
     assert {skip["coin"] for skip in result["skipped"] if skip["code"] == "STALE"} <= {"CHARLIE", "DELTA"}
     assert result["champions"]["CHARLIE_1h"]["status"] == "kept"
-    assert reigns(yesterday) == (True, True)
+    assert is_champion(yesterday) == (True, True)
 
 
-def reigns(folder):
+def is_champion(folder):
     """Whether the champion of um-A has a row of tonight, and whether its day is void."""
     with SqliteLedger(folder / "workdir" / "ledger.sqlite") as ledger:
         records = ledger.load_state().records.values()
     (row,) = [record.rows[-1] for record in records if record.lineage.pool == "um-A"]
-    return row.kind == "reign", row.net_bps is None
+    return row.kind is RowKind.CHAMPION, row.net_bps is None
 
 
 # Jobs and workers that die

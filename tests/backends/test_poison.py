@@ -60,7 +60,7 @@ async def test_the_counter_is_on_disk_before_the_job_starts(tmp_path):
 
         made.register_training_function(here)
         await made.train_all()
-    assert [(row["coin"], row["attempt"], row["status"]) for row in seen] == [("BTC", 1, "pending")]
+    assert [(row.coin, row.attempt, row.status) for row in seen] == [("BTC", 1, "pending")]
 
 
 def plan(now_ms: int = 5, code_hash: str = "c") -> NightPlan:

@@ -170,7 +170,7 @@ def test_a_step_before_the_first_says_which_one_is_missing(tmp_path):
 
 
 def test_missed_nights_are_caught_up_one_day_at_a_time(nights):
-    assert nights.after.judged_day == nights.before.judged_day + 2
+    assert nights.after.evaluated_day == nights.before.evaluated_day + 2
     old, new = (set(map(repr, state.champions)) for state in (nights.before, nights.after))
     assert old <= new
     kept = ledger_rows(nights.folder / "workdir" / "ledger.sqlite")
@@ -216,8 +216,8 @@ def test_every_run_left_its_own_summary_and_the_ledger_names_them_all(nights):
     assert len(ids) == 4
     assert set(on_disk) == ids
     with SqliteLedger(nights.folder / "workdir" / "ledger.sqlite") as ledger:
-        runs = {row["run_id"]: row for row in ledger.runs()}
-    assert {runs[run_id]["status"] for run_id in ids} == {"finished"}
+        runs = {run.run_id: run for run in ledger.runs()}
+    assert {runs[run_id].status for run_id in ids} == {"finished"}
 
 
 def test_the_reports_of_a_dry_run_lie_in_the_workdir_alone(nights):

@@ -22,13 +22,13 @@ from nights import in_this_process, night_settings, run_pipeline
 import huracan.night.promote as promotion
 
 seen = {}
-def looked(state, pools, tonight, _judge=promotion.judge_night):
+def looked(state, pools, tonight, _judge=promotion.evaluate_night):
     verdict = _judge(state, pools, tonight)
     seen["restated"] = [one.sentence() for one in verdict.restated]
     seen["empty"] = verdict.is_empty
     seen["net"] = {f"{pool.pool}/{pool.horizon}": pool.daily["net_bps"].to_list() for pool in pools}
     return verdict
-promotion.judge_night = looked
+promotion.evaluate_night = looked
 with in_this_process():
     result, _ = run_pipeline(Path(sys.argv[2]), night_settings(json.loads(sys.argv[3])))
 print(json.dumps({**seen, "success": result["success"], "error": result.get("error"), "notes": result["summary"].get("notes")}))

@@ -8,7 +8,7 @@ from huracan.promotion.alpha_budget import (
     OTHER_GAMMA,
     PRIMARY_GAMMA,
     SECONDARY_GAMMA,
-    PoolFact,
+    PoolSize,
     Seats,
     cohort_of,
     pick_slot,
@@ -17,7 +17,7 @@ from huracan.promotion.alpha_budget import (
 
 
 def fact(market, tier, members):
-    return PoolFact(pool=f"{market}-{tier}", market=market, tier=tier, members=members)
+    return PoolSize(pool=f"{market}-{tier}", market=market, tier=tier, members=members)
 
 
 NAMED = (("um-A", "linear"), ("um-A", "boosted"), ("um-B", "linear"))

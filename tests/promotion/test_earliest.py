@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from verdicts import MAKE
 
 from huracan.domain.time import DAY_MS, day_iso, parse_iso
-from huracan.promotion import LedgerState, judge_night
+from huracan.promotion import LedgerState, evaluate_night
 from huracan.promotion.earliest import _observation_day
 
 LOOKED_AT = (("2020-01-01", "2030-01-01"),)
@@ -21,10 +21,12 @@ def first_promotion(history, future, *, horizon="1h", seen=LOOKED_AT):
     """The outlook on the first night, and the day of the first promotion where `future` follows `history`."""
     recipe = MAKE.recipe(seen=seen)
     first = len(history)
-    verdict = judge_night(LedgerState(), [MAKE.evidence(history, recipe=recipe, horizon=horizon)], MAKE.tonight(first))
+    verdict = evaluate_night(
+        LedgerState(), [MAKE.evidence(history, recipe=recipe, horizon=horizon)], MAKE.tonight(first)
+    )
     outlook = verdict.table[0].outlook
     whole = [MAKE.evidence(np.r_[history, future], recipe=recipe, horizon=horizon)]
-    later = judge_night(verdict.state, whole, MAKE.tonight(first + len(future)))
+    later = evaluate_night(verdict.state, whole, MAKE.tonight(first + len(future)))
     days = [event.day for event in later.state.champions if event.reason == "promoted"]
     return outlook, min(days, default=None)
 

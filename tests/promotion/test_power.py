@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from huracan.promotion import LedgerState, judge_night
+from huracan.promotion import LedgerState, evaluate_night
 
 
 @pytest.mark.slow
 def test_sharpe_one_and_a_half_at_nine_sds_is_found_within_eighty_five_days(make):
     found = 0
     for seed in range(30):
-        verdict = judge_night(LedgerState(), [make.evidence(make.planted(85, 1.5, seed=seed))], make.tonight(85))
+        verdict = evaluate_night(LedgerState(), [make.evidence(make.planted(85, 1.5, seed=seed))], make.tonight(85))
         found += bool(verdict.champions)
     assert found >= 28
 
@@ -28,6 +28,6 @@ def test_a_year_of_nights_promotes_nothing_worthless(make):
         ]
         state = LedgerState()
         for days in nights:
-            state = judge_night(state, [make.cut(piece, days) for piece in full], make.tonight(days)).state
+            state = evaluate_night(state, [make.cut(piece, days) for piece in full], make.tonight(days)).state
         promotions += len(state.champions)
     assert promotions <= 1  # expected 0; the rule allows a tenth of the worlds

@@ -97,7 +97,7 @@ def check_agreement(case: Case) -> None:
     """I3: the ledger's chains hold; sets and reports name runs it knows; a finished run has each report exactly once."""
     with SqliteLedger(case.ledger) as ledger:
         ledger.load_state()
-        runs = {run["run_id"]: run for run in ledger.runs()}
+        runs = {run.run_id: run for run in ledger.runs()}
     root = case.root
     tree = verify_tree(FolderSource(case.store).read, root) if root is not None else None
     if tree is not None:
@@ -108,7 +108,7 @@ def check_agreement(case: Case) -> None:
     assert not set(summaries) - set(runs), "a summary of a run that the ledger does not know"
     assert all(count == 1 for count in summaries.values()), f"a night is told twice: {summaries}"
     for run_id, run in runs.items():
-        if run["status"] == "finished":
+        if run.status == "finished":
             assert summaries[run_id] == 1
             for name in ("index.html", "decision_events.parquet", "integrity.json"):
                 assert (case.workdir / "reports" / run_id / name).stat().st_size > 0

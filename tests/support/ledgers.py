@@ -8,7 +8,7 @@ from huracan.adapters.keys import KeySet, init_keys
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.sets import SetFacts, publish_set
-from huracan.promotion import LedgerState, NightContext, judge_night
+from huracan.promotion import LedgerState, NightContext, evaluate_night
 
 FIRST_DAY = 20454
 NOW = 1_770_000_000_000
@@ -26,7 +26,7 @@ class Row:
 def judged(ledger: SqliteLedger, day: int) -> None:
     """One night of a market in which nothing is tested: an entry of the chain all the same."""
     state = ledger.load_state()
-    ledger.append_verdict(judge_night(state or LedgerState(), [], NightContext(day=day, stress_table={})))
+    ledger.append_verdict(evaluate_night(state or LedgerState(), [], NightContext(day=day, stress_table={})))
 
 
 def signed(ledger: SqliteLedger, store: FolderStore, keys: KeySet, night: int, *, named: bool = True) -> None:

@@ -20,7 +20,7 @@ from huracan.domain.recipe import SHIPPED_SEEN
 from huracan.domain.time import DAY_MS, iso
 from huracan.errors import StaleDataError
 from huracan.night.promote import _row
-from huracan.promotion import LedgerState, PoolEvidence, Verdict, judge_night
+from huracan.promotion import LedgerState, PoolEvidence, Verdict, evaluate_night
 from huracan.reports import Curve, NightReport, curve_from_daily, daily_summary
 from huracan.reports.story import Morning, Spent, read_morning, refused_morning
 
@@ -95,7 +95,7 @@ def world(days: int, *, seen: Any = LOOKED_AT, sharpe: float = 0.05, pools: Any 
 
 def judged(state: LedgerState, evidence: list[PoolEvidence], days: int) -> Verdict:
     """The night whose data are so many days."""
-    return judge_night(state, evidence, MAKE.tonight(days))
+    return evaluate_night(state, evidence, MAKE.tonight(days))
 
 
 def told(
@@ -109,7 +109,7 @@ def told(
     integrity: Mapping[str, Any] | None = None,
 ) -> Told:
     """A night's summary with its story, as the pipeline puts it together."""
-    rows = tuple(_row(row, evidence) for row in verdict.table_rows())
+    rows = tuple(_row(row.as_dict(), evidence) for row in verdict.table_rows())
     pools = {piece.pool: piece.members for piece in evidence}
     trained = sorted({coin for coins in pools.values() for coin in coins} - lost)
     cutoff = iso((verdict.day + 1) * DAY_MS)

@@ -5,7 +5,7 @@ import polars as pl
 
 from huracan.domain.frames import DAILY_SCHEMA
 from huracan.domain.recipe import EngineUse, Recipe
-from huracan.promotion import LedgerState, judge_night
+from huracan.promotion import LedgerState, evaluate_night
 from huracan.promotion.evaluation import NightContext
 from huracan.promotion.series import PoolEvidence
 
@@ -74,7 +74,7 @@ MAKE = Maker()
 
 def _night(linear, boosted, state, nights):
     pools = [MAKE.evidence(linear), MAKE.evidence(boosted, recipe=MAKE.recipe("boosted"))]
-    return judge_night(state, pools, MAKE.tonight(nights))
+    return evaluate_night(state, pools, MAKE.tonight(nights))
 
 
 def _going_on(linear, boosted, before, nights):

@@ -1,20 +1,18 @@
 """The ledger in one SQLite file: runs and jobs, and the append-only, hash-chained evidence of promotion.
 
-Evidence tables refuse UPDATE and DELETE by trigger. The chain is checked whenever the state is loaded: rows of a lineage are chained
-to what it declared at admission, and each night is chained to the night before with the hashes of everything it appended, so
-nothing can be changed, left out or slipped in between. One writer; readers may look on (WAL).
+Evidence tables refuse UPDATE and DELETE by trigger. The chain is checked whenever the state is loaded: rows of a lineage are
+chained to what it declared at admission, and each night is chained to the night before with the hashes of everything it
+appended. So nothing can be changed, left out or slipped in between. One writer; readers may look on (WAL).
 """
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from pathlib import Path
-from typing import Any
 
-from huracan.adapters.ledger_chain import entry_hash
+from huracan.adapters.ledger_chain import EVALUATED, entry_hash
 from huracan.adapters.ledger_file import BRING_LAST
-from huracan.adapters.ledger_records import LedgerRecords
+from huracan.adapters.ledger_runs import LedgerRuns
 from huracan.domain.ids import canonical_json, content_hash
 from huracan.errors import LedgerError
 from huracan.promotion.decide import Verdict
@@ -22,22 +20,19 @@ from huracan.promotion.hypothesis import (
     Lineage,
     LineageRecord,
     LineageRow,
+    lineage_body,
     lineage_from_dict,
     link,
     row_body,
     row_from_dict,
     verify_chain,
 )
-from huracan.promotion.ledger_state import ChampionEvent, LedgerState, Trial, Unfreeze
-from huracan.training.jobs import TrainingJob
+from huracan.promotion.keys import Trial
+from huracan.promotion.ledger_state import ChampionEvent, LedgerState, Unfreeze
 
 
-class SqliteLedger(LedgerRecords):
+class SqliteLedger(LedgerRuns):
     """Opens the file, creating it for this user alone (0600); raises LedgerError when it is not a sound ledger."""
-
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        super().__init__(path, read_only=read_only)
-        self._ends: list[tuple[Any, ...]] = []
 
     def load_state(self) -> LedgerState:
         """Everything promotion remembers, with every chain checked; raises LedgerError where one does not hold."""
@@ -80,7 +75,7 @@ class SqliteLedger(LedgerRecords):
         entry = Unfreeze(pool=pool, day=day, note=note, signature=signature)
         with self._writing("a note"):
             self._connection.execute("INSERT INTO unfreezes (body) VALUES (?)", (canonical_json(entry).decode(),))
-            self._append_entry(day, [entry.hash], judged=False)
+            self._append_entry(day, [entry.hash], evaluated=False)
         return entry
 
     def record_trials(self, trials: Iterable[Trial]) -> int:
@@ -92,127 +87,16 @@ class SqliteLedger(LedgerRecords):
                 self._connection.execute("INSERT INTO trials VALUES (?, ?, ?)", trial)
             if new:
                 self._append_entry(
-                    self._judged_day() or 0, [content_hash("trial", trial) for trial in new], judged=False
+                    self._evaluated_day() or 0, [content_hash("trial", trial) for trial in new], evaluated=False
                 )
         return len(new)
-
-    def record_run(self, run_id: str, *, started_ms: int, facts: Mapping[str, Any]) -> None:
-        """A run begins; jobs recorded from now on belong to it. A run id that exists starts over."""
-        with self._writing("a run"):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO runs (run_id, started_ms, status, facts) VALUES (?, ?, 'running', ?)",
-                (run_id, started_ms, canonical_json(dict(facts)).decode()),
-            )
-        self._run_id = run_id
-
-    def note_reading(self, run_id: str, reading: Mapping[str, Any]) -> None:
-        """What the judged night of a run read the past from; raises LedgerError for a run that never began."""
-        with self._writing("what a night read"):
-            changed = self._connection.execute(
-                "UPDATE runs SET facts = json_set(facts, '$.reading', json(?)) WHERE run_id = ?",
-                (canonical_json(dict(reading)).decode(), run_id),
-            )
-            if changed.rowcount != 1:
-                raise LedgerError(f"run {run_id} was never recorded; record_run comes before note_reading")
-
-    def readings(self) -> list[dict[str, Any]]:
-        """What each judged night read the past from, oldest first; nights that noted nothing are left out."""
-        query = "SELECT json_extract(facts, '$.reading') FROM runs ORDER BY started_ms, run_id"
-        return [json.loads(text) for (text,) in self._connection.execute(query) if text is not None]
-
-    def finish_run(self, run_id: str, *, finished_ms: int, status: str, summary: Mapping[str, Any]) -> None:
-        """A run ends, with a status and its summary; raises LedgerError for a run that never began."""
-        with self._writing("the end of a run"):
-            changed = self._connection.execute(
-                "UPDATE runs SET finished_ms = ?, status = ?, summary = ? WHERE run_id = ?",
-                (finished_ms, status, canonical_json(dict(summary)).decode(), run_id),
-            )
-            if changed.rowcount != 1:
-                raise LedgerError(f"run {run_id} was never recorded; record_run comes before finish_run")
-        self._run_id = ""
-
-    def abandon_run(self, *, finished_ms: int, status: str, reason: str) -> None:
-        """The run that is open ends without a result, refused or interrupted; nothing where none is open."""
-        if self._run_id:
-            self.finish_run(self._run_id, finished_ms=finished_ms, status=status, summary={"reason": reason})
-
-    def record_attempt(self, job: TrainingJob, attempt: int) -> None:
-        """A job starts, for the attempt-th time in this run; on disk when this returns, with all ends noted before."""
-        self._ends.append(self._job_row(job, attempt, job.error_code, job.error))
-        self.settle_jobs()
-
-    def note_end(self, job: TrainingJob, code: str | None, error: str | None) -> None:
-        """How the newest attempt of a job ended; on disk with the next start or `settle_jobs`, which saves a sync a job."""
-        self._ends.append(self._job_row(job, job.attempts, code, error))
-
-    def settle_jobs(self) -> None:
-        """Write every end and artefact that is noted."""
-        if self._ends or self._artefacts:
-            with self._writing_artefacts("jobs"):
-                self._connection.executemany("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._ends)
-            self._ends.clear()
-
-    def past_starts(self, since_ms: int) -> dict[str, tuple[int, int]]:
-        """By job: how many starts, in runs begun since then, cost a worker, and of how many nobody ever heard the end."""
-        rows = self._connection.execute(
-            "SELECT job_id, total(error_code = 'WORKER_LOST'), total(jobs.status = 'pending' AND error_code IS NULL)"
-            " FROM jobs JOIN runs USING (run_id) WHERE started_ms >= ? GROUP BY job_id",
-            (since_ms,),
-        )
-        return {job_id: (int(lost), int(unheard)) for job_id, lost, unheard in rows}
-
-    def _job_row(self, job: TrainingJob, attempt: int, code: str | None, error: str | None) -> tuple[Any, ...]:
-        return self._run_id, job.job_id, attempt, job.coin, job.horizon, job.status, code, error
-
-    def record_cell(self, run_id: str, coin: str, horizon: str, recipe_id: str, facts: Mapping[str, Any]) -> None:
-        """Numbers of one (coin, horizon, recipe) of a run; the newest word stands."""
-        with self._writing("a cell"):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?)",
-                (run_id, coin, horizon, recipe_id, canonical_json(dict(facts)).decode()),
-            )
-
-    def runs(self) -> list[dict[str, Any]]:
-        """All runs, oldest first; `facts` and `summary` as dicts, the latter None while running."""
-        rows = self._connection.execute(
-            "SELECT run_id, started_ms, finished_ms, status, facts, summary FROM runs ORDER BY started_ms, run_id"
-        )
-        return [
-            {
-                "run_id": run_id,
-                "started_ms": started,
-                "finished_ms": finished,
-                "status": status,
-                "facts": json.loads(facts),
-                "summary": json.loads(summary) if summary is not None else None,
-            }
-            for run_id, started, finished, status, facts, summary in rows
-        ]
-
-    def last_success_ms(self) -> int | None:
-        """When the newest finished night that was no dry run ended; None before the first."""
-        ended = [
-            run["finished_ms"]
-            for run in self.runs()
-            if run["status"] == "finished" and not run["summary"].get("dry_run")
-        ]
-        return max(ended, default=None)
-
-    def attempts(self, run_id: str) -> list[dict[str, Any]]:
-        """Every attempt of every job of a run, by job and attempt."""
-        names = ("job_id", "attempt", "coin", "horizon", "status", "error_code", "error")
-        rows = self._connection.execute(
-            f"SELECT {', '.join(names)} FROM jobs WHERE run_id = ? ORDER BY job_id, attempt",  # noqa: S608
-            (run_id,),
-        )
-        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def champions(self) -> list[ChampionEvent]:
         """Every change of champion, in the order they were decided."""
         return list(self.load_state().champions)
 
     def _insert_lineage(self, lineage: Lineage) -> None:
-        body = canonical_json(lineage).decode()
+        body = lineage_body(lineage).decode()
         self._connection.execute(
             "INSERT INTO lineages VALUES (?, ?, ?, ?)", (lineage.id, lineage.cohort, lineage.slot, body)
         )
@@ -276,7 +160,7 @@ class SqliteLedger(LedgerRecords):
             champions=champions,
             unfreezes=unfreezes,
             trials=trials,
-            judged_day=self._judged_day(),
+            evaluated_day=self._evaluated_day(),
         )
 
     def _check_nights(self, hashes: Sequence[str]) -> None:
@@ -296,9 +180,9 @@ class SqliteLedger(LedgerRecords):
                 f"{self.path}: {missing} entries are missing or edited, {extra} were never entered by a night. {BRING_LAST}"
             )
 
-    def _judged_day(self) -> int | None:
+    def _evaluated_day(self) -> int | None:
         nights = self._connection.execute("SELECT day, entries FROM nights ORDER BY number DESC")
-        return next((int(day) for day, text in nights if json.loads(text)["judged"]), None)
+        return next((int(day) for day, text in nights if json.loads(text)[EVALUATED]), None)
 
     def _trials(self) -> list[Trial]:
-        return [(r, p, h) for r, p, h in self._connection.execute("SELECT recipe_id, pool, horizon FROM trials")]
+        return [Trial(*row) for row in self._connection.execute("SELECT recipe_id, pool, horizon FROM trials")]

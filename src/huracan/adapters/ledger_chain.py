@@ -1,23 +1,27 @@
 """The ledger's chain of entries, its head, and what a signed set may expect of it.
 
-Every set names the head it was signed on. A ledger without that entry is older than its store, empty, or another one: it would
-judge nights again that were judged already. `adopt` is the way out, and an entry of the chain itself.
+Every set names the head it was signed on. A ledger without that entry is older than its store, empty, or another one. It
+would decide nights a second time. `adopt` is the way out, and an entry of the chain itself.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Final
 
 from huracan.adapters.ledger_file import BRING_LAST, LedgerFile
 from huracan.domain.bundle import ChampionSet, LedgerHead
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
+from huracan.domain.json import JsonObject
 from huracan.errors import LedgerBehindError, LedgerError
+
+EVALUATED: Final = "judged"
+"""Stored name, inside the hash chain, of whether an entry is a night rather than a note, trials or an adoption."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adoption:
-    """A person's word that this ledger goes on with a set it knows nothing of.
+    """A person's decision that this ledger goes on with a set it knows nothing of.
 
     `number` and `hash` are the head that set was signed on (None for one that names none), `entries` those the ledger had then.
     """
@@ -43,14 +47,14 @@ class LedgerChain(LedgerFile):
             raise LedgerError(f"{self.path}: entry {row[0]} was edited or damaged; {BRING_LAST}") from error
 
     def adoptions(self) -> list[Adoption]:
-        """Sets this ledger was told to go on with, oldest first."""
+        """Sets that this ledger has adopted, oldest first."""
         query = "SELECT json_extract(entries, '$.adopted') FROM nights ORDER BY number"
         return [Adoption(**json.loads(text)) for (text,) in self._connection.execute(query) if text is not None]
 
     def holds(self, current: ChampionSet) -> bool:
-        """Whether this ledger is the one a set was signed on, or a later state of it, or was told to go on with the set.
+        """Whether this ledger is the one a set was signed on, or a later state of it, or has adopted the set.
 
-        A set that names no head is one of an earlier version: then its run must be in the ledger, and a night judged.
+        A set that names no head is one of an earlier version: then its run must be in the ledger, and a night decided.
         """
         named = current.ledger
         if named is not None:
@@ -59,8 +63,8 @@ class LedgerChain(LedgerFile):
                 (one.number, one.hash) == (named.number, named.hash) for one in self.adoptions()
             )
         known = self._connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (current.run_id,)).fetchone()
-        judged = known is not None and self.head() is not None
-        return judged or any(one.number is None and one.run_id == current.run_id for one in self.adoptions())
+        decided = known is not None and self.head() is not None
+        return decided or any(one.number is None and one.run_id == current.run_id for one in self.adoptions())
 
     def ensure_holds(self, current: ChampionSet, store: str) -> None:
         """Raise LedgerBehindError unless `holds`."""
@@ -82,15 +86,15 @@ class LedgerChain(LedgerFile):
             signature=signature,
         )
         with self._writing("an adoption"):
-            self._append_entry(day, [], judged=False, more={"adopted": asdict(entry)})
+            self._append_entry(day, [], evaluated=False, more={"adopted": asdict(entry)})
         return entry
 
     def _append_entry(
-        self, day: int, entries: Sequence[str], *, judged: bool = True, more: Mapping[str, Any] | None = None
+        self, day: int, entries: Sequence[str], *, evaluated: bool = True, more: JsonObject | None = None
     ) -> int:
         head = self.head()
         before, number = (head.hash, head.number + 1) if head else ("", 1)
-        text = canonical_json({"judged": judged, "entries": list(entries), **(more or {})}).decode()
+        text = canonical_json({EVALUATED: evaluated, "entries": list(entries), **(more or {})}).decode()
         self._connection.execute(
             "INSERT INTO nights VALUES (?, ?, ?, ?, ?)", (number, day, text, before, entry_hash(before, day, text))
         )
@@ -112,7 +116,7 @@ def behind(ledger: str, seen: str, current: ChampionSet, store: str) -> LedgerBe
     named = current.ledger
     wanted = f"in run {current.run_id}" if named is None else f"on entry {named.number} ({named.hash[:12]})"
     return LedgerBehindError(
-        f"{ledger} {seen}, but set {current.version} of {store} was signed {wanted}: nights would be judged a second time. "
+        f"{ledger} {seen}, but set {current.version} of {store} was signed {wanted}: nights would be decided a second time. "
         "Bring the ledger that signed this set (ledger.sqlite with its -wal file, from the machine that ran last; an older copy "
         "is refused as well). Only where it is lost: `huracan ledger adopt --note TEXT` goes on with this one, without the evidence "
         "of the nights it lacks"

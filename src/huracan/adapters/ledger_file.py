@@ -25,8 +25,6 @@ CREATE TABLE runs (run_id TEXT PRIMARY KEY, started_ms INTEGER NOT NULL, finishe
     facts TEXT NOT NULL, summary TEXT);
 CREATE TABLE jobs (run_id TEXT NOT NULL, job_id TEXT NOT NULL, attempt INTEGER NOT NULL, coin TEXT NOT NULL,
     horizon TEXT NOT NULL, status TEXT NOT NULL, error_code TEXT, error TEXT, PRIMARY KEY (run_id, job_id, attempt));
-CREATE TABLE cells (run_id TEXT NOT NULL, coin TEXT NOT NULL, horizon TEXT NOT NULL, recipe_id TEXT NOT NULL,
-    facts TEXT NOT NULL, PRIMARY KEY (run_id, coin, horizon, recipe_id));
 CREATE TABLE trials (recipe_id TEXT NOT NULL, pool TEXT NOT NULL, horizon TEXT NOT NULL,
     PRIMARY KEY (recipe_id, pool, horizon));
 CREATE TABLE lineages (lineage_id TEXT PRIMARY KEY, cohort INTEGER NOT NULL, slot TEXT NOT NULL, body TEXT NOT NULL,

@@ -57,7 +57,7 @@ class LedgerRecords(LedgerChain):
             if newest is not None and newest[1] == body:
                 self._connection.execute("UPDATE records SET run_id = ? WHERE number = ?", (self._run_id, newest[0]))
                 return
-            number = self._append_entry(day, [], judged=False, more={"records": sha256_hex(body.encode())})
+            number = self._append_entry(day, [], evaluated=False, more={"records": sha256_hex(body.encode())})
             self._connection.execute("INSERT INTO records VALUES (?, ?, ?)", (number, self._run_id, body))
             kept = "SELECT number FROM records ORDER BY number DESC LIMIT ?"
             self._connection.execute(f"DELETE FROM records WHERE number NOT IN ({kept})", (LISTS_KEPT,))  # noqa: S608

@@ -83,5 +83,5 @@ def adopt_store(workdir: Path, note: str, environ: Mapping[str, str]) -> Adoptio
             if ledger.holds(current):
                 return None
             signed = keys.online.sign(adoption_digest(current, note))
-            day = ledger.load_state().judged_day or 0
+            day = ledger.load_state().evaluated_day or 0
             return ledger.adopt(current, note=note, day=day, signature=f"{signed.keyid}:{signed.signature}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from huracan.domain.ids import content_hash
+from huracan.domain.json import JsonObject
 from huracan.domain.recipe import PRESETS, ConsensusRules, CostRules, Recipe, SizingRules, TrainingRules
 from huracan.domain.strict import strict_json
 from huracan.domain.tiers import TIERS
@@ -125,7 +126,7 @@ def recipes_of(settings: Settings) -> tuple[Recipe, ...]:
     )
 
 
-def stress_table(path: Path | None) -> dict[str, Any]:
+def stress_table(path: Path | None) -> JsonObject:
     """The shipped table of worst days, or a simulated world's own; raises ConfigError when it cannot be read."""
     if path is None:
         return shipped_stress_table()

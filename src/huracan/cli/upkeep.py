@@ -141,7 +141,7 @@ def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
     rows = [_lineage_row(record) for record in state.records.values()]
     body = {
         "runs": len(runs),
-        "judged_day": state.judged_day,
+        "judged_day": state.evaluated_day,
         "trials": len(state.trials),
         "lineages": rows,
         "champions": list(state.champions),
@@ -185,7 +185,7 @@ def end_freeze(workdir: Path | None, pool: str, note: str, *, as_json: bool) -> 
         pool = {known.lower(): known for known in pools}.get(pool.lower(), pool)
         if pool not in pools:
             raise ConfigError(f"the ledger knows no pool {pool!r}; known are {', '.join(pools) or 'none'}")
-        day = state.judged_day or 0
+        day = state.evaluated_day or 0
         signed = keys.online.sign(canonical_json({"pool": pool, "day": day, "note": note}))
         entry = ledger.unfreeze(pool, day=day, note=note, signature=f"{signed.keyid}:{signed.signature}")
     if as_json:

@@ -9,7 +9,7 @@ from huracan.domain.bundle import DoNotTrade
 from huracan.domain.ids import result_key
 from huracan.errors import IncompleteError
 from huracan.night.state import Night
-from huracan.promotion import Verdict
+from huracan.promotion import PoolHorizon, Verdict
 
 SHOWN: Final = 5
 """How many faults a refusal names."""
@@ -61,7 +61,7 @@ def _cells(night: Night, champions: Mapping[str, Mapping[str, Any]]) -> Iterator
 def _recipes(verdict: Verdict, champions: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Every champion is of the recipe that the verdict names for its pool and horizon."""
     for key, row in sorted(champions.items()):
-        named = verdict.champions.get((row["pool"], row["horizon"]))
+        named = verdict.champions.get(PoolHorizon(row["pool"], row["horizon"]))
         if named is None or named != row["recipe_id"]:
             yield f"{key} is a champion of {row['recipe_id']}, and the verdict names {named} in {row['pool']}"
 

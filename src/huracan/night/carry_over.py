@@ -8,7 +8,7 @@ from huracan.domain.records import Skip, SkipCode
 from huracan.night.delistings import retire_strangers, stranger
 from huracan.night.ports import Release
 from huracan.night.state import Night
-from huracan.promotion import Verdict
+from huracan.promotion import PoolHorizon, Verdict
 
 KEEP_CODES: Final = frozenset(
     {
@@ -85,21 +85,22 @@ def _excused(night: Night, champions: Iterable[dict[str, Any]], codes: frozenset
 def _why_retired(night: Night, row: Mapping[str, Any], verdict: Verdict) -> str | None:
     """Why a champion of yesterday may not stay, or None."""
     # A coin that trained tonight keeps its other horizons, so a stranger's champion is retired at this one alone.
-    return row["damage"] or stranger(night, row) or _why_deposed(row, verdict)
+    return row["damage"] or stranger(night, row) or _why_demoted(row, verdict)
 
 
-def _why_deposed(row: Mapping[str, Any], verdict: Verdict) -> str | None:
+def _why_demoted(row: Mapping[str, Any], verdict: Verdict) -> str | None:
     """Why the verdict does not stand behind a champion of yesterday, or None."""
     pool, horizon, recipe = row["pool"], row["horizon"], row["recipe_id"]
     if not pool:
         return f"the ledger does not know the pool that recipe {recipe} was proven in"
-    named = verdict.champions.get((pool, horizon))
+    place = PoolHorizon(pool, horizon)
+    named = verdict.champions.get(place)
     if named != recipe:
-        event = next((one for one in verdict.demotions if (one.pool, one.horizon) == (pool, horizon)), None)
+        event = next((one for one in verdict.demotions if one.pool_horizon == place), None)
         why = f" ({event.reason.replace('_', ' ')}: {event.detail})" if event is not None else ""
         now = f"recipe {named}" if named is not None else "no recipe"
         return f"{pool} at {horizon} follows {now} tonight, and it is of recipe {recipe}{why}"
-    if (pool, horizon) in verdict.suspended:
+    if place in verdict.suspended:
         return f"the drawdown breaker of {pool} at {horizon} has tripped"
     return None
 

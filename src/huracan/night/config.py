@@ -1,8 +1,8 @@
 """What the owner has decided about a night, resolved once, before the first step."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from huracan.domain.json import JsonObject
 from huracan.domain.recipe import Recipe
 from huracan.universe import UniverseRules
 
@@ -25,7 +25,7 @@ class NightRules:
     max_stale_share: float
     leak_exempt: tuple[str, ...]
     gate: tuple[tuple[str, float], ...]
-    stress_table: dict[str, Any]
+    stress_table: JsonObject
     seed: int
     code_hash: str
     config_hash: str

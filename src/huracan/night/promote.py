@@ -1,5 +1,6 @@
 """Step 8 over all pairs: pools, their evidence, the verdict, and what it means for every (coin, horizon)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from huracan.night.rereading import Reading, reading_of, told
 from huracan.night.state import Night
 from huracan.night.waves import INJECTED_RECIPE
 from huracan.ports import Telemetry
-from huracan.promotion import CoinEdge, NightContext, PoolEvidence, Verdict, judge_night
+from huracan.promotion import CoinEdge, NightContext, PoolEvidence, PoolHorizon, Verdict, evaluate_night
 from huracan.stats.hac import hac_standard_error
 from huracan.training.recipes import ALL_SEEN
 
@@ -69,11 +70,11 @@ def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
         stress_table=rules.stress_table,
         primary_recipe=primary_recipe(night.plan.recipes[0].name),
     )
-    verdict = judge_night(ports.ledger.load_state(), evidence, context)
+    verdict = evaluate_night(ports.ledger.load_state(), evidence, context)
     reading = reading_of(night, rules)
     earlier = [Reading.from_facts(facts) for facts in ports.ledger.readings()]
     verdict = replace(verdict, notes=(*verdict.notes, *told(verdict.restated, reading, earlier)))
-    rows = tuple(_row(row, evidence) for row in verdict.table_rows())
+    rows = tuple(_row(row.as_dict(), evidence) for row in verdict.table_rows())
     # Every file that the verdict's consequences rest on is read before a word of it is kept.
     night, assignments = _assign(ports.pair.artefacts, night, pools, verdict, rows)
     if not rules.dry_run:
@@ -122,7 +123,7 @@ def _tell(telemetry: Telemetry, verdict: Verdict, rows: tuple[dict[str, Any], ..
 _JUDGED = ("pool", "horizon", "recipe", "e", "needed", "status", "nights_until_decidable")
 
 
-def _row(view: dict[str, Any], evidence: list[PoolEvidence]) -> dict[str, Any]:
+def _row(view: Mapping[str, Any], evidence: list[PoolEvidence]) -> dict[str, Any]:
     """A lineage's line with who its pool counted, its daily Sharpe ratio, and what all walked days gave.
 
     Days that do not count as evidence (inside `seen`) are in `walk_days` and `walk_*_bps` alone; the interval is the ordinary one of
@@ -163,7 +164,7 @@ def _assign(
     for pool in pools:
         for horizon in night.plan.horizons:
             here = [row for row in rows if row["pool"] == pool.name and row["horizon"] == horizon]
-            champion = verdict.champions.get((pool.name, horizon), NOTHING)
+            champion = verdict.champions.get(PoolHorizon(pool.name, horizon), NOTHING)
             edges = PoolEdges(store=store, night=night, coins=pool.coins, horizon=horizon)
             waits = next((one.reason for one in verdict.waiting if (one.pool, one.horizon) == (pool.name, horizon)), "")
             for coin in pool.coins:

@@ -2,19 +2,20 @@
 
 from huracan.promotion.bounds import Exposure, bound_bps, shipped_stress_table, stress_bps
 from huracan.promotion.coins import CoinEdge, coin_filter
-from huracan.promotion.decide import Verdict, judge_night
+from huracan.promotion.decide import Verdict, evaluate_night
 from huracan.promotion.evaluation import NightContext, Waiting
 from huracan.promotion.hypothesis import NOTHING, Lineage, LineageRecord, LineageRow, Observation, advance, verify
-from huracan.promotion.ledger_state import Cell, ChampionEvent, LedgerState, Trial, Unfreeze
+from huracan.promotion.keys import EvidenceKey, PoolHorizon, Trial
+from huracan.promotion.ledger_state import ChampionEvent, LedgerState, Unfreeze
 from huracan.promotion.restated import Restatement
 from huracan.promotion.series import PoolEvidence
 from huracan.promotion.table import LineageView
 
 __all__ = [
     "NOTHING",
-    "Cell",
     "ChampionEvent",
     "CoinEdge",
+    "EvidenceKey",
     "Exposure",
     "LedgerState",
     "Lineage",
@@ -24,6 +25,7 @@ __all__ = [
     "NightContext",
     "Observation",
     "PoolEvidence",
+    "PoolHorizon",
     "Restatement",
     "Trial",
     "Unfreeze",
@@ -32,7 +34,7 @@ __all__ = [
     "advance",
     "bound_bps",
     "coin_filter",
-    "judge_night",
+    "evaluate_night",
     "shipped_stress_table",
     "stress_bps",
     "verify",

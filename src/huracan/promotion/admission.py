@@ -1,4 +1,4 @@
-"""How hypotheses enter the ledger: with their history the first time, afresh when the champion changed, wider after a breach."""
+"""How hypotheses enter the ledger: with their history first, new when the champion changed, wider after a breach."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,21 +7,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huracan.domain.time import day_iso
-from huracan.promotion.alpha_budget import cohort_of
+from huracan.promotion.alpha_budget import Slot, cohort_of
 from huracan.promotion.bounds import Exposure, bound_bps
 from huracan.promotion.days import taxed_start
-from huracan.promotion.evaluation import Book, Path, Waiting, path_of
+from huracan.promotion.evaluation import Evaluation, Path, Waiting, path_of
+from huracan.promotion.expiry import ExpiryKind
 from huracan.promotion.hypothesis import BREACH_WINDOW, NOTHING, Lineage, LineageRow
+from huracan.promotion.keys import EvidenceKey
 from huracan.promotion.series import PoolEvidence
 from huracan.stats.evalues import FRESH, e_value, log_e_value, stake
 
 F64 = NDArray[np.float64]
 
-HOPELESS: Final = "hopeless: "
-"""Reasons of expiry that start like this last until the champion or the recipe changes."""
 HOPELESS_LOG_E: Final = -4.0
 WIDER_AFTER_BREACH: Final = 1.25
 """A re-admitted lineage's bound is at least this multiple of the worst loss that broke the old one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Applicant:
+    """A hypothesis that is admitted on a day: its evidence, the champion's (None: do nothing), and its observations."""
+
+    evidence: PoolEvidence
+    champion: PoolEvidence | None
+    path: Path
+    day: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,68 +46,64 @@ class _Terms:
     trials: int = 0
 
 
-def open_missing(book: Book, day: int, *, newcomers: bool) -> None:
+def open_missing(evaluation: Evaluation, day: int, *, newcomers: bool) -> None:
     """Admit every hypothesis of tonight's evidence that has no lineage against the present champion.
 
-    `newcomers` False (a missed night is being caught up) leaves out recipes that were never admitted to the cell; these also
-    wait where tonight's past is not whole.
+    `newcomers` False (a missed night is being caught up) leaves out recipes that were never admitted there. These also wait
+    where tonight's past is not whole.
     """
-    for key, evidence in book.evidence.items():
-        book.waiting.pop(key, None)
-        cell, recipe_id = evidence.cell, evidence.recipe_id
-        champion_id = book.champion_of(cell)
-        known = book.of_recipe(cell, recipe_id)
-        if recipe_id == champion_id or not (known or newcomers) or not _wanted(book, known, book.epoch_of(cell)):
+    for key, evidence in evaluation.evidence.items():
+        evaluation.waiting.pop(key, None)
+        place, recipe_id = key.pool_horizon, key.recipe_id
+        champion_id = evaluation.champion_of(place)
+        known = evaluation.of_recipe(place, recipe_id)
+        if recipe_id == champion_id or not (known or newcomers) or not _wanted(evaluation, known):
             continue
         if evidence.unready and not known:
-            book.waiting[key] = _waiting(evidence, evidence.unready)
+            evaluation.waiting[key] = _waiting(evidence, evidence.unready)
             continue
-        champion = book.evidence.get((*cell, champion_id))
+        champion = evaluation.evidence.get(EvidenceKey(*place, champion_id))
         if champion is None and champion_id != NOTHING:
-            book.waiting[key] = _waiting(evidence, f"no results of the champion {champion_id} tonight to compare with")
+            reason = f"no results of the champion {champion_id} tonight to compare with"
+            evaluation.waiting[key] = _waiting(evidence, reason)
             continue
-        slot = book.draw_slot(evidence, day, first_admission=not known)
+        slot = evaluation.draw_slot(evidence, day, first_admission=not known)
         if slot is None:
-            book.waiting[key] = _waiting(
-                evidence, f"no slot is left in the cohort of {cohort_of(day)}; waits for the next"
-            )
+            reason = f"no slot is left in the cohort of {cohort_of(day)}; waits for the next"
+            evaluation.waiting[key] = _waiting(evidence, reason)
             continue
-        _admit(book, evidence, champion, day, slot)
+        _admit(evaluation, evidence, champion, day, slot)
 
 
-def _wanted(book: Book, known: list[Lineage], epoch: int) -> bool:
+def _wanted(evaluation: Evaluation, known: list[Lineage]) -> bool:
     if not known:
         return True
-    last = book.last(known[-1].id)
-    hopeless = last.status == "expired" and last.reason.startswith(HOPELESS)
-    if known[-1].epoch != epoch:  # the champion changed, but what lost against doing nothing need not try again
+    last = evaluation.last(known[-1].id)
+    hopeless = last.expiry is ExpiryKind.HOPELESS
+    if not evaluation.is_current(known[-1]):  # a new champion; but what lost against doing nothing need not try again
         return not (hopeless and log_e_value(last.log_wealth_nothing) < HOPELESS_LOG_E)
-    return last.status == "expired" and not hopeless
+    return last.expiry is ExpiryKind.BREACHED
 
 
-def _admit(
-    book: Book, evidence: PoolEvidence, champion: PoolEvidence | None, day: int, slot: tuple[str, float]
-) -> None:
-    cell, recipe_id = evidence.cell, evidence.recipe_id
-    known = book.of_recipe(cell, recipe_id)
-    registered = book.registered_day(recipe_id, day)
+def _admit(evaluation: Evaluation, evidence: PoolEvidence, champion: PoolEvidence | None, day: int, slot: Slot) -> None:
+    place, recipe_id = evidence.pool_horizon, evidence.recipe_id
+    known = evaluation.of_recipe(place, recipe_id)
+    registered = evaluation.registered_day(recipe_id, day)
     path = path_of(evidence, champion, registered)
-    if not known:
-        terms = _first_terms(book, evidence, champion, path, day)
-    else:
-        terms = _further_terms(book, evidence, champion, path, day, known[-1])
-    epoch = book.epoch_of(cell)
+    applicant = _Applicant(evidence=evidence, champion=champion, path=path, day=day)
+    terms = _further_terms(evaluation, applicant, known[-1]) if known else _first_terms(evaluation, applicant)
+    number = evaluation.champion_number(place)
     lineage = Lineage(
         pool=evidence.pool,
         horizon=evidence.horizon,
         recipe_id=recipe_id,
         recipe_name=evidence.recipe.name,
-        champion_id=book.champion_of(cell),
-        epoch=epoch,
-        opening=sum(other.epoch == epoch for other in known),
+        champion_id=evaluation.champion_of(place),
+        champion_number=number,
+        opening=sum(other.champion_number == number for other in known),
         cohort=cohort_of(day),
-        slot=slot[0],
-        gamma=slot[1],
+        slot=slot.name,
+        gamma=slot.gamma,
         admitted_day=day,
         registered_day=registered,
         first_day=terms.first_day,
@@ -108,18 +114,19 @@ def _admit(
         start_e=min(e_value(terms.start_champion), e_value(terms.start_nothing)),
         start_trials=terms.trials,
     )
-    book.admit(lineage)
-    book.paths[lineage.id] = path
+    evaluation.admit(lineage)
+    evaluation.paths[lineage.id] = path
 
 
-def _first_terms(book: Book, evidence: PoolEvidence, champion: PoolEvidence | None, path: Path, day: int) -> _Terms:
-    """Terms of a first admission: history counts as far as rule 11 lets it."""
+def _first_terms(evaluation: Evaluation, new: _Applicant) -> _Terms:
+    """Terms of a first admission: history counts in full where it had not been looked at, else after a tax."""
+    path, day = new.path, new.day
     past = path.series.days <= day
     counted = path.series.days[path.full & past]
     first_day = int(counted[0]) if counted.size else day + 1
-    bound_champion, bound_nothing = _bounds(book, evidence, champion, path, first_day)
+    bound_champion, bound_nothing = _bounds(evaluation, new, first_day)
     looked_at = ~path.full & past & path.both
-    trials = len(book.trials)
+    trials = len(evaluation.trials)
     against_champion = taxed_start(path.differences[looked_at], bound_champion, trials)
     against_nothing = taxed_start(path.series.net[looked_at], bound_nothing, trials)
     return _Terms(
@@ -132,39 +139,35 @@ def _first_terms(book: Book, evidence: PoolEvidence, champion: PoolEvidence | No
     )
 
 
-def _further_terms(
-    book: Book, evidence: PoolEvidence, champion: PoolEvidence | None, path: Path, day: int, previous: Lineage
-) -> _Terms:
+def _further_terms(evaluation: Evaluation, new: _Applicant, previous: Lineage) -> _Terms:
     """Terms of a re-opening: the e-value against the champion restarts; the other runs on unless it was disproved."""
-    last = book.last(previous.id)
-    bound_champion, bound_nothing = _bounds(book, evidence, champion, path, day + 1)
-    broken = last.status == "expired" and not last.reason.startswith(HOPELESS)
-    if broken or _demoted(book, evidence):
-        worst_champion, worst_nothing = _worst_losses(book.rows(previous.id))
+    last, first_day = evaluation.last(previous.id), new.day + 1
+    bound_champion, bound_nothing = _bounds(evaluation, new, first_day)
+    if last.expiry is ExpiryKind.BREACHED or _demoted(evaluation, new.evidence):
+        worst_champion, worst_nothing = _worst_losses(evaluation.rows(previous.id))
         return _Terms(
-            first_day=day + 1,
+            first_day=first_day,
             bound_champion=max(bound_champion, WIDER_AFTER_BREACH * worst_champion),
             bound_nothing=max(bound_nothing, previous.bound_nothing_bps, WIDER_AFTER_BREACH * worst_nothing),
         )
     return _Terms(
-        first_day=day + 1,
+        first_day=first_day,
         bound_champion=bound_champion,
         bound_nothing=previous.bound_nothing_bps,
         start_nothing=last.log_wealth_nothing,
     )
 
 
-def _demoted(book: Book, evidence: PoolEvidence) -> bool:
-    event = book.reigns.get(evidence.cell)
+def _demoted(evaluation: Evaluation, evidence: PoolEvidence) -> bool:
+    event = evaluation.incumbents.get(evidence.pool_horizon)
     return event is not None and event.reason == "demoted" and event.predecessor == evidence.recipe_id
 
 
-def _bounds(
-    book: Book, evidence: PoolEvidence, champion: PoolEvidence | None, path: Path, first_day: int
-) -> tuple[float, float]:
+def _bounds(evaluation: Evaluation, new: _Applicant, first_day: int) -> tuple[float, float]:
     """B against the champion and against nothing, from data before the first scored day."""
+    evidence, champion, path = new.evidence, new.champion, new.path
     earlier = path.both & (path.series.days < first_day)
-    table, block = book.tonight.stress_table, evidence.block_days
+    table, block = evaluation.tonight.stress_table, evidence.block_days
     own = Exposure(
         tier=evidence.tier,
         n_members=len(evidence.members),
@@ -197,6 +200,6 @@ def _waiting(evidence: PoolEvidence, reason: str) -> Waiting:
 
 
 def describe_start(lineage: Lineage) -> str:
-    """Words for the summary: since when, and with what in hand."""
+    """Words for the summary: the first scored day, and the e-value before it."""
     taxed = f", after a tax of {lineage.start_trials} trials" if lineage.start_trials else ""
     return f"scored from {day_iso(lineage.first_day)}, started at e = {lineage.start_e:.2f}{taxed}"

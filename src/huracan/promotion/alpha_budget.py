@@ -1,7 +1,7 @@
-"""Who may spend how much of the year's error budget; declared at admission, never reused.
+"""How much of the year's error budget a hypothesis may spend. Declared at admission, never used again.
 
-Per cohort (calendar year) the gammas sum to one: 3 primary lineages at 1/6, 6 secondary at 1/24, 30 others at 1/120. The pools'
-share of the false discovery rate is .05, so a first promotion needs e of 120, 480 or 2,400.
+Per cohort (calendar year) the gammas sum to one: 3 primary lineages at 1/6, 6 secondary at 1/24, 30 others at 1/120. The
+pools' share of the false discovery rate is .05, so a first promotion needs e of 120, 480 or 2,400.
 """
 
 from collections.abc import Collection, Sequence
@@ -31,8 +31,8 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoolFact:
-    """What the budget needs to know of tonight's pools."""
+class PoolSize:
+    """How many members one of tonight's pools has."""
 
     pool: str
     market: str
@@ -57,16 +57,16 @@ def cohort_of(day: int) -> int:
     return datetime.fromtimestamp(day * DAY_MS / 1000, tz=UTC).year
 
 
-def seats(pools: Sequence[PoolFact]) -> Seats:
+def seats(pools: Sequence[PoolSize]) -> Seats:
     """The highest tier with at least 8 members in the market with most members, and the pool of the next tier down."""
-    by_market: dict[str, dict[str, PoolFact]] = {}
-    for fact in pools:
-        tiers = by_market.setdefault(fact.market, {})
-        if fact.tier not in tiers or tiers[fact.tier].members < fact.members:
-            tiers[fact.tier] = fact
+    by_market: dict[str, dict[str, PoolSize]] = {}
+    for pool in pools:
+        tiers = by_market.setdefault(pool.market, {})
+        if pool.tier not in tiers or tiers[pool.tier].members < pool.members:
+            tiers[pool.tier] = pool
     if not by_market:
         return Seats(primary_pool=None, next_pool=None)
-    market = min(by_market, key=lambda name: (-sum(fact.members for fact in by_market[name].values()), name))
+    market = min(by_market, key=lambda name: (-sum(pool.members for pool in by_market[name].values()), name))
     tiers = by_market[market]
     for rank, tier in enumerate(TIERS):
         if tier in tiers and tiers[tier].members >= SMALLEST_PRIMARY_POOL:

@@ -1,6 +1,7 @@
 """How bad one day can be: the bound B of a lineage, from a table of worst days and the caps a recipe declares.
 
-A standard deviation alone is no bound: six of them, taken from 45 recorded days, were broken on up to 2.7% of the days that followed.
+A standard deviation alone is no bound: six of them, taken from 45 recorded days, were broken on up to 2.7% of the days
+that followed.
 """
 
 import json
@@ -9,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from huracan.domain.json import JsonObject
 from huracan.errors import ConfigError
 
 F64 = NDArray[np.float64]
@@ -47,13 +49,13 @@ def _shipped_text() -> str:
     return files("huracan.promotion").joinpath("stress_table.json").read_text(encoding="utf-8")
 
 
-def shipped_stress_table() -> dict[str, Any]:
+def shipped_stress_table() -> JsonObject:
     """The table of worst days that is part of the package; `tools/stress_table.py` made it."""
-    table: dict[str, Any] = json.loads(_shipped_text())
+    table: JsonObject = json.loads(_shipped_text())
     return table
 
 
-def stress_bps(table: Mapping[str, Any], exposure: Exposure) -> float:
+def stress_bps(table: JsonObject, exposure: Exposure) -> float:
     """Worst day in bps of capital that the table allows for this exposure; raises ConfigError for an unusable table.
 
     Tables of kind ``market`` hold worst days per tier and side and the law for pools; those of kind ``world`` are true
@@ -69,9 +71,7 @@ def stress_bps(table: Mapping[str, Any], exposure: Exposure) -> float:
     raise ConfigError(f"the stress table's kind is {kind!r}, wanted 'market' or 'world'")
 
 
-def bound_bps(
-    table: Mapping[str, Any], exposure: Exposure, earlier_bps: F64 | None = None, *, block_days: int = 1
-) -> float:
+def bound_bps(table: JsonObject, exposure: Exposure, earlier_bps: F64 | None = None, *, block_days: int = 1) -> float:
     """Bound B in bps of capital: the table's worst day, or six sds of at least 180 earlier observations where that is more.
 
     `earlier_bps` (n,) are valid results from before the first scored day; an sd of scored days would break the e-value.
@@ -83,7 +83,7 @@ def bound_bps(
     return max(stress, EARLIER_SD * float(np.std(earlier_bps, ddof=1)))
 
 
-def _market_stress(table: Mapping[str, Any], exposure: Exposure) -> float:
+def _market_stress(table: JsonObject, exposure: Exposure) -> float:
     tiers = table.get("tiers")
     tier = tiers.get(exposure.tier) if isinstance(tiers, Mapping) else None
     if not isinstance(tier, Mapping):
@@ -102,7 +102,7 @@ def _market_stress(table: Mapping[str, Any], exposure: Exposure) -> float:
     return law + (alone - law) * (1.0 / math.sqrt(exposure.n_members) - edge) / (1.0 - edge)
 
 
-def _number(table: Mapping[str, Any], key: str) -> float:
+def _number(table: JsonObject, key: str) -> float:
     value = table.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < math.inf:
         raise ConfigError(f"the stress table's {key!r} is {value!r}, wanted a number of basis points above 0")

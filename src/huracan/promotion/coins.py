@@ -20,7 +20,7 @@ MIN_ROUND_TRIPS: Final = FEWEST_ROUND_TRIPS
 LOWER_Z: Final = 1.6448536269514722
 """Normal quantile of 5% below."""
 POOLED_SD_TRIPS: Final = 20.0
-"""How many round trips' worth of weight the pool's typical sd has in a coin's own: few trades tell little about their spread."""
+"""How many round trips' worth of weight the pool's typical sd has in a coin's own: few trades say little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,19 +43,19 @@ def coin_filter(trades_by_coin: Mapping[str, pl.DataFrame], min_edge_bps: float)
     """One CoinEdge per coin, from realised out-of-sample round trips (TRADE_SCHEMA).
 
     A coin passes when its lower 5% point is at least `min_edge_bps`. Coins are shrunk to no edge (or to the pool's mean, if
-    that is a loss), never to a gain: a pool of good coins must not carry a worthless one. One with fewer than 10 round trips fails and does not
-    inform the others.
+    that is a loss), never to a gain: a pool of good coins must not carry a worthless one. A coin with fewer than 10 round trips
+    fails and does not inform the others.
     """
     nets = {coin: _net(trades) for coin, trades in trades_by_coin.items()}
-    told = sorted(coin for coin, net in nets.items() if net.size >= MIN_ROUND_TRIPS)
+    measured = sorted(coin for coin, net in nets.items() if net.size >= MIN_ROUND_TRIPS)
     edges = {coin: _unknown(coin, net, min_edge_bps) for coin, net in nets.items()}
-    if not told:
+    if not measured:
         return edges
-    means = np.array([nets[coin].mean() for coin in told])
-    errors = _standard_errors([nets[coin] for coin in told])
+    means = np.array([nets[coin].mean() for coin in measured])
+    errors = _standard_errors([nets[coin] for coin in measured])
     shrunk = shrink(means, errors, centre=min(0.0, shrink(means, errors).prior_mean))
     lower = shrunk.mean - LOWER_Z * shrunk.sd
-    for at, coin in enumerate(told):
+    for at, coin in enumerate(measured):
         edges[coin] = CoinEdge(
             coin=coin,
             n=nets[coin].size,

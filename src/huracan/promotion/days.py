@@ -1,6 +1,6 @@
-"""Which days of a walk through history count in full, which only after a tax, and where a lineage therefore starts.
+"""Which days of history count in full, which only after a tax, and where a lineage therefore starts.
 
-A day counts in full when nobody had looked at it when the recipe was registered: later days, and days outside the
+A day counts in full where it had not been looked at when the recipe was registered: later days, and days outside the
 recipe's `seen` intervals. On seen days the best of many trials looks good by selection; those may only lend a small start.
 """
 
@@ -45,7 +45,7 @@ def seen_days(days: I64, seen: Sequence[tuple[str, str]]) -> Mask:
 
 
 def counts_in_full(days: I64, seen: Sequence[tuple[str, str]], registered_day: int) -> Mask:
-    """Which days (n,) are evidence in full: after the registration, or not seen by anybody before it."""
+    """Which days (n,) are evidence in full: after the registration, or not looked at before it."""
     full: Mask = (days > registered_day) | ~seen_days(days, seen)
     return full
 

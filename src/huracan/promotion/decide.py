@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from huracan.domain.time import day_iso
 from huracan.errors import LedgerError
-from huracan.promotion.evaluate_day import frozen_pools, judge_day
-from huracan.promotion.evaluation import Book, NightContext, Waiting, open_book
+from huracan.promotion.evaluate_day import evaluate_day, frozen_pools
+from huracan.promotion.evaluation import Evaluation, NightContext, Waiting, open_evaluation
 from huracan.promotion.hypothesis import NOTHING, Lineage, LineageRow
-from huracan.promotion.ledger_state import Cell, ChampionEvent, LedgerState, Trial, with_rows
+from huracan.promotion.keys import PoolHorizon, Trial
+from huracan.promotion.ledger_state import ChampionEvent, LedgerState, with_rows
 from huracan.promotion.restated import Restatement, restatements
 from huracan.promotion.series import PoolEvidence
 from huracan.promotion.table import LineageView, table_of
@@ -23,9 +24,10 @@ BUILT_IN: Final = ("linear", "boosted", "blend", "pooled")
 class Verdict:
     """What a night decided. `lineages`, `rows`, `events` and `trials` are what the ledger must append, all of it or nothing.
 
-    `champions` and `candidates` name the recipe id per (pool, horizon); cells without a champion are left out of the former.
-    `advanced` says that the night was not judged before. A suspended cell keeps its champion but takes no new entries. `promotions` and `demotions` are this night's changes of champion,
-    also when the night is judged again. `state` is the ledger afterwards.
+    `champions` and `candidates` name the recipe id per (pool, horizon). What has no champion is left out of the former.
+    `advanced` says that the night was not evaluated before. Where promotion is suspended, the champion stays and takes no new
+    entries. `promotions` and `demotions` are this night's changes of champion, also when the night is evaluated again. `state`
+    is the ledger afterwards.
     """
 
     day: int
@@ -35,11 +37,11 @@ class Verdict:
     events: tuple[ChampionEvent, ...]
     trials: frozenset[Trial]
     table: tuple[LineageView, ...]
-    champions: dict[Cell, str]
-    candidates: dict[Cell, str]
+    champions: dict[PoolHorizon, str]
+    candidates: dict[PoolHorizon, str]
     promotions: tuple[ChampionEvent, ...]
     demotions: tuple[ChampionEvent, ...]
-    suspended: tuple[Cell, ...]
+    suspended: tuple[PoolHorizon, ...]
     frozen_pools: tuple[str, ...]
     waiting: tuple[Waiting, ...]
     notes: tuple[str, ...]
@@ -51,75 +53,79 @@ class Verdict:
         """Whether the ledger has nothing to append."""
         return not (self.lineages or self.rows or self.events or self.trials or self.advanced)
 
-    def table_rows(self) -> list[dict[str, Any]]:
-        """The table as plain dicts."""
-        return [view.as_row() for view in self.table]
+    def table_rows(self) -> tuple[LineageView, ...]:
+        """One row per lineage that is shown tonight."""
+        return self.table
 
 
-def judge_night(state: LedgerState, pools: Sequence[PoolEvidence], tonight: NightContext) -> Verdict:
-    """Judge every night since the last judged one, in order, ending with tonight; a night judged before changes nothing.
+def evaluate_night(state: LedgerState, pools: Sequence[PoolEvidence], tonight: NightContext) -> Verdict:
+    """Decide every night since the last one, in order, ending with tonight; a night evaluated before changes nothing.
 
-    Missed nights are caught up with the results of tonight's evidence up to each of them; recipes that were never admitted join
-    tonight. Results of recorded days are not read again: where they now differ, the verdict says so in `restated` and the recorded
-    ones stand. Raises LedgerError for a night before the last judged one.
+    Missed nights are caught up with the results of tonight's evidence up to each of them. Recipes that were never admitted
+    join tonight. Results of recorded days are not read again: where they now differ, the verdict says so in `restated` and the
+    recorded ones stand. Raises LedgerError for a night before the last one.
     """
-    first = tonight.day if state.judged_day is None else state.judged_day + 1
-    if state.judged_day is not None and tonight.day < state.judged_day:
+    first = tonight.day if state.evaluated_day is None else state.evaluated_day + 1
+    if state.evaluated_day is not None and tonight.day < state.evaluated_day:
         raise LedgerError(
-            f"the ledger has judged {day_iso(state.judged_day)}, this run ends with {day_iso(tonight.day)}: a past night cannot be "
-            "judged again; use a workdir of its own for runs as of the past"
+            f"the ledger has decided {day_iso(state.evaluated_day)}, this run ends with {day_iso(tonight.day)}: a past night "
+            "cannot be decided again; use a workdir of its own for runs as of the past"
         )
-    book = open_book(state, pools, tonight)
-    restated = restatements(book)
+    evaluation = open_evaluation(state, pools, tonight)
+    restated = restatements(evaluation)
     for day in range(min(first, tonight.day), tonight.day + 1):
-        judge_day(book, day, newcomers=day == tonight.day)
-    return _verdict(book, restated)
+        evaluate_day(evaluation, day, newcomers=day == tonight.day)
+    return _verdict(evaluation, restated)
 
 
-def _verdict(book: Book, restated: tuple[Restatement, ...]) -> Verdict:
-    state, day = book.state, book.tonight.day
-    table = table_of(book, day)
-    rows, lineages, events = book.sealed(), tuple(book.opened), tuple(book.events)
-    trials = book.trials - state.trials
-    after = with_rows(state, lineages=lineages, rows=rows, champions=events, trials=trials, judged_day=day)
+def _verdict(evaluation: Evaluation, restated: tuple[Restatement, ...]) -> Verdict:
+    state, day = evaluation.state, evaluation.tonight.day
+    table = table_of(evaluation, day)
+    rows, lineages, events = evaluation.sealed(), tuple(evaluation.admitted), tuple(evaluation.changes)
+    trials = evaluation.trials - state.trials
+    after = with_rows(state, lineages=lineages, rows=rows, champions=events, trials=trials, evaluated_day=day)
     tonight = [event for event in after.champions if event.day == day]
     return Verdict(
         day=day,
-        advanced=state.judged_day != day,
+        advanced=state.evaluated_day != day,
         lineages=lineages,
         rows=rows,
         events=events,
         trials=trials,
         table=table,
-        champions={cell: event.recipe_id for cell, event in sorted(book.reigns.items()) if event.recipe_id != NOTHING},
-        candidates=_candidates(book, table),
+        champions={
+            place: event.recipe_id
+            for place, event in sorted(evaluation.incumbents.items())
+            if event.recipe_id != NOTHING
+        },
+        candidates=_candidates(evaluation, table),
         promotions=tuple(event for event in tonight if event.reason == "promoted"),
         demotions=tuple(event for event in tonight if event.reason != "promoted"),
-        suspended=tuple((view.pool, view.horizon) for view in table if view.reigns and view.suspended),
-        frozen_pools=tuple(sorted(frozen_pools(book, day))),
-        waiting=tuple(book.waiting[key] for key in sorted(book.waiting)),
-        notes=(*dict.fromkeys(book.notes), *_waiting_notes(book)),
+        suspended=tuple(view.pool_horizon for view in table if view.is_champion and view.suspended),
+        frozen_pools=tuple(sorted(frozen_pools(evaluation, day))),
+        waiting=tuple(evaluation.waiting[key] for key in sorted(evaluation.waiting)),
+        notes=(*dict.fromkeys(evaluation.notes), *_waiting_notes(evaluation)),
         restated=restated,
         state=after,
     )
 
 
-def _waiting_notes(book: Book) -> list[str]:
-    reasons = Counter(one.reason for one in book.waiting.values())
+def _waiting_notes(evaluation: Evaluation) -> list[str]:
+    reasons = Counter(one.reason for one in evaluation.waiting.values())
     return [f"not admitted: {number} of tonight's hypotheses; {reason}" for reason, number in sorted(reasons.items())]
 
 
-def _candidates(book: Book, table: Sequence[LineageView]) -> dict[Cell, str]:
-    """Built-in recipe with the largest e-value per cell without a champion (ties: linear), whatever its sign."""
-    best: dict[Cell, LineageView] = {}
-    names = {*BUILT_IN, book.tonight.primary_recipe}
+def _candidates(evaluation: Evaluation, table: Sequence[LineageView]) -> dict[PoolHorizon, str]:
+    """Built-in recipe with the largest e-value wherever there is no champion (ties: linear), whatever its sign."""
+    best: dict[PoolHorizon, LineageView] = {}
+    names = {*BUILT_IN, evaluation.tonight.primary_recipe}
     for view in table:
-        cell = (view.pool, view.horizon)
-        if view.recipe not in names or book.champion_of(cell) != NOTHING:
+        place = view.pool_horizon
+        if view.recipe not in names or evaluation.champion_of(place) != NOTHING:
             continue
-        if cell not in best or _rank(view) < _rank(best[cell]):
-            best[cell] = view
-    return {cell: best[cell].recipe_id for cell in sorted(best)}
+        if place not in best or _rank(view) < _rank(best[place]):
+            best[place] = view
+    return {place: best[place].recipe_id for place in sorted(best)}
 
 
 def _rank(view: LineageView) -> tuple[float, bool, str]:

@@ -29,7 +29,7 @@ MOST_OBSERVATIONS: Final = 3_650
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earliest:
-    """`day` is the data day whose judgement could promote, None where none can; `observations` are still wanted before it."""
+    """`day` is the first data day that could promote, None where none can. `observations` are still wanted before it."""
 
     day: int | None
     observations: int
@@ -45,9 +45,9 @@ def earliest_promotion(
     block_days: int,
     preset: RiskPreset | None,
 ) -> Earliest:
-    """The bound of one lineage after the day `today`; `net_bps` are its observed days, `preset` is None where nothing is known tonight.
+    """The bound of one lineage after the day `today`.
 
-    The threshold taken is the lowest that the ledger could ask: all slots of the cohort rejected at once.
+    `net_bps` are its observed days, `preset` is None where nothing is known tonight. The threshold taken is the lowest that the ledger could ask: all slots of the cohort rejected at once.
     """
     if row.status != "open":
         return Earliest(day=None, observations=0, waits_for="ended")
@@ -89,7 +89,7 @@ def _until(log_wanted: float, log_wealth: tuple[float, ...]) -> int:
 
 
 def _observation_day(last_day: int, observations: int, block_days: int) -> int:
-    """Day of the so-manieth observation after a day; observations of several days end where the day number says.
+    """Day of the n-th observation after a day; observations of several days end where the day number says.
 
     >>> _observation_day(10, 2, 1), _observation_day(10, 1, 3), _observation_day(11, 2, 3)
     (12, 11, 17)

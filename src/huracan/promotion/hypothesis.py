@@ -6,14 +6,18 @@ gamma nor bounds nor any result can be changed afterwards without breaking the c
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
 from functools import cache
 from typing import Any, Final, Literal
 
-from huracan.domain.ids import content_hash, sha256_hex
+from huracan.domain.ids import canonical_json, content_hash, sha256_hex
+from huracan.domain.json import JsonObject
 from huracan.domain.time import day_iso
 from huracan.errors import LedgerError
+from huracan.promotion.expiry import ExpiryKind, expiry_kind, expiry_reason
+from huracan.promotion.keys import EvidenceKey, PoolHorizon
 from huracan.stats.evalues import FRACTIONS, FRESH, e_process_step, e_value, log_e_value
 
 NOTHING: Final = "none"
@@ -22,20 +26,36 @@ BREACH_WINDOW: Final = 365
 BREACH_LIMIT: Final = 3
 ZEROS: Final = (0.0,) * len(FRACTIONS)
 ROUNDING_BPS: Final = 1e-6
-"""Results of a day this close are the same day: sums of another processor's linear algebra differ in their last digits."""
+"""Results of a day this close are the same: sums of another processor's linear algebra differ in their last digits."""
 
 Status = Literal["open", "promoted", "expired", "closed"]
-RowKind = Literal["observed", "void", "status", "reign"]
+
+
+class RowKind(StrEnum):
+    """What a row is about. The values are inside the hash chain and keep the words of the first release.
+
+    Days of kind OBSERVED move the wealth, VOID ones spare it. STATUS only says what was decided. CHAMPION is a day as
+    champion: it feeds `detector` (own net result) and `watch` (against the predecessor).
+    """
+
+    OBSERVED = "observed"
+    VOID = "void"
+    STATUS = "status"
+    CHAMPION = "reign"
+
+
+STORED_NAMES: Final = {"champion_number": "epoch"}
+"""Fields of a lineage whose stored name, which is hashed, is that of the first release."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
     """What is declared at admission and never changes.
 
-    `epoch` counts the changes of champion of (pool, horizon), `opening` the admissions of this recipe within one.
-    `cohort` is the calendar year of `admitted_day`; `slot` and `gamma` its share of that cohort's error budget. Bounds are bps of
-    capital per observation, against the champion and against nothing. `start_*` are the log-wealths before `first_day`; `start_e`
-    is the smaller e-value of the two, `start_trials` the number of trials that taxed it (0: untaxed).
+    `champion_number` counts the changes of champion of (pool, horizon), `opening` the admissions of this recipe within one.
+    `cohort` is the calendar year of `admitted_day`. `slot` and `gamma` are its share of that cohort's error budget. Bounds are
+    bps of capital per observation, against the champion and against nothing. `start_*` are the log-wealths before `first_day`.
+    `start_e` is the smaller e-value of the two, `start_trials` the number of trials that taxed it (0: untaxed).
     `registered_day` is the day the recipe was first admitted anywhere: later days are live for it.
     """
 
@@ -44,7 +64,7 @@ class Lineage:
     recipe_id: str
     recipe_name: str
     champion_id: str = NOTHING
-    epoch: int = 0
+    champion_number: int = 0
     opening: int = 0
     cohort: int
     slot: str
@@ -61,13 +81,30 @@ class Lineage:
 
     @property
     def id(self) -> str:
-        """Short hash of who is compared with whom, where, and for the how-manieth time."""
-        return _lineage_id(self.pool, self.horizon, self.recipe_id, self.champion_id, self.epoch, self.opening)
+        """Short hash of the recipe, the champion it is compared with, where, and how often before."""
+        return _lineage_id(
+            self.pool, self.horizon, self.recipe_id, self.champion_id, self.champion_number, self.opening
+        )
 
     @property
     def hash(self) -> str:
         """Hash of everything declared; the first link of the chain."""
-        return content_hash("lineage", self)
+        return content_hash("lineage", _stored(self))
+
+    @property
+    def pool_horizon(self) -> PoolHorizon:
+        """Where it competes."""
+        return PoolHorizon(self.pool, self.horizon)
+
+    @property
+    def key(self) -> EvidenceKey:
+        """Its evidence."""
+        return EvidenceKey(self.pool, self.horizon, self.recipe_id)
+
+    @property
+    def champion_key(self) -> EvidenceKey:
+        """The evidence of the champion it is compared with."""
+        return EvidenceKey(self.pool, self.horizon, self.champion_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +125,7 @@ class Observation:
 class LineageRow:
     """One night of one lineage; wealths are natural logarithms, counts include this row.
 
-    `kind`: ``observed`` and ``void`` days move or spare the wealth, ``status`` only says what was decided, ``reign`` is a day
-    as champion, which feeds `detector` (own net result) and `watch` (against the predecessor). `breaches` are the
-    breach days of the last 365 nights. `frozen_e` is the e-value at promotion.
+    `breaches` are the breach days of the last 365 nights. `frozen_e` is the e-value at promotion.
     """
 
     lineage_id: str
@@ -144,7 +179,12 @@ class LineageRow:
 
     def breached(self) -> bool:
         """Whether this very day broke a bound."""
-        return bool(self.breaches) and self.breaches[-1] == self.day and self.kind != "status"
+        return bool(self.breaches) and self.breaches[-1] == self.day and self.kind is not RowKind.STATUS
+
+    @property
+    def expiry(self) -> ExpiryKind | None:
+        """Why it expired; None where it did not."""
+        return expiry_kind(self.reason) if self.status == "expired" else None
 
 
 _BODY: Final = tuple(field.name for field in fields(LineageRow) if field.name not in {"previous_hash", "hash"})
@@ -187,7 +227,7 @@ def opening_row(lineage: Lineage) -> LineageRow:
     return LineageRow(
         lineage_id=lineage.id,
         day=lineage.first_day - 1,
-        kind="status",
+        kind=RowKind.STATUS,
         status="open",
         gamma=lineage.gamma,
         bound_champion_bps=lineage.bound_champion_bps,
@@ -244,7 +284,7 @@ def step(last: LineageRow, observation: Observation) -> LineageRow:
     """The unsealed row that follows `last`: wealth, counts, breaches, and expiry by breaches."""
     if not observation.valid or observation.difference_bps is None or observation.net_bps is None:
         return replace(
-            last, day=observation.day, kind="void", difference_bps=None, net_bps=None, has_position=False,
+            last, day=observation.day, kind=RowKind.VOID, difference_bps=None, net_bps=None, has_position=False,
             void=last.void + 1, reason="", hash="", previous_hash="",
         )  # fmt: skip
     difference, net = float(observation.difference_bps), float(observation.net_bps)
@@ -256,7 +296,7 @@ def step(last: LineageRow, observation: Observation) -> LineageRow:
     return replace(
         last,
         day=observation.day,
-        kind="observed",
+        kind=RowKind.OBSERVED,
         status=status,
         difference_bps=difference,
         net_bps=net,
@@ -308,30 +348,44 @@ def verify_chain(lineage: Lineage, rows: Iterable[tuple[LineageRow, bytes]]) -> 
         previous, day = row.hash, row.day
 
 
-def row_from_dict(values: Mapping[str, Any], previous_hash: str, own_hash: str) -> LineageRow:
-    """Inverse of `row_body` after JSON; raises TypeError for other fields."""
-    return LineageRow(**_tuples(values), previous_hash=previous_hash, hash=own_hash)
+def lineage_body(lineage: Lineage) -> bytes:
+    """Everything a lineage declares, as canonical JSON under its stored names."""
+    return canonical_json(_stored(lineage))
 
 
-def lineage_from_dict(values: Mapping[str, Any]) -> Lineage:
-    """Inverse of a lineage's canonical JSON; raises TypeError for other fields."""
-    return Lineage(**_tuples(values))
+def row_from_dict(values: JsonObject, previous_hash: str, own_hash: str) -> LineageRow:
+    """Inverse of `row_body` after JSON; raises TypeError or ValueError for what is none."""
+    plain = _tuples(values)
+    kind = RowKind(plain.pop("kind"))
+    return LineageRow(**plain, kind=kind, previous_hash=previous_hash, hash=own_hash)
 
 
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+def lineage_from_dict(values: JsonObject) -> Lineage:
+    """Inverse of `lineage_body` after JSON; raises TypeError or KeyError for other fields."""
+    plain = _tuples(values)
+    renamed = {name: plain.pop(stored) for name, stored in STORED_NAMES.items()}
+    return Lineage(**renamed, **plain)
+
+
+def _stored(lineage: Lineage) -> JsonObject:
+    return {STORED_NAMES.get(name, name): value for name, value in asdict(lineage).items()}
+
+
+def _tuples(values: JsonObject) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _breach_verdict(breaches: tuple[int, ...], worst: float) -> tuple[Status, str]:
     if worst > 2.0:
-        return "expired", f"one day at {worst:.2f} times the bound"
+        return "expired", expiry_reason(ExpiryKind.BREACHED, f"one day at {worst:.2f} times the bound")
     if worst > 1.0 and len(breaches) >= BREACH_LIMIT:
-        return "expired", f"{len(breaches)} breach days within {BREACH_WINDOW} nights"
+        detail = f"{len(breaches)} breach days within {BREACH_WINDOW} nights"
+        return "expired", expiry_reason(ExpiryKind.BREACHED, detail)
     return "open", ""
 
 
 def _check_same(seen: LineageRow, observation: Observation) -> None:
-    if seen.kind == "status":
+    if seen.kind is RowKind.STATUS:
         return
     wanted = (observation.difference_bps, observation.net_bps) if observation.valid else (None, None)
     if not same_result(seen, observation):

@@ -7,19 +7,17 @@ from typing import Literal
 
 from huracan.domain.ids import content_hash
 from huracan.promotion.hypothesis import Lineage, LineageRecord, LineageRow
+from huracan.promotion.keys import PoolHorizon, Trial
 
-Cell = tuple[str, str]
-"""Pool and horizon."""
-Trial = tuple[str, str, str]
-"""Recipe id, pool and horizon: something that was scored on history."""
 ChampionReason = Literal["promoted", "demoted", "rolled_back"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChampionEvent:
-    """From `day` on, `recipe_id` reigns in (pool, horizon); ``none`` means do nothing.
+    """From `day` on, `recipe_id` is the champion of (pool, horizon); ``none`` means do nothing.
 
-    `lineage_id` is the promoted lineage behind it, `predecessor` whom it replaced, `number` counts the events of the cell from 1.
+    `lineage_id` is the promoted lineage behind it, `predecessor` the champion before it. `number` counts the changes of
+    champion of (pool, horizon) from 1.
     """
 
     pool: str
@@ -36,6 +34,11 @@ class ChampionEvent:
     def hash(self) -> str:
         """Hash of everything it says."""
         return content_hash("champion", self)
+
+    @property
+    def pool_horizon(self) -> PoolHorizon:
+        """Where the champion changed."""
+        return PoolHorizon(self.pool, self.horizon)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +60,19 @@ class Unfreeze:
 class LedgerState:
     """Everything promotion remembers; loaded whole, never changed in place.
 
-    `trials` is the registry of everything ever scored on history; `judged_day` is the last judged data day.
+    `trials` is the registry of everything ever scored on history; `evaluated_day` is the last data day that was evaluated.
     """
 
     records: Mapping[str, LineageRecord] = field(default_factory=dict)
     champions: tuple[ChampionEvent, ...] = ()
     unfreezes: tuple[Unfreeze, ...] = ()
     trials: frozenset[Trial] = frozenset()
-    judged_day: int | None = None
+    evaluated_day: int | None = None
 
     @cached_property
-    def reigns(self) -> dict[Cell, ChampionEvent]:
-        """The newest event of each cell that ever had one."""
-        return {(event.pool, event.horizon): event for event in self.champions}
+    def incumbents(self) -> dict[PoolHorizon, ChampionEvent]:
+        """The newest change of champion of each (pool, horizon) that ever had one."""
+        return {event.pool_horizon: event for event in self.champions}
 
 
 def with_rows(
@@ -79,7 +82,7 @@ def with_rows(
     rows: tuple[LineageRow, ...],
     champions: tuple[ChampionEvent, ...],
     trials: frozenset[Trial],
-    judged_day: int,
+    evaluated_day: int,
 ) -> LedgerState:
     """The state after a night; what the stored ledger gives when it is loaded again."""
     records = dict(state.records)
@@ -95,5 +98,5 @@ def with_rows(
         champions=(*state.champions, *champions),
         unfreezes=state.unfreezes,
         trials=state.trials | trials,
-        judged_day=judged_day,
+        evaluated_day=evaluated_day,
     )

@@ -7,9 +7,9 @@ from huracan.domain.time import day_iso
 from huracan.promotion.alpha_budget import POOL_ALPHA
 from huracan.promotion.earliest import WaitsFor, earliest_promotion
 from huracan.promotion.evaluate_day import Results
-from huracan.promotion.evaluation import Book
+from huracan.promotion.evaluation import Evaluation
 from huracan.promotion.gates import MIN_OBSERVED, MIN_WITH_POSITION
-from huracan.promotion.hypothesis import Lineage, LineageRow
+from huracan.promotion.hypothesis import Lineage, LineageRow, RowKind
 from huracan.promotion.series import block_days
 
 TonightKind = Literal["observed", "void", "none"]
@@ -19,9 +19,10 @@ TonightKind = Literal["observed", "void", "none"]
 class Outlook:
     """Days are ISO dates of data days, counts are observations.
 
-    `earliest_day` is the first day whose judgement could promote if every day to come were as good as one can count (None: none
-    can), `observations_missing` what is wanted until then, `waits_for` the rule that puts it there. `looked_at_days` were walked,
-    somebody had looked at them before the registration, and they do not count. `tonight` is what became of the night's own day.
+    `earliest_day` is the first day that could promote if every day to come were as good as one can count (None: none can).
+    `observations_missing` is what is wanted until then, `waits_for` the rule that puts it there. `looked_at_days` were
+    backtested, but had been looked at before the registration and do not count. `tonight` is what became of the night's own
+    day.
     """
 
     admitted: str
@@ -37,10 +38,10 @@ class Outlook:
     alpha: float
 
 
-def outlook_of(book: Book, lineage: Lineage, row: LineageRow, results: Results) -> Outlook:
-    """The outlook of a lineage at the end of the book's night."""
-    today, block = book.tonight.day, block_days(lineage.horizon)
-    evidence = book.evidence.get((lineage.pool, lineage.horizon, lineage.recipe_id))
+def outlook_of(evaluation: Evaluation, lineage: Lineage, row: LineageRow, results: Results) -> Outlook:
+    """The outlook of a lineage at the end of the night."""
+    today, block = evaluation.tonight.day, block_days(lineage.horizon)
+    evidence = evaluation.evidence.get(lineage.key)
     preset = None if evidence is None else evidence.recipe.sizing.risk_preset
     earliest = earliest_promotion(lineage, row, results.net, today=today, block_days=block, preset=preset)
     return Outlook(
@@ -52,20 +53,20 @@ def outlook_of(book: Book, lineage: Lineage, row: LineageRow, results: Results) 
         waits_for=earliest.waits_for,
         days_wanted=MIN_OBSERVED,
         position_days_wanted=MIN_WITH_POSITION,
-        looked_at_days=_looked_at(book, lineage),
+        looked_at_days=_looked_at(evaluation, lineage),
         tonight=_tonight(row, today),
         alpha=POOL_ALPHA,
     )
 
 
-def _looked_at(book: Book, lineage: Lineage) -> int:
-    path = book.path(lineage)
+def _looked_at(evaluation: Evaluation, lineage: Lineage) -> int:
+    path = evaluation.path(lineage)
     if path is None:
         return 0
-    return int((~path.full & path.both & (path.series.days <= book.tonight.day)).sum())
+    return int((~path.full & path.both & (path.series.days <= evaluation.tonight.day)).sum())
 
 
 def _tonight(row: LineageRow, today: int) -> TonightKind:
-    if row.day != today or row.kind == "status":
+    if row.day != today or row.kind is RowKind.STATUS:
         return "none"
     return "void" if row.net_bps is None else "observed"

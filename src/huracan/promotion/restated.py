@@ -4,18 +4,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from huracan.domain.time import day_iso
-from huracan.promotion.evaluation import Book
-from huracan.promotion.hypothesis import LineageRow, Observation, same_result
+from huracan.promotion.evaluation import Evaluation
+from huracan.promotion.hypothesis import LineageRow, Observation, RowKind, same_result
 
-RECORDED: Final = frozenset({"observed", "void"})
+RECORDED: Final = frozenset({RowKind.OBSERVED, RowKind.VOID})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restatement:
     """What tonight reads differently of one open lineage's recorded days.
 
-    `days` ascending, of which `void` are valid on one side only. On the others `largest_bps` is the largest move of a day's net
-    result or difference to the champion, `total_bps` the sum of the net results' moves.
+    `days` ascending, of which `void` are valid on one side only. On the others `largest_bps` is the largest move of a day's
+    net result or difference to the champion, `total_bps` the sum of the net results' moves.
     """
 
     recipe_id: str
@@ -28,11 +28,13 @@ class Restatement:
     void: int
 
     def sentence(self) -> str:
-        """Who, which days and how much, in words.
+        r"""The recipe, the days and how much, in words.
 
-        >>> Restatement(recipe_id="linear-1", recipe_name="linear", pool="um-A", horizon="1h", days=(20454, 20456),
-        ...             largest_bps=3.0, total_bps=-1.25, void=0).sentence()
-        'linear-1 in um-A at 1h: 2 recorded days (2026-01-01 to 2026-01-03) now read differently, by up to 3 bps a day and -1.25 bps in all'
+        >>> moved = Restatement(recipe_id="linear-1", recipe_name="linear", pool="um-A", horizon="1h", days=(20454, 20456),
+        ...                     largest_bps=3.0, total_bps=-1.25, void=0)
+        >>> print(moved.sentence().replace(", by", ",\nby"))
+        linear-1 in um-A at 1h: 2 recorded days (2026-01-01 to 2026-01-03) now read differently,
+        by up to 3 bps a day and -1.25 bps in all
         """
         first, last = day_iso(self.days[0]), day_iso(self.days[-1])
         void = f", {self.void} of them void on one side" if self.void else ""
@@ -42,24 +44,24 @@ class Restatement:
         )
 
 
-def restatements(book: Book) -> tuple[Restatement, ...]:
+def restatements(evaluation: Evaluation) -> tuple[Restatement, ...]:
     """Where tonight's evidence contradicts recorded days of open lineages by more than rounding."""
     found = []
-    for lineage_id in book.open_ids():
-        record = book.records[lineage_id]
-        path = book.path(record.lineage)
+    for lineage_id in evaluation.open_ids():
+        record = evaluation.records[lineage_id]
+        path = evaluation.path(record.lineage)
         if path is None or not record.rows:
             continue
         recorded = {row.day: row for row in record.rows if row.kind in RECORDED}
         tonight = path.after(record.rows[0].day - 1, record.rows[-1].day)
         pairs = [(row, seen) for seen in tonight if (row := recorded.get(seen.day)) and not same_result(row, seen)]
         if pairs:
-            found.append(_restatement(book, lineage_id, pairs))
+            found.append(_restatement(evaluation, lineage_id, pairs))
     return tuple(found)
 
 
-def _restatement(book: Book, lineage_id: str, pairs: list[tuple[LineageRow, Observation]]) -> Restatement:
-    lineage = book.records[lineage_id].lineage
+def _restatement(evaluation: Evaluation, lineage_id: str, pairs: list[tuple[LineageRow, Observation]]) -> Restatement:
+    lineage = evaluation.records[lineage_id].lineage
     moves = [move for row, seen in pairs if (move := _moved(row, seen)) is not None]
     return Restatement(
         recipe_id=lineage.recipe_id,

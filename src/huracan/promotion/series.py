@@ -10,6 +10,7 @@ from huracan.domain.frames import DAILY_SCHEMA, check_schema
 from huracan.domain.recipe import Recipe
 from huracan.domain.time import Horizon
 from huracan.promotion.hypothesis import Observation
+from huracan.promotion.keys import EvidenceKey, PoolHorizon
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -32,12 +33,12 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolEvidence:
-    """One recipe's daily results in one pool at one horizon, walked forward with models of the time.
+    """One recipe's daily results in one pool at one horizon, backtested with models of the time.
 
     `pool` names market and tier, not the horizon. `daily` is DAILY_SCHEMA, bps of the pool's capital, history and live days
-    alike. Caps are fractions of capital that the simulation enforced. `market` "spot" is long or flat. `members` are tonight's,
-    `former` pairs those that only past days count. `unready` says why its past is not whole tonight: then nothing is admitted
-    with it.
+    alike. Caps are fractions of capital that the simulation enforced. `market` "spot" is long or flat. `members` are
+    tonight's. `former` are the historical constituents, which only past days count. `unready` says why its past is not whole
+    tonight: then nothing is admitted with it.
     """
 
     pool: str
@@ -60,9 +61,14 @@ class PoolEvidence:
         object.__setattr__(self, "series", observations(self.daily, block_days(self.horizon)))
 
     @property
-    def cell(self) -> tuple[str, str]:
-        """Where a champion reigns: pool and horizon."""
-        return self.pool, self.horizon
+    def pool_horizon(self) -> PoolHorizon:
+        """Where the recipe competes."""
+        return PoolHorizon(self.pool, self.horizon)
+
+    @property
+    def key(self) -> EvidenceKey:
+        """What this is evidence of."""
+        return EvidenceKey(self.pool, self.horizon, self.recipe_id)
 
     @property
     def block_days(self) -> int:
@@ -102,7 +108,9 @@ def observations(daily: pl.DataFrame, block: int) -> Series:
     valid[at] = rows["valid"].to_numpy()
     valid = valid & np.isfinite(net) & np.isfinite(stressed)
     net[~valid], stressed[~valid] = 0.0, 0.0
-    return _blocks(first, net, stressed, exposure > 0.0, valid, block)
+    days = np.arange(first, first + n, dtype=np.int64)
+    single = Series(days=days, net=net, stressed=stressed, has_position=exposure > 0.0, valid=valid)
+    return _blocks(single, block) if block > 1 else single
 
 
 def difference(own: Series, champion: Series | None) -> tuple[F64, Mask]:
@@ -131,20 +139,20 @@ def observation_at(own: Series, differences: F64, both: Mask, at: int) -> Observ
     )
 
 
-def _blocks(first: int, net: F64, stressed: F64, has_position: Mask, valid: Mask, block: int) -> Series:
-    days = np.arange(first, first + net.size, dtype=np.int64)
-    if block > 1:
-        skip = -first % block
-        whole = (net.size - skip) // block
-        if whole < 1:
-            return _empty()
-        part = slice(skip, skip + whole * block)
-        shape = (whole, block)
-        days = days[part].reshape(shape)[:, -1]
-        net, stressed = net[part].reshape(shape).sum(axis=1), stressed[part].reshape(shape).sum(axis=1)
-        has_position = np.any(has_position[part].reshape(shape), axis=1)
-        valid = np.all(valid[part].reshape(shape), axis=1)
-    return Series(days=days, net=net, stressed=stressed, has_position=has_position, valid=valid)
+def _blocks(daily: Series, block: int) -> Series:
+    skip = -int(daily.days[0]) % block
+    whole = (daily.net.size - skip) // block
+    if whole < 1:
+        return _empty()
+    part = slice(skip, skip + whole * block)
+    shape = (whole, block)
+    return Series(
+        days=daily.days[part].reshape(shape)[:, -1],
+        net=daily.net[part].reshape(shape).sum(axis=1),
+        stressed=daily.stressed[part].reshape(shape).sum(axis=1),
+        has_position=np.any(daily.has_position[part].reshape(shape), axis=1),
+        valid=np.all(daily.valid[part].reshape(shape), axis=1),
+    )
 
 
 def _empty() -> Series:

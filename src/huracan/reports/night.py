@@ -41,7 +41,7 @@ class NightReport:
     ------
     run_id, data_cutoff, created : identity; ISO instants UTC. `created` is wall-clock time, None to leave it out.
     horizons, universe_size, coins_processed : what the night was about; `universe_size` counts pairs.
-    lineages : rows of the lineage table (`LineageView.as_row`): pool, horizon, recipe, status, reigns, reason, e, needed,
+    lineages : rows of the lineage table (`LineageView.as_dict`): pool, horizon, recipe, status, reigns, reason, e, needed,
         bound_over_sd, mean_bps, sd_bps, nights_until_decidable, nights_if_planned, observed_days, history_days, live_days,
         confidence_nothing_bps, closed_gates. Missing keys are drawn as a dash.
     champions, candidates : result rows: coin, horizon, status, recipe, pool, regime, edge_bps, edge_after_cost_bps,
