@@ -149,6 +149,14 @@ def test_a_change_of_one_bit_in_the_outputs_is_skew(factory):
         replay_golden(compile_model(model), json.dumps(record).encode(), "BTC 1h v1")
 
 
+@pytest.mark.parametrize("expected", [None, 5, [], "score", {"score": []}])
+def test_golden_outputs_of_another_form_are_a_format_error(factory, expected):
+    model = factory.model()
+    record = json.loads(golden_rows(model, factory.rows())) | {"expected": expected}
+    with pytest.raises(BundleFormatError, match="golden outputs"):
+        replay_golden(compile_model(model), json.dumps(record).encode(), "BTC 1h v1")
+
+
 def test_a_model_that_was_swapped_under_its_golden_rows_is_skew(factory):
     data = golden_rows(factory.model(1), factory.rows())
     with pytest.raises(FeatureSkewError, match="train again"):

@@ -6,13 +6,13 @@ restated it). As three columns it cost a twelfth of an unzip to write.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from huracan.adapters.lake_doubles import REST, counted
 from huracan.domain.doubles import FULLEST_BAR, FULLEST_SETTLEMENT, part_doubles
-from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, check_schema
+from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, Schema, check_schema
 from huracan.errors import SchemaError
 from huracan.ports import FetchedRows
 
@@ -34,7 +34,7 @@ class Kind:
 
     name: str
     time: str
-    schema: dict[str, Any]
+    schema: Schema
     fullest: tuple[pl.Expr, ...]
 
 

@@ -23,6 +23,7 @@ from huracan.app.mirrors import Mirrors
 from huracan.domain.account import SetAccount
 from huracan.domain.bundle import MANIFEST_FILE, MAX_MANIFEST, DoNotTrade, Manifest, SetMember, bundle_folder
 from huracan.domain.ids import result_key
+from huracan.domain.json import JsonObject
 from huracan.domain.time import MINUTE_MS
 from huracan.errors import BundleFormatError, BundleSignatureError, ConfigError
 from huracan.export import BundleFiles
@@ -191,7 +192,7 @@ class FolderRelease:
             install_trusted_root(keys, self._trusted)
 
 
-def live_extras(night: Night) -> dict[str, Any]:
+def live_extras(night: Night) -> JsonObject:
     """What the set tells whoever trades it: how to make tonight's features from live bars, and the caps of the recipes."""
     plan, shared = night.plan, night.plan.recipes[0]
     return LiveInputs(

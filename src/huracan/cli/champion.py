@@ -86,13 +86,16 @@ def _print(
 
 def _worth(manifest: "Manifest", metrics: Mapping[str, Any], costs: Mapping[str, Any]) -> list[Row]:
     """Edge, costs, trades and risk of the simulation."""
-    found, details = manifest.metrics, metrics.get("details", {})
+    edge, details = manifest.metrics.get("net_edge_bps"), metrics.get("details", {})
     parts = ", ".join(f"{name} {number(costs.get(f'{name}_bps'))}" for name in PARTS)
     spread = _SPREADS.get(str(costs.get("spread_source")), costs.get("spread_source") or "unknown")
     quantiles = " / ".join(number(costs.get(f"{name}_bps")) for name in ("p10", "p50", "p90"))
     trips = details.get("round_trips", costs.get("round_trips"))
     return [
-        ("edge", f"{number(found.get('net_edge_bps'))} bps a round trip after costs, shrunk for luck"),
+        (
+            "edge",
+            f"{number(edge if isinstance(edge, int | float) else None)} bps a round trip after costs, shrunk for luck",
+        ),
         (
             "",
             f"measured {number(costs.get('net_edge_after_cost_bps'))} after costs, {number(costs.get('gross_edge_bps'))} before",

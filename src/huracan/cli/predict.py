@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from huracan.domain.bundle import Manifest
+    from huracan.domain.json import JsonObject
     from huracan.domain.model import DecisionParameters
     from huracan.hamilton import HamiltonInterface, PredictionResult
     from huracan.operations.decide import Decision
@@ -94,7 +95,7 @@ def lake_workdir(asked: Asked) -> Path:
     return workdir_of(asked.workdir)
 
 
-def read_features(path: Path) -> dict[str, float]:
+def read_features(path: Path) -> "JsonObject":
     """Features from a JSON object; ConfigError for anything else."""
     from huracan.domain.strict import strict_json
 

@@ -4,12 +4,13 @@ It travels in the set's extras, which every reader accepts, so a reader that doe
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field, ValidationError
 
 from huracan.domain.bundle import ChampionSet, Record
 from huracan.domain.ids import result_key
+from huracan.domain.json import Json, JsonObject
 from huracan.errors import BundleFormatError
 
 ACCOUNT_KEY: Final = "account"
@@ -28,12 +29,12 @@ class SetAccount(Record):
     verdict: dict[str, dict[str, str]]
     pools: dict[str, str]
 
-    def as_extras(self) -> dict[str, Any]:
+    def as_extras(self) -> JsonObject:
         """The form in which the set carries it."""
         return {ACCOUNT_KEY: self.model_dump()}
 
     @classmethod
-    def from_extras(cls, extras: Mapping[str, Any]) -> "SetAccount | None":
+    def from_extras(cls, extras: Mapping[str, Json]) -> "SetAccount | None":
         """Read a set's extras; None where an older night signed it. Raises BundleFormatError."""
         if ACCOUNT_KEY not in extras:
             return None

@@ -4,14 +4,16 @@ Everything read here comes from outside: only BundleFormatError is raised, whate
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from huracan.domain.ids import canonical_json, path_segment, result_key, sha256_hex
-from huracan.domain.model import ChampionModel, DecisionParameters, TreeArrays
+from huracan.domain.json import Json, JsonObject
+from huracan.domain.model import F64, I64, ChampionModel, DecisionParameters, TreeArrays
 from huracan.domain.strict import strict_json
 from huracan.domain.tensors import Tensor, read_tensors, write_tensors
 from huracan.errors import BundleFormatError
@@ -49,6 +51,7 @@ _MAX_FEATURES = 4096
 _ARRAYS = ("coef", "intercept", "clip_low", "clip_high", "enabled", "slope", "weight", "tree_of")
 _INTEGERS = {"enabled", "tree_of", "feature", "left", "right", "roots"}
 _TREE_ARRAYS = ("feature", "threshold", "left", "right", "leaf_value", "roots")
+_WHOLE = "horizon_minutes"
 _DECISION_RANGES: dict[str, tuple[float, float]] = {
     "horizon_minutes": (1, 10_000_000),
     "threshold": (0.0, 1e3),
@@ -98,18 +101,41 @@ def model_from_bytes(data: bytes) -> ChampionModel:
         kind = np.int64 if name.rsplit(".", 1)[-1] in _INTEGERS else np.float64
         if array.dtype != kind:
             raise BundleFormatError(f"model file: tensor {name} is {array.dtype}")
-    arrays: dict[str, Any] = dict(tensors)
     model = ChampionModel(
         feature_names=_names(header["feature_names"], "feature names"),
         engines=_names(header["engines"], "engines"),
         decision=_decision(header["decision"]),
-        forests=tuple(
-            TreeArrays(**{name: arrays[f"forest.{number}.{name}"] for name in _TREE_ARRAYS}) for number in range(count)
-        ),
-        **{name: arrays[name] for name in _ARRAYS},
+        forests=tuple(_forest(tensors, f"forest.{number}.") for number in range(count)),
+        coef=_floats(tensors, "coef"),
+        intercept=_floats(tensors, "intercept"),
+        clip_low=_floats(tensors, "clip_low"),
+        clip_high=_floats(tensors, "clip_high"),
+        enabled=_integers(tensors, "enabled"),
+        slope=_floats(tensors, "slope"),
+        weight=_floats(tensors, "weight"),
+        tree_of=_integers(tensors, "tree_of"),
     )
     check_model(model)
     return model
+
+
+def _forest(tensors: Mapping[str, Tensor], prefix: str) -> TreeArrays:
+    return TreeArrays(
+        feature=_integers(tensors, f"{prefix}feature"),
+        threshold=_floats(tensors, f"{prefix}threshold"),
+        left=_integers(tensors, f"{prefix}left"),
+        right=_integers(tensors, f"{prefix}right"),
+        leaf_value=_floats(tensors, f"{prefix}leaf_value"),
+        roots=_integers(tensors, f"{prefix}roots"),
+    )
+
+
+def _floats(tensors: Mapping[str, Tensor], name: str) -> F64:
+    return np.asarray(tensors[name], dtype=np.float64)
+
+
+def _integers(tensors: Mapping[str, Tensor], name: str) -> I64:
+    return np.asarray(tensors[name], dtype=np.int64)
 
 
 def check_model(model: ChampionModel) -> None:
@@ -175,28 +201,34 @@ def _check_forest(forest: TreeArrays, p: int, where: str) -> None:
         raise BundleFormatError(f"{where}: a node is reached {int(visits.max())} times or never, wanted once")
 
 
-def _names(value: Any, what: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) and 0 < len(item) <= 200 for item in value):
+def _names(value: Json, what: str) -> tuple[str, ...]:
+    names = (
+        [item for item in value if isinstance(item, str) and 0 < len(item) <= 200] if isinstance(value, list) else []
+    )
+    if not isinstance(value, list) or len(names) != len(value):
         raise BundleFormatError(f"model file: {what} are not a list of names")
-    if len(set(value)) != len(value):
+    if len(set(names)) != len(names):
         raise BundleFormatError(f"model file: {what} repeat a name")
-    return tuple(value)
+    return tuple(names)
 
 
-def _decision(value: Any) -> DecisionParameters:
+def _decision(value: Json) -> DecisionParameters:
     wanted = {field.name for field in fields(DecisionParameters)}
-    if not isinstance(value, dict) or set(value) != wanted or type(value["allow_short"]) is not bool:
+    allow_short = value.get("allow_short") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or set(value) != wanted or type(allow_short) is not bool:
         raise BundleFormatError("model: decision parameters are not the ones of the format")
+    numbers: dict[str, float] = {}
     for name, (low, high) in _DECISION_RANGES.items():
         number = value[name]
-        whole = name == "horizon_minutes"
-        if isinstance(number, bool) or not isinstance(number, int if whole else int | float):
+        if isinstance(number, bool) or not isinstance(number, int | float):
             raise BundleFormatError(f"model: {name} is not a number")
         if not low <= number <= high:
             raise BundleFormatError(f"model: {name} is {number}, wanted {low} to {high}")
-    whole_or_flag = {"horizon_minutes", "allow_short"}
-    checked: dict[str, Any] = {name: item if name in whole_or_flag else float(item) for name, item in value.items()}
-    return DecisionParameters(**checked)
+        numbers[name] = number if name == _WHOLE else float(number)
+    minutes = numbers.pop(_WHOLE)
+    if not isinstance(minutes, int):
+        raise BundleFormatError(f"model: {_WHOLE} is not a whole number")
+    return DecisionParameters(horizon_minutes=minutes, allow_short=allow_short, **numbers)
 
 
 class Record(BaseModel):
@@ -255,7 +287,7 @@ class Manifest(Record):
     model_path: str
     regime: str | None = None
     engine_type: str | None = None
-    metrics: dict[str, Any] = Field(default_factory=dict)
+    metrics: JsonObject = Field(default_factory=dict)
     evidence: dict[str, float | int | str | bool | None] = Field(default_factory=dict)
     files: dict[str, FileEntry]
 
@@ -325,7 +357,7 @@ class ChampionSet(Record):
     members: dict[str, SetMember]
     ranking: list[RankRow]
     do_not_trade: list[DoNotTrade]
-    extras: dict[str, Any] = Field(default_factory=dict)
+    extras: JsonObject = Field(default_factory=dict)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "ChampionSet":
@@ -357,7 +389,7 @@ class ChampionSet(Record):
             raise BundleFormatError(f"set: the store's id is {str(found)[:60]!r}, wanted 32 hexadecimal digits")
         return found
 
-    def extras_on(self, head: LedgerHead | None) -> dict[str, Any]:
+    def extras_on(self, head: LedgerHead | None) -> JsonObject:
         """The extras with another head of the ledger, or with none."""
         others = {key: value for key, value in self.extras.items() if key != LEDGER_KEY}
         return others if head is None else {**others, LEDGER_KEY: head.model_dump()}

@@ -1,15 +1,17 @@
 """Several rows of one time: which one stays, and what gave way."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
+
+from huracan.domain.frames import Schema
 
 FULLEST_BAR: Final = (pl.col("trades").fill_nan(None), pl.col("volume").fill_nan(None))
 """Of two bars of one time that with more trades is the whole one, then that with more volume."""
 FULLEST_SETTLEMENT: Final = (pl.col("interval_hours").is_not_null(),)
 
-DOUBLES_SCHEMA: Final[dict[str, Any]] = {
+DOUBLES_SCHEMA: Final[Schema] = {
     "time_ms": pl.Int64,
     "source": pl.String,  # the archive file that the row came from, or "rest"
     "rows": pl.Int64,  # rows that gave way to another of the same time

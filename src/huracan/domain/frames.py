@@ -4,8 +4,9 @@ All times are int64 milliseconds UTC. All prices are in quote currency, volumes 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from huracan.domain.ids import Instrument
 from huracan.domain.time import HOUR_MS, MINUTE_MS, Horizon
 from huracan.errors import SchemaError
+
+Schema = Mapping[str, pl.DataType | type[pl.DataType]]
+"""Columns of a frame in their order, with their types."""
 
 # Bar flags, added up in the `flags` column.
 REPAIRED: Final = 1  # filled by us: never a fill, never a label price
@@ -28,7 +32,7 @@ PATIENCE_MS: Final = 10 * MINUTE_MS
 REGIMES: Final = ("trend", "range", "panic", "illiquid")
 REGIME_CODE: Final = {name: code for code, name in enumerate(REGIMES)}
 
-BAR_SCHEMA: Final[dict[str, Any]] = {
+BAR_SCHEMA: Final[Schema] = {
     "open_time": pl.Int64,  # start of the bar
     "open": pl.Float64,
     "high": pl.Float64,
@@ -42,18 +46,18 @@ BAR_SCHEMA: Final[dict[str, Any]] = {
 }
 """Rows as the exchange publishes them; what the lake stores (plus `vendor`)."""
 
-CLEAN_SCHEMA: Final[dict[str, Any]] = {
+CLEAN_SCHEMA: Final[Schema] = {
     **BAR_SCHEMA,
     "flags": pl.Int32,
     "segment": pl.Int32,  # rises by one after every hole longer than a day; features start afresh there
 }
 
-FUNDING_SCHEMA: Final[dict[str, Any]] = {
+FUNDING_SCHEMA: Final[Schema] = {
     "funding_time": pl.Int64,  # settlement, rounded to the minute
     "rate": pl.Float64,  # fraction of notional; positive: longs pay
     "interval_hours": pl.Float64,  # from consecutive settlements, null for the first
 }
-HOLES_SCHEMA: Final[dict[str, Any]] = {
+HOLES_SCHEMA: Final[Schema] = {
     "start_ms": pl.Int64,
     "end_ms": pl.Int64,  # the stretch of time whose funding is not known
     "missing": pl.Int64,  # settlements that lie in it
@@ -64,12 +68,12 @@ LONGEST_FUNDING_MS: Final = 8 * HOUR_MS
 """The longest a perpetual goes without settling; a longer gap is a hole."""
 
 
-def empty(schema: dict[str, Any]) -> pl.DataFrame:
+def empty(schema: Schema) -> pl.DataFrame:
     """A frame without rows of the given schema."""
     return pl.DataFrame(schema=schema)
 
 
-def check_schema(frame: pl.DataFrame, schema: dict[str, Any], what: str) -> None:
+def check_schema(frame: pl.DataFrame, schema: Schema, what: str) -> None:
     """Raise SchemaError unless the frame has exactly these columns, types and order."""
     seen, wanted = dict(frame.schema), dict(schema)
     if list(seen.items()) != list(wanted.items()):
@@ -86,7 +90,7 @@ class Bars:
     of a perpetual's settlements is missing, and `funding_holes` (HOLES_SCHEMA) says where.
     """
 
-    schema: ClassVar[dict[str, Any]] = CLEAN_SCHEMA
+    schema: ClassVar[Schema] = CLEAN_SCHEMA
 
     instrument: Instrument
     interval_ms: int
@@ -130,7 +134,7 @@ class MarketContext:
     sd of the last hour's returns, fraction). `source` is ``BTC`` or ``equal_weight``.
     """
 
-    schema: ClassVar[dict[str, Any]] = {"open_time": pl.Int64, "market_close": pl.Float64, "dispersion": pl.Float64}
+    schema: ClassVar[Schema] = {"open_time": pl.Int64, "market_close": pl.Float64, "dispersion": pl.Float64}
 
     frame: pl.DataFrame
     source: str
@@ -158,7 +162,7 @@ class FeatureFrame:
     absent: tuple[str, ...]
     frame: pl.DataFrame
 
-    SIDE: ClassVar[dict[str, Any]] = {"spread_bps": pl.Float64, "volume_day_quote": pl.Float64, "valid": pl.Boolean}
+    SIDE: ClassVar[Schema] = {"spread_bps": pl.Float64, "volume_day_quote": pl.Float64, "valid": pl.Boolean}
 
     @property
     def warm(self) -> pl.Series:
@@ -186,7 +190,7 @@ class LabelledSet:
     costs), weight (average uniqueness, 0..1). Null where no real fill exists within ten minutes.
     """
 
-    schema: ClassVar[dict[str, Any]] = {
+    schema: ClassVar[Schema] = {
         "decision_time": pl.Int64,
         "fill_time": pl.Int64,
         "label_end": pl.Int64,
@@ -204,11 +208,11 @@ class LabelledSet:
         check_schema(self.frame, self.schema, f"labels at {self.horizon}")
 
 
-FORECAST_SCHEMA_HEAD: Final[dict[str, Any]] = {"decision_time": pl.Int64, "fold_day": pl.Int64, "regime": pl.Int64}
+FORECAST_SCHEMA_HEAD: Final[Schema] = {"decision_time": pl.Int64, "fold_day": pl.Int64, "regime": pl.Int64}
 """Out-of-fold forecasts start with these; then one float64 column per engine: raw forecast in bps, NaN = abstains."""
 
 
-PANEL_SCHEMA: Final[dict[str, Any]] = {
+PANEL_SCHEMA: Final[Schema] = {
     "time": pl.Int64,  # a fill, a day's first real price, or a stop; ascending
     "position": pl.Float64,  # signed fraction of the coin's capital, held from `time` to the next row
     "return_bps": pl.Float64,  # price move to the next row, bps of notional, unsigned by side
@@ -221,7 +225,7 @@ PANEL_SCHEMA: Final[dict[str, Any]] = {
 """The simulated path of one (coin, horizon, recipe): enough to re-book it at other sizes or costs."""
 
 
-DAILY_SCHEMA: Final[dict[str, Any]] = {
+DAILY_SCHEMA: Final[Schema] = {
     "day": pl.Int64,  # UTC day number
     "net_bps": pl.Float64,  # of capital, marked to market at the day's first real price
     "gross_bps": pl.Float64,
@@ -236,7 +240,7 @@ DAILY_SCHEMA: Final[dict[str, Any]] = {
 """Daily results of a coin or a pool: the observations that promotion looks at."""
 
 
-TRADE_SCHEMA: Final[dict[str, Any]] = {
+TRADE_SCHEMA: Final[Schema] = {
     "entry_time": pl.Int64,
     "exit_time": pl.Int64,
     "side": pl.Int64,  # +1 long, -1 short

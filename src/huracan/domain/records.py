@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 from huracan.domain.ids import Instrument
+from huracan.domain.json import JsonObject
 
 
 class SkipCode(StrEnum):
@@ -174,7 +175,7 @@ class IntegrityReport:
     repaired: int
     cut: int
     issues: tuple[IntegrityIssue, ...] = ()
-    vendor_mismatches: tuple[dict[str, Any], ...] = ()
+    vendor_mismatches: tuple[JsonObject, ...] = ()
     quality: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     first_ms: int | None = None

@@ -4,11 +4,12 @@ It travels in the set's extras, which every reader accepts, so a reader that doe
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from huracan.domain.bundle import Record
+from huracan.domain.json import Json, JsonObject
 from huracan.errors import BundleFormatError
 
 REGIMES_KEY: Final = "regimes"
@@ -31,7 +32,7 @@ Regimes = dict[str, RegimeEdge]
 _BY_KEY: Final = TypeAdapter(dict[str, Regimes])
 
 
-def regimes_from(extras: Mapping[str, Any]) -> dict[str, Regimes]:
+def regimes_from(extras: Mapping[str, Json]) -> dict[str, Regimes]:
     """A set's regime edges by result key; empty where an older night signed it. Raises BundleFormatError."""
     try:
         return _BY_KEY.validate_python(extras.get(REGIMES_KEY, {}))
@@ -41,7 +42,9 @@ def regimes_from(extras: Mapping[str, Any]) -> dict[str, Regimes]:
         raise BundleFormatError(f"set: {REGIMES_KEY}: {where}: {problem['msg'][:200]}") from error
 
 
-def regimes_as_extras(regimes: Mapping[str, Regimes]) -> dict[str, Any]:
+def regimes_as_extras(regimes: Mapping[str, Regimes]) -> JsonObject:
     """The form in which a set carries them."""
-    told = {key: {name: edge.model_dump() for name, edge in of.items()} for key, of in regimes.items() if of}
-    return {REGIMES_KEY: told} if told else {}
+    carried: JsonObject = {
+        key: {name: edge.model_dump() for name, edge in of.items()} for key, of in regimes.items() if of
+    }
+    return {REGIMES_KEY: carried} if carried else {}

@@ -4,11 +4,12 @@ Steps never import one another, so the records they exchange live here.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import polars as pl
 
 from huracan.domain.frames import DAILY_SCHEMA, FORECAST_SCHEMA_HEAD, PANEL_SCHEMA, TRADE_SCHEMA, check_schema
+from huracan.domain.json import JsonObject
 from huracan.domain.model import F64, I64, TreeArrays
 from huracan.domain.time import Horizon
 
@@ -79,6 +80,35 @@ class ConsensusPath:
     correlation: dict[str, dict[str, float]]
 
 
+class DailyMetrics(TypedDict):
+    """The numbers of a daily series and its round trips; None where undefined, never NaN."""
+
+    sharpe_ratio: float | None
+    sortino_ratio: float | None
+    max_drawdown: float | None
+    hit_rate: float | None
+    win_rate: float | None
+    profit_factor: float | None
+    turnover: float | None
+    net_bps_a_day: float | None
+    days: int
+    days_with_position: int
+    round_trips: int
+
+
+class MetricsWithCapacity(DailyMetrics):
+    """The same numbers and the capacity of the edge, in quote currency."""
+
+    capacity_estimate: float | None
+
+
+class ScorecardMetrics(MetricsWithCapacity):
+    """The numbers of a scorecard, what its capacity rests on, and its numbers without the best day."""
+
+    capacity: JsonObject | None
+    without_best_day: MetricsWithCapacity
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorecard:
     """One recipe on one (coin, horizon), simulated with costs: the path, its days, its trades, its numbers.
@@ -94,8 +124,8 @@ class Scorecard:
     panel: pl.DataFrame
     daily: pl.DataFrame
     trades: pl.DataFrame
-    metrics: dict[str, Any]
-    costs: dict[str, Any]
+    metrics: ScorecardMetrics
+    costs: dict[str, float | None]
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -5,14 +5,15 @@ a signed text mean two things to two readers.
 """
 
 import json
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from huracan.domain.json import Json, JsonObject
 from huracan.errors import BundleFormatError
 
 MAX_DEPTH = 32
 
 
-def strict_json(data: bytes, limit: int, *, what: str = "JSON") -> Any:
+def strict_json(data: bytes, limit: int, *, what: str = "JSON") -> Json:
     """The value of a UTF-8 JSON text of at most `limit` bytes; raises BundleFormatError naming `what`.
 
     Refused: other encodings, NaN and infinities (also 1e999), duplicate keys, lone surrogates, more than
@@ -31,7 +32,7 @@ def strict_json(data: bytes, limit: int, *, what: str = "JSON") -> Any:
         value = float(text)
         return value if abs(value) <= 1.7976931348623157e308 else refuse(text[:40])
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Json]]) -> JsonObject:
         record = dict(pairs)
         if len(record) != len(pairs):
             raise BundleFormatError(f"{what}: an object names a key twice (among {sorted(record)[:5]})")
@@ -39,7 +40,7 @@ def strict_json(data: bytes, limit: int, *, what: str = "JSON") -> Any:
 
     try:
         text = data.decode("utf-8")
-        value = json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
+        value: Json = json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
@@ -48,7 +49,7 @@ def strict_json(data: bytes, limit: int, *, what: str = "JSON") -> Any:
     return value
 
 
-def _check_depth(value: Any, what: str) -> None:
+def _check_depth(value: Json, what: str) -> None:
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [

@@ -5,11 +5,12 @@ Native parsers are not memory-safe on damaged files, so Hamilton reaches none; t
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
+from huracan.domain.json import Json
 from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError
 
@@ -54,7 +55,7 @@ def read_tensors(data: bytes) -> tuple[dict[str, Tensor], str]:
     return tensors, metadata["huracan"]
 
 
-def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
+def _split(data: bytes) -> tuple[dict[str, Json], memoryview]:
     if len(data) < 8:
         raise BundleFormatError(f"model file: {len(data)} bytes, wanted at least 8")
     length = int.from_bytes(data[:8], "little")
@@ -66,7 +67,7 @@ def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
     return header, memoryview(data)[8 + length :]
 
 
-def _entry(name: str, entry: Any, size: int) -> tuple[int, int, str, tuple[int, ...]]:
+def _entry(name: str, entry: Json, size: int) -> tuple[int, int, str, tuple[int, ...]]:
     where = f"model file: tensor {json.dumps(name[:60])}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise BundleFormatError(f"{where}: wanted exactly dtype, shape and data_offsets")
@@ -84,5 +85,5 @@ def _entry(name: str, entry: Any, size: int) -> tuple[int, int, str, tuple[int, 
     return start, end, _DTYPES[entry["dtype"]], tuple(shape)
 
 
-def _naturals(value: Any) -> bool:
+def _naturals(value: Json) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**40 for item in value)

@@ -1,10 +1,11 @@
 """Golden rows: a few feature rows with the outputs of the day of training, replayed wherever the model is loaded."""
 
-from typing import Any, Final
+from typing import Final, TypeGuard
 
 import numpy as np
 
 from huracan.domain.ids import canonical_json
+from huracan.domain.json import Json
 from huracan.domain.model import F64, ChampionModel
 from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError, FeatureSkewError
@@ -48,7 +49,8 @@ def replay_golden(model: CompiledModel, data: bytes, what: str) -> None:
     rows = _matrix(record["rows"], len(model.feature_names), what)
     expected = record["expected"]
     if not isinstance(expected, dict) or set(expected) != set(_OUTPUTS):
-        raise BundleFormatError(f"{what}: golden outputs {sorted(expected)[:9]}, wanted {sorted(_OUTPUTS)}")
+        seen = sorted(expected)[:9] if isinstance(expected, dict) else type(expected).__name__
+        raise BundleFormatError(f"{what}: golden outputs {seen}, wanted {sorted(_OUTPUTS)}")
     decisions = evaluate(model, rows, regime_codes(model, rows))
     for name in _OUTPUTS:
         now = _columns(decisions, name)
@@ -70,13 +72,18 @@ def _hex(matrix: F64) -> list[list[str]]:
     return [[value.hex() for value in row] for row in matrix.tolist()]
 
 
-def _matrix(value: Any, width: int, what: str) -> F64:
+def _is_row(value: Json, width: int) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and len(value) == width and all(isinstance(number, str) for number in value)
+
+
+def _matrix(value: Json, width: int, what: str) -> F64:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_ROWS:
         raise BundleFormatError(f"{what}: golden rows are not 1 to {MAX_ROWS} rows")
-    if not all(isinstance(row, list) and len(row) == width and all(isinstance(v, str) for v in row) for row in value):
+    rows = [row for row in value if _is_row(row, width)]
+    if len(rows) != len(value):
         raise BundleFormatError(f"{what}: a golden row does not have {width} hexadecimal numbers")
     try:
-        numbers = [[float.fromhex(number) for number in row] for row in value]
+        numbers = [[float.fromhex(number) for number in row] for row in rows]
     except (ValueError, OverflowError) as error:
         raise BundleFormatError(f"{what}: a golden number is not hexadecimal") from error
     matrix = np.array(numbers, dtype=np.float64).reshape(len(value), width)

@@ -7,9 +7,13 @@ length of a bar, how often one decides, and the caps of the recipes.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
+from pydantic import Field, ValidationError
+
+from huracan.domain.bundle import Record
 from huracan.domain.ids import Instrument, Market
+from huracan.domain.json import Json, JsonObject
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
 from huracan.errors import FeatureError, FeatureSkewError, HuracanError, ModelLoadError
 from huracan.hamilton.forks import refuse_lost_threads
@@ -22,6 +26,18 @@ if TYPE_CHECKING:
 EXTRAS_KEY: Final = "live"
 HISTORY_DAYS: Final = 40
 """Days of bars from which a row equals that of training: regime quantiles span 30, averages a few half-lives more."""
+
+
+class _Carried(Record):
+    """`LiveInputs` as the extras of a set carry them."""
+
+    context: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
+    interval_ms: int
+    decision_ms: int
+    latency_s: int
+    net_cap_share: float
+    gross_cap_share: float
+    daily_loss_stop: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,22 +56,32 @@ class LiveInputs:
     gross_cap_share: float
     daily_loss_stop: float
 
-    def as_extras(self) -> dict[str, Any]:
+    def as_extras(self) -> JsonObject:
         """The form in which the set carries it; the order of `context` counts, so it is a list there."""
-        names = ("interval_ms", "decision_ms", "latency_s", "net_cap_share", "gross_cap_share", "daily_loss_stop")
-        return {EXTRAS_KEY: {"context": list(self.context.items()), **{name: getattr(self, name) for name in names}}}
+        return {
+            EXTRAS_KEY: {
+                "context": [[coin, name] for coin, name in self.context.items()],
+                "interval_ms": self.interval_ms,
+                "decision_ms": self.decision_ms,
+                "latency_s": self.latency_s,
+                "net_cap_share": self.net_cap_share,
+                "gross_cap_share": self.gross_cap_share,
+                "daily_loss_stop": self.daily_loss_stop,
+            }
+        }
 
     @classmethod
-    def from_extras(cls, extras: Mapping[str, Any]) -> "LiveInputs":
+    def from_extras(cls, extras: Mapping[str, Json]) -> "LiveInputs":
         """Read a set's extras; raises ModelLoadError where a night without them (or another version's) made the set."""
         try:
-            record = dict(extras[EXTRAS_KEY])
-            return cls(**{**record, "context": {str(coin): str(name) for coin, name in record["context"]}})
-        except (KeyError, TypeError, ValueError) as error:
+            carried = _Carried.model_validate(extras[EXTRAS_KEY])
+        except (KeyError, ValidationError) as error:
+            seen = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else "nothing"
             raise ModelLoadError(
-                f"the set does not say what live features need ({error!r}): it was signed by an older run, or one with a"
+                f"the set does not say what live features need ({seen}): it was signed by an older run, or one with a"
                 " data loader or feature builder of its own. Run a night with this version, or use predict(features)."
             ) from error
+        return cls(**{**dict(carried), "context": {row[0]: row[1] for row in carried.context}})
 
 
 def instrument_of(text: str) -> Instrument:

@@ -1,13 +1,14 @@
 """Which bars are missing where: by calendar month, between an instrument's first bar and its last."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 
+from huracan.domain.frames import Schema
 from huracan.ingest.rules import IngestRules
 
-MONTH_SCHEMA: Final[dict[str, Any]] = {"month": pl.String, "expected": pl.Int64, "held": pl.Int64, "missing": pl.Int64}
+MONTH_SCHEMA: Final[Schema] = {"month": pl.String, "expected": pl.Int64, "held": pl.Int64, "missing": pl.Int64}
 
 
 def missing_by_month(open_times: pl.Series, rules: IngestRules) -> pl.DataFrame:

@@ -1,10 +1,11 @@
 """What the simulated trader did, action by action, for Parquet and the event log."""
 
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal, cast
 
 import numpy as np
 import polars as pl
 
+from huracan.domain.frames import Schema
 from huracan.domain.records import DecisionEvent
 from huracan.scoring.walk import CLOSE, ENTER, ROLL, STOP, TURN, Walk
 
@@ -12,7 +13,7 @@ Action = Literal["enter", "roll", "close", "turn", "stop"]
 
 ACTIONS: Final[dict[int, Action]] = {ENTER: "enter", ROLL: "roll", CLOSE: "close", TURN: "turn", STOP: "stop"}
 
-EVENT_SCHEMA: Final[dict[str, Any]] = {
+EVENT_SCHEMA: Final[Schema] = {
     "time": pl.Int64,  # of the fill
     "coin": pl.String,
     "horizon": pl.String,

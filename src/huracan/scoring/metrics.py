@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from huracan.domain.results import DailyMetrics, ScorecardMetrics
 from huracan.domain.time import DAY_MS
 from huracan.scoring.capacity import Capacity
 
@@ -52,7 +52,7 @@ def profit_factor(gains: F64) -> float | None:
     return _finite(float(gains[gains > 0.0].sum()) / lost) if lost > 0.0 else None
 
 
-def scorecard_metrics(daily: pl.DataFrame, trades: pl.DataFrame, capacity: Capacity | None) -> dict[str, Any]:
+def scorecard_metrics(daily: pl.DataFrame, trades: pl.DataFrame, capacity: Capacity | None) -> ScorecardMetrics:
     """The numbers of a scorecard, and the same ones under ``without_best_day``.
 
     Only valid days count; round trips are judged wherever they ended. `turnover` is the mean of a day, as a multiple
@@ -66,12 +66,16 @@ def scorecard_metrics(daily: pl.DataFrame, trades: pl.DataFrame, capacity: Capac
         best_day = int(days["day"][best])
         ended = pl.col("exit_time") // DAY_MS
         rest = _numbers(days.filter(pl.col("day") != best_day), trades.filter(ended != best_day))
-    estimate = {"capacity_estimate": capacity.quote if capacity is not None else None}
-    details = asdict(capacity) if capacity is not None else None
-    return {**full, **estimate, "capacity": details, "without_best_day": {**rest, **estimate}}
+    estimate = capacity.quote if capacity is not None else None
+    return {
+        **full,
+        "capacity_estimate": estimate,
+        "capacity": asdict(capacity) if capacity is not None else None,
+        "without_best_day": {**rest, "capacity_estimate": estimate},
+    }
 
 
-def _numbers(days: pl.DataFrame, trades: pl.DataFrame) -> dict[str, Any]:
+def _numbers(days: pl.DataFrame, trades: pl.DataFrame) -> DailyMetrics:
     net = days["net_bps"].to_numpy()
     per_trip = trades["net_bps"].to_numpy()
     hits = hit_rate(per_trip)

@@ -1,6 +1,6 @@
 """What the round trips of a scorecard cost, in bps of notional."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ _NAMES: Final = (
 )
 
 
-def round_trip_costs(trips: pl.DataFrame, fees_bps: tuple[float, float]) -> dict[str, Any]:
+def round_trip_costs(trips: pl.DataFrame, fees_bps: tuple[float, float]) -> dict[str, float | None]:
     """Means per round trip (TRADE_SCHEMA and COST_COLUMNS), None without any; `fees_bps` are the market's (maker, taker) one way.
 
     gross + rebalance - fees - spread - slippage - funding = net. `gross` is what entry and exit price say, `slippage` is

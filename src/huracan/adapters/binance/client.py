@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 import polars as pl
@@ -16,7 +16,7 @@ from huracan.adapters.binance.listing import GBP_PAIR, rates_per_gbp
 from huracan.adapters.binance.plan import ArchiveFile, FilePlan, Span, uncovered
 from huracan.adapters.binance.rest import Rest
 from huracan.adapters.binance.tables import funding_csv, klines_csv
-from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, LONGEST_FUNDING_MS, empty
+from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, LONGEST_FUNDING_MS, Schema, empty
 from huracan.domain.ids import DELISTED, Instrument, Market
 from huracan.domain.records import Quote, Snapshot
 from huracan.domain.time import DAY_MS, Horizon, iso
@@ -28,7 +28,7 @@ _TIME_VALID_S: Final = 60.0
 GONE_DAYS: Final = 45
 """A file comes at most this long after its days: a month's funding, with the fortnight after which a file is lost."""
 _PARSERS: Final[dict[str, Parser]] = {"bars": klines_csv, "funding": funding_csv}
-_SCHEMAS: Final[dict[str, dict[str, Any]]] = {"bars": BAR_SCHEMA, "funding": FUNDING_SCHEMA}
+_SCHEMAS: Final[dict[str, Schema]] = {"bars": BAR_SCHEMA, "funding": FUNDING_SCHEMA}
 
 
 class BinanceMarketData:

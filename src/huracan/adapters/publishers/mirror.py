@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from huracan.adapters.keys import KeySet
 from huracan.adapters.publishers.folder import FolderStore
@@ -75,7 +75,8 @@ def read_fence(remote: RemoteStore) -> Fence:
         return Fence(revision=None, version=0, pointer=None)
     data, file = found
     try:
-        version = strict_json(data, MAX_POINTER)["signed"]["version"]
+        pointer: Any = strict_json(data, MAX_POINTER)
+        version = pointer["signed"]["version"]
     except (BundleFormatError, KeyError, TypeError, IndexError) as error:
         raise PublishError(f"{strange} ({error})") from error
     return Fence(revision=file.revision, version=version if type(version) is int else 0, pointer=data)
