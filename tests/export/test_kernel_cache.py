@@ -1,5 +1,7 @@
 """Cached machine code is never older than anything it runs."""
 
+from typing import NamedTuple
+
 import numba
 import pytest
 
@@ -37,6 +39,28 @@ def test_the_fingerprint_is_stable():
 )
 def test_a_change_in_whatever_a_kernel_reaches_changes_its_fingerprint(change):
     assert module._fingerprint(build()) != module._fingerprint(build(**change))
+
+
+def of_records(*fields):
+    """A kernel that reads a named tuple in a named tuple, and one that makes it."""
+    inner = NamedTuple("inner", [(name, float) for name in fields])
+
+    class Outer(NamedTuple):
+        one: inner
+
+    def reads(record: Outer) -> float:
+        return record.one.open
+
+    below: dict = {"inner": inner}
+    exec("def makes(x):\n    return inner(x, x)", below)
+    return module._fingerprint(reads), module._fingerprint(below["makes"])
+
+
+def test_the_order_of_a_named_tuples_fields_is_part_of_the_code():
+    reads, makes = of_records("open", "close")
+    assert (reads, makes) == of_records("open", "close")
+    assert reads != of_records("close", "open")[0]
+    assert makes != of_records("close", "open")[1]
 
 
 def test_comprehensions_are_part_of_the_code():

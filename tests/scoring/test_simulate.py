@@ -7,6 +7,7 @@ from collections import defaultdict
 
 import numpy as np
 import polars as pl
+import positions_in_one_piece as one_piece
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,8 +18,7 @@ from huracan.errors import DataError
 from huracan.ingest import IngestRules
 from huracan.ingest.funding import funding_holes
 from huracan.labels import label_forward_returns
-from huracan.scoring import decision_events, simulate, simulate_decisions
-from huracan.scoring import walk as walk_module
+from huracan.scoring import decision_events, positions, simulate, simulate_decisions
 from huracan.stats.decide import position_fraction, wants_entry
 
 START_DAY = 20454
@@ -228,15 +228,52 @@ def test_simulation_equals_a_slow_diary_and_all_sums_agree(
     assert (card.panel["time"].diff().drop_nulls() > 0).all()
 
 
-def test_compiled_walk_equals_its_plain_twin(case, monkeypatch):
+def test_compiled_simulation_equals_its_plain_twin(case, monkeypatch):
     world = case(seed=5, days=3, stop=0.003, missing=0.02)
     fast = run(world, ended=True).card
-    for name in ("_wanted", "_decide", "_accrue", "_funded", "impact_bps", "walk"):
-        monkeypatch.setattr(walk_module, name, getattr(walk_module, name).py_func)
-    monkeypatch.setattr(sys.modules["huracan.scoring.simulate"], "walk", walk_module.walk)
+    kernels = [name for name, value in vars(positions).items() if hasattr(value, "py_func")]
+    assert len(kernels) > 5
+    for name in kernels:
+        monkeypatch.setattr(positions, name, getattr(positions, name).py_func)
     slow = run(world, ended=True).card
     assert fast.panel.equals(slow.panel)
     assert fast.trades.equals(slow.trades)
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    horizon=st.sampled_from(["1h", "4h", "1d"]),
+    missing=st.sampled_from([0.0, 0.03, 0.4]),
+    stop=st.sampled_from([0.025, 0.002]),
+    funding_known=st.booleans(),
+    interval=st.sampled_from([1, 15]),
+    start=st.integers(-1, 4),
+    length=st.integers(-2, 4),
+    ended=st.booleans(),
+)
+def test_named_kernels_give_the_bits_of_the_one_function_they_were_cut_from(
+    case, seed, horizon, missing, stop, funding_known, interval, start, length, ended
+):
+    def both(bars, decisions, funding, rules, *, first_day, last_day):
+        now = positions.simulate_positions(bars, decisions, funding, rules, first_day=first_day, last_day=last_day)
+        before = one_piece.walk(bars, decisions, funding, rules, first_day, last_day)
+        assert one_piece.columns(before) == [column.tobytes() for table in now for column in table]
+        return now
+
+    world = case(
+        seed=seed,
+        days=3,
+        horizon=horizon,
+        stop=stop,
+        missing=missing,
+        funding_known=funding_known,
+        interval_minutes=interval,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["huracan.scoring.simulate"], "simulate_positions", both)
+        run(world, start=start, end=start + length, ended=ended)
 
 
 @settings(max_examples=20, deadline=None)

@@ -1,4 +1,4 @@
-"""From the rows of a walk to the panel, whole days and round trips; every sum of money is the same one."""
+"""From simulated positions to the panel, whole days and round trips; every sum of money is the same one."""
 
 import numpy as np
 import polars as pl
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from huracan.domain.frames import DAILY_SCHEMA, PANEL_SCHEMA, TRADE_SCHEMA
 from huracan.domain.time import DAY_MS
-from huracan.scoring.walk import CLOSE, END, STOP, TURN, Walk
+from huracan.scoring.position_records import CLOSE, END, STOP, TURN, Rows, SimulatedPositions
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -18,11 +18,10 @@ COST_COLUMNS = ("fees_bps", "spread_bps", "impact_bps", "funding_bps")
 """Parts of a round trip's cost, bps of notional, that a trip frame has after TRADE_SCHEMA."""
 
 
-def panel_frame(walked: Walk) -> pl.DataFrame:
-    """The rows of a walk as PANEL_SCHEMA."""
-    columns = ("position", "return_bps", "funding_bps", "fee_bps", "spread_bps", "impact_bps")
-    data = {"time": walked.row_time, **{name: walked.rows[:, j] for j, name in enumerate(columns)}}
-    return pl.DataFrame({**data, "open_trade": walked.row_trip}, schema=PANEL_SCHEMA)
+def panel_frame(rows: Rows) -> pl.DataFrame:
+    """The rows as PANEL_SCHEMA."""
+    columns = {"open_trade" if name == "trip" else name: column for name, column in rows._asdict().items()}
+    return pl.DataFrame({name: columns[name] for name in PANEL_SCHEMA}, schema=PANEL_SCHEMA)
 
 
 def daily_frame(panel: pl.DataFrame, first_day: int, valid: Mask) -> pl.DataFrame:
@@ -66,29 +65,29 @@ def daily_frame(panel: pl.DataFrame, first_day: int, valid: Mask) -> pl.DataFram
     )
 
 
-def trip_frame(walked: Walk, forecast_bps: F64, score: F64, regime: I64) -> pl.DataFrame:
+def trip_frame(simulated: SimulatedPositions, forecast_bps: F64, score: F64, regime: I64) -> pl.DataFrame:
     """Round trips: TRADE_SCHEMA, then COST_COLUMNS. forecast, score and regime are per decision.
 
     Per trip, ``position * net_bps`` is what it added to the panel, in bps of capital. The panel books every day on the same
     share of capital, so a position that loses shrinks in between: `rebalance_bps` is the difference to the prices' own move.
     """
-    size = walked.trip_rolls.size
-    notional = np.abs(walked.trip[:, 0])
-    booked, funding = _held(walked, 1, size), _held(walked, 2, size)
-    parts = [_paid(walked, column, size) for column in (3, 4, 5)]
+    rows, trips = simulated.rows, simulated.trips
+    size, notional = trips.rolls.size, np.abs(trips.position)
+    booked, funding = _held(rows, rows.return_bps, size), _held(rows, rows.funding_bps, size)
+    parts = [_paid(rows, column, size) for column in (rows.fee_bps, rows.spread_bps, rows.impact_bps)]
     per_notional = {
         name: values / np.where(notional > 0.0, notional, 1.0)
         for name, values in zip(COST_COLUMNS, [*parts, funding], strict=True)
     }
     cost = sum(per_notional.values(), np.zeros(size))
     earned = booked / np.where(notional > 0.0, notional, 1.0)
-    side, entry, leave = np.sign(walked.trip[:, 0]), walked.trip[:, 1], walked.trip[:, 2]
+    side, entry, leave = np.sign(trips.position), trips.entry_price, trips.exit_price
     gross = side * (leave / entry - 1.0) * 1e4
-    decision = walked.trip_decision
+    decision = trips.decision
     trades = pl.DataFrame(
         {
-            "entry_time": walked.trip_entry_time,
-            "exit_time": walked.trip_exit_time,
+            "entry_time": trips.entry_time,
+            "exit_time": trips.exit_time,
             "side": side.astype(np.int64),
             "position": notional,
             "entry_price": entry,
@@ -97,28 +96,28 @@ def trip_frame(walked: Walk, forecast_bps: F64, score: F64, regime: I64) -> pl.D
             "rebalance_bps": earned - gross,
             "cost_bps": cost,
             "net_bps": earned - cost,
-            "rolls": walked.trip_rolls,
+            "rolls": trips.rolls,
             "forecast_bps": forecast_bps[decision],
             "score": score[decision],
             "regime": regime[decision],
-            "reason": [REASONS[int(code)] for code in walked.trip_reason],
+            "reason": [REASONS[int(code)] for code in trips.reason],
         },
         schema=TRADE_SCHEMA,
     )
     return trades.with_columns([pl.Series(name, values) for name, values in per_notional.items()])
 
 
-def _held(walked: Walk, column: int, size: int) -> F64:
+def _held(rows: Rows, column: F64, size: int) -> F64:
     """Position times a row's value, summed over the rows of each trip; bps of capital."""
-    inside = walked.row_trip >= 0
-    earned = walked.rows[inside, 0] * walked.rows[inside, column]
-    sums: F64 = np.bincount(walked.row_trip[inside], weights=earned, minlength=size).astype(np.float64)
+    inside = rows.trip >= 0
+    earned = rows.position[inside] * column[inside]
+    sums: F64 = np.bincount(rows.trip[inside], weights=earned, minlength=size).astype(np.float64)
     return sums
 
 
-def _paid(walked: Walk, column: int, size: int) -> F64:
+def _paid(rows: Rows, rate: F64, size: int) -> F64:
     """A cost per unit of turnover, charged to the trip that ends at a row and the one that starts there."""
-    trip, position, rate = walked.row_trip, np.abs(walked.rows[:, 0]), walked.rows[:, column]
+    trip, position = rows.trip, np.abs(rows.position)
     before, before_size = np.roll(trip, 1), np.roll(position, 1)
     before[:1], before_size[:1] = -1, 0.0
     ends = (before >= 0) & (before != trip)

@@ -7,7 +7,7 @@ import polars as pl
 
 from huracan.domain.frames import Schema
 from huracan.domain.records import DecisionEvent
-from huracan.scoring.walk import CLOSE, ENTER, ROLL, STOP, TURN, Walk
+from huracan.scoring.position_records import CLOSE, ENTER, ROLL, STOP, TURN, Actions
 
 Action = Literal["enter", "roll", "close", "turn", "stop"]
 
@@ -28,21 +28,21 @@ EVENT_SCHEMA: Final[Schema] = {
 }
 
 
-def event_frame(walked: Walk, path: pl.DataFrame, coin: str, horizon: str, recipe_id: str) -> pl.DataFrame:
-    """EVENT_SCHEMA rows of a walk over the decisions of `path`, ascending."""
-    at = path[walked.action_decision]
+def event_frame(actions: Actions, path: pl.DataFrame, coin: str, horizon: str, recipe_id: str) -> pl.DataFrame:
+    """EVENT_SCHEMA rows of actions on the decisions of `path`, ascending."""
+    at = path[actions.decision]
     names = {"coin": coin, "horizon": horizon, "recipe": recipe_id}
     return pl.DataFrame(
         {
-            "time": walked.action_time,
-            **{name: [text] * len(walked.action_time) for name, text in names.items()},
-            "action": [ACTIONS[int(kind)] for kind in walked.action_kind],
-            "side": walked.action[:, 0].astype(np.int64),
+            "time": actions.time,
+            **{name: [text] * len(actions.time) for name, text in names.items()},
+            "action": [ACTIONS[int(kind)] for kind in actions.kind],
+            "side": actions.side.astype(np.int64),
             "score": at["score"],
             "edge_bps": at["edge_bps"],
             "net_edge_bps": at["edge_bps"].abs() - at["cost_bps"],
-            "position": walked.action[:, 1],
-            "price": walked.action[:, 2],
+            "position": actions.position,
+            "price": actions.price,
         },
         schema=EVENT_SCHEMA,
     )

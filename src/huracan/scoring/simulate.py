@@ -26,8 +26,16 @@ from huracan.scoring.capacity import Capacity, edge_capacity
 from huracan.scoring.costs import fees_bps, known_liquidity
 from huracan.scoring.events import event_frame
 from huracan.scoring.metrics import scorecard_metrics
+from huracan.scoring.position_records import (
+    STOP,
+    Actions,
+    BarArrays,
+    DecisionArrays,
+    FundingArrays,
+    TradingRules,
+)
+from huracan.scoring.positions import simulate_positions
 from huracan.scoring.round_trips import round_trip_costs
-from huracan.scoring.walk import STOP, BarArrays, DecisionArrays, FundingArrays, Walk, WalkRules, walk
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -101,18 +109,18 @@ def simulate_decisions(
     real = traded_bars(bars.frame)
     last_day = min(end_day, _newest_day(bars, real) - (0 if ended else 1))
     decisions = _decisions(path, bars, real, labels, features)
-    walked = walk(
+    simulated = simulate_positions(
         _ending(_bar_arrays(bars, real), bars.interval_ms) if ended else _bar_arrays(bars, real),
         decisions,
         _funding(bars, recipe),
         _rules(recipe, horizon, features.instrument.market, allow_short=allow_short),
-        start_day,
-        last_day,
+        first_day=start_day,
+        last_day=last_day,
     )
-    panel = panel_frame(walked)
+    panel = panel_frame(simulated.rows)
     valid = _valid_days(bars, real, start_day, last_day, ended=ended)
     daily = daily_frame(panel, start_day, valid)
-    trips = trip_frame(walked, decisions.edge_bps, decisions.score, path.frame["regime"].to_numpy())
+    trips = trip_frame(simulated, decisions.edge_bps, decisions.score, path.frame["regime"].to_numpy())
     trades = trips.select(list(TRADE_SCHEMA))
     card = Scorecard(
         coin=coin,
@@ -123,9 +131,9 @@ def simulate_decisions(
         trades=trades,
         metrics=scorecard_metrics(daily, trades, _capacity(trips, decisions, recipe, horizon)),
         costs=round_trip_costs(trips, fees_bps(recipe.costs, features.instrument.market)),
-        notes=_notes(bars, recipe, walked),
+        notes=_notes(bars, recipe, simulated.actions),
     )
-    return Simulation(card=card, events=event_frame(walked, path.frame, coin, str(horizon), recipe.id))
+    return Simulation(card=card, events=event_frame(simulated.actions, path.frame, coin, str(horizon), recipe.id))
 
 
 def _newest_day(bars: Bars, real: Mask) -> int:
@@ -237,9 +245,9 @@ def _funding(bars: Bars, recipe: Recipe) -> FundingArrays:
     )
 
 
-def _rules(recipe: Recipe, horizon: Horizon, market: str, *, allow_short: bool) -> WalkRules:
+def _rules(recipe: Recipe, horizon: Horizon, market: str, *, allow_short: bool) -> TradingRules:
     costs, sizing = recipe.costs, recipe.sizing
-    return WalkRules(
+    return TradingRules(
         horizon_ms=horizon.ms,
         horizon_days=horizon.days,
         allow_short=allow_short,
@@ -286,7 +294,7 @@ def _capacity(trips: pl.DataFrame, decisions: DecisionArrays, recipe: Recipe, ho
     )
 
 
-def _notes(bars: Bars, recipe: Recipe, walked: Walk) -> tuple[str, ...]:
+def _notes(bars: Bars, recipe: Recipe, actions: Actions) -> tuple[str, ...]:
     notes = []
     if bars.interval_ms != MINUTE_MS:
         minutes = bars.interval_ms // MINUTE_MS
@@ -296,7 +304,7 @@ def _notes(bars: Bars, recipe: Recipe, walked: Walk) -> tuple[str, ...]:
         days = (holes["end_ms"] - holes["start_ms"]).sum() / DAY_MS
         where = f"in {holes.height} stretches of {days:.1f} days" if holes.height else "throughout"
         notes.append(f"funding unknown {where}: at least {worst:g} bps a day charged to the side held")
-    stops = int((walked.action_kind == STOP).sum())
+    stops = int((actions.kind == STOP).sum())
     if stops:
         notes.append(f"daily loss stop closed {stops} positions")
     return tuple(notes)

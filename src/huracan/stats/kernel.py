@@ -2,7 +2,7 @@
 
 Numba's on-disk cache holds machine code, so a folder somebody else can write to would run foreign code. It also
 looks only at the file a function stands in: a kernel would go on running the old code of one it calls. So every kernel
-is cached under a fingerprint of all it reaches.
+is cached under a fingerprint of all it reaches: kernels, constants, and the fields of named tuples.
 """
 
 import hashlib
@@ -71,13 +71,22 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 def _fingerprint(function: Callable[..., Any]) -> str:
     """Hex sha256 over a function's code, and of every kernel and constant it names."""
     parts = [_code_text(function.__code__)]
+    parts += [f"{name}:{_layout(value)}" for name, value in function.__annotations__.items()]
     for name in sorted(_names(function.__code__)):
         value = function.__globals__.get(name)
         if id(value) in _fingerprints:
             parts.append(f"{name}={_fingerprints[id(value)]}")
         elif isinstance(value, int | float | str | tuple):
             parts.append(f"{name}={value!r}")
+        else:
+            parts.append(f"{name}:{_layout(value)}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _layout(kind: object) -> str:
+    """The fields of a named tuple, also of those in it, in order: compiled code knows them by their place."""
+    fields: dict[str, object] = getattr(kind, "__annotations__", {}) if hasattr(kind, "_fields") else {}
+    return ",".join(f"{name}({_layout(inner)})" for name, inner in fields.items())
 
 
 def _names(code: CodeType) -> set[str]:

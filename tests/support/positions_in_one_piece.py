@@ -1,88 +1,28 @@
-"""The walk over minute bars: one position per (coin, horizon), entered, rolled, turned, stopped and marked.
-
-Compiled and free of frames; `simulate` prepares its arrays and books what it returns.
-"""
+"""The simulation of positions as one compiled function, frozen: what the cut kernels must give bit for bit, as fast."""
 
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from huracan.scoring.costs import impact_bps
+from huracan.scoring.position_records import (
+    CLOSE,
+    END,
+    ENTER,
+    F64,
+    I64,
+    ROLL,
+    STOP,
+    TURN,
+    BarArrays,
+    DecisionArrays,
+    FundingArrays,
+    TradingRules,
+)
 from huracan.stats.decide import position_fraction, wants_entry
 from huracan.stats.kernel import kernel
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-
 DAY: Final = 86_400_000
-
-ENTER: Final = 0
-ROLL: Final = 1
-CLOSE: Final = 2
-TURN: Final = 3
-STOP: Final = 4
-END: Final = 5
-
-
-class BarArrays(NamedTuple):
-    """Bars, ascending; `real` minutes have trades and were not repaired: only they fill, mark or stop.
-
-    At the open of bar `last` every position is closed for good (-1 = nothing ends): the instrument stopped trading.
-    """
-
-    time: I64
-    open: F64
-    close: F64
-    real: Mask
-    panic: Mask
-    last: int
-
-
-class DecisionArrays(NamedTuple):
-    """Decisions, ascending. `bar`: index of the bar that fills it, -1 = none. `ok`: features valid and costs known."""
-
-    bar: I64
-    ok: Mask
-    score: F64
-    edge_bps: F64
-    confidence: F64
-    cost_bps: F64
-    threshold: F64
-    sigma_day_bps: F64
-    half_spread_bps: F64
-    volume_day_quote: F64
-
-
-class FundingArrays(NamedTuple):
-    """Settlements, ascending, bps of notional a long pays; `worst_per_ms` replaces them, for either side, where > 0."""
-
-    time: I64
-    rate_bps: F64
-    hole_start: I64
-    hole_end: I64
-    hole_bps_per_ms: F64
-
-
-class WalkRules(NamedTuple):
-    """Scalars of a recipe at a horizon; `stop_bps` is a loss of capital within one marked day."""
-
-    horizon_ms: int
-    horizon_days: float
-    allow_short: bool
-    cost_multiple: float
-    min_edge_bps: float
-    min_confidence: float
-    per_trade_risk: float
-    leverage_cap: float
-    sigma_floor: float
-    largest: float
-    stop_bps: float
-    fee_bps: float
-    panic_multiple: float
-    impact_y: float
-    capital_quote: float
 
 
 class Walk(NamedTuple):
@@ -103,8 +43,16 @@ class Walk(NamedTuple):
     action: F64  # side acted on, position after, price
 
 
+def columns(result: Walk) -> list[bytes]:
+    """All arrays, in the order of SimulatedPositions."""
+    arrays = [result.row_time, result.row_trip, *result.rows.T, result.trip_entry_time, result.trip_exit_time]
+    arrays += [result.trip_decision, result.trip_rolls, result.trip_reason, *result.trip.T]
+    arrays += [result.action_time, result.action_kind, result.action_decision, *result.action.T]
+    return [array.tobytes() for array in arrays]
+
+
 @kernel
-def _wanted(decisions: DecisionArrays, q: int, rules: WalkRules) -> float:
+def _wanted(decisions: DecisionArrays, q: int, rules: TradingRules) -> float:
     """Signed position decision q wants, 0 for none."""
     if not decisions.ok[q]:
         return 0.0
@@ -136,7 +84,7 @@ def _wanted(decisions: DecisionArrays, q: int, rules: WalkRules) -> float:
 
 @kernel
 def _decide(
-    decisions: DecisionArrays, q: int, rules: WalkRules, position: float, due: bool, stopped: bool
+    decisions: DecisionArrays, q: int, rules: TradingRules, position: float, due: bool, stopped: bool
 ) -> tuple[float, int]:
     """(new position, action) at decision q; action -1 = nothing happens.
 
@@ -185,7 +133,7 @@ def walk(
     bars: BarArrays,
     decisions: DecisionArrays,
     funding: FundingArrays,
-    rules: WalkRules,
+    rules: TradingRules,
     first_day: int,
     last_day: int,
 ) -> Walk:
