@@ -10,10 +10,9 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.frames import BAR_SCHEMA
-from huracan.domain.model import F64, I64
 from huracan.stats.kernel import kernel
 
 PRICES: Final = ("open", "high", "low", "close")
@@ -94,7 +93,7 @@ def _bits(values: list[F64]) -> list[I64]:
     return [np.ascontiguousarray(array).view(np.int64) for array in values]
 
 
-def _floats(stored: I64, first: I64 | None, scale: NDArray[np.int64]) -> F64:
+def _floats(stored: I64, first: I64 | None, scale: I64) -> F64:
     """Values of one column, `scale` one for all rows or one a row; numpy divides exactly where polars would multiply by the
     reciprocal.
     """

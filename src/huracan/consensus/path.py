@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from huracan.consensus.threshold import raised_threshold
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.recipe import ConsensusRules
 from huracan.domain.results import CellScores, ConsensusPath, TrainedPair
 from huracan.domain.time import DAY_MS
@@ -14,10 +14,6 @@ from huracan.errors import DataError
 from huracan.stats.correlation import correlation_penalty, shrunk_correlation, vote_weights
 from huracan.stats.decide import vote
 from huracan.stats.hedge import edge_loss, hedge_weights, learning_rate
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 CLIP_MULTIPLE = 2.0
 """A day's net edge counts as won or lost outright at this multiple of the usual size of daily net edges."""
@@ -170,16 +166,16 @@ def _correlation(outcomes: _Outcomes | None, asked: I64, window: int, n_engines:
     )
 
 
-def _heard(outcomes: _Outcomes | None, asked: I64, window: int, enabled: Mask) -> Mask:
+def _heard(outcomes: _Outcomes | None, asked: I64, window: int, enabled: Bool) -> Bool:
     """Enabled engines with an outcome in the window, shape (days, E)."""
     if outcomes is None:
         return np.zeros_like(enabled)
     voted = outcomes.daily(np.isfinite(outcomes.net).astype(np.float64))
-    heard: Mask = enabled & (_before(voted, asked, window) > 0.5)
+    heard: Bool = enabled & (_before(voted, asked, window) > 0.5)
     return heard
 
 
-def _humbled(weight: F64, heard: Mask) -> F64:
+def _humbled(weight: F64, heard: Bool) -> F64:
     """Weights where an engine that was not heard lately weighs no more than the least of those that were."""
     least = np.where(heard & (weight > 0.0), weight, np.inf).min(axis=1, keepdims=True)
     humbled: F64 = np.where(heard, weight, np.minimum(weight, least))

@@ -1,9 +1,8 @@
 """The consensus must be louder after it has been wrong: the threshold rises with recent losses, and only rises."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from huracan.domain.arrays import F64
 
 LARGEST_RISE = 0.2
 FEWEST_OUTCOMES = 5

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from huracan.consensus.votes import EngineVote, checked_votes
+from huracan.domain.arrays import F64
 from huracan.stats.correlation import correlation_penalty, outcome_correlation, vote_weights
 from huracan.stats.hedge import reliability_of
-
-F64 = NDArray[np.float64]
 
 
 class ReliabilityTracker:

@@ -11,9 +11,10 @@ from typing import Annotated, Final, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.ids import canonical_json, path_segment, result_key, sha256_hex
 from huracan.domain.json import Json, JsonObject
-from huracan.domain.model import F64, I64, ChampionModel, DecisionParameters, TreeArrays
+from huracan.domain.model import ChampionModel, DecisionParameters, TreeArrays
 from huracan.domain.strict import strict_json
 from huracan.domain.tensors import Tensor, read_tensors, write_tensors
 from huracan.errors import BundleFormatError

@@ -10,8 +10,8 @@ from typing import ClassVar, Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import Bool
 from huracan.domain.ids import Instrument
 from huracan.domain.time import HOUR_MS, MINUTE_MS, Horizon
 from huracan.errors import SchemaError
@@ -112,7 +112,7 @@ def patience_ms(interval_ms: int) -> int:
     return max(PATIENCE_MS, interval_ms)
 
 
-def traded_bars(frame: pl.DataFrame) -> NDArray[np.bool_]:
+def traded_bars(frame: pl.DataFrame) -> Bool:
     """True where somebody traded: volume, neither repaired nor part of a halt (CLEAN_SCHEMA in).
 
     The one definition of a real bar. Only such bars fill, label, mark and end a life, and only they make data young.

@@ -6,11 +6,7 @@ production equals the one in training bit for bit.
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from huracan.domain.arrays import F64, I64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,10 @@ from typing import TypedDict
 
 import polars as pl
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.frames import DAILY_SCHEMA, FORECAST_SCHEMA_HEAD, PANEL_SCHEMA, TRADE_SCHEMA, check_schema
 from huracan.domain.json import JsonObject
-from huracan.domain.model import F64, I64, TreeArrays
+from huracan.domain.model import TreeArrays
 from huracan.domain.time import Horizon
 
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.json import Json
 from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError
 
-Tensor = NDArray[np.float64] | NDArray[np.int64]
+Tensor = F64 | I64
 
 _DTYPES = {"F64": "<f8", "I64": "<i8"}
 _MAX_HEADER = 4 * 1024 * 1024

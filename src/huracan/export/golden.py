@@ -4,9 +4,10 @@ from typing import Final, TypeGuard
 
 import numpy as np
 
+from huracan.domain.arrays import F64
 from huracan.domain.ids import canonical_json
 from huracan.domain.json import Json
-from huracan.domain.model import F64, ChampionModel
+from huracan.domain.model import ChampionModel
 from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError, FeatureSkewError
 from huracan.stats.evaluate import CompiledModel, Decisions, evaluate, regime_codes

@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import Bars, FeatureFrame, MarketContext
 from huracan.domain.time import DAY_MS, MINUTE_MS
 from huracan.errors import DataError
@@ -26,9 +26,6 @@ from huracan.features.price_rows import clip
 from huracan.features.windows import bars_in, decayed_means, window_sums, windows_in
 from huracan.regimes.classify import RegimeInputs, classify_hours
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 TAKER_MINUTES: Final = (60, 240, 1440)
 TAKER_COVERAGE: Final = 0.9
@@ -99,7 +96,7 @@ def _assemble(bars: Bars, times: I64, columns: dict[str, F64], present: tuple[Fe
 
 
 @kernel
-def _keep_finite(valid: NDArray[np.bool_], values: F64) -> None:
+def _keep_finite(valid: Bool, values: F64) -> None:
     """Clear `valid` where a value is NaN or infinite."""
     for row in range(valid.shape[0]):
         valid[row] &= values[row] - values[row] == 0.0

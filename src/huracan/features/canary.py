@@ -3,12 +3,10 @@
 from collections.abc import Collection
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64
 from huracan.domain.frames import FeatureFrame, LabelledSet
 from huracan.errors import DataError
-
-F64 = NDArray[np.float64]
 
 LEAST_LIMIT = 0.15
 LIMIT_ERRORS = 6.0

@@ -5,17 +5,14 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.frames import Bars, MarketContext, check_schema, patience_ms
 from huracan.domain.ids import content_hash
 from huracan.domain.time import HOUR_MS
 from huracan.errors import DataError
 from huracan.features.inputs import last_at_or_before, price_path
 from huracan.features.market import LEAST_DISPERSION_MEMBERS
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 LEADER: Final = "BTC"
 EQUAL_WEIGHT_MEMBERS: Final = 20

@@ -2,15 +2,11 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.time import DAY_MS
 from huracan.features.inputs import real_bars
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 
 class DailyPrices(NamedTuple):

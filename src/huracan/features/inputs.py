@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import PATIENCE_MS, UNREAL, MarketContext
 from huracan.domain.time import HOUR_MS, iso
 from huracan.errors import DataError
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 MARKET_PATIENCE_MS = HOUR_MS
 
@@ -50,9 +47,7 @@ class Rows:
 
 
 @kernel
-def _path(
-    open_: F64, high: F64, low: F64, close: F64, real: NDArray[np.bool_], segment: I64
-) -> tuple[F64, F64, F64, F64, I64]:
+def _path(open_: F64, high: F64, low: F64, close: F64, real: Bool, segment: I64) -> tuple[F64, F64, F64, F64, I64]:
     n = close.shape[0]
     level, last, top, bottom = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     place = np.empty(n, np.int64)
@@ -82,7 +77,7 @@ def price_path(frame: pl.DataFrame) -> PricePath:
     return PricePath(level=level, last=last, top=top, bottom=bottom, place=place)
 
 
-def real_bars(frame: pl.DataFrame) -> NDArray[np.bool_]:
+def real_bars(frame: pl.DataFrame) -> Bool:
     """True where a bar is neither repaired nor part of a halt."""
     return np.asarray((frame["flags"].to_numpy() & UNREAL) == 0)
 

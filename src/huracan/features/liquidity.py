@@ -5,14 +5,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.time import DAY_MS
 from huracan.features.inputs import quote_volume, real_bars
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 VOLUME_DAYS: Final = 30
 
@@ -49,7 +46,7 @@ def volume_before(frame: pl.DataFrame, times: I64) -> F64:
 
 
 @kernel
-def _daily_sums(open_time: I64, quote: F64, real: NDArray[np.bool_]) -> tuple[I64, F64]:
+def _daily_sums(open_time: I64, quote: F64, real: Bool) -> tuple[I64, F64]:
     """Days that have bars, and their sums in the order of the bars (a parallel sum would differ in its last digits)."""
     most = (open_time[-1] - open_time[0]) // DAY_MS + 2
     days, sums = np.empty(most, np.int64), np.zeros(most)

@@ -3,8 +3,8 @@
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.frames import MarketContext
 from huracan.domain.time import MINUTE_MS
 from huracan.features.inputs import PricePath, market_levels
@@ -12,9 +12,6 @@ from huracan.features.names import RULES
 from huracan.features.price_rows import clip
 from huracan.features.windows import bars_in, decayed_means, net_moves, read_sums, sum_table, windows_in
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 MINUTES: Final = (60, 240, 1440)
 LEAST_DISPERSION_MEMBERS: Final = 3

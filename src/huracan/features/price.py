@@ -5,16 +5,13 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.features.inputs import PricePath, quote_volume, real_bars
 from huracan.features.names import RULES
 from huracan.features.price_rows import NAMES, RETURN_MINUTES, Prices, Rules, Side, Sums, fill_features
 from huracan.features.windows import SumTable, bars_in, fill_zscores, sum_table, window_extremes, windows_in
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 MOVE_MINUTES: Final = (15, 60, 240, 1440, 4320)
 VOLUME_MINUTES: Final = (60, 240, 4320)
@@ -44,7 +41,7 @@ def _move_columns(level: F64, place: I64, out: F64) -> None:
 
 
 @kernel
-def _volume_columns(quote: F64, real: NDArray[np.bool_], out: F64) -> None:
+def _volume_columns(quote: F64, real: Bool, out: F64) -> None:
     """Quote volume, its root, and one for every bar that counts (3, n)."""
     for bar in range(quote.shape[0]):
         out[0, bar] = quote[bar] if real[bar] else 0.0
@@ -53,7 +50,7 @@ def _volume_columns(quote: F64, real: NDArray[np.bool_], out: F64) -> None:
 
 
 @kernel
-def _shape_columns(path: F64, top: F64, bottom: F64, real: NDArray[np.bool_], place: I64, out: F64) -> None:
+def _shape_columns(path: F64, top: F64, bottom: F64, real: Bool, place: I64, out: F64) -> None:
     """Third and fourth powers of returns, squares of falls, squared log ranges (4, n)."""
     for bar in range(path.shape[0]):
         move = path[bar] - path[bar - 1] if place[bar] > 0 else path[bar]
@@ -66,7 +63,7 @@ def _shape_columns(path: F64, top: F64, bottom: F64, real: NDArray[np.bool_], pl
 
 
 @kernel
-def _signed_volume(level: F64, quote: F64, real: NDArray[np.bool_], place: I64, out: F64) -> None:
+def _signed_volume(level: F64, quote: F64, real: Bool, place: I64, out: F64) -> None:
     """Quote volume with the sign of the return (1, n)."""
     for bar in range(level.shape[0]):
         move = level[bar] - level[bar - 1] if place[bar] > 0 else level[bar]

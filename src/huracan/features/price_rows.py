@@ -7,13 +7,10 @@ by a loop of its own, quotients first and logarithms behind them, so that the co
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.features.windows import SumTable, fill_moves, read_sums
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 CHUNK: Final = 4096  # bars; what is made of them fills two megabytes
 

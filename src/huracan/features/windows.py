@@ -12,12 +12,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 
 def bars_in(minutes: int, interval_minutes: int) -> int:

@@ -5,15 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import HALT, OUTLIER, PANIC, REPAIRED
-from huracan.domain.model import F64, I64
 from huracan.domain.records import IntegrityIssue, IssueKind
 from huracan.domain.time import MINUTE_MS
 from huracan.ingest.rules import ISSUES_KEPT, IngestRules
-
-Mask = NDArray[np.bool_]
 
 
 class SilentRuns(NamedTuple):
@@ -74,7 +71,7 @@ def _halt_issues(halts: tuple[tuple[int, int], ...]) -> list[IntegrityIssue]:
     ]
 
 
-def _issues(kind: IssueKind, marked: Mask, detail: str, times: I64, rules: IngestRules) -> list[IntegrityIssue]:
+def _issues(kind: IssueKind, marked: Bool, detail: str, times: I64, rules: IngestRules) -> list[IntegrityIssue]:
     """One issue for each run of marked bars on consecutive times, the longest runs."""
     at = np.flatnonzero(marked)
     runs = np.split(at, np.flatnonzero(np.diff(times[at]) != rules.interval_ms) + 1) if at.size else []
@@ -99,7 +96,7 @@ def silent_runs(frame: pl.DataFrame, rules: IngestRules, at_least: int) -> Silen
     return SilentRuns(first=first[kept], bars=bars[kept])
 
 
-def fictitious(frame: pl.DataFrame, rules: IngestRules, listed_ms: int | None) -> Mask:
+def fictitious(frame: pl.DataFrame, rules: IngestRules, listed_ms: int | None) -> Bool:
     """Bars of a listing's first day whose high is a multiple of their low; none where no listing is known to begin."""
     if listed_ms is None:
         return np.zeros(frame.height, dtype=bool)
@@ -107,7 +104,7 @@ def fictitious(frame: pl.DataFrame, rules: IngestRules, listed_ms: int | None) -
     return np.asarray(young & (frame["high"].to_numpy() >= rules.listing_ratio * frame["low"].to_numpy()))
 
 
-def _extremes(frame: pl.DataFrame, rules: IngestRules) -> tuple[Mask, Mask]:
+def _extremes(frame: pl.DataFrame, rules: IngestRules) -> tuple[Bool, Bool]:
     log_close = np.log(frame["close"].to_numpy())
     size: F64 = np.log(frame["high"].to_numpy()) - np.log(frame["low"].to_numpy())
     adjacent = np.diff(frame["open_time"].to_numpy()) == rules.interval_ms

@@ -6,16 +6,12 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import FUNDING_SCHEMA, HOLES_SCHEMA, check_schema
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.ingest.order import order_rows
 from huracan.ingest.rules import IngestRules
-
-I64 = NDArray[np.int64]
-F64 = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 NEIGHBOURS: Final = 3
 """Settlements on either side that say which interval was in force."""
@@ -90,8 +86,8 @@ def _holes(rows: Sequence[tuple[int, int, int, float]]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=HOLES_SCHEMA, orient="row")
 
 
-def _late(times: I64, due: I64) -> BoolArray:
-    late: BoolArray = np.diff(times) > due[1:] + due[1:] // SLACK_PARTS
+def _late(times: I64, due: I64) -> Bool:
+    late: Bool = np.diff(times) > due[1:] + due[1:] // SLACK_PARTS
     return late
 
 

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.ids import Market
-from huracan.domain.model import F64, I64
 from huracan.domain.time import parse_iso
 from huracan.ingest.rules import IngestRules
 

@@ -5,10 +5,9 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import I64, Bool
 from huracan.domain.frames import REPAIRED
-from huracan.domain.model import I64
 from huracan.domain.records import IntegrityIssue
 from huracan.ingest.rows import OPTIONAL
 from huracan.ingest.rules import ISSUES_KEPT, IngestRules
@@ -90,7 +89,7 @@ def _repeat(frame: pl.DataFrame, extra: I64, interval_ms: int) -> pl.DataFrame:
 
 
 def _gap_issues(
-    times: I64, missing: I64, kept: NDArray[np.bool_], action: Literal["repaired", "flagged"], rules: IngestRules
+    times: I64, missing: I64, kept: Bool, action: Literal["repaired", "flagged"], rules: IngestRules
 ) -> list[IntegrityIssue]:
     at = np.flatnonzero(kept)
     longest = at[np.argsort(-missing[at], kind="stable")[:ISSUES_KEPT]]
@@ -100,7 +99,7 @@ def _gap_issues(
     ]
 
 
-def _jumps(frame: pl.DataFrame, holes: NDArray[np.bool_], rules: IngestRules) -> list[IntegrityIssue]:
+def _jumps(frame: pl.DataFrame, holes: Bool, rules: IngestRules) -> list[IntegrityIssue]:
     before = np.flatnonzero(holes)
     if not before.size:
         return []

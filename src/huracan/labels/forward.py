@@ -6,13 +6,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from huracan.domain.arrays import I64, Bool
 from huracan.domain.frames import PATIENCE_MS, Bars, LabelledSet, traded_bars
 from huracan.domain.time import MINUTE_MS, Horizon
 from huracan.errors import DataError
 from huracan.labels.uniqueness import average_uniqueness
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 Number = TypeVar("Number", np.int64, np.float64)
 
 BPS: Final = 1e4
@@ -77,5 +76,5 @@ def _pick(values: NDArray[Number], index: I64) -> NDArray[Number]:
     return values[np.maximum(index, 0)]
 
 
-def _null_unless(known: NDArray[np.bool_], values: NDArray[Number]) -> pl.Series:
+def _null_unless(known: Bool, values: NDArray[Number]) -> pl.Series:
     return pl.select(pl.when(pl.Series(known)).then(pl.Series(values))).to_series()

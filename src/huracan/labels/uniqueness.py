@@ -1,12 +1,9 @@
 """How much of a label's life it has to itself."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 
 @kernel

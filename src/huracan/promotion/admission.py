@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from huracan.domain.time import day_iso
 from huracan.promotion.alpha_budget import Slot, cohort_of
 from huracan.promotion.bounds import Exposure, bound_bps
@@ -16,8 +13,6 @@ from huracan.promotion.hypothesis import BREACH_WINDOW, NOTHING, Lineage, Lineag
 from huracan.promotion.keys import EvidenceKey
 from huracan.promotion.series import PoolEvidence
 from huracan.stats.evalues import FRESH, e_value, log_e_value, stake
-
-F64 = NDArray[np.float64]
 
 HOPELESS_LOG_E: Final = -4.0
 WIDER_AFTER_BREACH: Final = 1.25

@@ -13,12 +13,10 @@ from importlib.resources import files
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64
 from huracan.domain.json import JsonObject
 from huracan.errors import ConfigError
-
-F64 = NDArray[np.float64]
 
 SMALLEST_LAW_POOL: Final = 27
 """From this many members on, the law for pools holds; below, it is interpolated to the single pair."""

@@ -5,8 +5,8 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64
 from huracan.domain.ids import random_seed
 from huracan.promotion.evaluation import Evaluation, path_of
 from huracan.promotion.hypothesis import BREACH_LIMIT, BREACH_WINDOW, NOTHING, ZEROS, LineageRow, Observation, RowKind
@@ -14,8 +14,6 @@ from huracan.promotion.keys import EvidenceKey
 from huracan.promotion.ledger_state import ChampionEvent
 from huracan.stats.bootstrap import drawdown_quantile
 from huracan.stats.evalues import detector_step, detector_value
-
-F64 = NDArray[np.float64]
 
 ALARM: Final = 1_000.0
 WATCH_NIGHTS: Final = 180

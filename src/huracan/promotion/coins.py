@@ -9,12 +9,10 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64
 from huracan.domain.proof import FEWEST_ROUND_TRIPS
 from huracan.stats.shrinkage import shrink
-
-F64 = NDArray[np.float64]
 
 MIN_ROUND_TRIPS: Final = FEWEST_ROUND_TRIPS
 LOWER_Z: Final = 1.6448536269514722

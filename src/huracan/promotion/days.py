@@ -9,15 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.time import DAY_MS, parse_iso
 from huracan.errors import ConfigError
 from huracan.stats.evalues import e_process_path
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 START_CAP: Final = 5.0
 
@@ -30,7 +26,7 @@ class Start:
     trials: int
 
 
-def seen_days(days: I64, seen: Sequence[tuple[str, str]]) -> Mask:
+def seen_days(days: I64, seen: Sequence[tuple[str, str]]) -> Bool:
     """Which of the UTC day numbers (n,) lie in the intervals of ISO dates, both ends included.
 
     Raises ConfigError for an interval that ends before it starts.
@@ -44,9 +40,9 @@ def seen_days(days: I64, seen: Sequence[tuple[str, str]]) -> Mask:
     return mask
 
 
-def counts_in_full(days: I64, seen: Sequence[tuple[str, str]], registered_day: int) -> Mask:
+def counts_in_full(days: I64, seen: Sequence[tuple[str, str]], registered_day: int) -> Bool:
     """Which days (n,) are evidence in full: after the registration, or not looked at before it."""
-    full: Mask = (days > registered_day) | ~seen_days(days, seen)
+    full: Bool = (days > registered_day) | ~seen_days(days, seen)
     return full
 
 

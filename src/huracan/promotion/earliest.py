@@ -8,17 +8,13 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from huracan.domain.arrays import F64
 from huracan.domain.recipe import DRAWDOWN_LIMIT, RiskPreset
 from huracan.promotion.alpha_budget import COHORT_SLOTS, POOL_ALPHA
 from huracan.promotion.gates import MIN_OBSERVED, MIN_WITH_POSITION
 from huracan.promotion.hypothesis import NOTHING, Lineage, LineageRow
 from huracan.stats.bootstrap import max_drawdown
 from huracan.stats.evalues import GAIN_CAP, e_process_step, log_e_value
-
-F64 = NDArray[np.float64]
 
 WaitsFor = Literal["days", "positions", "evidence", "drawdown", "ended"]
 """The rule that puts the earliest night where it is."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.time import day_iso
 from huracan.promotion.admission import HOPELESS_LOG_E, open_missing
 from huracan.promotion.alpha_budget import COHORT_SLOTS, POOL_ALPHA
@@ -18,8 +18,6 @@ from huracan.promotion.hypothesis import BREACH_LIMIT, BREACH_WINDOW, LineageRow
 from huracan.promotion.keys import PoolHorizon
 from huracan.stats.evalues import log_e_value, nights_until_decidable, weighted_ebh
 from huracan.stats.hac import hac_standard_error
-
-F64 = NDArray[np.float64]
 
 FREEZE_SHARE: Final = 1 / 3
 FORECAST_LIMIT: Final = 730.0
@@ -34,7 +32,7 @@ UPPER_Z: Final = 1.6448536269514722
 class Results:
     """A lineage's scored days that count, shape (n,): day, difference to the champion and own net, bps of capital."""
 
-    days: NDArray[np.int64]
+    days: I64
     differences: F64
     net: F64
     with_position: int

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, Bool
 from huracan.domain.json import JsonObject
 from huracan.errors import LedgerError
 from huracan.promotion.alpha_budget import PoolSize, Seats, Slot, cohort_of, pick_slot, seats
@@ -24,9 +24,6 @@ from huracan.promotion.hypothesis import (
 from huracan.promotion.keys import EvidenceKey, PoolHorizon, Trial
 from huracan.promotion.ledger_state import ChampionEvent, ChampionReason, LedgerState
 from huracan.promotion.series import PoolEvidence, Series, difference, observation_at
-
-F64 = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +54,8 @@ class Path:
 
     series: Series
     differences: F64
-    both: Mask
-    full: Mask
+    both: Bool
+    full: Bool
 
     def after(self, day: int, until: int) -> Iterator[Observation]:
         """The observations that count in full with day < observation <= until, in order."""

@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from huracan.domain.arrays import F64
 from huracan.domain.recipe import DRAWDOWN_LIMIT, RiskPreset
 from huracan.stats.bootstrap import max_drawdown
-
-F64 = NDArray[np.float64]
 
 MIN_OBSERVED: Final = 60
 MIN_WITH_POSITION: Final = 30

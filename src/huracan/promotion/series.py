@@ -4,17 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import DAILY_SCHEMA, check_schema
 from huracan.domain.recipe import Recipe
 from huracan.domain.time import Horizon
 from huracan.promotion.hypothesis import Observation
 from huracan.promotion.keys import EvidenceKey, PoolHorizon
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +23,8 @@ class Series:
     days: I64
     net: F64
     stressed: F64
-    has_position: Mask
-    valid: Mask
+    has_position: Bool
+    valid: Bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +109,7 @@ def observations(daily: pl.DataFrame, block: int) -> Series:
     return _blocks(single, block) if block > 1 else single
 
 
-def difference(own: Series, champion: Series | None) -> tuple[F64, Mask]:
+def difference(own: Series, champion: Series | None) -> tuple[F64, Bool]:
     """Own result minus the champion's on the same days (None: do nothing), and where both are valid; shape of `own`."""
     if champion is None:
         return own.net, own.valid
@@ -125,7 +121,7 @@ def difference(own: Series, champion: Series | None) -> tuple[F64, Mask]:
     return np.where(both, own.net - other, 0.0), both
 
 
-def observation_at(own: Series, differences: F64, both: Mask, at: int) -> Observation:
+def observation_at(own: Series, differences: F64, both: Bool, at: int) -> Observation:
     """One observation in plain numbers."""
     day = int(own.days[at])
     if not both[at]:

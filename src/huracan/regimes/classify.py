@@ -9,13 +9,10 @@ same bars stands in the same regime as training did.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.regimes.rules import RegimeRules
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 TREND, RANGE, PANIC, ILLIQUID = 0, 1, 2, 3
 UNKNOWN = -1
@@ -34,7 +31,7 @@ class RegimeInputs:
     drawdown: F64
     efficiency: F64
     drift_t: F64
-    fresh: NDArray[np.bool_]
+    fresh: Bool
 
 
 @kernel
@@ -51,7 +48,7 @@ def _rank(values: F64, start: int, hour: int, least: int) -> float:
 
 
 @kernel
-def _classify(levels: F64, drawdown: F64, fresh: NDArray[np.bool_], sizes: I64, limits: F64) -> I64:
+def _classify(levels: F64, drawdown: F64, fresh: Bool, sizes: I64, limits: F64) -> I64:
     """Codes (h,). levels (4, h): illiquidity, volatility, efficiency, drift. sizes: window, least, dwell.
 
     limits: illiquid, panic, drawdown, trend, each to enter and to leave.

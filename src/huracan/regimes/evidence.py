@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from typing import Final, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.results import CellScores
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 DAYS_A_YEAR: Final = 365
 
@@ -34,7 +31,7 @@ class CellEvidence:
     mean_bps: F64
     error_bps: F64
     sharpe: F64
-    fresh: NDArray[np.bool_]
+    fresh: Bool
 
     def at_the_end(self, engine: int, regime: int) -> Performance | None:
         """What the last moment knows of an engine in a regime; None where nothing has closed."""

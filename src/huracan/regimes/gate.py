@@ -11,14 +11,12 @@ from math import isfinite, nan, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import I64
 from huracan.domain.results import CellScores
 from huracan.domain.time import DAY_MS, day_iso, iso
 from huracan.errors import ConfigError, DataError
 from huracan.regimes.evidence import DAYS_A_YEAR, CellEvidence, cell_evidence
-
-I64 = NDArray[np.int64]
 
 
 class RegimeType(StrEnum):

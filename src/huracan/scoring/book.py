@@ -2,15 +2,11 @@
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import DAILY_SCHEMA, PANEL_SCHEMA, TRADE_SCHEMA
 from huracan.domain.time import DAY_MS
 from huracan.scoring.position_records import CLOSE, END, STOP, TURN, Rows, SimulatedPositions
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 REASONS = {CLOSE: "closed", TURN: "turned", STOP: "stopped", END: "end"}
 
@@ -24,7 +20,7 @@ def panel_frame(rows: Rows) -> pl.DataFrame:
     return pl.DataFrame({name: columns[name] for name in PANEL_SCHEMA}, schema=PANEL_SCHEMA)
 
 
-def daily_frame(panel: pl.DataFrame, first_day: int, valid: Mask) -> pl.DataFrame:
+def daily_frame(panel: pl.DataFrame, first_day: int, valid: Bool) -> pl.DataFrame:
     """DAILY_SCHEMA for `valid.size` whole days from `first_day`; a row of the panel belongs to the day it stands in.
 
     The panel ends with the mark that closes the last day. Days without a position are zero and kept.

@@ -2,13 +2,11 @@
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64
 from huracan.domain.frames import LabelledSet
 from huracan.domain.results import CellScores, TrainedPair
 from huracan.errors import DataError
-
-F64 = NDArray[np.float64]
 
 NEVER_MS = int(np.iinfo(np.int64).max)
 """`closed_ms` of a label that is not closed yet."""

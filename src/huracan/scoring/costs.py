@@ -4,17 +4,14 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, Bool
 from huracan.domain.frames import FeatureFrame
 from huracan.domain.recipe import CostRules, Recipe
 from huracan.domain.time import Horizon
 from huracan.errors import DataError
 from huracan.stats.decide import position_fraction
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 class CostUnknownError(DataError, ValueError):
@@ -91,7 +88,7 @@ def known_liquidity(features: FeatureFrame) -> tuple[F64, F64]:
     return spread, volume
 
 
-def _refuse(features: FeatureFrame, bad: Mask, column: str, wanted: str) -> None:
+def _refuse(features: FeatureFrame, bad: Bool, column: str, wanted: str) -> None:
     if bad.any():
         first = features.frame["decision_time"][int(np.argmax(bad))]
         seen = features.frame[column][int(np.argmax(bad))]

@@ -5,13 +5,11 @@ from dataclasses import asdict
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64
 from huracan.domain.results import DailyMetrics, ScorecardMetrics
 from huracan.domain.time import DAY_MS
 from huracan.scoring.capacity import Capacity
-
-F64 = NDArray[np.float64]
 
 DAYS_A_YEAR = 365
 

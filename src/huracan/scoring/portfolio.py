@@ -5,15 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import DAILY_SCHEMA, empty
 from huracan.domain.results import PoolResult
 from huracan.domain.time import DAY_MS
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 FEWEST_VALID = 0.8
 SUMS = ("gross_bps", "fees_bps", "spread_bps", "impact_bps", "funding_bps", "turnover", "exposure")
@@ -88,7 +84,7 @@ def stress_costs(daily: pl.DataFrame, multiple: float = 1.5) -> pl.DataFrame:
 
 def _validity(
     coins: tuple[str, ...], dailies: Mapping[str, pl.DataFrame], membership: Mapping[str, I64] | None
-) -> tuple[int, Mask]:
+) -> tuple[int, Bool]:
     """First day and which member's day is valid, shape (days, members); a day a member does not report is not.
 
     The last day waits for members that are one day behind: their price that closes it is about to come, and a day's
@@ -109,7 +105,7 @@ def _validity(
     return first, valid
 
 
-def _members(coins: tuple[str, ...], membership: Mapping[str, I64] | None, first: int, n_days: int) -> Mask:
+def _members(coins: tuple[str, ...], membership: Mapping[str, I64] | None, first: int, n_days: int) -> Bool:
     """Who belongs to the pool on which day, shape (n_days, members)."""
     if membership is None:
         return np.ones((n_days, len(coins)), dtype=np.bool_)
@@ -128,7 +124,7 @@ def _scale(
     coins: tuple[str, ...],
     panels: Mapping[str, pl.DataFrame],
     first: int,
-    valid: Mask,
+    valid: Bool,
     net_cap: float,
     gross_cap: float,
 ) -> _Scale:
@@ -163,7 +159,7 @@ def _changes(panel: pl.DataFrame) -> tuple[I64, F64]:
     return time[moved], position[moved]
 
 
-def _member(panel: pl.DataFrame, first: int, belongs: Mask, scale: _Scale) -> F64:
+def _member(panel: pl.DataFrame, first: int, belongs: Bool, scale: _Scale) -> F64:
     """SUMS of one member by day, shape (len(SUMS), days), at the pool's scale; flat on days it does not belong to the pool.
 
     `belongs` has one day more than the sums: whoever is not in the pool on that day is sold at its midnight, too.
@@ -207,7 +203,7 @@ def _member(panel: pl.DataFrame, first: int, belongs: Mask, scale: _Scale) -> F6
     )
 
 
-def _daily(first: int, mean: F64, valid: Mask, members: I64) -> pl.DataFrame:
+def _daily(first: int, mean: F64, valid: Bool, members: I64) -> pl.DataFrame:
     columns = dict(zip(SUMS, mean, strict=True))
     net = mean[0] - mean[1] - mean[2] - mean[3] - mean[4]
     enough = (valid.sum(axis=1) >= FEWEST_VALID * members) & (members > 0)

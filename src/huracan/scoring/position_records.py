@@ -2,12 +2,7 @@
 
 from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from huracan.domain.arrays import F64, I64, Bool
 
 HOLD: Final = -1
 ENTER: Final = 0
@@ -27,8 +22,8 @@ class BarArrays(NamedTuple):
     time: I64
     open: F64
     close: F64
-    real: Mask
-    panic: Mask
+    real: Bool
+    panic: Bool
     last: int
 
 
@@ -36,7 +31,7 @@ class DecisionArrays(NamedTuple):
     """Decisions, ascending. `bar`: index of the bar that fills it, -1 = none. `ok`: features valid and costs known."""
 
     bar: I64
-    ok: Mask
+    ok: Bool
     score: F64
     edge_bps: F64
     confidence: F64

@@ -7,13 +7,13 @@ from typing import Final
 
 import numpy as np
 
+from huracan.domain.arrays import I64
 from huracan.scoring.costs import impact_bps
 from huracan.scoring.position_records import (
     CLOSE,
     END,
     ENTER,
     HOLD,
-    I64,
     ROLL,
     STOP,
     TURN,

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import (
     HOLES_SCHEMA,
     PANIC,
@@ -36,10 +36,6 @@ from huracan.scoring.position_records import (
 )
 from huracan.scoring.positions import simulate_positions
 from huracan.scoring.round_trips import round_trip_costs
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 FOREVER_MS = 1 << 62
 MISSING_SHARE = 0.05
@@ -136,12 +132,12 @@ def simulate_decisions(
     return Simulation(card=card, events=event_frame(simulated.actions, path.frame, coin, str(horizon), recipe.id))
 
 
-def _newest_day(bars: Bars, real: Mask) -> int:
+def _newest_day(bars: Bars, real: Bool) -> int:
     times = bars.frame["open_time"].to_numpy()[real]
     return int(times[-1]) // DAY_MS if times.size else -1
 
 
-def _bar_arrays(bars: Bars, real: Mask) -> BarArrays:
+def _bar_arrays(bars: Bars, real: Bool) -> BarArrays:
     frame = bars.frame
     return BarArrays(
         time=_own(frame["open_time"]),
@@ -176,7 +172,7 @@ def _own(column: pl.Series) -> Any:
 
 
 def _decisions(
-    path: ConsensusPath, bars: Bars, real: Mask, labels: LabelledSet, features: FeatureFrame
+    path: ConsensusPath, bars: Bars, real: Bool, labels: LabelledSet, features: FeatureFrame
 ) -> DecisionArrays:
     known_liquidity(features)
     sides = features.frame.select("decision_time", "sigma_day_bps", "spread_bps", "volume_day_quote", "valid")
@@ -215,7 +211,7 @@ def _decisions(
     )
 
 
-def _fill_bars(fill_time: pl.Series, bars: Bars, real: Mask) -> I64:
+def _fill_bars(fill_time: pl.Series, bars: Bars, real: Bool) -> I64:
     """Index of the bar whose open fills each decision, -1 = none; raises DataError for one that could not fill."""
     times = bars.frame["open_time"].to_numpy()
     wanted = fill_time.fill_null(-1).to_numpy()
@@ -266,7 +262,7 @@ def _rules(recipe: Recipe, horizon: Horizon, market: str, *, allow_short: bool) 
     )
 
 
-def _valid_days(bars: Bars, real: Mask, first_day: int, last_day: int, *, ended: bool) -> Mask:
+def _valid_days(bars: Bars, real: Bool, first_day: int, last_day: int, *, ended: bool) -> Bool:
     """Days whose data are whole: enough bars of the exchange, and at least one real price. A life's last day may be short."""
     n_days = max(last_day - first_day + 1, 0)
     day = bars.frame["open_time"].to_numpy() // DAY_MS - first_day
@@ -277,7 +273,7 @@ def _valid_days(bars: Bars, real: Mask, first_day: int, last_day: int, *, ended:
     expected = np.full(n_days, DAY_MS // bars.interval_ms)
     if ended and n_days and last_day == _newest_day(bars, real):
         expected[-1] = (bars.frame["open_time"].to_numpy()[real][-1] % DAY_MS) // bars.interval_ms + 1
-    valid: Mask = (arrived >= (1.0 - MISSING_SHARE) * expected) & (traded > 0)
+    valid: Bool = (arrived >= (1.0 - MISSING_SHARE) * expected) & (traded > 0)
     return valid
 
 

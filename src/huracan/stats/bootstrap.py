@@ -1,12 +1,9 @@
 """Stationary bootstrap (Politis, Romano 1994): resample a daily series in blocks of random length."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 
 @kernel
@@ -21,7 +18,7 @@ def max_drawdown(net: F64) -> float:
 
 
 @kernel
-def _resampled_drawdowns(net: F64, starts: I64, restart: NDArray[np.bool_], out: F64) -> None:
+def _resampled_drawdowns(net: F64, starts: I64, restart: Bool, out: F64) -> None:
     n = net.shape[0]
     for path in range(out.shape[0]):
         total, peak, worst = 0.0, 0.0, 0.0

@@ -5,11 +5,9 @@ constants without a correlation. Batches: leading axes are free, the last two ar
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-F64 = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from huracan.domain.arrays import F64, Bool
 
 
 def shrunk_correlation(second: F64, fourth: F64, count: F64) -> F64:
@@ -43,7 +41,7 @@ def outcome_correlation(outcomes: F64) -> F64:
     return shrunk_correlation(outcomes.T @ outcomes, squares.T @ squares, np.asarray(float(outcomes.shape[0])))
 
 
-def vote_weights(correlation: F64, active: Mask) -> tuple[F64, F64]:
+def vote_weights(correlation: F64, active: Bool) -> tuple[F64, F64]:
     """Weights (..., E) that sum to 1 over the active engines, and the effective number of votes (...).
 
     The weights solve ``C w = 1`` with w >= 0 (least squares), so clones share one vote. The effective number is

@@ -5,12 +5,9 @@ One implementation, so what was tested is what trades. Shapes: n rows, p feature
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 
 @kernel

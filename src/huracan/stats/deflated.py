@@ -6,10 +6,9 @@ Kurtosis here is never excess kurtosis: a normal distribution has 3.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-F64 = NDArray[np.float64]
+from huracan.domain.arrays import F64
 
 _EULER = 0.5772156649015329
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from huracan.domain.model import F64
+from huracan.domain.arrays import F64
 
 _MIN_BARS: Final = 3
 _MIN_ACTIVE: Final = 2

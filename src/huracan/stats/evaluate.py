@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from huracan.domain.model import F64, I64, ChampionModel
+from huracan.domain.arrays import F64, I64
+from huracan.domain.model import ChampionModel
 from huracan.stats.decide import forest_forecasts, linear_forecasts, position_fraction, vote, wants_entry
 from huracan.stats.kernel import kernel
 

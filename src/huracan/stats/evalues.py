@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
 
 FRACTIONS: Final = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 0.9)
 GAIN_CAP: Final = 0.6

@@ -1,9 +1,8 @@
 """Standard errors of a mean that survive serial correlation (Newey, West 1987)."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from huracan.domain.arrays import F64
 
 
 def default_lags(n: int) -> int:

@@ -4,11 +4,9 @@ Weights stay close to equal by design: no weighting finds an edge faster than th
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
 
 NEUTRAL_LOSS = 0.5
 """Loss of an expert that earned nothing."""

@@ -7,10 +7,8 @@ cumulative sums, a pool is a sum over coins, and no fold touches the rows again.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from huracan.domain.arrays import F64, I64, Bool
 
 _NO_ROWS = 1e-9  # what rounding leaves of a window without rows, when it is a difference of two sums
 _DEAD_VARIANCE = 1e-12  # share of the second moment below which a column is a constant plus rounding
@@ -34,13 +32,13 @@ def unit_of(spread: F64, mean: F64) -> F64:
     return np.maximum(spread, LEAST_SPREAD / _DEAD_SD * np.maximum(1.0, np.abs(mean)))
 
 
-def varies(spread: F64, mean: F64) -> NDArray[np.bool_]:
+def varies(spread: F64, mean: F64) -> Bool:
     """Where a column with this spread and mean is more than a constant plus rounding.
 
     >>> varies(np.array([1e-13, 1e-3, 1e-3]), np.array([0.0, 0.0, 1e7]))
     array([False,  True, False])
     """
-    more: NDArray[np.bool_] = spread > LEAST_SPREAD * np.maximum(1.0, np.abs(mean))
+    more: Bool = spread > LEAST_SPREAD * np.maximum(1.0, np.abs(mean))
     return more
 
 
@@ -78,7 +76,7 @@ class Moments:
     sd: F64
     correlation: F64
 
-    def without(self, dead: NDArray[np.bool_]) -> "Moments":
+    def without(self, dead: Bool) -> "Moments":
         """The same with these columns of x (..., p) dead as well."""
         live = np.concatenate((~dead, np.ones_like(dead[..., :1])), axis=-1)
         return Moments(

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from huracan.domain.arrays import F64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Raw forecasts overstate three to ten times; trading them as they are pays costs 
 
 import numpy as np
 
-from huracan.domain.model import F64, I64
+from huracan.domain.arrays import F64, I64
 from huracan.domain.recipe import TrainingRules
 
 _NO_LABELS = 1e-9  # what rounding leaves of an emptied window

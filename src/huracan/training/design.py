@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
-from huracan.domain.model import F64, I64
 from huracan.domain.recipe import TrainingRules
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.training.folds import NEVER, first_day_after, refit_starts
-from huracan.training.presence import ALWAYS, RECENT_DAYS, Mask, Presence, presence
+from huracan.training.presence import ALWAYS, RECENT_DAYS, Presence, presence
 from huracan.training.refusal import TrainingRefused
 
 CLIP_BLOCK_DAYS = 30
@@ -36,7 +36,7 @@ class Design:
     decision_time: I64
     day: I64
     x: F64
-    usable: Mask
+    usable: Bool
     presence: Presence
     regime: I64
     has_regime: bool
@@ -133,13 +133,13 @@ def prepare(features: FeatureFrame, rules: TrainingRules, *, cutoff_ms: int) -> 
     )
 
 
-def _known(x: F64, names: tuple[str, ...], there: Presence, day: I64) -> Mask:
+def _known(x: F64, names: tuple[str, ...], there: Presence, day: I64) -> Bool:
     """Rows (n,) on which every feature is known, but for those that had stopped by that day."""
     known = np.isfinite(x)
     if not there.whole:
         optional = np.array([name not in ALWAYS for name in names])
         np.logical_or(known, there.stopped_at(day) & optional, out=known)
-    every: Mask = np.logical_and.reduce(known, axis=1)
+    every: Bool = np.logical_and.reduce(known, axis=1)
     return every
 
 
@@ -176,9 +176,7 @@ def _regime(x: F64, names: tuple[str, ...]) -> tuple[I64, bool]:
     return np.where(known, codes, -1).astype(np.int64), True
 
 
-def clip_bounds(
-    x: F64, day: I64, usable: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], starts: I64, lookback_days: int
-) -> tuple[F64, F64]:
+def clip_bounds(x: F64, day: I64, usable: Bool, starts: I64, lookback_days: int) -> tuple[F64, F64]:
     """Order statistics at both tails of each feature, from the usable rows of the window before each start; (C, p) each.
 
     A block without rows keeps the bounds of the one before. Missing values (NaN) count for no bound.

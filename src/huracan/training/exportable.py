@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.frames import REGIMES
-from huracan.domain.model import F64, I64, TreeArrays
+from huracan.domain.model import TreeArrays
 from huracan.domain.records import SkipCode
 from huracan.stats.decide import forest_forecasts, linear_forecasts
 from huracan.training.lightgbm_arrays import to_arrays

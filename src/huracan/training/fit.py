@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
-from huracan.domain.model import F64, TreeArrays
+from huracan.domain.model import TreeArrays
 from huracan.domain.recipe import Recipe, TrainingRules
 from huracan.domain.records import SkipCode
 from huracan.domain.results import TrainedPair
@@ -17,7 +18,7 @@ from huracan.training.design import Design, Labels, align, prepare
 from huracan.training.engines import EngineSpec, engine_of, parameters_of
 from huracan.training.folds import closing_days
 from huracan.training.linear import Columns, LinearWalk, thin_regimes, walk_linear
-from huracan.training.presence import ALWAYS, Mask
+from huracan.training.presence import ALWAYS
 from huracan.training.prior import PoolPrior
 from huracan.training.refusal import TrainingRefused
 from huracan.training.trees import ForestWalk, walk_forests
@@ -131,9 +132,9 @@ def _left_out(design: Design, linear: LinearWalk, walks: Mapping[str, ForestWalk
     return notes
 
 
-def _stopped(design: Design) -> Mask:
+def _stopped(design: Design) -> Bool:
     """Features (p,) that have stopped by tonight."""
-    gone: Mask = design.presence.stopped_at(np.array([design.live_day]))[0]
+    gone: Bool = design.presence.stopped_at(np.array([design.live_day]))[0]
     return gone
 
 
@@ -213,9 +214,7 @@ def _renumbered(forest: TreeArrays, names: tuple[str, ...], kept: tuple[str, ...
     return replace(forest, feature=place[forest.feature])
 
 
-def _frame(
-    design: Design, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]], engines: tuple[str, ...], values: F64
-) -> pl.DataFrame:
+def _frame(design: Design, rows: I64, engines: tuple[str, ...], values: F64) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "decision_time": design.decision_time[rows],

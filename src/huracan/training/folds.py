@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from huracan.domain.model import I64
+from huracan.domain.arrays import I64
 from huracan.domain.recipe import TrainingRules
 from huracan.domain.time import DAY_MS
 

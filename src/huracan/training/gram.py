@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
-from huracan.domain.model import F64, I64
 from huracan.domain.recipe import Recipe
 from huracan.errors import SchemaError
 from huracan.stats.kernel import kernel

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
 from huracan.domain.ids import content_hash
-from huracan.domain.model import F64, I64
 from huracan.domain.recipe import Recipe
 from huracan.domain.records import SkipCode
 from huracan.domain.results import TrainedPair

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from huracan.domain.model import I64
+from huracan.domain.arrays import I64
 from huracan.domain.time import DAY_MS
 from huracan.training.design import Design, Labels
 from huracan.training.folds import NEVER

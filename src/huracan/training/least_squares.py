@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from huracan.domain.model import F64
+from huracan.domain.arrays import F64
 from huracan.stats.ridge import varies
 
 PRIOR_ROWS: Final = 500.0

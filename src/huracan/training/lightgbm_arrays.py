@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from huracan.domain.model import F64, I64, TreeArrays
+from huracan.domain.arrays import F64, I64
+from huracan.domain.model import TreeArrays
 from huracan.domain.records import SkipCode
 from huracan.training.refusal import TrainingRefused
 

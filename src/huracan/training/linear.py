@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import REGIMES
-from huracan.domain.model import F64, I64
 from huracan.domain.recipe import TrainingRules
 from huracan.stats.decide import linear_forecasts
 from huracan.stats.ridge import Moments, raw_coefficients, shrink_to_prior
@@ -25,7 +25,6 @@ from huracan.training.gram import (
     with_pooled,
 )
 from huracan.training.inner import InnerFold, inner_folds
-from huracan.training.presence import Mask
 from huracan.training.prior import PoolPrior
 
 
@@ -43,8 +42,8 @@ class LinearWalk:
     coef: F64
     intercept: F64
     live_rows: F64
-    silent: Mask
-    dead: Mask
+    silent: Bool
+    dead: Bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,13 +132,13 @@ def _forecasts(design: Design, names: tuple[str, ...], fold: I64, days: I64, coe
     )
 
 
-def _lost(of: Moments, stopped: Mask, required: Mask) -> Mask:
+def _lost(of: Moments, stopped: Bool, required: Bool) -> Bool:
     """Where (s, 5) a required feature (k,) is dead, or fewer than `FEWEST_COLUMNS` live: the idea is gone.
 
     A window without rows knows nothing of its features; stopped (s, k) ones are gone all the same.
     """
     dead = (of.sd[..., :-1] == 0.0) & ((of.rows > 0.0)[..., None] | stopped[:, None])
-    lost: Mask = (dead & required).any(axis=-1) | ((~dead).sum(axis=-1) < FEWEST_COLUMNS)
+    lost: Bool = (dead & required).any(axis=-1) | ((~dead).sum(axis=-1) < FEWEST_COLUMNS)
     return lost
 
 
@@ -168,7 +167,7 @@ class _Sums:
         return np.concatenate((np.stack(blind), known)) if blind else known
 
 
-def _in_raw_units(standard: F64, of: Moments, thin: Mask, shift: F64, scale: F64) -> tuple[F64, F64]:
+def _in_raw_units(standard: F64, of: Moments, thin: Bool, shift: F64, scale: F64) -> tuple[F64, F64]:
     """Slopes (s, 4, k) and intercepts (s, 4) on raw features; thin regimes take the pooled-regime model."""
     slopes, intercept = raw_coefficients(standard, of, np.arange(standard.shape[-1]))
     slopes = np.where(thin[..., None], slopes[:, N_REGIMES:], slopes[:, :N_REGIMES]) / scale

@@ -4,11 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from huracan.domain.model import F64, I64
-
-Mask = NDArray[np.bool_]
+from huracan.domain.arrays import F64, I64, Bool
 
 RECENT_DAYS: Final = 7
 """Days that decide whether a feature has stopped: longer than the three days that a feature warms up after a gap."""
@@ -25,21 +22,21 @@ class Presence:
     """
 
     first_day: int
-    stopped: Mask
+    stopped: Bool
 
     @property
     def whole(self) -> bool:
         """True where no feature stops on any day."""
         return not self.stopped.any()
 
-    def stopped_at(self, days: I64) -> Mask:
+    def stopped_at(self, days: I64) -> Bool:
         """Features (F, p) that had stopped before each of these days."""
         place = np.clip(days - self.first_day, 0, self.stopped.shape[0] - 1)
-        at: Mask = self.stopped[place]
+        at: Bool = self.stopped[place]
         return at
 
 
-def presence(x: F64, warm: Mask, day: I64, last_day: int) -> Presence:
+def presence(x: F64, warm: Bool, day: I64, last_day: int) -> Presence:
     """When each column of x (n, p) stopped: missing from more than half of the warm rows of the last `RECENT_DAYS` days.
 
     warm and day (n,), days ascending. Days without a warm row before them keep the answer of the day before.

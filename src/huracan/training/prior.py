@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from huracan.domain.model import F64, I64
+from huracan.domain.arrays import F64, I64
 from huracan.domain.recipe import Recipe, TrainingRules
 from huracan.errors import SchemaError
 from huracan.stats.ridge import shrink_to_prior

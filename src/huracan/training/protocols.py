@@ -10,7 +10,7 @@ from typing import Any, Final, NotRequired, Protocol, TypedDict, runtime_checkab
 
 import polars as pl
 
-from huracan.domain.model import F64, I64
+from huracan.domain.arrays import F64, I64
 from huracan.errors import ConfigError
 from huracan.training.user_code import UserCallable
 

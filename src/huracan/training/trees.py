@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from huracan.domain.model import F64, I64, TreeArrays
+from huracan.domain.arrays import F64, I64, Bool
+from huracan.domain.model import TreeArrays
 from huracan.domain.recipe import TrainingRules
 from huracan.stats.decide import forest_forecasts
 from huracan.stats.ridge import varies
@@ -21,7 +22,6 @@ from huracan.training.gram import WEEK_DAYS
 from huracan.training.inner import inner_folds
 from huracan.training.lightgbm_arrays import NO_TREES, to_arrays
 from huracan.training.linear import Columns
-from huracan.training.presence import Mask
 
 INNER_WEEKS = 2
 """Weeks left out together when the first window is calibrated: three fits instead of six."""
@@ -36,7 +36,7 @@ class ForestWalk:
 
     forecast: F64
     live: TreeArrays
-    used: Mask
+    used: Bool
     silent: bool
 
 
@@ -46,7 +46,7 @@ class _Fit:
 
     train: I64
     test: I64
-    used: Mask
+    used: Bool
 
 
 def walk_forests(
@@ -92,7 +92,7 @@ def walk_forests(
     return ForestWalk(forecast=forecast, live=live, used=fit.used, silent=silent)
 
 
-def _fits(design: Design, labels: Labels, folds: Folds, era: "_Era", wanted: Mask, horizon_ms: int) -> list[_Fit]:
+def _fits(design: Design, labels: Labels, folds: Folds, era: "_Era", wanted: Bool, horizon_ms: int) -> list[_Fit]:
     """What is to be grown in an era, in order; tonight's fit is the last one of the last era and forecasts nothing."""
     parts: list[tuple[int, I64, I64]] = []
     if era.first:
@@ -124,7 +124,7 @@ def _by_presence(design: Design, test: I64) -> list[tuple[int, I64]]:
     return sorted((int(design.day[rows[0]]), rows) for rows in groups)
 
 
-def _moves(design: Design, rows: I64) -> Mask:
+def _moves(design: Design, rows: I64) -> Bool:
     """Features (p,) that are more than a constant plus rounding on these rows; without rows nothing is known against any."""
     if not rows.size:
         return np.ones(len(design.names), dtype=np.bool_)
@@ -162,7 +162,7 @@ class _Grower:
         seed: int,
         bin_rows: I64,
         rows: I64,
-        used: Mask,
+        used: Bool,
     ) -> None:
         import lightgbm
 

@@ -6,9 +6,8 @@ Known ones are told by name, others by their price: it does not move.
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-I64 = NDArray[np.int64]
+from huracan.domain.arrays import F64, I64, Bool
 
 PEGGED: Final = frozenset(
     {
@@ -33,7 +32,7 @@ FEWEST_HELD_DAYS: Final = 15
 """Days of the window that must have a price at all."""
 
 
-def held_before(known: I64, range_bps: NDArray[np.float64], days: I64) -> NDArray[np.bool_]:
+def held_before(known: I64, range_bps: F64, days: I64) -> Bool:
     """Whether a price was held over the 30 days before each of `days`.
 
     `known` (n,) are the days with a price, ascending, and `range_bps` (n,) their high over their low.
@@ -44,5 +43,5 @@ def held_before(known: I64, range_bps: NDArray[np.float64], days: I64) -> NDArra
     """
     wide = np.append(0, np.cumsum(range_bps >= HELD_BPS))
     first, end = np.searchsorted(known, days - HELD_DAYS), np.searchsorted(known, days)
-    held: NDArray[np.bool_] = (end - first >= FEWEST_HELD_DAYS) & (wide[end] == wide[first])
+    held: Bool = (end - first >= FEWEST_HELD_DAYS) & (wide[end] == wide[first])
     return held

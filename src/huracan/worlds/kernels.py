@@ -6,10 +6,9 @@ Steps are fractions of the price at the day's start; `per_day` is the number of 
 import numpy as np
 from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.stats.kernel import kernel
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 I8 = NDArray[np.int8]
 
 SHOCK_LIMIT = 8.0

@@ -1,11 +1,9 @@
 """Compiled loops of the wide world: every number is a function of a key and a place, so any bar can be had alone."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64
 from huracan.stats.kernel import kernel
-
-F64 = NDArray[np.float64]
 
 OCTAVES = 9
 """Waves of 1, 4, 16 ... 65,536 minutes, each twice as high as the one before: about a random walk up to six weeks."""

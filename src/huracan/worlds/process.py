@@ -10,16 +10,13 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import F64, I64
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA
 from huracan.domain.ids import random_seed
 from huracan.domain.time import HOUR_MS, MINUTE_MS
 from huracan.worlds.kernels import SHOCK_LIMIT, bounded_steps, crash_steps, draw_bars, regime_chain, slow_signal
 from huracan.worlds.spec import CRASH_PROBABILITY, SPARE_DAYS, START_MS, Listing, WorldSpec
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 T3_SCALE: Final = 1.6323604468172743
 """t(3) draws divided by this and clipped at +-8 have variance 1 (root of E[min(t/c, 8)^2] = 1)."""

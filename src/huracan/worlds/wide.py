@@ -14,10 +14,11 @@ from typing import Final, Self
 import numpy as np
 import polars as pl
 
+from huracan.domain.arrays import F64
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, iso
 from huracan.errors import ConfigError
-from huracan.worlds.noise import F64, uniforms, wide_bars
+from huracan.worlds.noise import uniforms, wide_bars
 from huracan.worlds.process import FUNDING_BPS, FUNDING_LIMIT_BPS
 from huracan.worlds.source import NO_DELIVERY_MS, Book, Day, ListedInstrument, known_at
 from huracan.worlds.spec import SPARE_DAYS, START_MS

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from huracan.domain.model import I64
+from huracan.domain.arrays import I64
 from huracan.night.jobs.daily_series import DailySeries
 from huracan.night.jobs.tier_days import days_of, without_days
 from huracan.night.state import Night

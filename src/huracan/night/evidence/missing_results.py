@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from huracan.domain.model import I64
+from huracan.domain.arrays import I64
 from huracan.domain.records import SkipCode
 from huracan.domain.tiers import tier_of
 from huracan.domain.time import DAY_MS

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import I64
 from huracan.domain.time import DAY_MS
 from huracan.night.evidence.historical import is_preferred
 from huracan.night.jobs.tier_days import without_days
@@ -47,7 +47,7 @@ def once_a_base(night: Night, market: str) -> Night:
     return replace(night, facts=members, former=replace(night.former, facts=former))
 
 
-def _life(report: Mapping[str, Any]) -> NDArray[np.int64]:
+def _life(report: Mapping[str, Any]) -> I64:
     """Days from an instrument's first bar to its last."""
     if report["first_ms"] is None:
         return np.empty(0, np.int64)

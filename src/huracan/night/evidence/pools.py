@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from huracan.domain.arrays import I64
 from huracan.domain.recipe import Recipe
 from huracan.domain.time import Horizon
 from huracan.night.evidence.historical import draw, is_preferred
@@ -15,8 +13,6 @@ from huracan.night.jobs.train import cell_frame
 from huracan.night.state import Night
 from huracan.promotion import PoolEvidence
 from huracan.scoring import pool_result
-
-I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

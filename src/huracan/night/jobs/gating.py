@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+from huracan.domain.arrays import I64
 from huracan.domain.bundle import EVERY_REGIME
 from huracan.domain.frames import REGIMES
-from huracan.domain.model import I64, ChampionModel
+from huracan.domain.model import ChampionModel
 from huracan.night.plan import NightPlan
 from huracan.regimes.evidence import CellEvidence
 from huracan.regimes.gate import RegimeGateConfig

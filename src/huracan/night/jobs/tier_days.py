@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from huracan.domain.arrays import I64
 from huracan.domain.tiers import TIERS, tier_of
 from huracan.features import DailyPrices, DailyVolume
 from huracan.universe import held_before
 
-I64 = NDArray[np.int64]
 Spans = dict[str, list[list[int]]]
 """By tier: the (first, last) UTC days of each stretch, last included."""
 
