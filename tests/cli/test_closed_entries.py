@@ -5,7 +5,9 @@ import json
 import pytest
 
 from huracan.cli.explain import explain_coin
+from huracan.reports.night_summary import BlockedRow, NightSummary
 from huracan.reports.story import entries_closed
+from huracan.reports.summary import read_summary
 
 LEAK = "feature taker_imbalance_60 predicts too well to be true"
 UNPROVEN = "no recipe is proven in this coin's pool"
@@ -36,9 +38,9 @@ def workdir(tmp_path):
 
 
 def test_a_coin_that_is_only_unproven_may_be_entered_on_paper(workdir):
-    summary = json.loads(next((workdir / "summaries").iterdir()).read_text())
-    assert entries_closed(summary) == {"JULIETT": {"coin": "JULIETT", "code": "LEAK", "reason": LEAK}}
-    assert entries_closed({}) == {}
+    summary = read_summary(next((workdir / "summaries").iterdir()).read_bytes()).summary
+    assert entries_closed(summary) == {"JULIETT": BlockedRow(coin="JULIETT", code="LEAK", reason=LEAK)}
+    assert entries_closed(NightSummary()) == {}
 
 
 def test_explain_names_the_leak_of_another_horizon_that_closes_entries(workdir, capsys):

@@ -49,7 +49,7 @@ def test_ctrl_c_in_a_night_is_told_as_such_and_the_next_run_goes_on(tmp_path):
     assert "CancelledError" not in err
     assert "run_interrupted" in err
     view = WorkdirReader(tmp_path / "demo").view()
-    assert (view.state, view.progress["code"]) == ("interrupted", "INTERRUPTED")
+    assert (view.state, view.progress.code) == ("interrupted", "INTERRUPTED")
     with closing(sqlite3.connect(tmp_path / "demo" / "ledger.sqlite")) as ledger:
         assert ledger.execute("SELECT status FROM runs").fetchall() == [("interrupted",)]
 

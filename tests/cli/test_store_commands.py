@@ -9,6 +9,7 @@ import pytest
 from huracan.domain.time import parse_iso
 from huracan.hamilton import HamiltonInterface
 from huracan.reports.story import entries_closed, read_morning
+from huracan.reports.summary import summary_of
 
 
 @pytest.fixture
@@ -228,5 +229,5 @@ def test_everything_on_the_shortlist_may_be_entered_on_paper(huracan, reader, tm
     )
     for row in reader.result["candidates"].values():
         said = door.predict(row["coin"], row["horizon"], row["live_features"])
-        assert said.entries_open == (row["coin"] not in entries_closed(summary)), said.blocked_reason
-    assert not {pick.coin for pick in read_morning(summary).shortlist} & entries_closed(summary).keys()
+        assert said.entries_open == (row["coin"] not in entries_closed(summary_of(summary))), said.blocked_reason
+    assert not {pick.coin for pick in read_morning(summary).shortlist} & entries_closed(summary_of(summary)).keys()

@@ -10,6 +10,7 @@ from rich.console import Console
 from huracan.cli.demo_ending import Ending
 from huracan.cli.morning import print_morning
 from huracan.cli.tables import print_copies, print_demo, print_details, print_night, show
+from huracan.reports.summary import summary_of
 
 WIDTHS = (80, 160)
 PLANTED = ("ALFA", "BRAVO")
@@ -72,7 +73,7 @@ def night(rows=(), champions=(), skipped=(), notes=(), dry_run=False):
 
 
 def details(*rows, skipped=()):
-    return {"evidence": list(rows), "skipped": list(skipped)}
+    return summary_of({"evidence": list(rows), "skipped": list(skipped)})
 
 
 def demo(found=PLANTED, others=(), planted=PLANTED, prediction=None, bounds=None):

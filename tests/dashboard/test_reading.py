@@ -125,9 +125,9 @@ def test_a_finished_night_is_read_whole_and_nothing_changes(reader_of_night):
     view = reader.view()
     assert view.problems == ()
     assert view.state == "finished"
-    assert view.nights[0]["run_id"] == night.result["run_id"]
-    assert view.nights[0]["champions"] == len(night.result["champions"])
-    assert view.nights[0]["page"] is True
+    assert view.nights[0].run_id == night.result["run_id"]
+    assert view.nights[0].champions == len(night.result["champions"])
+    assert view.nights[0].page is True
     assert view.store is not None
     assert view.store.problem is None
     assert view.store.run_id == night.result["run_id"]

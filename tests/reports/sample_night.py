@@ -1,54 +1,60 @@
 """A night made up for the page: lineages at every stage, curves with history, hostile names."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from huracan.reports import Curve, NightReport, curve_from_daily
-from huracan.reports.story import Morning
+from huracan.reports.morning import Morning
+from huracan.reports.night_integrity import Counts, InstrumentRow, LostFileRow, NightIntegrity, OutageRow, RuleRow
+from huracan.reports.night_summary import (
+    Costs,
+    ErrorRow,
+    HypothesisRow,
+    Metrics,
+    PublishedRow,
+    SkippedRow,
+    WithoutBestDay,
+)
 
 HOSTILE = "<script>alert('x')</script>"
 RECIPES = ("linear", "boosted")
 HORIZONS = ("1h", "4h", "1d")
 
 
-def lineage(pool: str, horizon: str, recipe: str, e: float, needed: float, **fields) -> dict:
-    row = {
-        "pool": pool,
-        "horizon": horizon,
-        "recipe": recipe,
-        "recipe_id": f"{recipe}-0a1b2c",
-        "status": "open",
-        "reigns": False,
-        "suspended": False,
-        "reason": "",
-        "e": e,
-        "needed": needed,
-        "bound_over_sd": 9.4,
-        "mean_bps": 3.21,
-        "sd_bps": 41.0,
-        "nights_until_decidable": 83.4,
-        "nights_if_planned": 141.0,
-        "confidence_nothing_bps": (-4.2, 11.9),
-        "history_days": 85,
-        "live_days": 12,
-        "observed_days": 97,
-        "closed_gates": (),
-    }
-    return {**row, **fields}
+def hypothesis(pool: str, horizon: str, recipe: str, e: float, needed: float, **fields) -> HypothesisRow:
+    row = HypothesisRow(
+        pool=pool,
+        horizon=horizon,
+        recipe=recipe,
+        recipe_id=f"{recipe}-0a1b2c",
+        status="open",
+        e=e,
+        needed=needed,
+        bound_over_sd=9.4,
+        mean_bps=3.21,
+        nights_until_decidable=83.4,
+        confidence_nothing_bps=(-4.2, 11.9),
+        history_days=85,
+        live_days=12,
+        observed_days=97,
+    )
+    return replace(row, **fields)
 
 
-def metrics(sharpe: float | None, drawdown: float | None = 0.042) -> dict:
-    return {
-        "sharpe_ratio": sharpe,
-        "max_drawdown": drawdown,
-        "hit_rate": 0.537,
-        "capacity_estimate": 1_250_000.0,
-        "without_best_day": {"sharpe_ratio": None if sharpe is None else sharpe - 0.4},
-    }
+def metrics(sharpe: float, drawdown: float | None = 0.042) -> Metrics:
+    return Metrics(
+        sharpe_ratio=sharpe,
+        max_drawdown=drawdown,
+        hit_rate=0.537,
+        capacity_estimate=1_250_000.0,
+        without_best_day=WithoutBestDay(sharpe_ratio=sharpe - 0.4),
+    )
 
 
-def costs(gross: float) -> dict:
+def costs(gross: float) -> Costs:
     parts = {"fees": 10.0, "spread": 1.1, "slippage": 0.6, "funding": -0.4}
-    return {**parts, "gross": gross, "net": gross - sum(parts.values()), "break_even": gross + 0.4, "round_trips": 212}
+    return Costs(**parts, gross=gross, net=gross - sum(parts.values()), break_even=gross + 0.4, round_trips=212)
 
 
 def curves(rng: np.random.Generator, days: int = 97) -> list[Curve]:
@@ -65,30 +71,54 @@ def curves(rng: np.random.Generator, days: int = 97) -> list[Curve]:
     return made
 
 
+def integrity(coins: int) -> NightIntegrity:
+    outage = OutageRow(
+        kind="missing bars",
+        market="spot",
+        start="2026-04-02T01:00:00Z",
+        end="2026-04-02T03:00:00Z",
+        instruments=16,
+        share=1.0,
+    )
+    return NightIntegrity(
+        instruments=tuple(
+            InstrumentRow(
+                coin=f"COIN{n:02d}", vendor="binance", rows_in=172_800 - n, rows_out=172_800, repaired=n,
+                counts=Counts(gaps=n % 3, outlier=1), quality=1 - n / 1000,
+            )
+            for n in range(coins)
+        ),
+        rules=(RuleRow(rule="ohlc", action="cut", meaning="open or close outside low and high", found=3, instruments=1),),
+        outages=(outage,),
+        lost_files=(LostFileRow(coin=HOSTILE, file="X-1m-2026-03.zip", start="2026-03-01", end="2026-04-01"),),
+    )  # fmt: skip
+
+
 def sample_night(*, proven: bool = True, coins: int = 16) -> NightReport:
     rng = np.random.default_rng(7)
     champions, candidates, skips = [], [], []
     for place in range(coins):
         coin = "币安人生" if place == 3 else HOSTILE if place == 4 else f"COIN{place:02d}"
         for horizon in HORIZONS:
-            row = {
-                "coin": coin,
-                "horizon": horizon,
-                "recipe": "linear",
-                "pool": "um-A",
-                "regime": "trend",
-                "edge_after_cost_bps": float(rng.normal(8, 9)),
-                "metrics": metrics(float(rng.normal(1.2, 0.8))),
-                "costs": costs(float(rng.normal(18, 8))),
-                "e_value": 14.2,
-                "nights_missing": 83.4,
-            }
+            row = PublishedRow(
+                coin=coin,
+                horizon=horizon,
+                recipe="linear",
+                pool="um-A",
+                edge_after_cost_bps=float(rng.normal(8, 9)),
+                metrics=metrics(float(rng.normal(1.2, 0.8))),
+                costs=costs(float(rng.normal(18, 8))),
+                e_value=14.2,
+                nights_missing=83.4,
+            )
             if proven and horizon != "1d" and place % 2 == 0:
-                champions.append({**row, "status": "promoted", "version": 3})
+                champions.append(replace(row, status="promoted", version=3))
             else:
-                candidates.append({**row, "status": "candidate", "version": 1})
+                candidates.append(replace(row, status="candidate", version=1))
                 skips.append(
-                    {"coin": coin, "horizon": horizon, "step": 8, "code": "NOT_PROVEN", "reason": "e 14.2 of 120", "measured": 14.2, "wanted": 120.0}
+                    SkippedRow(
+                        coin=coin, horizon=horizon, step=8, code="NOT_PROVEN", reason="e 14.2 of 120", measured=14.2, wanted=120.0
+                    )
                 )  # fmt: skip
     for code, reason, measured, wanted, count in (
         ("ILLIQUID", "24 h volume", 812_000.0, 10_000_000.0, 9),
@@ -97,21 +127,23 @@ def sample_night(*, proven: bool = True, coins: int = 16) -> NightReport:
         ("NOT_TRADING", "status", "SETTLING", "TRADING", 3),
     ):
         skips += [
-            {"coin": f"ODD{n}", "horizon": HORIZONS[n % 3], "step": 1, "code": code, "reason": reason, "measured": measured, "wanted": wanted}
+            SkippedRow(
+                coin=f"ODD{n}", horizon=HORIZONS[n % 3], step=1, code=code, reason=reason, measured=measured, wanted=wanted
+            )
             for n in range(count)
         ]  # fmt: skip
-    lineages = [
-        lineage("um-A", "1h", "linear", 163.0, 120.0, status="promoted", reigns=True, nights_until_decidable=0.0)
+    hypotheses = [
+        hypothesis(
+            "um-A", "1h", "linear", 163.0, 120.0, status="promoted", is_champion=True, nights_until_decidable=0.0
+        )
         if proven
-        else lineage("um-A", "1h", "linear", 14.2, 120.0),
-        lineage(
+        else hypothesis("um-A", "1h", "linear", 14.2, 120.0),
+        hypothesis(
             "um-A", "4h", "linear", 3.4, 120.0, nights_until_decidable=188.0, closed_gates=("observed days 58 of 60",)
         ),
-        lineage(
-            "um-A", "1d", "linear", 0.62, 120.0, nights_until_decidable=None, mean_bps=-2.4, nights_if_planned=None
-        ),
-        lineage("um-A", "1h", "boosted", 1.7, 480.0, nights_until_decidable=402.0),
-        lineage("um-A", "1d", HOSTILE, 0.01, 2400.0, status="expired", reason="log e below -4"),
+        hypothesis("um-A", "1d", "linear", 0.62, 120.0, nights_until_decidable=None, mean_bps=-2.4),
+        hypothesis("um-A", "1h", "boosted", 1.7, 480.0, nights_until_decidable=402.0),
+        hypothesis("um-A", "1d", HOSTILE, 0.01, 2400.0, status="expired", reason="log e below -4"),
     ]
     return NightReport(
         run_id="20260501T0000-18f2",
@@ -120,21 +152,13 @@ def sample_night(*, proven: bool = True, coins: int = 16) -> NightReport:
         horizons=HORIZONS,
         universe_size=22,
         coins_processed=coins,
-        lineages=tuple(lineages),
+        hypotheses=tuple(hypotheses),
         champions=tuple(champions),
         candidates=tuple(candidates),
         curves=tuple(curves(rng)),
         skips=tuple(skips),
-        integrity=tuple(
-            {"coin": f"COIN{n:02d}", "vendor": "binance", "rows_in": 172_800 - n, "rows_out": 172_800, "repaired": n, "cut": 0, "gaps": n % 3, "outliers": 1, "quality": 1 - n / 1000}
-            for n in range(coins)
-        ),
-        integrity_rules=(
-            {"rule": "ohlc", "action": "cut", "meaning": "open or close outside low and high", "found": 3, "instruments": 1},
-        ),
-        outages=({"kind": "missing bars", "market": "spot", "start": "2026-04-02T01:00:00Z", "end": "2026-04-02T03:00:00Z", "instruments": 16, "share": 1.0},),
-        lost_files=({"coin": HOSTILE, "file": "X-1m-2026-03.zip", "start": "2026-03-01", "end": "2026-04-01"},),
-        errors=({"code": "WORKER_LOST", "coin": HOSTILE, "step": "5", "error": "worker 4711 ended with status -9"},),
+        integrity=integrity(coins),
+        errors=(ErrorRow(code="WORKER_LOST", coin=HOSTILE, step="5", error="worker 4711 ended with status -9"),),
         notes=("The root key is unprotected: set a passphrase.", HOSTILE),
         story=Morning(night="2026-05-01", mood="plain", headline=f"Nothing is proven, says {HOSTILE}.", remarks=(HOSTILE,)),
     )  # fmt: skip

@@ -26,7 +26,7 @@ window.addEventListener("load", () => {
 def seen(folder, champions, width):
     """Rows shown, whether the table scrolls by itself, whether a fold is offered, and rows shown once it is opened."""
     night = sample_night()
-    rows = tuple({**night.champions[0], "coin": f"COIN{number}"} for number in range(champions))
+    rows = tuple(dataclasses.replace(night.champions[0], coin=f"COIN{number}") for number in range(champions))
     page = write_night_page(folder / "night", dataclasses.replace(night, champions=rows))
     page.write_text(page.read_text().replace("</head>", PROBE))
     frame = folder / "frame.html"  # a headless window is never as narrow as a phone

@@ -12,13 +12,14 @@ from sample_night import HOSTILE, sample_night
 from huracan.reports import Curve, NightReport, curve_from_daily, night_page
 from huracan.reports.charts import COLOURED, cost_figure, equity_figure, skip_figure
 from huracan.reports.html import UNTOLD
+from huracan.reports.night_summary import Costs, HypothesisRow, PublishedRow, SkippedRow
 from huracan.reports.tables import (
     DASH,
     SHOWN_ROWS,
     champion_table,
     cost_table,
+    hypothesis_table,
     integrity_table,
-    lineage_table,
     number_cell,
     skip_counts,
     skip_table,
@@ -27,8 +28,8 @@ from huracan.reports.tables import (
 EMPTY = NightReport(run_id="r", data_cutoff="2026-05-01T00:00:00Z")
 
 
-def night(*lineages: dict, **fields) -> NightReport:
-    return dataclasses.replace(EMPTY, lineages=lineages, **fields)
+def night(*rows: HypothesisRow, **fields) -> NightReport:
+    return dataclasses.replace(EMPTY, hypotheses=rows, **fields)
 
 
 class Page(html.parser.HTMLParser):
@@ -139,7 +140,7 @@ def test_a_curve_from_daily_results_voids_days_that_do_not_count():
 
 
 def test_lineages_are_ordered_by_progress_with_ended_ones_last():
-    table = lineage_table(sample_night())
+    table = hypothesis_table(sample_night())
     assert [row[2].text for row in table.rows][-1] == HOSTILE
     shares = [row[6].sort for row in table.rows][:-1]
     assert shares == sorted(shares, reverse=True)
@@ -147,19 +148,23 @@ def test_lineages_are_ordered_by_progress_with_ended_ones_last():
 
 
 def test_a_lineage_row_that_lacks_numbers_is_drawn_with_dashes():
-    (row,) = lineage_table(night({"pool": "p", "horizon": "1h", "recipe": "r"})).rows
-    assert [cell.text for cell in row] == ["p", "1h", "r", *[DASH] * 10]
-    (row,) = lineage_table(
-        night({"e": -1.0, "needed": 120.0, "confidence_nothing_bps": (None, 1.0), "suspended": True})
-    ).rows
+    bare = HypothesisRow(pool="p", horizon="1h", recipe="r")
+    (row,) = hypothesis_table(night(bare)).rows
+    assert [cell.text for cell in row] == ["p", "1h", "r", *[DASH] * 8, "0 + 0", DASH]
+    low = dataclasses.replace(bare, e=-1.0, needed=120.0, confidence_nothing_bps=(None, 1.0), suspended=True)
+    (row,) = hypothesis_table(night(low)).rows
     assert row[3].text == "suspended"
     assert row[6].text == DASH
 
 
 def test_gross_edges_beyond_the_frame_are_cut_and_say_their_number():
-    parts = {"fees": 10.0, "spread": 1.0, "slippage": 1.0, "funding": -2.0}
-    rows = tuple({"coin": name, "gross": gross, **parts} for name, gross in (("A", 900.0), ("B", 15.0), ("C", -700.0)))
-    figure = cost_figure(dataclasses.replace(EMPTY, costs=rows))
+    rows = tuple(
+        PublishedRow(
+            coin=coin, horizon="1h", costs=Costs(fees=10.0, spread=1.0, slippage=1.0, funding=-2.0, gross=gross)
+        )
+        for coin, gross in (("A", 900.0), ("B", 15.0), ("C", -700.0))
+    )
+    figure = cost_figure(dataclasses.replace(EMPTY, champions=rows))
     marks = figure["data"][-1]
     assert marks["customdata"] == [900.0, 15.0, -700.0]
     assert marks["text"] == ["900", "", "-700"]
@@ -194,13 +199,16 @@ def test_candidates_say_how_many_nights_are_missing_and_champions_do_not():
     made = sample_night()
     assert "Nights missing" in [title for title, _ in champion_table(made.candidates, "candidates").headers]
     assert "Nights missing" not in [title for title, _ in champion_table(made.champions, "champions").headers]
-    (row,) = champion_table([{"coin": "BTC"}], "champions").rows
+    (row,) = champion_table([PublishedRow(coin="BTC", horizon="1h")], "champions").rows
     assert row[0].text == "BTC"
     assert row[-1].text == DASH
 
 
 def test_skips_keep_what_was_measured_and_wanted_whatever_its_kind():
-    rows = ({"coin": "A", "code": "X", "measured": "SETTLING", "wanted": "TRADING"}, {"coin": "B", "code": "X", "measured": 80.0, "wanted": None})  # fmt: skip
+    rows = (
+        SkippedRow(coin="A", code="X", measured="SETTLING", wanted="TRADING"),
+        SkippedRow(coin="B", code="X", measured=80.0),
+    )
     first, second = skip_table(dataclasses.replace(EMPTY, skips=rows)).rows
     assert [cell.text for cell in first[-2:]] == ["SETTLING", "TRADING"]
     assert [cell.text for cell in second[-2:]] == ["80", DASH]
@@ -208,17 +216,21 @@ def test_skips_keep_what_was_measured_and_wanted_whatever_its_kind():
 
 
 def test_long_tables_are_cut_and_say_so():
-    rows = tuple({"coin": f"C{n}", "code": "X"} for n in range(SHOWN_ROWS + 7))
+    rows = tuple(SkippedRow(coin=f"C{n}", code="X") for n in range(SHOWN_ROWS + 7))
     made = dataclasses.replace(EMPTY, skips=rows)
     assert skip_table(made).left_out == 7
     assert "7 more rows stand in summary.json and integrity.json beside this page" in night_page(made)
 
 
-def test_given_costs_win_over_those_of_champions():
-    given = ({"coin": "X", "horizon": "1h", "recipe": "r", "gross": 3.0},)
+def test_a_model_without_costs_has_no_row_of_them():
+    rows = (
+        PublishedRow(coin="X", horizon="1h"),
+        PublishedRow(coin="Y", horizon="1h", costs=Costs()),
+    )
     assert len(cost_table(sample_night()).rows) == 48
-    assert [row[0].text for row in cost_table(dataclasses.replace(sample_night(), costs=given)).rows] == ["X"]
-    assert cost_figure(dataclasses.replace(EMPTY, costs=({"coin": "X", "gross": None},))) is None
+    made = dataclasses.replace(EMPTY, champions=rows)
+    assert [row[0].text for row in cost_table(made).rows] == ["Y"]
+    assert cost_figure(made) is None
 
 
 def test_the_worst_data_stand_first():

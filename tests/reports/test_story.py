@@ -1,8 +1,8 @@
 """What each kind of morning says, from verdicts of the ledger's own code."""
 
-import dataclasses
 import json
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -10,10 +10,13 @@ from mornings import MORNINGS, first, fortieth, half_missing, promoted, refused
 
 from huracan.reports import night_page, plain
 from huracan.reports.live import LiveView, live_page
-from huracan.reports.story import KEY, Marks, morning_of, read_morning, refused_morning
+from huracan.reports.night_integrity import InstrumentRow, NightIntegrity
+from huracan.reports.night_summary import Costs, Metrics, PublishedRow, SkippedRow
+from huracan.reports.story import KEY, Marks, morning_body, morning_of, read_morning, refused_morning
 from huracan.reports.story.cards import when_words
-from huracan.reports.story.facts import standing_of
+from huracan.reports.story.ranking import share_of
 from huracan.reports.story.sections import FEWEST_TRIPS, changes, losses_of, shortlist
+from huracan.reports.summary import summary_of
 
 JARGON = re.compile(r"\b(lineages?|e-values?|B/sd|um-[ABC]|spot-[ABC]|gamma|cohort|log e|NOT_PROVEN|\be \d)\b")
 
@@ -32,7 +35,9 @@ HEADLINES = {
 def sentences(story):
     """Everything that a reader sees first."""
     cards = [text for card in story.cards for text in (card.title, card.state_words, card.progress_words, card.when, card.why, card.measured)]  # fmt: skip
-    lines = [text for card in story.cards for line in card.lines for text in (line.when, line.observed, line.walked)]
+    lines = [
+        text for card in story.cards for line in card.lines for text in (line.when, line.observed, line.backtested)
+    ]
     picks = [pick.sentence for pick in story.shortlist]
     return [story.headline, *story.needed, *story.todo, *cards, *lines, *picks, story.shortlist_note, *story.changes, *story.missing, *story.cost]  # fmt: skip
 
@@ -69,7 +74,7 @@ def test_page_live_page_and_summary_tell_the_same_sentences(name):
     stored = json.loads(json.dumps(plain(told.summary)))
     assert read_morning(stored) == told.story
     assert stored["verdict"] == told.story.headline
-    live = text_of(live_page(LiveView(now_ms=1, workdir="w", summary=stored))).replace("&#39;", "'")
+    live = text_of(live_page(LiveView(now_ms=1, workdir="w", summary=summary_of(stored)))).replace("&#39;", "'")
     assert told.story.headline in live
     for card in told.story.cards:
         assert card.title in live
@@ -123,10 +128,10 @@ def test_a_promoted_morning_counts_coins_and_shows_its_champions_first():
 
 @pytest.mark.slow
 def test_too_few_days_are_never_called_enough():
-    row = first().summary["evidence"][0]
-    few = standing_of({**row, "observed_days": 55, "e": 0.4, "waits_for": "evidence", "nights_until_decidable": None})
+    row = first().report.hypotheses[0]
+    few = replace(row, observed_days=55, e=0.4, waits_for="evidence", nights_until_decidable=None)
     assert when_words(few, "2026-10-28").startswith("55 of 60 days are observed; so far they speak against it.")
-    enough = standing_of({**row, "observed_days": 60, "e": 0.4, "waits_for": "evidence"})
+    enough = replace(row, observed_days=60, e=0.4, waits_for="evidence")
     assert when_words(enough, "2026-10-28").startswith("Enough days are observed; ")
 
 
@@ -138,13 +143,20 @@ def test_a_refused_night_has_a_page_without_tables():
 
 
 def candidate(coin, edge, **changes):
-    costs = {"fees": 10.0, "spread": 1.0, "slippage": 0.5, "funding": -0.7, "round_trips": 40}
-    return {"coin": coin, "horizon": "1h", "recipe": "linear", "pool": "um-A", "edge_after_cost_bps": edge, "metrics": {"sharpe_ratio": edge}, "costs": costs, **changes}  # fmt: skip
+    return PublishedRow(
+        coin=coin,
+        horizon=changes.pop("horizon", "1h"),
+        recipe="linear",
+        pool="um-A",
+        edge_after_cost_bps=edge,
+        metrics=Metrics(sharpe_ratio=edge),
+        costs=changes.pop("costs", Costs(fees=10.0, spread=1.0, slippage=0.5, funding=-0.7, round_trips=40)),
+    )
 
 
 def test_the_shortlist_takes_each_coin_once_and_none_that_lost():
-    few = {**candidate("E", 9.0)["costs"], "round_trips": FEWEST_TRIPS - 1}
-    rows = [candidate("A", 3.0), candidate("A", 5.0), candidate("AUSDT-spot", 4.0), candidate("B", -1.0), candidate("C", 2.0), candidate("E", 9.0, costs=few), candidate("F", None), candidate("G", 1.0, costs={})]  # fmt: skip
+    few = replace(candidate("E", 9.0).costs, round_trips=FEWEST_TRIPS - 1)
+    rows = [candidate("A", 3.0), candidate("A", 5.0), candidate("AUSDT-spot", 4.0), candidate("B", -1.0), candidate("C", 2.0), candidate("E", 9.0, costs=few), candidate("F", None), candidate("G", 1.0, costs=None)]  # fmt: skip
     picks, note = shortlist(rows)
     assert [(pick.coin, pick.edge_bps) for pick in picks] == [("A", 5.0), ("C", 2.0)]
     assert picks[0].cost_bps == pytest.approx(10.8)
@@ -166,11 +178,11 @@ def test_a_coin_on_the_do_not_trade_list_for_a_leak_is_not_to_be_paper_traded():
     summary = first().summary
     best = read_morning(summary).shortlist[0].coin
     why = {"coin": best, "code": "LEAK", "reason": "feature x predicts too well to be true"}
-    story = morning_of({**summary, "do_not_trade": [why]})
+    story = morning_of(summary_of({**summary, "do_not_trade": [why]}))
     assert best not in {pick.coin for pick in story.shortlist}
     assert story.shortlist
     assert not any(f"predict {best} " in text for text in story.todo)
-    unproven = morning_of({**summary, "do_not_trade": [{**why, "code": "NOT_PROVEN"}]})
+    unproven = morning_of(summary_of({**summary, "do_not_trade": [{**why, "code": "NOT_PROVEN"}]}))
     assert unproven.shortlist[0].coin == best
 
 
@@ -178,7 +190,7 @@ def test_a_coin_on_the_do_not_trade_list_for_a_leak_is_not_to_be_paper_traded():
 def test_a_pool_stands_once_in_the_headline_with_its_horizons_ascending():
     summary = promoted().summary
     (crowned,) = summary["promotions"]
-    story = morning_of({**summary, "promotions": [{**crowned, "horizon": at} for at in ("4h", "1h", "1d")]})
+    story = morning_of(summary_of({**summary, "promotions": [{**crowned, "horizon": at} for at in ("4h", "1h", "1d")]}))
     assert story.headline.startswith(
         "Promoted tonight: linear at 1h, 4h and 1d in perpetuals over 100 M GBP a day. 14 coins"
     )
@@ -188,7 +200,7 @@ def reached(**changes):
     """A summary whose pools have their days, where the nearest test is of linear at 1h."""
     summary = first().summary
     rows = [{**row, "observed_days": 65, "waits_for": "evidence", "earliest_day": "2026-10-29", **changes} for row in summary["evidence"]]  # fmt: skip
-    return {**summary, "evidence": rows}
+    return summary_of({**summary, "evidence": rows})
 
 
 @pytest.mark.slow
@@ -222,10 +234,10 @@ def test_the_date_to_expect_stands_before_the_bound():
 @pytest.mark.slow
 def test_a_simulated_night_says_so_above_every_headline():
     told = first()
-    story = morning_of(told.summary, simulated=True)
-    stored = json.loads(json.dumps(plain({**told.summary, KEY: plain(story)})))
+    story = morning_of(summary_of(told.summary), simulated=True)
+    stored = summary_of(json.loads(json.dumps({**told.summary, KEY: morning_body(story)})))
     said = "Simulated market (demo): nothing here is evidence."
-    page = text_of(night_page(dataclasses.replace(told.report, story=story)))
+    page = text_of(night_page(replace(told.report, story=story)))
     live = text_of(live_page(LiveView(now_ms=1, workdir="w", summary=stored)))
     for text in (page, live):
         assert text.index(said) < text.index(story.headline)
@@ -234,7 +246,8 @@ def test_a_simulated_night_says_so_above_every_headline():
 
 
 def test_lost_pairs_are_counted_once_whatever_their_horizons():
-    rows = [{"coin": "A", "code": "STALE"}, {"coin": "A", "code": "STALE"}, {"coin": "B", "code": "UPSTREAM"}, {"coin": "C", "code": "ILLIQUID"}]  # fmt: skip
+    lost = (("A", "STALE"), ("A", "STALE"), ("B", "UPSTREAM"), ("C", "ILLIQUID"))
+    rows = [SkippedRow(coin=coin, code=code) for coin, code in lost]
     losses = losses_of(rows, trained=4)
     assert (losses.lost, losses.wanted) == (2, 6)
 
@@ -262,9 +275,10 @@ def test_a_summary_without_a_story_has_none(value):
 
 @pytest.mark.slow
 def test_evidence_against_a_recipe_is_no_progress():
-    row = promoted().summary["evidence"][0]
-    assert standing_of({**row, "e": 0.2, "needed": 120.0}).share == 0.0
-    assert dataclasses.asdict(standing_of({**row, "e": 121.0, "needed": 120.0}))["share"] == 1.0
+    row = promoted().report.hypotheses[0]
+    assert share_of(replace(row, e=0.2, needed=120.0)) == 0.0
+    assert share_of(replace(row, e=121.0, needed=120.0)) == 1.0
+    assert share_of(replace(row, e=None)) == 0.0
 
 
 @pytest.mark.slow
@@ -273,13 +287,17 @@ def test_the_page_of_two_thousand_pairs_stays_small_and_says_where_the_rest_is()
     coins = [f"COIN{number:04d}" for number in range(2_000)]
     row, skip = told.report.candidates[0], told.report.skips[0]
     days = tuple(f"{2023 + number // 365}-01-01" for number in range(1_095))
-    grown = dataclasses.replace(
+    grown = replace(
         told.report,
-        candidates=tuple({**row, "coin": coin, "horizon": horizon} for coin in coins for horizon in ("1h", "4h", "1d")),
-        skips=tuple({**skip, "coin": coin, "horizon": horizon} for coin in coins for horizon in ("1h", "4h", "1d")),
-        integrity=tuple({"coin": coin, "rows_in": 172_800, "rows_out": 172_799, "quality": 0.99} for coin in coins),
+        candidates=tuple(replace(row, coin=coin, horizon=horizon) for coin in coins for horizon in ("1h", "4h", "1d")),
+        skips=tuple(replace(skip, coin=coin, horizon=horizon) for coin in coins for horizon in ("1h", "4h", "1d")),
+        integrity=NightIntegrity(
+            instruments=tuple(
+                InstrumentRow(coin=coin, rows_in=172_800, rows_out=172_799, quality=0.99) for coin in coins
+            )
+        ),
         curves=tuple(
-            dataclasses.replace(curve, days=days, net_bps=tuple(13.37 + n / 7 for n in range(1_095)))
+            replace(curve, days=days, net_bps=tuple(13.37 + n / 7 for n in range(1_095)))
             for curve in told.report.curves
         ),
     )

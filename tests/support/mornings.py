@@ -21,8 +21,12 @@ from huracan.domain.time import DAY_MS, iso
 from huracan.errors import StaleDataError
 from huracan.night.promote import _row
 from huracan.promotion import LedgerState, PoolEvidence, Verdict, evaluate_night
-from huracan.reports import Curve, NightReport, curve_from_daily, daily_summary
+from huracan.reports import NightReport, curve_from_daily, daily_summary
+from huracan.reports.night import night_report
+from huracan.reports.night_integrity import integrity_of
+from huracan.reports.night_summary import ErrorRow
 from huracan.reports.story import Morning, Spent, read_morning, refused_morning
+from huracan.reports.summary import summary_of
 
 COINS = [
     "BTC",
@@ -137,36 +141,20 @@ def told(
             "cache": {"hits": 14, "total": 92}, "notes": verdict.notes,
         },
     )  # fmt: skip
-    found = integrity or {"instruments": [], "lost_files": [], "outages": []}
+    found = integrity or {}
     summary = with_story(summary, before=before, integrity=dict(found), spent=SPENT)
-    return Told(summary=summary, report=_report(summary, evidence, verdict, found))
+    return Told(summary=summary, report=_report(summary, evidence, found))
 
 
-def _report(
-    summary: dict[str, Any], evidence: list[PoolEvidence], verdict: Verdict, integrity: Mapping[str, Any]
-) -> NightReport:
-    curves: list[Curve] = [
+def _report(summary: dict[str, Any], evidence: list[PoolEvidence], integrity: Mapping[str, Any]) -> NightReport:
+    curves = [
         curve_from_daily(
             piece.pool, piece.horizon, piece.recipe.name, *(piece.daily[name].to_list() for name in ("day", "net_bps", "valid")), None
         )
         for piece in evidence
     ]  # fmt: skip
-    return NightReport(
-        run_id=summary["run_id"],
-        data_cutoff=summary["data_cutoff"],
-        created=summary["data_cutoff"].replace("00:00:00", "00:12:14"),
-        horizons=HORIZONS,
-        universe_size=summary["coin_universe_size"],
-        coins_processed=summary["coins_processed"],
-        lineages=tuple(summary["evidence"]),
-        champions=tuple(summary["champions"]),
-        candidates=tuple(summary["candidates"]),
-        curves=tuple(curves),
-        skips=tuple(summary["skipped"]),
-        outages=tuple(integrity["outages"]),
-        lost_files=tuple(integrity["lost_files"]),
-        story=read_morning(summary),
-    )
+    created = summary["data_cutoff"].replace("00:00:00", "00:12:14")
+    return night_report(summary_of(summary), integrity_of(integrity), curves, created=created)
 
 
 def _candidates(coin: str, pools: Mapping[str, Any], named: set[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -339,7 +327,7 @@ def refused() -> Told:
         run_id="20261205T0000-1a2b",
         data_cutoff=iso(int(moment.timestamp() * 1000)),
         story=story,
-        errors=({"code": error.code, "error": str(error)},),
+        errors=(ErrorRow(code=error.code, error=str(error)),),
     )
     return Told(summary={}, report=report)
 

@@ -29,7 +29,11 @@ from huracan.night.publish import Exported
 from huracan.night.state import Night
 from huracan.ports import Clock, Telemetry
 from huracan.reports import Curve, NightReport, curve_from_daily
+from huracan.reports.night import night_report
+from huracan.reports.night_integrity import integrity_of
+from huracan.reports.night_summary import ErrorRow
 from huracan.reports.story import Morning, Spent, read_morning, refused_morning
+from huracan.reports.summary import summary_of
 from huracan.scoring import EVENT_SCHEMA
 
 STAGE_WORDS: Final = {
@@ -77,7 +81,7 @@ def write_refusal(workdir: Path, progress: ProgressFile, error: HuracanError, no
         run_id=run_id,
         data_cutoff=moment.isoformat(timespec="seconds"),
         story=refusal(error, progress, moment, simulated=read_mark(workdir) is not None),
-        errors=({"code": error.code, "error": str(error)},),
+        errors=(ErrorRow(code=error.code, error=str(error)),),
     )
     with suppress(HuracanError, OSError):  # a full disk is told by the refusal itself
         return write_night_page(workdir / "reports" / run_id, report)
@@ -111,7 +115,9 @@ def write_accounts(
     folder = workdir / "reports" / exported.night.run_id
     write_page_summary(folder, summary)
     created = moment.isoformat(timespec="seconds")
-    page = write_night_page(folder, night_report(summary, promoted, exported, created, integrity))
+    page = write_night_page(
+        folder, night_report(summary_of(summary), integrity_of(integrity), _curves(promoted), created=created)
+    )
     write_events(folder, decisions)
     for decision in _of_published(decisions, exported).iter_rows(named=True):
         telemetry.event("decision_made", **decision)
@@ -134,34 +140,6 @@ def write_findings(workdir: Path, night: Night) -> tuple[Path, dict[str, Any]]:
     return folder, integrity
 
 
-def night_report(
-    summary: dict[str, Any], promoted: Promoted, exported: Exported, created: str, integrity: dict[str, Any]
-) -> NightReport:
-    """The page's record, from what the night found."""
-    night = exported.night
-    return NightReport(
-        run_id=summary["run_id"],
-        data_cutoff=summary["data_cutoff"],
-        created=created,
-        dry_run=summary["dry_run"],
-        horizons=night.plan.horizons,
-        universe_size=len(night.pairs),
-        coins_processed=len(night.trained),
-        lineages=promoted.evidence,
-        champions=tuple(summary["champions"]),
-        candidates=tuple(summary["candidates"]),
-        curves=tuple(_curves(promoted)),
-        skips=tuple(summary["skipped"]),
-        integrity=tuple(_integrity(row) for row in integrity["instruments"]),
-        integrity_rules=tuple(integrity["rules"]),
-        outages=tuple(integrity["outages"]),
-        lost_files=tuple(integrity["lost_files"]),
-        errors=tuple(night.errors),
-        notes=tuple(summary["notes"]),
-        story=read_morning(summary),
-    )
-
-
 def _curves(promoted: Promoted) -> list[Curve]:
     names = {recipe.id: recipe.name for recipe in promoted.night.plan.recipes}
     curves = []
@@ -176,21 +154,6 @@ def _curves(promoted: Promoted) -> list[Curve]:
 
 def _is_row(row: dict[str, Any], pool: str, horizon: str, recipe_id: str) -> bool:
     return (row["pool"], row["horizon"], row["recipe_id"]) == (pool, horizon, recipe_id)
-
-
-def _integrity(row: dict[str, Any]) -> dict[str, Any]:
-    """A pair's row of the page's table."""
-    counts, missing = row["counts"], row["missing_bars"]
-    numbers = {name: row[name] for name in ("coin", "vendor", "rows_in", "rows_out", "repaired", "cut", "quality")}
-    return {
-        **numbers,
-        "gaps": counts["gaps"] + counts["holes"],
-        "exchange_bars": missing.get("exchange", 0),
-        "own_bars": sum(missing.values()) - missing.get("exchange", 0),
-        "halt": counts["halt"],
-        "outliers": counts["panic"] + counts["outlier"],
-        "mismatches": len(row["mismatches"]),
-    }
 
 
 def night_decisions(artefacts: Artefacts, night: Night) -> pl.DataFrame:

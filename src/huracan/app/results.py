@@ -17,8 +17,10 @@ from huracan.night.publish import Exported
 from huracan.night.state import Night
 from huracan.promotion import Verdict
 from huracan.promotion.alpha_budget import COHORT_SLOTS, POOL_ALPHA, cohort_of
-from huracan.reports import daily_summary, plain
-from huracan.reports.story import KEY, DataFacts, Morning, Spent, morning_of, refused_headline
+from huracan.reports import daily_summary
+from huracan.reports.night_integrity import integrity_of
+from huracan.reports.story import KEY, Morning, Spent, morning_body, morning_of, refused_headline
+from huracan.reports.summary import summary_of
 
 
 def night_summary(
@@ -98,15 +100,10 @@ def with_story(
     simulated: bool = False,
 ) -> dict[str, Any]:
     """The summary with its story, and the headline as its verdict."""
-    repaired = [row["repaired"] for row in integrity["instruments"] if row["repaired"]]
-    data = DataFacts(
-        lost_files=len(integrity["lost_files"]),
-        outages=len(integrity["outages"]),
-        repaired=sum(repaired),
-        repaired_pairs=len(repaired),
+    story = morning_of(
+        summary_of(summary), before=before, data=integrity_of(integrity), spent=spent, simulated=simulated
     )
-    story = morning_of(summary, before=before, data=data, spent=spent, simulated=simulated)
-    return {**summary, "verdict": story.headline, KEY: plain(story)}
+    return {**summary, "verdict": story.headline, KEY: morning_body(story)}
 
 
 def success(

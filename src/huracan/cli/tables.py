@@ -16,6 +16,7 @@ from rich.text import Text
 from huracan.cli.morning import print_morning
 from huracan.cli.output import number
 from huracan.domain.proof import evidence_number
+from huracan.reports.night_summary import HypothesisRow, NightSummary, SkippedRow
 from huracan.reports.story import read_morning
 
 WIDE: Final = 110
@@ -55,11 +56,11 @@ def print_night(result: Row, console: Console | None = None) -> None:
     console.print()
 
 
-def print_details(summary: Row, console: Console | None = None) -> None:
+def print_details(summary: NightSummary, console: Console | None = None) -> None:
     """The evidence with its e-values, and every skip by its reason."""
     console = console or terminal()
-    _evidence(summary["evidence"], console)
-    _skips(summary["skipped"], console)
+    _evidence(summary.hypotheses, console)
+    _skips(summary.skipped, console)
 
 
 def print_copies(states: Row, console: Console) -> None:
@@ -147,8 +148,8 @@ def _show_in_lines(
     console.print()
 
 
-def _evidence(rows: list[Row], console: Console) -> None:
-    rows = sorted(rows, key=lambda row: (row["pool"], row["horizon"], row["recipe"]))
+def _evidence(rows: Sequence[HypothesisRow], console: Console) -> None:
+    rows = sorted(rows, key=lambda row: (row.pool, row.horizon, row.recipe))
     if not rows:
         return
     wide = console.width >= WIDE
@@ -162,38 +163,38 @@ def _evidence(rows: list[Row], console: Console) -> None:
         "Evidence: daily net of each recipe and pool, against nothing and the champion",
         [*first, *middle, *last],
         [[_evidence_cells(row)[name] for name in (*first, *middle, *last)] for row in rows],
-        ["green" if row["reigns"] else None for row in rows],
+        ["green" if row.is_champion else None for row in rows],
     )
-    if any(_uncounted(row) and row["champion_id"] == NOTHING for row in rows):
+    if any(_uncounted(row) and row.champion_id == NOTHING for row in rows):
         console.print("[yellow]days inside the makers' sample do not count as evidence[/yellow]\n")
-    if any(_uncounted(row) and row["champion_id"] != NOTHING for row in rows):
+    if any(_uncounted(row) and row.champion_id != NOTHING for row in rows):
         console.print("against a new champion the counting starts afresh\n")
 
 
-def _uncounted(row: Row) -> bool:
-    return bool(row["observed_days"] == 0 and row.get("walk_days"))
+def _uncounted(row: HypothesisRow) -> bool:
+    return row.observed_days == 0 and row.backtest_days > 0
 
 
-def _evidence_cells(row: Row) -> dict[str, str]:
+def _evidence_cells(row: HypothesisRow) -> dict[str, str]:
     """Cells by column; on a narrow terminal `counted` is "counted/walked", `bps a day` the walk's where nothing counts."""
-    counted, walked = row["observed_days"], row.get("walk_days") or 0
+    counted, walked = row.observed_days, row.backtest_days
     return {
-        "pool": row["pool"],
-        "at": row["horizon"],
-        "recipe": row["recipe"],
-        "members": str(len(row["members"])),
+        "pool": row.pool,
+        "at": row.horizon,
+        "recipe": row.recipe,
+        "members": str(len(row.members)),
         "days": str(counted),
         "counted": f"{counted}/{walked}",
-        "bps/day": number(row["mean_bps"] if counted else None, 2),
-        "bps a day": number(row["mean_bps"] if counted else row.get("walk_mean_bps"), 2),
-        "Sharpe": number(row["sharpe_day"] if counted else None, 2),
+        "bps/day": number(row.mean_bps if counted else None, 2),
+        "bps a day": number(row.mean_bps if counted else row.backtest_mean_bps, 2),
+        "Sharpe": number(row.sharpe_day if counted else None, 2),
         "walked": number(walked, 0),
-        "bps walked": number(row.get("walk_mean_bps"), 2),
-        "B/sd": number(row["bound_over_sd"] if counted else None, 1),
-        "e": evidence_number(row["e"]),
-        "needed": number(row["needed"], 0),
-        "nights": number(row["nights_until_decidable"], 0),
-        "status": "champion" if row["reigns"] else row["status"],
+        "bps walked": number(row.backtest_mean_bps, 2),
+        "B/sd": number(row.bound_over_sd if counted else None, 1),
+        "e": "–" if row.e is None else evidence_number(row.e),
+        "needed": number(row.needed, 0),
+        "nights": number(row.nights_until_decidable, 0),
+        "status": "champion" if row.is_champion else row.status,
     }
 
 
@@ -234,13 +235,13 @@ def _champion_cell(row: Row | None) -> str:
     return f"{number(row['edge_after_cost_bps'])}{lower}{version}"
 
 
-def _skips(skipped: list[Row], console: Console) -> None:
+def _skips(skipped: Sequence[SkippedRow], console: Console) -> None:
     if not skipped:
         return
     coins: dict[tuple[int, str, str], dict[str, int]] = {}
     for row in skipped:
-        group = coins.setdefault((row["step"], row["code"], row["reason"]), {})
-        group[row["coin"]] = group.get(row["coin"], 0) + 1
+        group = coins.setdefault((row.step or 0, row.code, row.reason), {})
+        group[row.coin] = group.get(row.coin, 0) + 1
     most = 6 if console.width >= WIDE else 3
     show(
         console,

@@ -1,19 +1,26 @@
 """The figures of the page as plotly.js dicts; colours are left to the page, which knows whether it is dark."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
-from huracan.reports.night import Curve, NightReport, Row
-from huracan.reports.tables import cost_rows, skip_counts
+from huracan.domain.json import Json
+from huracan.reports.night import Curve, NightReport
+from huracan.reports.night_summary import Costs
+from huracan.reports.tables import CostRow, cost_rows, skip_counts
 
-Figure = dict[str, Any]
+Figure = dict[str, Json]
 
 COLOURED: Final = 6
 DASHES: Final = ("solid", "dash", "dot", "dashdot")
 COST_BARS: Final = 20
-COST_PARTS: Final = (("fees", "Fees"), ("spread", "Spread"), ("slippage", "Slippage"), ("funding", "Funding"))
+COST_PARTS: Final[tuple[tuple[str, Callable[[Costs], float | None]], ...]] = (
+    ("Fees", lambda costs: costs.fees),
+    ("Spread", lambda costs: costs.spread),
+    ("Slippage", lambda costs: costs.slippage),
+    ("Funding", lambda costs: costs.funding),
+)
 
 
 def equity_figure(night: NightReport) -> Figure | None:
@@ -44,7 +51,7 @@ def equity_figure(night: NightReport) -> Figure | None:
             shapes.append(_line(suffix, x=live))
             notes.append(_note("live →", f"x{suffix}", live, f"y{suffix} domain", 1.15, "left"))
         notes.append(_note(f"<b>{escape(horizon)}</b>", f"x{suffix} domain", 0.0, f"y{suffix} domain", 1.15, "left"))
-    legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
+    legend: Figure = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
     layout |= {"shapes": shapes, "annotations": notes, "legend": legend}
     return {"data": traces, "layout": layout}
 
@@ -54,7 +61,7 @@ def skip_figure(night: NightReport) -> Figure | None:
     counts = skip_counts(night)[::-1]
     if not counts:
         return None
-    trace = {
+    trace: Figure = {
         "type": "bar",
         "orientation": "h",
         "y": [escape(code) for code, _ in counts],
@@ -64,7 +71,7 @@ def skip_figure(night: NightReport) -> Figure | None:
         "cliponaxis": False,
         "hovertemplate": "%{y}: %{x:,}<extra></extra>",
     }
-    layout = {
+    layout: Figure = {
         "height": 40 + 26 * len(counts),
         "bargap": 0.45,
         "xaxis": {"visible": False},
@@ -76,30 +83,31 @@ def skip_figure(night: NightReport) -> Figure | None:
 
 def cost_figure(night: NightReport) -> Figure | None:
     """What round trips cost and what they earned before costs, the largest gross edges first; None without costs."""
-    rows = [row for row in cost_rows(night) if row.get("gross") is not None]
-    rows = sorted(rows, key=lambda row: -float(row["gross"]))[:COST_BARS]
-    if not rows:
+    found = [(row, row.costs.gross) for row in cost_rows(night) if row.costs.gross is not None]
+    found = sorted(found, key=lambda item: -item[1])[:COST_BARS]
+    if not found:
         return None
-    names = [escape(" ".join(str(row.get(key) or "") for key in ("coin", "horizon", "recipe")).strip()) for row in rows]
+    rows, earned = [row for row, _ in found], [gross for _, gross in found]
+    names = [escape(f"{row.coin} {row.horizon} {row.recipe}".strip()) for row in rows]
     bars: list[Figure] = [
-        {"type": "bar", "name": title, "x": names, "y": [row.get(key) for row in rows], "meta": "category"}
-        for key, title in COST_PARTS
+        {"type": "bar", "name": title, "x": names, "y": [part(row.costs) for row in rows], "meta": "category"}
+        for title, part in COST_PARTS
     ]
-    low, high = _cost_range(rows)
-    gross: Figure = {
+    low, high = _cost_range(rows, earned)
+    marks: Figure = {
         "type": "scatter",
         "mode": "markers+text",
         "name": "Gross edge",
         "x": names,
-        "y": [min(max(row["gross"], low), high) for row in rows],
-        "customdata": [row["gross"] for row in rows],
-        "text": ["" if low <= row["gross"] <= high else f"{row['gross']:,.0f}" for row in rows],
-        "textposition": ["top center" if row["gross"] < 0 else "bottom center" for row in rows],
+        "y": [min(max(gross, low), high) for gross in earned],
+        "customdata": earned,
+        "text": ["" if low <= gross <= high else f"{gross:,.0f}" for gross in earned],
+        "textposition": ["top center" if gross < 0 else "bottom center" for gross in earned],
         "hovertemplate": "%{customdata:,.1f}",
         "marker": {"symbol": "line-ew-open", "size": 14, "line": {"width": 3}},
         "meta": "ink",
     }
-    layout = {
+    layout: Figure = {
         "height": 380,
         "barmode": "relative",
         "yaxis": {"title": _title("bps of notional per round trip"), "range": [1.12 * low, 1.12 * high]},
@@ -107,15 +115,14 @@ def cost_figure(night: NightReport) -> Figure | None:
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         "hovermode": "x unified",
     }
-    return {"data": [*bars, gross], "layout": layout}
+    return {"data": [*bars, marks], "layout": layout}
 
 
-def _cost_range(rows: Sequence[Row]) -> tuple[float, float]:
+def _cost_range(rows: Sequence[CostRow], gross: Sequence[float]) -> tuple[float, float]:
     """Lowest and highest value drawn: costs must stay readable, so a gross edge of many times the costs is cut."""
-    parts = [[float(row.get(key) or 0.0) for key, _ in COST_PARTS] for row in rows]
+    parts = [[part(row.costs) or 0.0 for _, part in COST_PARTS] for row in rows]
     room = 3.0 * max(1.0, *(sum(max(part, 0.0) for part in cost) for cost in parts))
     income = min(sum(min(part, 0.0) for part in cost) for cost in parts)
-    gross = [float(row["gross"]) for row in rows]
     return min(0.0, income, max(min(gross), -room / 2)), min(max(*gross, room / 2), room)
 
 
@@ -163,6 +170,7 @@ def _domain(place: int, count: int) -> tuple[float, float]:
 
 def _line(suffix: str, *, x: str | None = None, y: float | None = None) -> Figure:
     """A line across a panel: upright at `x`, or level at `y` (doing nothing)."""
+    place: Figure
     if x is not None:
         place = {"x0": x, "x1": x, "xref": f"x{suffix}", "y0": 0, "y1": 1, "yref": f"y{suffix} domain"}
         return {"type": "line", **place, "line": {"width": 1, "dash": "dot"}}
@@ -175,5 +183,5 @@ def _title(text: str) -> Figure:
 
 
 def _note(text: str, xref: str, x: str | float, yref: str, y: float, anchor: str) -> Figure:
-    place = {"xref": xref, "x": x, "yref": yref, "y": y, "xanchor": anchor, "yanchor": "top"}
+    place: Figure = {"xref": xref, "x": x, "yref": yref, "y": y, "xanchor": anchor, "yanchor": "top"}
     return {"text": text, "showarrow": False, **place}

@@ -1,11 +1,11 @@
 """The page of a night as one HTML text; it wants `plotly.min.js` beside it and nothing else."""
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from huracan.reports import charts, tables
+from huracan.reports.morning import Morning
 from huracan.reports.night import NightReport
-from huracan.reports.story import Morning
 from huracan.reports.templating import template_environment
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ UNTOLD: Final = "Of this night only its tables are known."
 def night_page(night: NightReport) -> str:
     """The page; every name in it is escaped, it loads nothing from any network, and it works without scripts."""
     shown: dict[str, tables.Table] = {
-        "lineages": tables.lineage_table(night),
+        "lineages": tables.hypothesis_table(night),
         "champions": tables.champion_table(night.champions, "champions"),
         "candidates": tables.champion_table(night.candidates, "candidates"),
         "skips": tables.skip_table(night),
@@ -29,12 +29,12 @@ def night_page(night: NightReport) -> str:
         "lost_files": tables.lost_file_table(night),
         "errors": tables.error_table(night),
     }
-    facts: dict[str, Any] = {
+    values: dict[str, object] = {
         **shown,
         "night": night,
         "story": night.story or Morning(night=night.data_cutoff[:10], mood="plain", headline=UNTOLD),
         "refused": night.refused,
-        "alpha": next((f"{row['alpha']:.0%}" for row in night.lineages if row.get("alpha")), ""),
+        "alpha": next((f"{row.alpha:.0%}" for row in night.hypotheses if row.alpha), ""),
         "labels": "\n".join(
             tables.card_labels(table.name, [title for title, _ in table.headers]) for table in shown.values()
         ),
@@ -46,7 +46,7 @@ def night_page(night: NightReport) -> str:
         },
         "plotly": PLOTLY_FILE,
     }
-    return _template().render(facts)
+    return _template().render(values)
 
 
 @cache

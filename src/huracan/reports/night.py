@@ -1,21 +1,20 @@
-"""What the page of a night shows: one plain record, filled by whoever ran the night, with the story that it tells."""
+"""What the page of a night shows, as one record."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from huracan.domain.time import day_iso
-from huracan.reports.story import Morning
-
-Row = Mapping[str, Any]
+from huracan.reports.morning import Morning
+from huracan.reports.night_integrity import NightIntegrity
+from huracan.reports.night_summary import ErrorRow, HypothesisRow, NightSummary, PublishedRow, SkippedRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
     """Daily results of one recipe in one pool, bps of the pool's capital; None is a void day.
 
-    `days` are ISO dates, ascending. Days before `live_from` (an ISO date, None: all of them) were walked through history.
+    `days` are ISO dates, ascending. Days before `live_from` (an ISO date, None: all of them) are history.
     """
 
     pool: str
@@ -35,30 +34,10 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightReport:
-    """Everything the page shows, as plain values; names inside are untrusted and escaped when drawn.
+    """Everything the page shows; names inside are untrusted and escaped when drawn.
 
-    Fields
-    ------
-    run_id, data_cutoff, created : identity; ISO instants UTC. `created` is wall-clock time, None to leave it out.
-    horizons, universe_size, coins_processed : what the night was about; `universe_size` counts pairs.
-    lineages : rows of the lineage table (`LineageView.as_dict`): pool, horizon, recipe, status, reigns, reason, e, needed,
-        bound_over_sd, mean_bps, sd_bps, nights_until_decidable, nights_if_planned, observed_days, history_days, live_days,
-        confidence_nothing_bps, closed_gates. Missing keys are drawn as a dash.
-    champions, candidates : result rows: coin, horizon, status, recipe, pool, regime, edge_bps, edge_after_cost_bps,
-        confidence, version, metrics {sharpe_ratio, max_drawdown, hit_rate, capacity_estimate}, costs (below), e_value,
-        nights_missing.
-    curves : daily results of pools.
-    skips : coin, horizon, step, code, reason, measured, wanted.
-    integrity : one row a coin: coin, vendor, rows_in, rows_out, repaired, cut, gaps, exchange_bars and own_bars (missing
-        with the whole exchange, and otherwise), halt, outliers, mismatches, quality (0..1).
-    integrity_rules : one row a rule: rule, action, meaning, found, instruments.
-    outages : stretches a whole market lacks: kind, market, start, end, instruments, share (0..1).
-    lost_files : archive files that never came: coin, file, start, end.
-    costs : one row a (coin, horizon, recipe): fees, spread, slippage, funding, gross, net, break_even, round_trips, all in
-        bps of notional per round trip. Empty: taken from champions and candidates.
-    errors : code, error, and coin and step where known.
-    notes : sentences that the night left (frozen pools, restated days, an unprotected root key); the story has them as remarks.
-    story : what the page tells before all tables. refused : the night ended without a result, so there are no tables.
+    `data_cutoff` and `created` are ISO instants UTC; `created` is wall-clock time, None to leave it out. `universe_size` counts pairs.
+    `notes` are sentences that the night left; the story has them as remarks. `story` is what the page says before all tables.
     """
 
     run_id: str
@@ -68,24 +47,44 @@ class NightReport:
     horizons: tuple[str, ...] = ()
     universe_size: int = 0
     coins_processed: int = 0
-    lineages: tuple[Row, ...] = ()
-    champions: tuple[Row, ...] = ()
-    candidates: tuple[Row, ...] = ()
+    hypotheses: tuple[HypothesisRow, ...] = ()
+    champions: tuple[PublishedRow, ...] = ()
+    candidates: tuple[PublishedRow, ...] = ()
     curves: tuple[Curve, ...] = ()
-    skips: tuple[Row, ...] = ()
-    integrity: tuple[Row, ...] = ()
-    integrity_rules: tuple[Row, ...] = ()
-    outages: tuple[Row, ...] = ()
-    lost_files: tuple[Row, ...] = ()
-    costs: tuple[Row, ...] = ()
-    errors: tuple[Row, ...] = ()
-    notes: tuple[str, ...] = field(default_factory=tuple)
+    skips: tuple[SkippedRow, ...] = ()
+    integrity: NightIntegrity = field(default_factory=NightIntegrity)
+    errors: tuple[ErrorRow, ...] = ()
+    notes: tuple[str, ...] = ()
     story: Morning | None = None
 
     @property
     def refused(self) -> bool:
-        """Whether the night ended without a result."""
+        """Whether the night ended without a result, so that there are no tables."""
         return not self.horizons and self.story is not None
+
+
+def night_report(
+    summary: NightSummary, integrity: NightIntegrity, curves: Iterable[Curve], *, created: str | None = None
+) -> NightReport:
+    """The page's record of a finished night."""
+    return NightReport(
+        run_id=summary.run_id or "",
+        data_cutoff=summary.data_cutoff,
+        created=created,
+        dry_run=summary.dry_run,
+        horizons=summary.horizons,
+        universe_size=summary.coin_universe_size or 0,
+        coins_processed=summary.coins_processed or 0,
+        hypotheses=summary.hypotheses,
+        champions=summary.champions,
+        candidates=summary.candidates,
+        curves=tuple(curves),
+        skips=summary.skipped,
+        integrity=integrity,
+        errors=summary.errors,
+        notes=summary.notes,
+        story=summary.morning,
+    )
 
 
 def curve_from_daily(

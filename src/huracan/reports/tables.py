@@ -2,12 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final, Generic, TypeVar
 
-from huracan.reports.night import NightReport, Row
+from huracan.reports.night import NightReport
+from huracan.reports.night_integrity import InstrumentRow, LostFileRow, OutageRow, RuleRow
+from huracan.reports.night_summary import Costs, ErrorRow, HypothesisRow, PublishedRow, SkippedRow
 from huracan.reports.story.words import market_word
+
+Row = TypeVar("Row")
 
 SHOWN_ROWS: Final = 200
 DASH: Final = "–"
@@ -34,8 +38,18 @@ class Table:
     left_out: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """Costs and result of a round trip of one published model."""
+
+    coin: str
+    horizon: str
+    recipe: str
+    costs: Costs
+
+
 @dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(Generic[Row]):
     title: str
     cell: Callable[[Row], Cell]
     about: str = ""
@@ -55,157 +69,180 @@ def card_labels(name: str, titles: Sequence[str]) -> str:
     return f"@media (max-width: 640px) {{{' '.join(cells)}}}"
 
 
-def lineage_table(night: NightReport) -> Table:
+def hypothesis_table(night: NightReport) -> Table:
     """Every hypothesis and how far it is from proof."""
-    columns = (
-        _text("Pool", "pool"),
-        _text("Horizon", "horizon"),
-        _text("Recipe", "recipe"),
+    columns: tuple[_Column[HypothesisRow], ...] = (
+        _text("Pool", lambda row: row.pool),
+        _text("Horizon", lambda row: row.horizon),
+        _text("Recipe", lambda row: row.recipe),
         _Column("Status", _status, numeric=False),
-        _number("e", "e", 3, about="evidence against 'no better than doing nothing'; 1 is none"),
-        _number("Needed", "needed", 0, about="what tonight's ledger asks for"),
+        _number("e", lambda row: row.e, 3, about="evidence against 'no better than doing nothing'; 1 is none"),
+        _number("Needed", lambda row: row.needed, about="what tonight's ledger asks for"),
         _Column("Way there", _way, about="log e over log needed"),
-        _number("Nights left", "nights_until_decidable", 0, up=True, about="at the shrunken measured edge"),
-        _number("B/sd", "bound_over_sd", 1, about="bound over the standard deviation of a day; smaller decides sooner"),
-        _number("Mean", "mean_bps", 2, about="bps of capital a day against the champion"),
+        _number("Nights left", lambda row: row.nights_until_decidable, up=True, about="at the shrunken measured edge"),
+        _number(
+            "B/sd",
+            lambda row: row.bound_over_sd,
+            1,
+            about="bound over the standard deviation of a day; smaller decides sooner",
+        ),
+        _number("Mean", lambda row: row.mean_bps, 2, about="bps of capital a day against the champion"),
         _Column("Mean lies within", _interval, about="confidence sequence against nothing, bps a day"),
         _Column("Days", _days, about="walked forward at admission + scored live since"),
         _Column("Gates and reasons", _gates, about="what must still open, or why it was decided", numeric=False),
     )
-    return _table("lineages", columns, sorted(night.lineages, key=_by_progress))
+    return _table("lineages", columns, sorted(night.hypotheses, key=_by_progress))
 
 
-def champion_table(rows: Sequence[Row], name: str) -> Table:
+def champion_table(rows: Sequence[PublishedRow], name: str) -> Table:
     """Champions, or candidates (with the nights that are missing)."""
-    proven = name == "champions"
-    columns = [
-        _text("Coin", "coin"),
-        _text("Horizon", "horizon"),
-        _text("Recipe", "recipe"),
+    columns: list[_Column[PublishedRow]] = [
+        _text("Coin", lambda row: row.coin),
+        _text("Horizon", lambda row: row.horizon),
+        _text("Recipe", lambda row: row.recipe),
         _Column("Market", _market, numeric=False),
-        _text("Status", "status"),
-        _number("Version", "version", 0),
-        _number("Net edge", "edge_after_cost_bps", 1, about="bps of notional per round trip, after all costs"),
-        _number("Sharpe", "sharpe_ratio", 2, within="metrics", about="365 days a year"),
-        _number("w/o best day", "sharpe_ratio", 2, within="without_best_day", about="Sharpe without its best day"),
-        _number("Drawdown", "max_drawdown", 1, within="metrics", percent=True),
-        _number("Hit rate", "hit_rate", 0, within="metrics", percent=True),
-        _number("Capacity", "capacity_estimate", 0, within="metrics", about="quote currency"),
+        _text("Status", lambda row: row.status),
+        _number("Version", lambda row: row.version),
+        _number(
+            "Net edge",
+            lambda row: row.edge_after_cost_bps,
+            1,
+            about="bps of notional per round trip, after all costs",
+        ),
+        _number("Sharpe", lambda row: row.metrics.sharpe_ratio, 2, about="365 days a year"),
+        _number("w/o best day", _without_best_day, 2, about="Sharpe without its best day"),
+        _number("Drawdown", lambda row: row.metrics.max_drawdown, 1, percent=True),
+        _number("Hit rate", lambda row: row.metrics.hit_rate, percent=True),
+        _number("Capacity", lambda row: row.metrics.capacity_estimate, about="quote currency"),
     ]
-    if not proven:
-        columns.append(_number("e", "e_value", 3, about="evidence of its pool's recipe"))
-        columns.append(_number("Nights missing", "nights_missing", 0, up=True))
+    if name != "champions":
+        columns.append(_number("e", lambda row: row.e_value, 3, about="evidence of its pool's recipe"))
+        columns.append(_number("Nights missing", lambda row: row.nights_missing, up=True))
     return _table(name, columns, rows)
 
 
 def skip_table(night: NightReport) -> Table:
     """Every (coin, horizon) without a champion."""
-    columns = (
-        _text("Coin", "coin"),
-        _text("Horizon", "horizon"),
-        _number("Step", "step", 0),
-        _text("Code", "code"),
-        _text("Reason", "reason"),
-        _Column("Measured", lambda row: _either(row.get("measured"))),
-        _Column("Wanted", lambda row: _either(row.get("wanted"))),
+    columns: tuple[_Column[SkippedRow], ...] = (
+        _text("Coin", lambda row: row.coin),
+        _text("Horizon", lambda row: row.horizon),
+        _number("Step", lambda row: row.step),
+        _text("Code", lambda row: row.code),
+        _text("Reason", lambda row: row.reason),
+        _Column("Measured", lambda row: _either(row.measured)),
+        _Column("Wanted", lambda row: _either(row.wanted)),
     )
     return _table("skips", columns, night.skips)
 
 
 def skip_counts(night: NightReport) -> list[tuple[str, int]]:
     """Reasons and how often, most frequent first."""
-    counts = Counter(str(row.get("code")) for row in night.skips)
+    counts = Counter(row.code for row in night.skips)
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def cost_rows(night: NightReport) -> list[Row]:
-    """The night's cost rows; from champions and candidates where none were given."""
-    if night.costs:
-        return list(night.costs)
-    names = ("coin", "horizon", "recipe")
-    found = [*night.champions, *night.candidates]
-    return [{**{name: row.get(name) for name in names}, **row["costs"]} for row in found if row.get("costs")]
+def cost_rows(night: NightReport) -> list[CostRow]:
+    """What the night's champions and candidates cost a round trip."""
+    return [
+        CostRow(coin=row.coin, horizon=row.horizon, recipe=row.recipe, costs=row.costs)
+        for row in (*night.champions, *night.candidates)
+        if row.costs is not None
+    ]
 
 
 def cost_table(night: NightReport) -> Table:
     """Costs and result of a round trip, bps of notional."""
-    columns = (
-        _text("Coin", "coin"),
-        _text("Horizon", "horizon"),
-        _text("Recipe", "recipe"),
-        _number("Fees", "fees", 2, cost=True),
-        _number("Spread", "spread", 2, cost=True),
-        _text("Spread from", "spread_source"),
-        _number("Slippage", "slippage", 2, cost=True),
-        _number("Funding", "funding", 2, cost=True),
-        _number("Gross", "gross", 2, about="what entry and exit price say"),
-        _number("Rebalance", "rebalance", 2, about="what holding a constant share of capital adds"),
-        _number("Net", "net", 2),
-        _number("Break-even", "break_even", 2, about="cost at which nothing is left"),
-        _number("Round trips", "round_trips", 0),
+    columns: tuple[_Column[CostRow], ...] = (
+        _text("Coin", lambda row: row.coin),
+        _text("Horizon", lambda row: row.horizon),
+        _text("Recipe", lambda row: row.recipe),
+        _cost("Fees", lambda row: row.costs.fees),
+        _cost("Spread", lambda row: row.costs.spread),
+        _text("Spread from", lambda row: row.costs.spread_source),
+        _cost("Slippage", lambda row: row.costs.slippage),
+        _cost("Funding", lambda row: row.costs.funding),
+        _number("Gross", lambda row: row.costs.gross, 2, about="what entry and exit price say"),
+        _number("Rebalance", lambda row: row.costs.rebalance, 2, about="what holding a constant share of capital adds"),
+        _number("Net", lambda row: row.costs.net, 2),
+        _number("Break-even", lambda row: row.costs.break_even, 2, about="cost at which nothing is left"),
+        _number("Round trips", lambda row: row.costs.round_trips),
     )
     return _table("costs", columns, cost_rows(night))
 
 
 def integrity_table(night: NightReport) -> Table:
     """What validation did to each coin's bars, worst first."""
-    columns = (
-        _text("Coin", "coin"),
-        _text("Vendor", "vendor"),
-        _number("Rows in", "rows_in", 0),
-        _number("Rows out", "rows_out", 0),
-        _number("Repaired", "repaired", 0),
-        _number("Cut", "cut", 0),
-        _number("Gaps", "gaps", 0),
-        _number("With the exchange", "exchange_bars", 0, about="bars that the whole market misses too"),
-        _number("Alone", "own_bars", 0, about="other missing bars"),
-        _number("Halted", "halt", 0, about="flat bars without a trade, from the tenth of a run on"),
-        _number("Outliers", "outliers", 0),
-        _number("Mismatches", "mismatches", 0, about="against other sources, last time they were compared"),
-        _number("Quality", "quality", 2, percent=True, about="share of expected bars that arrived real"),
+    columns: tuple[_Column[InstrumentRow], ...] = (
+        _text("Coin", lambda row: row.coin),
+        _text("Vendor", lambda row: row.vendor),
+        _number("Rows in", lambda row: row.rows_in),
+        _number("Rows out", lambda row: row.rows_out),
+        _number("Repaired", lambda row: row.repaired),
+        _number("Cut", lambda row: row.cut),
+        _number("Gaps", lambda row: row.gaps),
+        _number("With the exchange", lambda row: row.exchange_bars, about="bars that the whole market misses too"),
+        _number("Alone", lambda row: row.own_bars, about="other missing bars"),
+        _number("Halted", lambda row: row.counts.halt, about="flat bars without a trade, from the tenth of a run on"),
+        _number("Outliers", lambda row: row.outliers),
+        _number(
+            "Mismatches",
+            lambda row: len(row.mismatches),
+            about="against other sources, last time they were compared",
+        ),
+        _number("Quality", lambda row: row.quality, 2, percent=True, about="share of expected bars that arrived real"),
     )
-    rows = sorted(night.integrity, key=lambda row: (row.get("quality") is not None, row.get("quality") or 0.0))
+    rows = sorted(night.integrity.instruments, key=lambda row: (row.quality is not None, row.quality or 0.0))
     return _table("integrity", columns, rows)
 
 
 def rule_table(night: NightReport) -> Table:
     """What each rule of validation did, over all pairs."""
-    columns = (
-        _text("Rule", "rule"),
-        _text("Done", "action"),
-        _text("Meaning", "meaning"),
-        _number("Found", "found", 0),
-        _number("Pairs", "instruments", 0),
+    columns: tuple[_Column[RuleRow], ...] = (
+        _text("Rule", lambda row: row.rule),
+        _text("Done", lambda row: row.action),
+        _text("Meaning", lambda row: row.meaning),
+        _number("Found", lambda row: row.found),
+        _number("Pairs", lambda row: row.instruments),
     )
-    return _table("rules", columns, night.integrity_rules)
+    return _table("rules", columns, night.integrity.rules)
 
 
 def outage_table(night: NightReport) -> Table:
     """Stretches that a whole market lacks."""
-    columns = (
-        _text("Market", "market"),
-        _text("Seen as", "kind"),
-        _text("From", "start"),
-        _text("To", "end"),
-        _number("Pairs", "instruments", 0),
-        _number("Of those listed", "share", 0, percent=True),
+    columns: tuple[_Column[OutageRow], ...] = (
+        _text("Market", lambda row: row.market),
+        _text("Seen as", lambda row: row.kind),
+        _text("From", lambda row: row.start),
+        _text("To", lambda row: row.end),
+        _number("Pairs", lambda row: row.instruments),
+        _number("Of those listed", lambda row: row.share, percent=True),
     )
-    return _table("outages", columns, night.outages)
+    return _table("outages", columns, night.integrity.outages)
 
 
 def lost_file_table(night: NightReport) -> Table:
     """Archive files that never came."""
-    columns = (_text("Coin", "coin"), _text("File", "file"), _text("From", "start"), _text("To", "end"))
-    return _table("lost", columns, night.lost_files)
+    columns: tuple[_Column[LostFileRow], ...] = (
+        _text("Coin", lambda row: row.coin),
+        _text("File", lambda row: row.file),
+        _text("From", lambda row: row.start),
+        _text("To", lambda row: row.end),
+    )
+    return _table("lost", columns, night.integrity.lost_files)
 
 
 def error_table(night: NightReport) -> Table:
     """What went wrong."""
-    columns = (_text("Code", "code"), _text("Coin", "coin"), _text("Step", "step"), _text("Error", "error"))
+    columns: tuple[_Column[ErrorRow], ...] = (
+        _text("Code", lambda row: row.code),
+        _text("Coin", lambda row: row.coin),
+        _text("Step", lambda row: row.step),
+        _text("Error", lambda row: row.error),
+    )
     return _table("errors", columns, night.errors)
 
 
-def _table(name: str, columns: Sequence[_Column], rows: Sequence[Row]) -> Table:
+def _table(name: str, columns: Sequence[_Column[Row]], rows: Sequence[Row]) -> Table:
     return Table(
         name=name,
         headers=tuple((column.title, column.about) for column in columns),
@@ -215,37 +252,37 @@ def _table(name: str, columns: Sequence[_Column], rows: Sequence[Row]) -> Table:
     )
 
 
-def _text(title: str, key: str) -> _Column:
+def _text(title: str, value: Callable[[Row], str | int | None]) -> _Column[Row]:
     def cell(row: Row) -> Cell:
-        value = row.get(key)
-        return Cell(DASH) if value in {None, ""} else Cell(str(value), str(value))
+        text = value(row)
+        return Cell(DASH) if text in {None, ""} else Cell(str(text), str(text))
 
     return _Column(title, cell, numeric=False)
 
 
 def _number(
     title: str,
-    key: str,
-    digits: int,
+    value: Callable[[Row], float | None],
+    digits: int = 0,
     *,
-    within: str = "",
     percent: bool = False,
     up: bool = False,
-    cost: bool = False,
     about: str = "",
-) -> _Column:
+) -> _Column[Row]:
+    return _Column(title, lambda row: number_cell(value(row), digits, percent=percent, up=up), about)
+
+
+def _cost(title: str, value: Callable[[Row], float | None]) -> _Column[Row]:
+    """A cost in bps; one below zero is income."""
+
     def cell(row: Row) -> Cell:
-        holder: Any = row
-        if within:
-            holder = row.get("metrics") or {}
-            holder = holder if within == "metrics" else holder.get(within) or {}
-        cell = number_cell(holder.get(key), digits, percent=percent, up=up)
-        return replace(cell, style="income") if cost and cell.style == "negative" else cell
+        shown = number_cell(value(row), 2)
+        return replace(shown, style="income") if shown.style == "negative" else shown
 
-    return _Column(title, cell, about)
+    return _Column(title, cell)
 
 
-def number_cell(value: Any, digits: int, *, percent: bool = False, up: bool = False) -> Cell:
+def number_cell(value: object, digits: int, *, percent: bool = False, up: bool = False) -> Cell:
     """A number with its digits (significant ones where it is small), a dash where there is none; `up` rounds up."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return Cell(DASH)
@@ -261,25 +298,26 @@ def number_cell(value: Any, digits: int, *, percent: bool = False, up: bool = Fa
     return Cell(text if negative else text.removeprefix("-"), number, "negative" if negative else "")
 
 
-def _market(row: Row) -> Cell:
-    pool = row.get("pool")
-    return Cell(market_word(str(pool)), str(pool)) if pool else Cell(DASH)
+def _market(row: PublishedRow) -> Cell:
+    return Cell(market_word(row.pool), row.pool) if row.pool else Cell(DASH)
 
 
-def _either(value: Any) -> Cell:
-    if isinstance(value, str):
-        return Cell(value, value)
-    return number_cell(value, 3)
+def _without_best_day(row: PublishedRow) -> float | None:
+    found = row.metrics.without_best_day
+    return None if found is None else found.sharpe_ratio
 
 
-def _status(row: Row) -> Cell:
-    status = str(row.get("status") or DASH)
-    shown = "suspended" if row.get("suspended") else "reigns" if row.get("reigns") else status
+def _either(value: float | str | None) -> Cell:
+    return Cell(value, value) if isinstance(value, str) else number_cell(value, 3)
+
+
+def _status(row: HypothesisRow) -> Cell:
+    shown = "suspended" if row.suspended else "reigns" if row.is_champion else row.status or DASH
     styles = {"reigns": "good", "promoted": "good", "expired": "dim", "closed": "dim", "suspended": "bad"}
     return Cell(shown, shown, f"badge {styles.get(shown, '')}".strip())
 
 
-def _way(row: Row) -> Cell:
+def _way(row: HypothesisRow) -> Cell:
     share = _share(row)
     if share is None:
         return Cell(DASH)
@@ -287,36 +325,29 @@ def _way(row: Row) -> Cell:
     return Cell(f"{filled:.0%}", share, "way", filled)
 
 
-def _share(row: Row) -> float | None:
-    e, needed = row.get("e"), row.get("needed")
-    if e is None or needed is None or not e > 0 or not needed > 1:
+def _share(row: HypothesisRow) -> float | None:
+    if row.e is None or row.needed is None or not row.e > 0 or not row.needed > 1:
         return None
-    return math.log(e) / math.log(needed)
+    return math.log(row.e) / math.log(row.needed)
 
 
-def _by_progress(row: Row) -> tuple[bool, float, float]:
+def _by_progress(row: HypothesisRow) -> tuple[bool, float, float]:
     share = _share(row)
-    ended = row.get("status") in {"expired", "closed"}
-    return ended, -(share if share is not None else -math.inf), float(row.get("needed") or math.inf)
+    ended = row.status in {"expired", "closed"}
+    return ended, -(share if share is not None else -math.inf), float(row.needed or math.inf)
 
 
-def _interval(row: Row) -> Cell:
-    bounds = row.get("confidence_nothing_bps") if row.get("observed_days") != 0 else None
-    if not isinstance(bounds, Sequence) or len(bounds) != 2 or any(b is None or not math.isfinite(b) for b in bounds):
+def _interval(row: HypothesisRow) -> Cell:
+    low, high = row.confidence_nothing_bps
+    if row.observed_days == 0 or low is None or high is None or not math.isfinite(low) or not math.isfinite(high):
         return Cell(DASH)
-    low, high = bounds
     return Cell(f"{low:,.1f} … {high:,.1f}", float(low))
 
 
-def _days(row: Row) -> Cell:
-    history, live = row.get("history_days"), row.get("live_days")
-    if history is None or live is None:
-        return Cell(DASH)
-    return Cell(f"{history:,} + {live:,}", float(history + live))
+def _days(row: HypothesisRow) -> Cell:
+    return Cell(f"{row.history_days:,} + {row.live_days:,}", float(row.history_days + row.live_days))
 
 
-def _gates(row: Mapping[str, Any]) -> Cell:
-    parts = [str(gate) for gate in row.get("closed_gates") or ()]
-    reason = str(row.get("reason") or "")
-    text = "; ".join(parts) or reason
+def _gates(row: HypothesisRow) -> Cell:
+    text = "; ".join(row.closed_gates) or row.reason
     return Cell(text, text, "clamp") if text else Cell(DASH)

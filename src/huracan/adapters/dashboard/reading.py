@@ -5,8 +5,9 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar, cast
 
 from huracan.adapters.keys import trusted_root_file
 from huracan.adapters.ledger_file import BRING_LAST
@@ -15,7 +16,13 @@ from huracan.adapters.progress import PROGRESS_FILE, PROGRESS_FORMAT
 from huracan.adapters.publishers.naming import MIRRORS_FILE
 from huracan.errors import HuracanError
 from huracan.export.trust import MAX_ROLE, TIMESTAMP_PATH, verify_tree
-from huracan.reports.live import LiveView, StoreState
+from huracan.reports.live import LiveView
+from huracan.reports.live_lines import NightLine, StoreState
+from huracan.reports.night_summary import NightSummary
+from huracan.reports.progress import Progress, progress_of
+from huracan.reports.summary import read_summary
+
+R = TypeVar("R")
 
 NIGHTS: Final = 14
 LARGEST_RECORD: Final = 1 << 20
@@ -42,7 +49,7 @@ class WorkdirReader:
         self.store = (store or workdir / "store").absolute()
         self._trusted_root = trusted_root or trusted_root_file()
         self._now_ms = now_ms
-        self._known: dict[str, tuple[Any, Any]] = {}
+        self._known: dict[str, tuple[object, object]] = {}
 
     def view(self) -> LiveView:
         """The workdir as it is now."""
@@ -66,47 +73,39 @@ class WorkdirReader:
         file = folder / name
         return None if folder.is_symlink() or file.is_symlink() or not file.is_file() else file
 
-    def _progress(self, problems: list[str]) -> dict[str, Any] | None:
-        body = self._json(self.workdir / PROGRESS_FILE, problems)
-        if body is not None and body.get("format") != PROGRESS_FORMAT:
-            problems.append(
-                f"{PROGRESS_FILE} is not of the form {PROGRESS_FORMAT}; another version of Huracan wrote it"
-            )
-            return None
-        return body
+    def _progress(self, problems: list[str]) -> Progress | None:
+        return self._record(self.workdir / PROGRESS_FILE, _progress_in, problems)
 
-    def _summary(self, problems: list[str]) -> dict[str, Any] | None:
+    def _summary(self, problems: list[str]) -> NightSummary | None:
         files = sorted((self.workdir / "summaries").glob("*_summary*.json"))
-        return self._json(files[-1], problems) if files else None
+        return self._record(files[-1], lambda data: read_summary(data).summary, problems) if files else None
 
-    def _json(self, file: Path, problems: list[str]) -> dict[str, Any] | None:
-        def read() -> dict[str, Any]:
+    def _record(self, file: Path, of: Callable[[bytes], R], problems: list[str]) -> R | None:
+        """The record of a file; None where there is none, or where it is damaged, with a sentence that says so."""
+
+        def read() -> R:
             if file.stat().st_size > LARGEST_SUMMARY:
                 raise ValueError(f"larger than {LARGEST_SUMMARY >> 20} MB")
-            body = json.loads(file.read_bytes())
-            if not isinstance(body, dict):
-                raise TypeError("no JSON object")
-            return body
+            return of(file.read_bytes())
 
         try:
-            body: dict[str, Any] = self._unless_known(str(file), _token(file), read)
+            return self._unless_known(str(file), _token(file), read)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             problems.append(f"{file.name} cannot be read: {error}")
             return None
-        return body
 
-    def _nights(self, problems: list[str]) -> tuple[dict[str, Any], ...]:
+    def _nights(self, problems: list[str]) -> tuple[NightLine, ...]:
         path = self.workdir / "ledger.sqlite"
         if not path.exists():
             return ()
         try:
-            rows = _runs(path)
+            nights = _runs(path)
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError, AttributeError) as error:
             problems.append(f"ledger.sqlite cannot be read as a ledger ({error}); {BRING_LAST}")
             return ()
-        return tuple({**row, "page": self.report_file(row["run_id"], "index.html") is not None} for row in rows)
+        return tuple(replace(one, page=self.report_file(one.run_id, "index.html") is not None) for one in nights)
 
     def _locked(self) -> bool | None:
         try:
@@ -119,8 +118,7 @@ class WorkdirReader:
         token = tuple(
             _token(file) for file in (self.store / TIMESTAMP_PATH, self._trusted_root, self.store / MIRRORS_FILE)
         )
-        state: StoreState = self._unless_known("store", token, self._verified)
-        return state
+        return self._unless_known("store", token, self._verified)
 
     def _verified(self) -> StoreState:
         place = str(self.store)
@@ -164,11 +162,11 @@ class WorkdirReader:
         except FileNotFoundError:
             return None
 
-    def _unless_known(self, name: str, token: Any, read: Callable[[], Any]) -> Any:
+    def _unless_known(self, name: str, token: object, read: Callable[[], R]) -> R:
         known = self._known.get(name)
         if known is None or known[0] != token or token is None:
             self._known[name] = known = (token, read())
-        return known[1]
+        return cast("R", known[1])
 
 
 def _token(file: Path) -> tuple[int, int, int] | None:
@@ -180,31 +178,36 @@ def _token(file: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _runs(path: Path) -> list[dict[str, Any]]:
+def _progress_in(data: bytes) -> Progress:
+    body = json.loads(data)
+    if isinstance(body, dict) and body.get("format") != PROGRESS_FORMAT:
+        raise ValueError(f"it is not of the form {PROGRESS_FORMAT}; another version of Huracan wrote it")
+    return progress_of(body)
+
+
+def _runs(path: Path) -> list[NightLine]:
     """The newest runs of a ledger, opened read-only; raises sqlite3.DatabaseError for what is no ledger."""
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as connection:
         rows = connection.execute(_RUNS, (NIGHTS,)).fetchall()
     return [_run(*row) for row in rows]
 
 
-def _run(
-    run_id: str, started: int, finished: int | None, status: str, facts: str, summary: str | None
-) -> dict[str, Any]:
-    told = json.loads(summary) if summary else {}
-    skips = told.get("skip_counts")
+def _run(run_id: str, started: int, finished: int | None, status: str, facts: str, summary: str | None) -> NightLine:
+    found = json.loads(summary) if summary else {}
+    skips = found.get("skip_counts")
     now = str(json.loads(facts).get("now") or "")
-    return {
-        "run_id": run_id,
-        "now": now[:16].replace("T", " "),
-        "started_ms": started,
-        "finished_ms": finished,
-        "status": status,
-        "dry_run": bool(told.get("dry_run")),
-        "reason": str(told.get("reason") or ""),
-        "champions": told.get("champions_count"),
-        "candidates": told.get("candidates_count"),
-        "skips": sum(skips.values()) if isinstance(skips, dict) else None,
-    }
+    return NightLine(
+        run_id=run_id,
+        now=now[:16].replace("T", " "),
+        started_ms=started,
+        finished_ms=finished,
+        status=status,
+        dry_run=bool(found.get("dry_run")),
+        reason=str(found.get("reason") or ""),
+        champions=found.get("champions_count"),
+        candidates=found.get("candidates_count"),
+        skips=sum(skips.values()) if isinstance(skips, dict) else None,
+    )
 
 
 def newest_report(workdir: Path, run_id: str | None = None) -> Path | None:

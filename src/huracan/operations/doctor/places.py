@@ -18,7 +18,8 @@ from huracan.adapters.publishers.remotes import publish_targets
 from huracan.domain.time import HOUR_MS
 from huracan.errors import ConfigError, LedgerError, PublishError
 from huracan.operations.doctor.finding import Circumstances, Finding, doubtful, right, wrong
-from huracan.reports.live import span
+from huracan.reports.live_lines import span
+from huracan.reports.progress import Progress
 
 AREA: Final = "places"
 STALE_HOURS: Final = 26
@@ -106,12 +107,12 @@ async def published(here: Circumstances) -> list[Finding]:
 async def interrupted(here: Circumstances) -> list[Finding]:
     """How the last night ended."""
     view = WorkdirReader(here.workdir, here.store, trusted_root_file(here.environ)).view()
-    told = view.progress or {}
-    run = told.get("run_id") or "the last night"
+    progress = view.progress or Progress()
+    run = progress.run_id or "the last night"
     if view.state == "interrupted":
         return [doubtful(AREA, "last night", f"{run} was interrupted", "`huracan run` goes on where it stopped")]
     if view.state in {"refused", "failed"}:
-        seen = f"{view.state} with {told.get('code')}: {str(told.get('error'))[:200]}"
+        seen = f"{view.state} with {progress.code}: {str(progress.error)[:200]}"
         return [doubtful(AREA, "last night", seen, "see to it, then `huracan run`")]
     return [
         right(

@@ -1,14 +1,24 @@
 """The story of a night in sentences: the terminal, `explain`, both pages and the summary tell it from here."""
 
-from huracan.reports.story.build import KEY, morning_of, read_morning, refused_morning
-from huracan.reports.story.facts import entries_closed
+from huracan.reports.morning import (
+    KEY,
+    Marks,
+    Mood,
+    Morning,
+    Pick,
+    PoolCard,
+    State,
+    TestLine,
+    morning_body,
+    read_morning,
+)
+from huracan.reports.story.build import morning_of, refused_morning
 from huracan.reports.story.headline import refused_headline
-from huracan.reports.story.records import Marks, Mood, Morning, Pick, PoolCard, State, TestLine
-from huracan.reports.story.sections import DataFacts, Spent
+from huracan.reports.story.ranking import entries_closed
+from huracan.reports.story.sections import Spent
 
 __all__ = [
     "KEY",
-    "DataFacts",
     "Marks",
     "Mood",
     "Morning",
@@ -18,6 +28,7 @@ __all__ = [
     "State",
     "TestLine",
     "entries_closed",
+    "morning_body",
     "morning_of",
     "read_morning",
     "refused_headline",

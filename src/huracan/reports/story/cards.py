@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from huracan.reports.story.facts import Standing, nearest_first
-from huracan.reports.story.records import PoolCard, State, TestLine
+from huracan.reports.morning import PoolCard, State, TestLine
+from huracan.reports.night_summary import HypothesisRow
+from huracan.reports.story.ranking import gates_of, interval_of, nearest_first, share_of
 from huracan.reports.story.words import (
     bps,
     counted,
@@ -31,50 +32,50 @@ STATES: dict[State, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoolFacts:
+class PoolSituation:
     """What a card is made of: `waiting` are reasons why hypotheses of the pool were not admitted tonight."""
 
     pool: str
     coins: int
-    standings: tuple[Standing, ...]
+    rows: tuple[HypothesisRow, ...]
     waiting: tuple[str, ...]
     frozen: bool
 
 
-def pool_card(facts: PoolFacts, night: str) -> PoolCard:
+def pool_card(pool: PoolSituation, night: str) -> PoolCard:
     """The card of a pool as of a night (ISO date)."""
-    ordered = nearest_first(facts.standings)
-    state = _state(facts)
-    reigning = [one for one in ordered if one.reigns]
+    ordered = nearest_first(pool.rows)
+    state = _state(pool)
+    reigning = [one for one in ordered if one.is_champion]
     nearest = next(iter(reigning or ordered), None)
-    observed, wanted = (nearest.observed, nearest.wanted) if nearest else (0, 0)
+    observed, wanted = (nearest.observed_days, nearest.days_wanted) if nearest else (0, 0)
     return PoolCard(
-        pool=facts.pool,
-        title=pool_title(facts.pool, facts.coins),
+        pool=pool.pool,
+        title=pool_title(pool.pool, pool.coins),
         state=state,
         state_words=STATES[state],
         observed_days=observed,
         wanted_days=wanted,
         progress=_progress(nearest),
         progress_words=_progress_words(nearest),
-        evidence_share=nearest.share if nearest else 0.0,
+        evidence_share=share_of(nearest) if nearest else 0.0,
         earliest=earliest_night(nearest) if nearest else None,
-        when=_when_pool(facts, ordered, night),
-        why=_why_pool(facts, nearest),
+        when=_when_pool(pool, ordered, night),
+        why=_why_pool(pool, nearest),
         measured=f"{nearest.recipe} at {nearest.horizon}: {_measured(nearest)}"
         if nearest and _measured(nearest)
         else "",
-        is_evidence=nearest is not None and nearest.observed > 0,
-        lines=tuple(_line(one, night) for one in sorted(facts.standings, key=_by_horizon)),
+        is_evidence=nearest is not None and nearest.observed_days > 0,
+        lines=tuple(_line(one, night) for one in sorted(pool.rows, key=_by_horizon)),
     )
 
 
-def earliest_night(one: Standing) -> str | None:
+def earliest_night(one: HypothesisRow) -> str | None:
     """The ISO date of the first night that could promote it: the morning after the day that it judges."""
     return None if one.earliest_day is None or not one.is_open else day_after(one.earliest_day)
 
 
-class _Cell(Protocol):
+class _Named(Protocol):
     """A recipe at a horizon."""
 
     @property
@@ -84,7 +85,7 @@ class _Cell(Protocol):
     def recipe(self) -> str: ...
 
 
-def at_horizons(found: Sequence[_Cell]) -> list[str]:
+def at_horizons(found: Sequence[_Named]) -> list[str]:
     """Each recipe once with its horizons, the shortest first."""
     horizons: dict[str, set[str]] = {}
     for one in found:
@@ -92,14 +93,14 @@ def at_horizons(found: Sequence[_Cell]) -> list[str]:
     return [f"{recipe} at {listed(sorted(horizons[recipe], key=horizon_order))}" for recipe in sorted(horizons)]
 
 
-def units(one: Standing, number: int) -> str:
+def units(one: HypothesisRow, number: int) -> str:
     """Days, or observations of several days each."""
     return counted(number, "day") if one.block_days == 1 else counted(number, f"period of {one.block_days} days")
 
 
-def when_words(one: Standing, night: str) -> str:
+def when_words(one: HypothesisRow, night: str) -> str:
     """When it could be promoted at the earliest, and what it takes."""
-    if one.reigns:
+    if one.is_champion:
         return "It is the champion, and its coins take no new entries." if one.suspended else "It is the champion."
     if one.status == "promoted":
         return "It was promoted; another recipe trades in its place."
@@ -107,14 +108,14 @@ def when_words(one: Standing, night: str) -> str:
         return f"It has ended: {ended_words(one.reason)}." if one.reason else "It has ended."
     earliest = earliest_night(one)
     if earliest is None:
-        gates = f": {listed(one.gates)}" if one.gates else ""
+        gates = f": {listed(gates_of(one))}" if one.closed_gates else ""
         return f"It cannot be promoted any more{gates}."
     if one.waits_for in {"days", "positions"}:
         return f"Not before {day_words(earliest, night)}: {_still(one)}."
     return f"{_evidence_words(one)}{_forecast(one, night)}{_closed(one)}"
 
 
-def why_words(one: Standing) -> str:
+def why_words(one: HypothesisRow) -> str:
     """Why walked days count, or do not."""
     parts = []
     if one.looked_at_days:
@@ -124,7 +125,7 @@ def why_words(one: Standing) -> str:
             else "nobody knows which of them its maker looked at"
         )
         parts.append(f"{counted(one.looked_at_days, 'walked day')} {_do(one.looked_at_days)} not count: {who}.")
-    if one.against_champion and one.observed == 0:
+    if one.against_champion and one.observed_days == 0:
         parts.append("Against the new champion the counting starts afresh.")
     elif one.history_days:
         parts.append(
@@ -140,27 +141,27 @@ def _do(number: int) -> str:
     return "does" if number == 1 else "do"
 
 
-def _still(one: Standing) -> str:
+def _still(one: HypothesisRow) -> str:
     if one.waits_for == "positions":
         return (
-            f"a position was held on {one.with_position} of the {units(one, one.wanted_with_position)} that are wanted"
+            f"a position was held on {one.position_days} of the {units(one, one.position_days_wanted)} that are wanted"
         )
     return _days_words(one)
 
 
-def _evidence_words(one: Standing) -> str:
-    days = "Enough days are observed" if one.observed >= one.wanted else _days_words(one)
-    if one.share <= 0.0:
+def _evidence_words(one: HypothesisRow) -> str:
+    days = "Enough days are observed" if one.observed_days >= one.days_wanted else _days_words(one)
+    if share_of(one) <= 0.0:
         return f"{days}; so far they speak against it."
-    return f"{days}; the evidence is {share_words(one.share)} of what is needed."
+    return f"{days}; the evidence is {share_words(share_of(one))} of what is needed."
 
 
-def _days_words(one: Standing) -> str:
-    return f"{one.observed} of {units(one, one.wanted)} {'is' if one.observed == 1 else 'are'} observed"
+def _days_words(one: HypothesisRow) -> str:
+    return f"{one.observed_days} of {units(one, one.days_wanted)} {'is' if one.observed_days == 1 else 'are'} observed"
 
 
-def _forecast(one: Standing, night: str) -> str:
-    if one.nights_left is None:
+def _forecast(one: HypothesisRow, night: str) -> str:
+    if one.nights_until_decidable is None:
         return " At the edge measured so far it never gets there."
     nights = nights_left(one)
     if nights > FURTHEST:
@@ -168,45 +169,51 @@ def _forecast(one: Standing, night: str) -> str:
     return f" At the edge measured so far that takes about {counted(nights, 'more night')}, until {day_words(day_after(night, nights), night)}."
 
 
-def nights_left(one: Standing) -> int:
+def nights_left(one: HypothesisRow) -> int:
     """Whole nights that the forecast says are missing."""
-    return max(1, math.ceil(one.nights_left or 0.0)) * one.block_days
+    return max(1, math.ceil(one.nights_until_decidable or 0.0)) * one.block_days
 
 
-def _closed(one: Standing) -> str:
-    return f" In the way: {'; '.join(one.gates)}." if one.gates else ""
+def _closed(one: HypothesisRow) -> str:
+    return f" In the way: {'; '.join(gates_of(one))}." if one.closed_gates else ""
 
 
-def _state(facts: PoolFacts) -> State:
-    if any(one.reigns and one.suspended for one in facts.standings):
+def _state(pool: PoolSituation) -> State:
+    if any(one.is_champion and one.suspended for one in pool.rows):
         return "suspended"
-    if any(one.reigns for one in facts.standings):
+    if any(one.is_champion for one in pool.rows):
         return "proven"
-    if facts.frozen:
+    if pool.frozen:
         return "frozen"
-    return "tested" if any(one.is_open for one in facts.standings) else "waiting"
+    return "tested" if any(one.is_open for one in pool.rows) else "waiting"
 
 
-def _progress(nearest: Standing | None) -> float:
+def _progress(nearest: HypothesisRow | None) -> float:
     """How full the bar is: of days while these are too few, then of evidence."""
-    if nearest is None or nearest.reigns:
+    if nearest is None or nearest.is_champion:
         return float(nearest is not None)
-    return nearest.observed / nearest.wanted if nearest.observed < nearest.wanted else nearest.share
+    return (
+        nearest.observed_days / nearest.days_wanted
+        if nearest.observed_days < nearest.days_wanted
+        else share_of(nearest)
+    )
 
 
-def _progress_words(nearest: Standing | None) -> str:
+def _progress_words(nearest: HypothesisRow | None) -> str:
     if nearest is None:
         return "no day observed"
-    if nearest.reigns:
-        return f"{units(nearest, nearest.observed)} observed before it was proven"
-    days = f"{nearest.observed:,} of {units(nearest, nearest.wanted)} observed"
-    if nearest.observed < nearest.wanted:
+    if nearest.is_champion:
+        return f"{units(nearest, nearest.observed_days)} observed before it was proven"
+    days = f"{nearest.observed_days:,} of {units(nearest, nearest.days_wanted)} observed"
+    if nearest.observed_days < nearest.days_wanted:
         return days
-    return f"evidence {share_words(nearest.share)} of what is needed, {units(nearest, nearest.observed)} observed"
+    return (
+        f"evidence {share_words(share_of(nearest))} of what is needed, {units(nearest, nearest.observed_days)} observed"
+    )
 
 
-def _when_pool(facts: PoolFacts, ordered: list[Standing], night: str) -> str:
-    reigning = [one for one in ordered if one.reigns]
+def _when_pool(pool: PoolSituation, ordered: list[HypothesisRow], night: str) -> str:
+    reigning = [one for one in ordered if one.is_champion]
     parts = [
         f"{word}: {listed(at_horizons(found))}."
         for word, found in (
@@ -217,75 +224,78 @@ def _when_pool(facts: PoolFacts, ordered: list[Standing], night: str) -> str:
     ]
     if any(one.suspended for one in reigning):
         parts.append("Exits only, until its drawdown is down to half of what tripped the breaker.")
-    if facts.frozen:
+    if pool.frozen:
         parts.append(
-            f"On three days within a year at least a third of its recipes lost more than their bounds. `huracan ledger unfreeze {facts.pool}` ends it."
+            f"On three days within a year at least a third of its recipes lost more than their bounds. `huracan ledger unfreeze {pool.pool}` ends it."
         )
     nearest = next((one for one in ordered if one.is_open), None)
     if nearest is not None and not reigning:
         parts.append(f"Nearest is {nearest.recipe} at {nearest.horizon}. {when_words(nearest, night)}")
-    elif not facts.standings and not facts.waiting:
+    elif not pool.rows and not pool.waiting:
         parts.append("Nothing is tested here: its coins count in the pool of their preferred instrument.")
     elif not reigning:
         parts.append("Nothing can be promoted here as things stand.")
     return " ".join(parts)
 
 
-def _why_pool(facts: PoolFacts, nearest: Standing | None) -> str:
+def _why_pool(pool: PoolSituation, nearest: HypothesisRow | None) -> str:
     parts = [why_words(nearest)] if nearest else []
-    parts += [f"Not admitted tonight: {reason}." for reason in facts.waiting]
-    if any(one.tonight == "void" for one in facts.standings):
+    parts += [f"Not admitted tonight: {reason}." for reason in pool.waiting]
+    if any(one.tonight == "void" for one in pool.rows):
         parts.append("Tonight's day does not count: too few coins had valid data.")
     return " ".join(part for part in parts if part)
 
 
-def _line(one: Standing, night: str) -> TestLine:
+def _line(one: HypothesisRow, night: str) -> TestLine:
     return TestLine(
         horizon=one.horizon,
         recipe=one.recipe,
-        status="champion" if one.reigns else one.status,
-        share=one.share,
+        status="champion" if one.is_champion else one.status,
+        share=share_of(one),
         earliest=earliest_night(one),
         when=when_words(one, night),
         observed=_observed_words(one),
-        walked=_walked_words(one),
-        walked_mean_bps=one.walk_mean_bps,
-        walked_low_bps=one.walk_low_bps,
-        walked_high_bps=one.walk_high_bps,
-        walked_days=one.walk_days,
+        backtested=_backtested_words(one),
+        backtested_mean_bps=one.backtest_mean_bps,
+        backtested_low_bps=one.backtest_low_bps,
+        backtested_high_bps=one.backtest_high_bps,
+        backtested_days=one.backtest_days,
     )
 
 
-def _observed_words(one: Standing) -> str:
-    if one.mean_bps is None or one.interval_bps is None:
+def _observed_words(one: HypothesisRow) -> str:
+    interval = interval_of(one)
+    if one.mean_bps is None or interval is None:
         return ""
-    low, high = one.interval_bps
+    low, high = interval
     rival = " against the champion" if one.against_champion else ""
     return (
-        f"{units(one, one.observed)} observed: mean {bps(one.mean_bps)} bps a day{rival}; "
+        f"{units(one, one.observed_days)} observed: mean {bps(one.mean_bps)} bps a day{rival}; "
         f"whatever night you look, between {bps(low)} and {bps(high)}."
     )
 
 
-def _walked_words(one: Standing) -> str:
+def _backtested_words(one: HypothesisRow) -> str:
     """What the walk gave, where days of it do not count; the days that count are told by themselves."""
-    if one.walk_mean_bps is None or one.walk_days <= one.observed:
+    if one.backtest_mean_bps is None or one.backtest_days <= one.observed_days:
         return ""
     interval = (
         ""
-        if one.walk_low_bps is None or one.walk_high_bps is None
-        else f", 90% interval {bps(one.walk_low_bps)} to {bps(one.walk_high_bps)}"
+        if one.backtest_low_bps is None or one.backtest_high_bps is None
+        else f", 90% interval {bps(one.backtest_low_bps)} to {bps(one.backtest_high_bps)}"
     )
-    counting = f", of which {one.observed:,} count" if one.observed else ""
-    return f"{counted(one.walk_days, 'day')} walked{counting}: mean {bps(one.walk_mean_bps)} bps a day{interval}."
+    counting = f", of which {one.observed_days:,} count" if one.observed_days else ""
+    return (
+        f"{counted(one.backtest_days, 'day')} walked{counting}: mean {bps(one.backtest_mean_bps)} bps a day{interval}."
+    )
 
 
-def _measured(one: Standing) -> str:
+def _measured(one: HypothesisRow) -> str:
     """The one measurement that a card shows: of days that count where there are any, else of the walk."""
-    return _observed_words(one) if one.observed else _walked_words(one)
+    return _observed_words(one) if one.observed_days else _backtested_words(one)
 
 
-def _by_horizon(one: Standing) -> tuple[float, str, bool, str]:
+def _by_horizon(one: HypothesisRow) -> tuple[float, str, bool, str]:
     return (*horizon_order(one.horizon), one.recipe != "linear", one.recipe)
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from huracan.reports.morning import Mood
+from huracan.reports.night_summary import HypothesisRow, NightSummary
 from huracan.reports.story.cards import FURTHEST, at_horizons, earliest_night, nights_left, units
-from huracan.reports.story.facts import Standing
-from huracan.reports.story.records import Mood
+from huracan.reports.story.ranking import share_of
 from huracan.reports.story.words import (
     counted,
     day_after,
@@ -30,10 +30,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """All that decides the headline. `standings` are ordered by nearness, `lost` of `wanted` pairs gave no data, `champions` counts coins."""
+    """All that decides the headline. `rows` are ordered by nearness, `lost` of `wanted` pairs gave no data, `champions` counts coins."""
 
     night: str
-    standings: Sequence[Standing]
+    rows: Sequence[HypothesisRow]
     changes: Sequence[Change]
     frozen: Sequence[str]
     waiting: Sequence[str]
@@ -47,8 +47,8 @@ def headline(now: Situation) -> tuple[Mood, str]:
     """The mood of the morning and its first sentence."""
     fallen = [change for change in now.changes if change.reason != "promoted"]
     crowned = [change for change in now.changes if change.reason == "promoted"]
-    suspended = [one for one in now.standings if one.reigns and one.suspended]
-    reigning = [one for one in now.standings if one.reigns]
+    suspended = [one for one in now.rows if one.is_champion and one.suspended]
+    reigning = [one for one in now.rows if one.is_champion]
     if fallen:
         return "bad", _fallen(fallen)
     if suspended:
@@ -92,9 +92,9 @@ def _fallen(fallen: Sequence[Change]) -> str:
     return f"{'; '.join(parts)}. Enter nothing new on its account."
 
 
-def _named(found: Sequence[Standing | Change]) -> str:
+def _named(found: Sequence[HypothesisRow | Change]) -> str:
     """Recipes with their horizons, the shortest first, a pool named once."""
-    by_pool: dict[str, list[Standing | Change]] = {}
+    by_pool: dict[str, list[HypothesisRow | Change]] = {}
     for one in found:
         by_pool.setdefault(one.pool, []).append(one)
     return listed([f"{listed(at_horizons(cells))} in {in_pool(pool)}" for pool, cells in by_pool.items()])
@@ -107,7 +107,7 @@ def _tradable(champions: int) -> str:
 
 
 def _nothing_proven(now: Situation) -> str:
-    open_ones = [one for one in now.standings if one.is_open]
+    open_ones = [one for one in now.rows if one.is_open]
     if not open_ones:
         if now.waiting:
             return f"Nothing is proven, and nothing is under test yet: {now.waiting[0]}."
@@ -123,35 +123,35 @@ def _nothing_proven(now: Situation) -> str:
             f"Night {nearest.nights} of at least {nights}: {scope} can be promoted before "
             f"{day_words(earliest, now.night)}, because {_because(nearest)}."
         )
-    best = max(open_ones, key=lambda one: (-(one.nights_left or 1e9), one.share))
+    best = max(open_ones, key=lambda one: (-(one.nights_until_decidable or 1e9), share_of(one)))
     return f"Night {best.nights}: nothing is proven. The nearest is {_named([best])}, {_distance(best, now.night)}."
 
 
-def _nights_to(one: Standing, night: str) -> int:
+def _nights_to(one: HypothesisRow, night: str) -> int:
     earliest = earliest_night(one)
     assert earliest is not None
     return days_between(night, earliest)
 
 
-def _because(one: Standing) -> str:
+def _because(one: HypothesisRow) -> str:
     if one.waits_for == "positions":
         return (
-            f"a position was held on {one.with_position} of the {units(one, one.wanted_with_position)} that are wanted"
+            f"a position was held on {one.position_days} of the {units(one, one.position_days_wanted)} that are wanted"
         )
-    if one.against_champion and one.observed == 0:
+    if one.against_champion and one.observed_days == 0:
         return "against a new champion the counting starts afresh"
-    if one.looked_at_days and one.observed == 0:
+    if one.looked_at_days and one.observed_days == 0:
         if one.looked_at_by == "makers":
             return "days that the makers looked at do not count"
         return "days before a recipe of your own was entered do not count"
-    return f"{one.observed} of the {units(one, one.wanted)} that are needed {'is' if one.observed == 1 else 'are'} observed"
+    return f"{one.observed_days} of the {units(one, one.days_wanted)} that are needed {'is' if one.observed_days == 1 else 'are'} observed"
 
 
-def _distance(one: Standing, night: str) -> str:
-    if one.share <= 0.0:
+def _distance(one: HypothesisRow, night: str) -> str:
+    if share_of(one) <= 0.0:
         return "and its days so far speak against it"
-    told = f"with {share_words(one.share)} of the evidence that is needed"
-    if one.nights_left is None:
+    told = f"with {share_words(share_of(one))} of the evidence that is needed"
+    if one.nights_until_decidable is None:
         return f"{told}; at its measured edge it never gets there"
     nights = nights_left(one)
     if nights > FURTHEST:
@@ -159,12 +159,10 @@ def _distance(one: Standing, night: str) -> str:
     return f"{told}: about {counted(nights, 'night')} more at its measured edge, {day_words(day_after(night, nights), night)}"
 
 
-def changes_of(summary: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Change, ...]:
+def changes_of(summary: NightSummary, names: Mapping[str, str]) -> tuple[Change, ...]:
     """Tonight's promotions and demotions; `names` are recipe names by id."""
     found = []
-    for row in (*summary.get("promotions", ()), *summary.get("demotions", ())):
-        recipe = row["recipe_id"] if row["reason"] == "promoted" else row["predecessor"]
-        found.append(
-            Change(pool=row["pool"], horizon=row["horizon"], recipe=names.get(recipe, recipe), reason=row["reason"])
-        )
+    for row in (*summary.promotions, *summary.demotions):
+        recipe = row.recipe_id if row.reason == "promoted" else row.predecessor
+        found.append(Change(pool=row.pool, horizon=row.horizon, recipe=names.get(recipe, recipe), reason=row.reason))
     return tuple(found)

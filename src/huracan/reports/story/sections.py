@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from huracan.reports.story.facts import Row, Standing
-from huracan.reports.story.records import Marks, Pick
+from huracan.reports.morning import Marks, Pick
+from huracan.reports.night_integrity import NightIntegrity
+from huracan.reports.night_summary import HypothesisRow, NightSummary, PublishedRow, SkippedRow
+from huracan.reports.story.ranking import share_of
 from huracan.reports.story.words import (
     bps,
     counted,
@@ -53,16 +55,6 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFacts:
-    """What the integrity report adds: archive files that never came, outages of whole markets, repaired bars."""
-
-    lost_files: int = 0
-    outages: int = 0
-    repaired: int = 0
-    repaired_pairs: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
     """Pairs that were wanted tonight and gave nothing, by code; `wanted` counts all that were."""
 
@@ -75,28 +67,30 @@ class Losses:
         return len({coin for coins in self.by_code.values() for coin in coins})
 
 
-def losses_of(skipped: Iterable[Row], trained: int) -> Losses:
+def losses_of(skipped: Iterable[SkippedRow], trained: int) -> Losses:
     """The lost pairs among a night's skips; a pair is counted by its first code."""
     first: dict[str, str] = {}
     for row in skipped:
-        if row["code"] in LOST:
-            first.setdefault(row["coin"], row["code"])
+        if row.code in LOST:
+            first.setdefault(row.coin, row.code)
     by_code: dict[str, list[str]] = {}
     for coin, code in sorted(first.items()):
         by_code.setdefault(code, []).append(coin)
     return Losses(wanted=trained + len(first), by_code={code: tuple(coins) for code, coins in sorted(by_code.items())})
 
 
-def shortlist(candidates: Sequence[Row], closed: Collection[str] = ()) -> tuple[tuple[Pick, ...], str]:
+def shortlist(candidates: Sequence[PublishedRow], closed: Collection[str] = ()) -> tuple[tuple[Pick, ...], str]:
     """The candidates whose past was best a coin, each with its costs; and what must be said of such a choice.
 
     Hamilton enters nothing of the coins in `closed`, so none of them is chosen.
     """
-    usable = [row for row in candidates if row["coin"] not in closed and _is_usable(row)]
-    best: dict[str, Row] = {}
-    for row in sorted(usable, key=lambda row: (-(row["metrics"].get("sharpe_ratio") or 0.0), row["coin"])):
-        best.setdefault(str(row["coin"]).partition("USDT-")[0], row)
-    picks = tuple(_pick(row) for row in list(best.values())[:SHORTLIST])
+    usable = [row for row in candidates if row.coin not in closed and (row.metrics.sharpe_ratio or 0.0) > 0.0]
+    best: dict[str, Pick] = {}
+    for row in sorted(usable, key=lambda row: (-(row.metrics.sharpe_ratio or 0.0), row.coin)):
+        pick = _pick(row)
+        if pick is not None:
+            best.setdefault(row.coin.partition("USDT-")[0], pick)
+    picks = tuple(best.values())[:SHORTLIST]
     if not picks:
         return (), (
             f"Nothing to paper-trade: none of {counted(len(candidates), 'candidate')} may be entered and earned more than it cost "
@@ -108,26 +102,24 @@ def shortlist(candidates: Sequence[Row], closed: Collection[str] = ()) -> tuple[
     )
 
 
-def _is_usable(row: Row) -> bool:
-    costs, metrics = row.get("costs") or {}, row.get("metrics") or {}
-    parts = [costs.get(name) for name in ("fees", "spread", "slippage", "funding")]
-    edge = row.get("edge_after_cost_bps")
-    good = edge is not None and edge > 0.0 and (metrics.get("sharpe_ratio") or 0.0) > 0.0
-    return bool(good and None not in parts and (costs.get("round_trips") or 0) >= FEWEST_TRIPS)
-
-
-def _pick(row: Row) -> Pick:
-    costs, drawdown = row["costs"], row["metrics"].get("max_drawdown")
-    fees, spread, slippage, funding = (float(costs[name]) for name in ("fees", "spread", "slippage", "funding"))
-    cost, edge, trips = fees + spread + slippage + funding, float(row["edge_after_cost_bps"]), int(costs["round_trips"])
+def _pick(row: PublishedRow) -> Pick | None:
+    """A candidate of the shortlist; None where it lost, where a cost is not known, or after too few round trips."""
+    edge, costs = row.edge_after_cost_bps, row.costs
+    if edge is None or edge <= 0.0 or costs is None or (costs.round_trips or 0) < FEWEST_TRIPS:
+        return None
+    fees, spread, slippage, funding = costs.fees, costs.spread, costs.slippage, costs.funding
+    if fees is None or spread is None or slippage is None or funding is None:
+        return None
+    fees, spread, slippage, funding = float(fees), float(spread), float(slippage), float(funding)
+    cost, trips, drawdown = fees + spread + slippage + funding, costs.round_trips or 0, row.metrics.max_drawdown
     paid = f"funding {funding:.1f}" if funding >= 0.0 else f"funding {-funding:.1f} received"
     fell = "" if drawdown is None else f" Deepest fall {drawdown:.1%} of capital."
     return Pick(
-        coin=row["coin"],
-        horizon=row["horizon"],
-        recipe=row["recipe"],
-        pool_title=market_word(row["pool"]),
-        edge_bps=edge,
+        coin=row.coin,
+        horizon=row.horizon,
+        recipe=row.recipe,
+        pool_title=market_word(row.pool),
+        edge_bps=float(edge),
         cost_bps=cost,
         fees_bps=fees,
         spread_bps=spread,
@@ -142,22 +134,22 @@ def _pick(row: Row) -> Pick:
     )
 
 
-def marks_of(summary: Row, standings: Sequence[Standing], trained: Iterable[str]) -> Marks:
+def marks_of(summary: NightSummary, rows: Sequence[HypothesisRow], trained: Iterable[str]) -> Marks:
     """What the next morning compares with."""
-    skipped = {row["coin"] for row in summary["skipped"]}
-    champions = [f"{row['coin']} {row['horizon']}" for row in summary["champions"]]
-    running = [one for one in standings if one.is_open]
+    skipped = {row.coin for row in summary.skipped}
+    champions = [f"{row.coin} {row.horizon}" for row in summary.champions]
+    running = [one for one in rows if one.is_open]
     return Marks(
-        pairs=tuple(sorted(skipped | {row["coin"] for row in summary["champions"]})),
+        pairs=tuple(sorted(skipped | {row.coin for row in summary.champions})),
         trained=tuple(sorted(trained)),
         champions=tuple(sorted(champions)),
-        observed={one.cell: one.observed for one in running},
-        shares={one.cell: round(one.share, 4) for one in running},
+        observed={one.name: one.observed_days for one in running},
+        shares={one.name: round(share_of(one), 4) for one in running},
     )
 
 
 def changes(
-    now: Marks, before: Marks | None, *, night: str, night_before: str, ended: Sequence[Standing]
+    now: Marks, before: Marks | None, *, night: str, night_before: str, ended: Sequence[HypothesisRow]
 ) -> tuple[str, ...]:
     """What is new since the night before, in sentences."""
     if before is None:
@@ -182,8 +174,8 @@ def changes(
     return tuple(told) or ("Nothing: the same pairs, the same tests, no further day.",)
 
 
-def _was(one: Standing, before: Marks) -> bool:
-    return one.cell in before.observed
+def _was(one: HypothesisRow, before: Marks) -> bool:
+    return one.name in before.observed
 
 
 def _cells(observed: Mapping[str, int]) -> tuple[str, ...]:
@@ -223,7 +215,9 @@ def _progress(now: Marks, before: Marks) -> list[str]:
     return told
 
 
-def missing(losses: Losses, standings: Sequence[Standing], data: DataFacts, waiting: Sequence[str]) -> tuple[str, ...]:
+def missing(
+    losses: Losses, rows: Sequence[HypothesisRow], integrity: NightIntegrity, waiting: Sequence[str]
+) -> tuple[str, ...]:
     """Which data were not there tonight, and what that meant."""
     told = []
     if losses.lost:
@@ -233,29 +227,42 @@ def missing(losses: Losses, standings: Sequence[Standing], data: DataFacts, wait
         told += [
             f"{counted(len(coins), 'pair')} ({named(coins)}): {LOST[code]}." for code, coins in losses.by_code.items()
         ]
-    void = sorted({one.pool for one in standings if one.tonight == "void"})
+    void = sorted({one.pool for one in rows if one.tonight == "void"})
     if void:
         pools = listed([in_pool(pool) for pool in void])
         told.append(
-            f"Tonight's day does not count for {pools}: a day needs valid data of 80% of a pool's coins. It is lost, not held against anything."
+            f"Tonight's day does not count for {pools}: a day needs valid data of 80% of a pool's coins. "
+            "It is lost, not held against anything."
         )
     told += [f"Nothing new was admitted: {reason}." for reason in dict.fromkeys(waiting)]
-    if data.outages:
-        told.append(
-            f"{counted(data.outages, 'stretch').replace('stretchs', 'stretches')} of the window is missing for most of a market: the exchange's own outages, no fault of a pair."
-        )
-    if data.lost_files:
-        told.append(
-            f"{counted(data.lost_files, 'archive file')} never came; their days are gaps, and the next night asks again."
-        )
-    if data.repaired:
-        told.append(
-            f"{counted(data.repaired, 'short gap bar')} of {counted(data.repaired_pairs, 'pair')} {'was' if data.repaired == 1 else 'were'} filled flat; no order is ever filled and no outcome read on them."
-        )
+    told += _gaps(integrity)
     return tuple(told) or ("Nothing: every pair that was wanted gave its data.",)
 
 
-def cost(summary: Mapping[str, Any], spent: Spent | None) -> tuple[str, ...]:
+def _gaps(integrity: NightIntegrity) -> list[str]:
+    """What bars and files lack that were fetched."""
+    told = []
+    outages, lost_files = len(integrity.outages), len(integrity.lost_files)
+    if outages:
+        stretches = counted(outages, "stretch").replace("stretchs", "stretches")
+        told.append(
+            f"{stretches} of the window is missing for most of a market: the exchange's own outages, no fault of a pair."
+        )
+    if lost_files:
+        told.append(
+            f"{counted(lost_files, 'archive file')} never came; their days are gaps, and the next night asks again."
+        )
+    repaired = [row.repaired for row in integrity.instruments if row.repaired]
+    if repaired:
+        bars, verb = sum(repaired), "was" if sum(repaired) == 1 else "were"
+        told.append(
+            f"{counted(bars, 'short gap bar')} of {counted(len(repaired), 'pair')} {verb} filled flat; "
+            "no order is ever filled and no outcome read on them."
+        )
+    return told
+
+
+def cost(summary: NightSummary, spent: Spent | None) -> tuple[str, ...]:
     """What the night took of time, and of the year's chances."""
     told = []
     if spent is not None:
@@ -263,13 +270,12 @@ def cost(summary: Mapping[str, Any], spent: Spent | None) -> tuple[str, ...]:
         longest = [f"{name} {time_words(seconds)}" for name, seconds in spent.stages if seconds >= 1.0]
         stages = f": {', '.join(longest)}" if longest else ""
         told.append(f"{time_words(spent.seconds)}{workers}{stages}.")
-    cache = summary.get("cache") or {}
-    if cache.get("total"):
-        told.append(f"{cache['hits']:,} of {counted(cache['total'], 'job')} came from the cache.")
-    budget = summary.get("budget")
-    if budget:
+    if summary.cache.total:
+        told.append(f"{summary.cache.hits:,} of {counted(summary.cache.total, 'job')} came from the cache.")
+    if summary.budget is not None:
+        budget = summary.budget
         told.append(
-            f"{budget['used']} of the {budget['slots']} chances of {budget['year']} are used. A recipe that is tested in a pool at a "
+            f"{budget.used} of the {budget.slots} chances of {budget.year} are used. A recipe that is tested in a pool at a "
             "horizon uses one, for good."
         )
     return tuple(told)

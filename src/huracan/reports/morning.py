@@ -1,7 +1,16 @@
-"""The story of a night as records: sentences and numbers that every surface shows alike."""
+"""The story of a night as records: sentences and numbers that every surface shows alike; read and written here alone."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cache
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+
+from huracan.domain.json import Json, JsonObject
+from huracan.reports.plain import plain
+
+KEY: Final = "morning"
+"""Where a summary keeps its story."""
 
 State = Literal["proven", "suspended", "frozen", "tested", "waiting"]
 """Of a pool: something proven trades, or may not enter, or promotions are frozen, or only tests run, or nothing is under test."""
@@ -13,7 +22,7 @@ Mood = Literal["good", "bad", "plain"]
 class TestLine:
     """One recipe at one horizon of a pool.
 
-    `observed` are the sentences about days that count, `walked` those about days that were only walked: no evidence. Means and
+    `observed` are the sentences about days that count, `backtested` those about days that do not: no evidence. Means and
     limits are bps of the pool's capital a day. `share` is how much of the evidence is there, 0 to 1.
     """
 
@@ -24,11 +33,11 @@ class TestLine:
     earliest: str | None
     when: str
     observed: str
-    walked: str
-    walked_mean_bps: float | None = None
-    walked_low_bps: float | None = None
-    walked_high_bps: float | None = None
-    walked_days: int = 0
+    backtested: Annotated[str, Field(alias="walked")]
+    backtested_mean_bps: Annotated[float | None, Field(alias="walked_mean_bps")] = None
+    backtested_low_bps: Annotated[float | None, Field(alias="walked_low_bps")] = None
+    backtested_high_bps: Annotated[float | None, Field(alias="walked_high_bps")] = None
+    backtested_days: Annotated[int, Field(alias="walked_days")] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,3 +119,30 @@ class Morning:
     cost: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     marks: Marks = field(default_factory=Marks)
+
+
+def read_morning(summary: JsonObject | None) -> Morning | None:
+    """The story that a stored summary carries; None where an earlier version wrote it, or something else did."""
+    return _readable((summary or {}).get(KEY))
+
+
+def morning_body(story: Morning) -> JsonObject:
+    """The story as a summary keeps it."""
+    body: JsonObject = plain(_codec().dump_python(story, mode="json", by_alias=True))
+    return body
+
+
+def _readable(value: Json) -> Morning | None:
+    try:
+        return _codec().validate_python(value)
+    except ValidationError:
+        return None
+
+
+readable_or_none: Final = BeforeValidator(_readable)
+"""Of a field that holds a story: what cannot be read is none."""
+
+
+@cache
+def _codec() -> TypeAdapter[Morning]:
+    return TypeAdapter(Morning)
