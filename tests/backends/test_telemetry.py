@@ -43,7 +43,7 @@ def test_bound_fields_are_on_every_event_and_only_there(capsys):
 
 def test_values_json_cannot_hold_never_break_a_line(capsys):
     StructlogTelemetry(secrets=()).event(
-        "cell_scored", nan=float("nan"), inf=[np.float64("inf")], one=np.int64(1), nested={"a": (float("-inf"), 2.5)}, who=ValueError("x")
+        "recipe_scored", nan=float("nan"), inf=[np.float64("inf")], one=np.int64(1), nested={"a": (float("-inf"), 2.5)}, who=ValueError("x")
     )  # fmt: skip
     (line,) = lines(capsys.readouterr().err)
     assert (line["nan"], line["inf"], line["one"], line["nested"], line["who"]) == (

@@ -232,7 +232,7 @@ def test_a_night_fetches_again_what_has_changed_on_the_disk_and_ends_as_if_nothi
     lake = outcome.result()["summary"]["lake"]
     assert lake["set_aside_count"] == sum(map(len, lake["set_aside"].values())) >= len(victims)
     assert lake["unproven_files"] == 0
-    assert outcome.told().count("lake_table_set_aside") >= len(lake["set_aside"]) > 0
+    assert outcome.told().count("lake_table_quarantined") >= len(lake["set_aside"]) > 0
     check_same_end(case, unbroken)
     check_agreement(case)
     counted(len(victims))

@@ -222,7 +222,7 @@ def test_tables_of_the_lake_that_a_power_cut_tore_are_set_aside_and_fetched_agai
             path.write_bytes(data[: rng.choice((0, len(data) // 2))])
         outcome = nights.run(f"torn-{kind}")
         assert outcome.status == 0, outcome.told()[-2000:]
-        assert "lake_table_set_aside" in outcome.told()
+        assert "lake_table_quarantined" in outcome.told()
         assert outcome.result()["summary"]["coins_processed"] > 0
         assert list((case.workdir / "lake").glob("*/damaged/*"))
         check_same_end(case, unbroken)

@@ -153,7 +153,7 @@ def test_the_log_says_how_many_decisions_there_are_and_the_nights_file_holds_all
         assert told["logged"] == len(files["decision_logs.json"]) == min(500, told["in_all"])
         mine = every.filter(pl.col("coin") == row["coin"], pl.col("horizon") == row["horizon"])
         assert mine.filter(pl.col("recipe") == row["recipe_id"]).height == told["in_all"]
-    cells = finished_night.named("cell_scored")
+    cells = finished_night.named("recipe_scored")
     simulated = {(cell["coin"], cell["horizon"], cell["recipe_id"]) for cell in cells}
     assert set(every.select("coin", "horizon", "recipe").unique().iter_rows()) <= simulated
     assert every.height >= sum(files["metrics.json"]["details"]["decisions"]["in_all"] for _, files, _ in published)

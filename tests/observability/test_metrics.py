@@ -197,16 +197,16 @@ def test_a_copy_is_pending_from_a_failed_push_until_one_is_through(tmp_path):
 
 def test_evidence_shows_the_strongest_pool_and_the_nearest_decision(tmp_path):
     seen = Watched(tmp_path)
-    judged = {"pool": "um-A", "horizon": "1h", "recipe": "linear", "status": "open"}
-    seen("pool_judged", **judged, e=3.0, needed=120.0, nights_until_decidable=None)
+    evaluated = {"pool": "um-A", "horizon": "1h", "recipe": "linear", "status": "open"}
+    seen("pool_evaluated", **evaluated, e=3.0, needed=120.0, nights_until_decidable=None)
     assert not seen["nights_until_decidable"]
-    seen("pool_judged", **judged, e=9.0, needed=240.0, nights_until_decidable=50.0)
-    seen("pool_judged", **judged, e=2.0, needed=60.0, nights_until_decidable=30.0)
+    seen("pool_evaluated", **evaluated, e=9.0, needed=240.0, nights_until_decidable=50.0)
+    seen("pool_evaluated", **evaluated, e=2.0, needed=60.0, nights_until_decidable=30.0)
     ((_, best),) = seen["e_value_max"].items()
     ((_, needed),) = seen["e_value_needed"].items()
     ((_, nights),) = seen["nights_until_decidable"].items()
     assert (best, needed, nights) == (9, 240, 30)
-    seen("pool_crowned", horizon="1h", pool="um-A")
+    seen("pool_promoted", horizon="1h", pool="um-A")
     seen("champion_demoted", horizon="4h", pool="um-A")
     seen("pool_frozen", pool="um-A")
     assert (seen["promotions_total"], seen["demotions_total"], seen["pools_frozen"]) == ({"1h": 1}, {"4h": 1}, 1)

@@ -45,7 +45,7 @@ def test_every_event_is_told_by_a_listed_name_or_by_a_variable_that_holds_one():
         ("adapters/telemetry/run_log.py", "name"),  # likewise
         ("app/training_pipeline.py", "name"),  # promoted, refreshed or kept
         ("app/wiring.py", "name"),  # retried, cancelled or failed
-        ("night/promote.py", "name"),  # crowned or demoted
+        ("night/promote.py", "name"),  # promoted or demoted
     }
     assert len(literal) + len(others) == sum(1 for _ in told())
 

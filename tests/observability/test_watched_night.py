@@ -72,8 +72,8 @@ def test_the_metrics_agree_with_the_result_and_with_what_was_told(watched):
     assert total("huracan_jobs_completed_total") == len(told(watched, "job_finished")) > 30
     assert total("huracan_jobs_started_total") == len(told(watched, "job_started"))
     assert total("huracan_job_duration_seconds_count") == len(told(watched, "job_finished"))
-    assert total("huracan_e_value_max") == max(row["e"] for row in told(watched, "pool_judged"))
-    assert total("huracan_promotions_total") == len(told(watched, "pool_crowned")) == 1
+    assert total("huracan_e_value_max") == max(row["e"] for row in told(watched, "pool_evaluated"))
+    assert total("huracan_promotions_total") == len(told(watched, "pool_promoted")) == 1
     assert total("huracan_published_version", target="folder") == told(watched, "set_published")[0]["version"]
     assert (total("huracan_run_active"), total("huracan_jobs_running"), total("huracan_jobs_waiting")) == (0, 0, 0)
     assert total("huracan_errors_total") == 0

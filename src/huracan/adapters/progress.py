@@ -23,8 +23,8 @@ RECENT: Final = 12
 STAGES: Final = ("universe", "ingest", "prepare", "train", "judge", "publish")
 _ENTERED_BY: Final = {
     "universe_built": "ingest",
-    "cell_scored": "judge",
-    "pool_judged": "judge",
+    "recipe_scored": "judge",
+    "pool_evaluated": "judge",
     "set_published": "publish",
     "run_finished": "publish",
 }

@@ -159,9 +159,9 @@ class Following:
         rare += [f"{self.retried} repeated"] if self.retried else []
         many = {
             "universe": f"{self.members} of {self.pairs} pairs",
-            "score": _many(counted["cell_scored"], "model"),
+            "score": _many(counted["recipe_scored"], "model"),
             "consensus": _many(counted["consensus_reached"], "forecast"),
-            "promote": _many(counted["pool_judged"], "line") + " of evidence",
+            "promote": _many(counted["pool_evaluated"], "line") + " of evidence",
         }.get(step, _many(counted["job_finished"] + self.failed, "job") if counted["wave_started"] else "")
         skips = [f"skips so far {self.skips} of {self.cells}"] if self.cells and counted["skips_counted"] else []
         return ", ".join([*([many] if many else []), *rare, *skips])

@@ -12,7 +12,7 @@ WORDS: Final[dict[str, str]] = {
     "export_failed": "{coin} {horizon} could not be exported: {error}",
     "job_failed": "the {wave} job of {coin} failed, and the pair is skipped: {error}",
     "keys_created": "signing keys were made in {folder}; keep a copy of that folder elsewhere",
-    "lake_table_set_aside": "market data of {coin} were damaged; they were set aside and fetched again",
+    "lake_table_quarantined": "market data of {coin} were damaged; they were set aside and fetched again",
     "ledger_unnamed": "the signed set {set} names no ledger; it was signed by an earlier release",
     "listing_unknown": "whether the exchange still lists every pair is not known: {error}",
     "member_delisted": "{coin} was delisted during the night: {reason}",

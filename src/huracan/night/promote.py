@@ -97,7 +97,7 @@ def primary_recipe(first: str) -> str:
 
 
 def _tell(telemetry: Telemetry, verdict: Verdict, rows: tuple[dict[str, Any], ...]) -> None:
-    """The verdict as events: what was admitted, judged and expired, who rose and fell, which pools are frozen."""
+    """The verdict as events: what was admitted, evaluated and expired, promoted and demoted, and which pools are frozen."""
     for lineage in verdict.lineages:
         telemetry.event(
             "lineage_admitted",
@@ -107,12 +107,12 @@ def _tell(telemetry: Telemetry, verdict: Verdict, rows: tuple[dict[str, Any], ..
             gamma=lineage.gamma,
         )
     for row in rows:
-        telemetry.event("pool_judged", **{name: row[name] for name in _JUDGED})
+        telemetry.event("pool_evaluated", **{name: row[name] for name in _EVALUATED})
     expired = {row.lineage_id for row in verdict.rows if row.status == "expired"}
     for row in rows:
         if row["lineage_id"] in expired:
             telemetry.event("lineage_expired", **{name: row[name] for name in ("pool", "horizon", "recipe", "reason")})
-    for name, events in (("pool_crowned", verdict.promotions), ("champion_demoted", verdict.demotions)):
+    for name, events in (("pool_promoted", verdict.promotions), ("champion_demoted", verdict.demotions)):
         for event in events:
             facts = {"pool": event.pool, "horizon": event.horizon, "recipe_id": event.recipe_id}
             telemetry.event(name, **facts, predecessor=event.predecessor, reason=event.reason, detail=event.detail)
@@ -120,7 +120,7 @@ def _tell(telemetry: Telemetry, verdict: Verdict, rows: tuple[dict[str, Any], ..
         telemetry.event("pool_frozen", pool=pool)
 
 
-_JUDGED = ("pool", "horizon", "recipe", "e", "needed", "status", "nights_until_decidable")
+_EVALUATED = ("pool", "horizon", "recipe", "e", "needed", "status", "nights_until_decidable")
 
 
 def _row(view: Mapping[str, Any], evidence: list[PoolEvidence]) -> dict[str, Any]:

@@ -204,7 +204,7 @@ class NightPipeline:
         with self._stage(6):
             for coin, name, cell in night.cells():
                 costs = {"net_bps": cell["costs"].get("net"), "trips": cell["costs"].get("trips")}
-                self.ports.telemetry.event("cell_scored", coin=coin, **_cell(name), engines=cell["engines"], **costs)
+                self.ports.telemetry.event("recipe_scored", coin=coin, **_cell(name), engines=cell["engines"], **costs)
         return night
 
     async def step7_run_consensus(self, night: Night) -> Night:
@@ -291,7 +291,7 @@ class NightPipeline:
     def _tell_set_aside(self, *waves: Mapping[str, Mapping[str, Any]]) -> None:
         for records in waves:
             for coin, places in set_aside(records).items():
-                self.ports.telemetry.event("lake_table_set_aside", coin=coin, folders=places)
+                self.ports.telemetry.event("lake_table_quarantined", coin=coin, folders=places)
 
     def _tell_copies(self, night: Night) -> None:
         for coin, leader in night.copies.items():

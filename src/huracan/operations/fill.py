@@ -169,7 +169,7 @@ class _Filling:
     async def _set_aside(self, instrument: Instrument) -> bool:
         moved = await asyncio.to_thread(self.lake.set_aside, instrument)
         if moved:
-            self.telemetry.event("lake_table_set_aside", coin=instrument.id, folders=moved)
+            self.telemetry.event("lake_table_quarantined", coin=instrument.id, folders=moved)
             self.total.set_aside += len(moved)
         return bool(moved)
 

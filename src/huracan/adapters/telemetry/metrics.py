@@ -228,20 +228,20 @@ class MetricsTelemetry:
     def _candidate_published(self, **_: Any) -> None:
         self._gauge("huracan_candidates").inc()
 
-    def _pool_judged(
+    def _pool_evaluated(
         self, *, horizon: str, recipe: str, e: float, needed: float, nights_until_decidable: float | None, **_: Any
     ) -> None:
-        cell = (horizon, recipe)
-        best_e, nights = self._nearest.get(cell, (-1.0, float("inf")))
+        model = (horizon, recipe)
+        best_e, nights = self._nearest.get(model, (-1.0, float("inf")))
         if e > best_e:
             self._gauge("huracan_e_value_max", horizon=horizon, recipe=recipe).set(e)
             self._gauge("huracan_e_value_needed", horizon=horizon, recipe=recipe).set(needed)
         nights = min(nights, float("inf") if nights_until_decidable is None else nights_until_decidable)
         if nights < float("inf"):
             self._gauge("huracan_nights_until_decidable", horizon=horizon, recipe=recipe).set(nights)
-        self._nearest[cell] = (max(e, best_e), nights)
+        self._nearest[model] = (max(e, best_e), nights)
 
-    def _pool_crowned(self, *, horizon: str, **_: Any) -> None:
+    def _pool_promoted(self, *, horizon: str, **_: Any) -> None:
         self._count("huracan_promotions_total", horizon=horizon)
 
     def _champion_demoted(self, *, horizon: str, **_: Any) -> None:
@@ -315,9 +315,9 @@ _COUNTED: Final[dict[str, Callable[..., None]]] = {
     "job_started": MetricsTelemetry._job_started,  # noqa: SLF001
     "pair_failed": MetricsTelemetry._pair_failed,  # noqa: SLF001
     "pair_skipped": MetricsTelemetry._pair_skipped,  # noqa: SLF001
-    "pool_crowned": MetricsTelemetry._pool_crowned,  # noqa: SLF001
+    "pool_evaluated": MetricsTelemetry._pool_evaluated,  # noqa: SLF001
     "pool_frozen": MetricsTelemetry._pool_frozen,  # noqa: SLF001
-    "pool_judged": MetricsTelemetry._pool_judged,  # noqa: SLF001
+    "pool_promoted": MetricsTelemetry._pool_promoted,  # noqa: SLF001
     "push_failed": MetricsTelemetry._push_failed,  # noqa: SLF001
     "push_finished": MetricsTelemetry._set_published,  # noqa: SLF001
     "run_crashed": MetricsTelemetry._run_crashed,  # noqa: SLF001

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from huracan.adapters.dashboard import WorkdirReader, checked_access
 from huracan.adapters.dashboard.access import TOKEN_VARIABLE
 from huracan.adapters.keys import trusted_root_file
+from huracan.adapters.ledger_chain import EVALUATED
 from huracan.adapters.ledger_file import BRING_LAST
 from huracan.adapters.locks import lock_holder
 from huracan.adapters.publishers.folder import refuse_shared_folder
@@ -75,7 +76,7 @@ async def ledger(here: Circumstances) -> list[Finding]:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
             sound = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             nights = connection.execute(
-                "SELECT count(*) FROM nights WHERE json_extract(entries, '$.judged')"
+                "SELECT count(*) FROM nights WHERE json_extract(entries, ?)", (f"$.{EVALUATED}",)
             ).fetchone()[0]
     except sqlite3.DatabaseError as error:
         sound, nights = str(error), 0
