@@ -15,11 +15,11 @@ from huracan.adapters.binance.listing import instruments, quotes
 from huracan.adapters.binance.strict_json import parse_json
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Snapshot
-from huracan.universe import UniverseRules, build_universe
+from huracan.universe import UniverseConfig, build_universe
 
 FIXTURES = Path(__file__).parents[2] / "shared" / "market" / "fixtures"
 NOW_MS = 1_783_000_000_000  # 2 July 2026
-RULES = {"default": UniverseRules(), "1 M GBP, 30 bps": UniverseRules(min_liquidity_gbp=1e6, max_spread_bps=30.0)}
+CONFIGS = {"default": UniverseConfig(), "1 M GBP, 30 bps": UniverseConfig(min_liquidity_gbp=1e6, max_spread_bps=30.0)}
 
 
 def load(name: str) -> Any:
@@ -40,7 +40,7 @@ def recorded() -> Snapshot:
             "spot": load("rest-2026-07/api-v3-ticker-bookTicker-full.json"),
         },
     )
-    assets = UniverseRules().quote_assets
+    assets = UniverseConfig().quote_assets
     named = [(row, next((q for q in assets if row["symbol"].endswith(q)), "")) for row in books["spot"]]
     spot = [spot_pair(row, quote) for row, quote in named if quote and row["symbol"] != quote]
     volumes = {row["symbol"]: row["quoteVolume"] for row in load("rest-2024/api-v3-ticker-24hr-full-20240310.json.gz")}
@@ -60,8 +60,8 @@ def main() -> int:
         print(f"no recorded listings at {FIXTURES}")
         return 0
     snapshot = recorded()
-    for name, rules in RULES.items():
-        found = build_universe(snapshot, rules, ["1h"])
+    for name, config in CONFIGS.items():
+        found = build_universe(snapshot, config, ["1h"])
         kinds = Counter(f"{one.instrument.market} {one.instrument.status}" for one in found.former)
         print(f"{name}: {len(found.members)} members, {len(found.former)} former pairs {dict(sorted(kinds.items()))}")
     return 0

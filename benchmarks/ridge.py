@@ -21,7 +21,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from huracan.domain.recipe import TrainingRules
+from huracan.domain.recipe import TrainingPolicy
 from huracan.domain.time import DAY_MS, Horizon
 from huracan.training.design import Design, Labels
 from huracan.training.engines import ENGINES
@@ -31,7 +31,7 @@ from huracan.training.linear import walk_linear
 FIRST_DAY = 20454
 
 
-def synthetic(days: int, interval_minutes: int, rules: TrainingRules) -> tuple[Design, Labels]:
+def synthetic(days: int, interval_minutes: int, rules: TrainingPolicy) -> tuple[Design, Labels]:
     """A pair of noise with a weak planted edge; hourly labels."""
     rng = np.random.default_rng(0)
     names = tuple(dict.fromkeys(name for spec in ENGINES.values() for name in spec.wants))
@@ -76,7 +76,7 @@ def synthetic(days: int, interval_minutes: int, rules: TrainingRules) -> tuple[D
 
 
 def scikit_learn(
-    design: Design, labels: Labels, columns: np.ndarray, day: int, rules: TrainingRules
+    design: Design, labels: Labels, columns: np.ndarray, day: int, rules: TrainingPolicy
 ) -> tuple[np.ndarray, np.ndarray, float, int]:
     """Slopes (4, k), intercepts (4,), CPU seconds and fits of one fold and engine."""
     x = design.clipped(columns)
@@ -111,7 +111,7 @@ def main() -> int:
     parser.add_argument("--engines", type=int, default=8)
     parser.add_argument("--every", type=int, default=8)
     options = parser.parse_args()
-    rules = TrainingRules()
+    rules = TrainingPolicy()
     design, labels = synthetic(options.days, options.interval_minutes, rules)
     ridge = [spec for spec in ENGINES.values() if spec.estimator == "ridge"][: options.engines]
     engines = {spec.name: spec.columns(design.names) for spec in ridge}

@@ -26,7 +26,7 @@ import huracan
 from huracan import errors
 from huracan.cli.main import app
 from huracan.features.formulas import MOMENTS, NOTATION, catalogue
-from huracan.features.names import RECIPE_ID, REGIME_RULES, RULES
+from huracan.features.names import CONSTANTS, RECIPE_ID, REGIME_THRESHOLDS
 from huracan.settings_table import SettingRow, other_variables, section_words, setting_rows
 
 ROOT: Final = Path(__file__).parents[1]
@@ -137,7 +137,7 @@ def family_rows() -> Iterator[tuple[str, ...]]:
 
 def regime_lines() -> list[str]:
     """The rules of the regime in words."""
-    rules = REGIME_RULES
+    rules = REGIME_THRESHOLDS
     return [
         "## The regime",
         "",
@@ -160,7 +160,9 @@ def constant_lines() -> list[str]:
     lines = ["## Constants", ""]
     return [
         *lines,
-        *table(("constant", "value"), [(code_cell(f.name), cell(getattr(RULES, f.name))) for f in fields(RULES)]),
+        *table(
+            ("constant", "value"), [(code_cell(f.name), cell(getattr(CONSTANTS, f.name))) for f in fields(CONSTANTS)]
+        ),
     ]
 
 

@@ -111,7 +111,7 @@ def test_rows_come_back_ascending_within_the_half_open_window(lake):
 
 def test_an_earlier_listing_is_a_cut_of_its_tickers_table(lake):
     lake.append(COIN, [batch(rows([1, 2, 5, 6]))], "binance")
-    earlier = replace(COIN, epoch=19700101, until_ms=5 * MINUTE_MS)
+    earlier = replace(COIN, listing_end=19700101, until_ms=5 * MINUTE_MS)
     assert lake.bars(earlier, *ALL).equals(rows([1, 2]))
     assert lake.bars(earlier, 2 * MINUTE_MS, 4 * MINUTE_MS).equals(rows([2]))
     assert lake.bars(earlier, 5 * MINUTE_MS, 9 * MINUTE_MS).is_empty()

@@ -16,13 +16,13 @@ from huracan.domain.doubles import DOUBLES_SCHEMA
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS, parse_iso
-from huracan.ingest import IngestRules, validate_bars
+from huracan.ingest import IngestConfig, validate_bars
 from huracan.ingest.audit import examine
 from huracan.ports import FetchedFile, FetchedRows
 
 CASE = Path(__file__).parents[3] / "shared" / "cases" / "twin-row-at-2359" / "ADAUSDT-1m-2025-11-06.zip"
 COIN = Instrument(market="spot", symbol="ADAUSDT", base="ADA", quote="USDT")
-RULES = IngestRules(interval_ms=MINUTE_MS)
+CONFIG = IngestConfig(interval_ms=MINUTE_MS)
 DAY = parse_iso("2025-11-06")
 LAST = DAY + DAY_MS - MINUTE_MS
 ALL = (0, 1 << 60)
@@ -70,8 +70,8 @@ def told(lake):
     """Duplicates and conflicts, as the night's report and the audit have them."""
     bars, doubles = lake.bars(COIN, *ALL), lake.doubles(COIN, *ALL)
     start, end = DAY - DAY_MS, DAY + 10 * DAY_MS
-    _, report = validate_bars(COIN, bars, empty(FUNDING_SCHEMA), RULES, start, end, "binance", doubles)
-    found = examine("lake", "spot", "ADAUSDT", bars, RULES, doubles=doubles)
+    _, report = validate_bars(COIN, bars, empty(FUNDING_SCHEMA), CONFIG, start, end, "binance", doubles)
+    found = examine("lake", "spot", "ADAUSDT", bars, CONFIG, doubles=doubles)
     assert (found.duplicates, found.conflicts) == (report.counts["duplicates"], report.counts["conflicts"])
     assert report.rows_in + report.repaired - report.cut - report.counts["duplicates"] == report.rows_out
     return report

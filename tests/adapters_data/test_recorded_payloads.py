@@ -15,8 +15,8 @@ from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import Instrument, sha256_hex
 from huracan.domain.records import SkipCode, Snapshot
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, parse_iso
-from huracan.ingest import IngestRules, clean_settlements, edge_spread_bps, validate_bars
-from huracan.universe import UniverseRules, build_universe
+from huracan.ingest import IngestConfig, clean_settlements, edge_spread_bps, validate_bars
+from huracan.universe import UniverseConfig, build_universe
 
 MARKET = Path(__file__).resolve().parents[2].parent / "shared" / "market"
 FIXTURES = MARKET / "fixtures"
@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.market,
     pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"recorded payloads are not at {FIXTURES}"),
 ]
-RULES = IngestRules(interval_ms=MINUTE_MS)
+CONFIG = IngestConfig(interval_ms=MINUTE_MS)
 
 
 def load(name):
@@ -70,7 +70,7 @@ def test_the_universe_of_a_recorded_day_has_a_skip_for_everybody_else(futures):
     snapshot = Snapshot(
         now_ms=0, instruments=tuple(listed), quotes=known, quote_per_gbp={"USDT": 1.3, "USDC": 1.3}, gbp_source="test"
     )
-    universe = build_universe(snapshot, UniverseRules(), ["1h", "4h"])
+    universe = build_universe(snapshot, UniverseConfig(), ["1h", "4h"])
     assert [m.instrument.coin for m in universe.members] == ["BTC", "ETH", "1000PEPE"]
     pairs = sum(i.quote in {"USDT", "USDC"} for i in listed)
     assert len(universe.skips) == 2 * (pairs - 3)
@@ -89,7 +89,7 @@ def test_a_real_archive_file_is_verified_unzipped_and_clean(day):
     assert rows.height == 1440
     assert rows.null_count().sum_horizontal().item() == 0
     coin = Instrument(market="spot", symbol="BTCUSDT", base="BTC", quote="USDT", tick_size=0.01)
-    bars, report = validate_bars(coin, rows, empty(FUNDING_SCHEMA), RULES, start, start + DAY_MS, "binance")
+    bars, report = validate_bars(coin, rows, empty(FUNDING_SCHEMA), CONFIG, start, start + DAY_MS, "binance")
     assert (report.cut, report.repaired, report.quality) == (0, 0, 1.0)
     assert bars.frame["open_time"][0] == start
 
@@ -112,7 +112,7 @@ def test_recorded_settlements_land_on_the_hour():
     name = "rest-2026-07/fapi-v1-fundingRate-BTCUSDT-limit20.json"
     raw = load(name)
     assert any(row["fundingTime"] % HOUR_MS for row in raw)
-    settlements = clean_settlements(funding_json(raw, name), RULES).frame
+    settlements = clean_settlements(funding_json(raw, name), CONFIG).frame
     assert (settlements["funding_time"] % HOUR_MS).sum() == 0
     assert set(settlements["interval_hours"].drop_nulls()) == {8.0}
 
@@ -126,7 +126,7 @@ def test_a_coin_that_changed_its_interval_shows_it():
         pl.col(rate).cast(pl.Float64).alias("rate"),
         pl.lit(None, dtype=pl.Float64).alias("interval_hours"),
     )
-    assert {1.0, 4.0, 8.0} <= set(clean_settlements(frame, RULES).frame["interval_hours"].drop_nulls())
+    assert {1.0, 4.0, 8.0} <= set(clean_settlements(frame, CONFIG).frame["interval_hours"].drop_nulls())
 
 
 def recorded_bars(path):
@@ -139,7 +139,7 @@ def test_the_futures_halt_of_august_2025_is_marked_and_nothing_is_repaired():
     raw = recorded_bars(MARKET / "klines/um/SOLUSDC/1m.parquet")
     start, end = int(raw["open_time"].min()), int(raw["open_time"].max()) + MINUTE_MS
     coin = Instrument(market="um", symbol="SOLUSDC", base="SOL", quote="USDC", contract_type="PERPETUAL")
-    bars, report = validate_bars(coin, raw, empty(FUNDING_SCHEMA), RULES, start, end, "binance")
+    bars, report = validate_bars(coin, raw, empty(FUNDING_SCHEMA), CONFIG, start, end, "binance")
     (halt,) = [issue for issue in report.issues if issue.kind == "halt"]
     assert (halt.start_ms, halt.bars) == (parse_iso("2025-08-29T06:18:00Z"), 19)
     assert report.counts["halt"] == 10  # marked from the tenth on: before, nobody knew
@@ -152,7 +152,7 @@ def test_the_estimated_spread_of_a_liquid_coin_is_a_few_basis_points():
     raw = recorded_bars(MARKET / "klines/spot/AVAXUSDT/1m.parquet")
     start, end = int(raw["open_time"].min()), int(raw["open_time"].max()) + MINUTE_MS
     coin = Instrument(market="spot", symbol="AVAXUSDT", base="AVAX", quote="USDT", tick_size=0.01)
-    bars, _ = validate_bars(coin, raw, empty(FUNDING_SCHEMA), RULES, start, end, "binance")
+    bars, _ = validate_bars(coin, raw, empty(FUNDING_SCHEMA), CONFIG, start, end, "binance")
     assert 0.5 < edge_spread_bps(bars) < 15.0
 
 

@@ -7,9 +7,9 @@ from huracan.adapters.binance import BinanceMarketData
 from huracan.adapters.lake import DeltaLake
 from huracan.domain.frames import BAR_SCHEMA
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
-from huracan.ingest import IngestRules, validate_bars
+from huracan.ingest import IngestConfig, validate_bars
 from huracan.sections import BinanceSettings
-from huracan.universe import UniverseRules, build_universe
+from huracan.universe import UniverseConfig, build_universe
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.simulated import simulate
 from huracan.worlds.spec import WorldSpec
@@ -49,10 +49,10 @@ async def test_the_lake_holds_exactly_the_worlds_closed_bars_and_a_second_night_
     now = await client.server_time()
     assert now == world.now_ms
     snapshot = await client.snapshot(now)
-    universe = build_universe(snapshot, UniverseRules(), ["1h", "4h"])
+    universe = build_universe(snapshot, UniverseConfig(), ["1h", "4h"])
     assert snapshot.gbp_source == "GBPUSDT mid on the exchange"
     assert "BTC" in {member.instrument.coin for member in universe.members}
-    lake, start, rules = DeltaLake(str(tmp_path)), now - START_DAYS * DAY_MS, IngestRules(interval_ms=MINUTE_MS)
+    lake, start, rules = DeltaLake(str(tmp_path)), now - START_DAYS * DAY_MS, IngestConfig(interval_ms=MINUTE_MS)
     start -= start % MINUTE_MS
     for member in universe.members:
         instrument = member.instrument
@@ -68,5 +68,5 @@ async def test_the_lake_holds_exactly_the_worlds_closed_bars_and_a_second_night_
         assert again == 0
         assert {batch.source for batch in batches} <= {"rest"}
     skipped = {skip.coin for skip in universe.skips}
-    listed = sum(i.quote in UniverseRules().quote_assets for i in snapshot.instruments)
+    listed = sum(i.quote in UniverseConfig().quote_assets for i in snapshot.instruments)
     assert len(universe.members) + len(skipped) == listed

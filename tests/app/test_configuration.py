@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from huracan.app import TrainingPipelineConfig
-from huracan.app.rules import night_rules, stress_table
+from huracan.app.night_config import night_rules, stress_table
 from huracan.domain.time import parse_iso
 from huracan.errors import ConfigError
 from huracan.night.custom.injected import Injected

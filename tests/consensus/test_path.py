@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huracan.consensus import consensus_path
-from huracan.domain.recipe import ConsensusRules
+from huracan.domain.recipe import ConsensusPolicy
 from huracan.domain.results import CellScores, TrainedPair
 from huracan.domain.time import DAY_MS, HOUR_MS, Horizon
 from huracan.errors import DataError
@@ -60,13 +60,13 @@ def pair_of(names, times, fold_day, regime, edges):
     )
 
 
-def walk(trained, cells, *, enabled=None, live=None, rules=None, cutoff=None):
+def walk(trained, cells, *, enabled=None, live=None, policy=None, cutoff=None):
     days = np.unique(trained.edges["fold_day"].to_numpy())
     n = len(trained.engines)
     enabled = np.ones((len(days), n, 4), np.int64) if enabled is None else enabled
     live = np.ones((n, 4), np.int64) if live is None else live
     cutoff = int(days[-1] + 1) * DAY_MS if cutoff is None else cutoff
-    return consensus_path(trained, cells, enabled, days, live, rules or ConsensusRules(window=8), cutoff)
+    return consensus_path(trained, cells, enabled, days, live, policy or ConsensusPolicy(window=8), cutoff)
 
 
 @settings(max_examples=25, deadline=None)
@@ -190,9 +190,9 @@ def test_a_disabled_engine_abstains_and_a_row_without_regime_or_cost_has_no_voic
 def test_an_engine_that_was_never_heard_weighs_no_more_than_the_least_of_the_others():
     trained, cells = make_inputs(days=40, skill=[0.1, -0.3, -0.3, 0.0])
     cells.net_bps[:, 3] = np.nan
-    path = walk(trained, cells, rules=ConsensusRules())
+    path = walk(trained, cells, policy=ConsensusPolicy())
     assert 0.0 < path.weight[3] <= path.weight[:3].min() + 1e-12
-    without = walk(*make_inputs(days=40, skill=[0.1, -0.3, -0.3, 0.0]), rules=ConsensusRules())
+    without = walk(*make_inputs(days=40, skill=[0.1, -0.3, -0.3, 0.0]), policy=ConsensusPolicy())
     assert path.penalty == pytest.approx(without.penalty, abs=0.1)
 
 
@@ -200,7 +200,7 @@ def test_costs_that_everybody_pays_for_nothing_leave_the_weights_close_to_equal(
     trained, cells = make_inputs(days=90, engines=4, abstain=0.0, seed=4)
     rare = np.random.default_rng(0).random(len(cells.net_bps)) < 0.9
     cells.net_bps[rare, 3] = np.nan
-    path = walk(trained, cells, rules=ConsensusRules())
+    path = walk(trained, cells, policy=ConsensusPolicy())
     values = list(path.reliability.values())
     assert max(values) < 3 * min(values)
 
@@ -215,11 +215,11 @@ def test_nobody_enabled_gives_equal_weights_and_silence():
 
 def test_a_good_engine_gains_weight_and_clones_are_penalised():
     trained, cells = make_inputs(days=40, skill=[0.3, 0, 0, 0])
-    path = walk(trained, cells, rules=ConsensusRules())
+    path = walk(trained, cells, policy=ConsensusPolicy())
     assert path.weight[0] > 1.3 * path.weight[1:].max()
     assert path.reliability["e0"] == max(path.reliability.values())
     cloned, scores = make_inputs(days=40, clones=3, abstain=0.0)
-    penalised = walk(cloned, scores, rules=ConsensusRules())
+    penalised = walk(cloned, scores, policy=ConsensusPolicy())
     assert penalised.penalty > 0.6
     assert penalised.correlation["e0"]["e3"] > 0.9
     assert penalised.frame["penalty"][0] == 0.0
@@ -227,13 +227,13 @@ def test_a_good_engine_gains_weight_and_clones_are_penalised():
 
 def test_the_threshold_rises_after_losses_and_never_falls_below_its_base():
     losing, cells = make_inputs(days=30, skill=[-0.4] * 4, abstain=0.0)
-    path = walk(losing, cells, rules=ConsensusRules(min_consensus_score=0.3))
+    path = walk(losing, cells, policy=ConsensusPolicy(min_consensus_score=0.3))
     assert path.threshold == pytest.approx(0.5)
     assert path.frame["threshold"][0] == 0.3
-    fixed = walk(losing, cells, rules=ConsensusRules(min_consensus_score=0.3, adaptive_threshold=False))
+    fixed = walk(losing, cells, policy=ConsensusPolicy(min_consensus_score=0.3, adaptive_threshold=False))
     assert (fixed.frame["threshold"] == 0.3).all()
     winning, scores = make_inputs(days=30, skill=[0.4] * 4, abstain=0.0)
-    assert (walk(winning, scores, rules=ConsensusRules(min_consensus_score=0.3)).frame["threshold"] == 0.3).all()
+    assert (walk(winning, scores, policy=ConsensusPolicy(min_consensus_score=0.3)).frame["threshold"] == 0.3).all()
 
 
 def test_a_fold_day_without_a_gate_is_refused():
@@ -241,9 +241,9 @@ def test_a_fold_day_without_a_gate_is_refused():
     gate = np.ones((2, 4, 4), np.int64)
     days = np.array([FIRST, FIRST + 1])
     with pytest.raises(DataError, match="without a gate"):
-        consensus_path(trained, cells, gate, days, gate[0], ConsensusRules(), (FIRST + 3) * DAY_MS)
+        consensus_path(trained, cells, gate, days, gate[0], ConsensusPolicy(), (FIRST + 3) * DAY_MS)
     with pytest.raises(DataError, match="none"):
-        consensus_path(trained, cells, gate[:0], days[:0], gate[0], ConsensusRules(), (FIRST + 3) * DAY_MS)
+        consensus_path(trained, cells, gate[:0], days[:0], gate[0], ConsensusPolicy(), (FIRST + 3) * DAY_MS)
 
 
 def test_nothing_closed_yet_means_equal_weights_and_no_penalty():

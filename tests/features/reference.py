@@ -7,7 +7,7 @@ import numpy as np
 
 from huracan.domain.frames import HALT, REPAIRED
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
-from huracan.features.names import ALL_NAMES, REGIME_RULES, SPECS
+from huracan.features.names import ALL_NAMES, REGIME_THRESHOLDS, SPECS
 from huracan.regimes.classify import RegimeInputs, classify_hours
 
 FLOOR = 1e-6
@@ -281,7 +281,7 @@ def regimes(bars):
     inputs = RegimeInputs(
         illiquidity=table[0], volatility=table[1], drawdown=table[2], efficiency=table[3], drift_t=table[4], fresh=fresh
     )
-    return dict(zip(hours.tolist(), classify_hours(inputs, REGIME_RULES).tolist(), strict=True))
+    return dict(zip(hours.tolist(), classify_hours(inputs, REGIME_THRESHOLDS).tolist(), strict=True))
 
 
 SPECIAL = {

@@ -31,7 +31,7 @@ def test_the_recipe_has_sixty_names_and_always_regime_and_volatility(make_bars, 
 
 def test_outputs_change_only_together_with_the_recipe_id(make_bars, context):
     golden = json.loads(GOLDEN.read_text())
-    assert golden["recipe_id"] == RECIPE_ID, "raise FeatureRules.version and record the golden rows again"
+    assert golden["recipe_id"] == RECIPE_ID, "raise FeatureConstants.version and record the golden rows again"
     built = build_features(make_bars(9000, seed=8), context)
     rows = built.frame.filter("valid")[golden["rows"]]
     np.testing.assert_allclose(rows.select(ALL_NAMES).to_numpy(), golden["values"], rtol=1e-9, atol=1e-9)

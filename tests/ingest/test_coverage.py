@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huracan.domain.time import DAY_MS, HOUR_MS, parse_iso
-from huracan.ingest import IngestRules, missing_by_month
+from huracan.ingest import IngestConfig, missing_by_month
 
 HISTORY = Path(__file__).parents[3] / "shared" / "market" / "history"
-RULES = IngestRules(interval_ms=HOUR_MS)
+CONFIG = IngestConfig(interval_ms=HOUR_MS)
 START = parse_iso("2025-12-30T00:00:00Z")
 
 
 def months(hours, *, shift=0):
     times = pl.Series("open_time", [START + hour * HOUR_MS + shift for hour in hours], dtype=pl.Int64)
-    return {row[0]: row[1:] for row in missing_by_month(times, RULES).iter_rows()}
+    return {row[0]: row[1:] for row in missing_by_month(times, CONFIG).iter_rows()}
 
 
 def test_whole_bars_lack_nothing_and_no_bars_lack_nothing():
@@ -60,7 +60,7 @@ def test_it_is_what_a_slow_loop_counts(hours, random):
 @pytest.mark.skipif(not HISTORY.is_dir(), reason="the recorded history is not here")
 def test_the_known_outages_of_the_exchange_are_found_in_their_months():
     times = pl.read_parquet(HISTORY / "spot" / "BTCUSDT" / "1h.parquet")["open_time"]
-    found = {row[0]: row[3] for row in missing_by_month(times, RULES).iter_rows()}
+    found = {row[0]: row[3] for row in missing_by_month(times, CONFIG).iter_rows()}
     assert found["2018-02"] >= 30  # 33 hours from the 8th to the 10th, seen as missing bars
     assert {"2019-05", "2020-02", "2021-04", "2023-03"} <= set(found)
     assert max(found) == "2023-03"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS
-from huracan.ingest import IngestRules, validate_bars
+from huracan.ingest import IngestConfig, validate_bars
 
-RULES = IngestRules(interval_ms=HOUR_MS)
+CONFIG = IngestConfig(interval_ms=HOUR_MS)
 START = 20_000 * DAY_MS
 LIT = Instrument(market="um", symbol="LITUSDT", base="LIT", quote="USDT", contract_type="PERPETUAL")
 GHOSTS = 417
@@ -36,7 +36,7 @@ def settlements(hours, rate=1e-4):
 
 
 def validated(raw, funding, days=400):
-    return validate_bars(LIT, raw, funding, RULES, START, START + days * DAY_MS, "binance")
+    return validate_bars(LIT, raw, funding, CONFIG, START, START + days * DAY_MS, "binance")
 
 
 def test_the_settlements_after_a_contracts_last_bar_are_cut_and_counted():
@@ -75,7 +75,7 @@ def test_a_ticker_given_away_brings_no_settlement_of_its_former_owner(old_bars):
 def test_no_settlement_lies_outside_the_life_of_the_bars(first, length, times, days):
     raw = bars(range(first, first + length))
     end = START + days * DAY_MS
-    clean, _ = validate_bars(LIT, raw, settlements(times), RULES, START, end, "binance")
+    clean, _ = validate_bars(LIT, raw, settlements(times), CONFIG, START, end, "binance")
     if clean.frame.is_empty():
         assert clean.funding.is_empty()
         return
@@ -87,7 +87,7 @@ def test_no_settlement_lies_outside_the_life_of_the_bars(first, length, times, d
 def test_a_spot_pair_has_no_settlements_at_all():
     coin = Instrument(market="spot", symbol="LITUSDT", base="LIT", quote="USDT")
     clean, _ = validate_bars(
-        coin, bars(range(48)), settlements(range(0, 48, 8)), RULES, START, START + 2 * DAY_MS, "binance"
+        coin, bars(range(48)), settlements(range(0, 48, 8)), CONFIG, START, START + 2 * DAY_MS, "binance"
     )
     assert clean.funding.is_empty()
     assert clean.funding_known

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from huracan.domain.frames import FUNDING_SCHEMA, empty
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
-from huracan.ingest import IngestRules, clean_settlements
+from huracan.ingest import IngestConfig, clean_settlements
 from huracan.ingest.funding import funding_holes
 
 START = 20_454 * DAY_MS
-RULES = IngestRules(interval_ms=MINUTE_MS)
+CONFIG = IngestConfig(interval_ms=MINUTE_MS)
 LIVES = ((8,), (4,), (1,), (8, 4, 1), (1, 4, 8), (1, 8), (8, 1), (4, 8, 4))
 
 
@@ -28,9 +28,9 @@ def settled(life, days=4, *, stated=True, late_ms=0):
 
 
 def holes(frame, end_ms=None):
-    clean = clean_settlements(frame, RULES).frame
+    clean = clean_settlements(frame, CONFIG).frame
     last = int(clean["funding_time"][-1]) if end_ms is None else end_ms
-    return funding_holes(clean, START, last, RULES)
+    return funding_holes(clean, START, last, CONFIG)
 
 
 @pytest.mark.parametrize("life", LIVES)
@@ -67,7 +67,7 @@ def test_of_hourly_settlements_every_missing_one_is_counted(kept, known):
     found = holes(seen, end)
     assert found.is_empty() is known
     assert found["missing"].sum() == whole.height - seen.height
-    assert set(clean_settlements(seen, RULES).frame["interval_hours"]) == {1.0}
+    assert set(clean_settlements(seen, CONFIG).frame["interval_hours"]) == {1.0}
     worst = (found["worst_bps_per_day"] * (found["end_ms"] - found["start_ms"])).sum() / DAY_MS
     assert seen["rate"].sum() * 1e4 + worst == pytest.approx(whole["rate"].sum() * 1e4)
 
@@ -80,9 +80,9 @@ def test_one_missing_settlement_leaves_the_rest_of_three_years_known():
 
 
 def test_without_any_settlement_everything_is_a_hole():
-    found = funding_holes(empty(FUNDING_SCHEMA), START, START + DAY_MS, RULES)
+    found = funding_holes(empty(FUNDING_SCHEMA), START, START + DAY_MS, CONFIG)
     assert found.rows() == [(START, START + DAY_MS, 1, 0.0)]
-    assert funding_holes(empty(FUNDING_SCHEMA), START, START, RULES).is_empty()
+    assert funding_holes(empty(FUNDING_SCHEMA), START, START, CONFIG).is_empty()
 
 
 def test_settlements_that_stop_before_the_bars_do_leave_a_hole_to_the_end():

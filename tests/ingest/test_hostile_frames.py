@@ -13,7 +13,7 @@ from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, REPAIRED, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS, Horizon
 from huracan.features import build_features
-from huracan.ingest import IngestRules, validate_bars
+from huracan.ingest import IngestConfig, validate_bars
 from huracan.labels import label_forward_returns
 
 START = 20_000 * DAY_MS
@@ -211,8 +211,8 @@ def test_what_is_wrong_is_repaired_or_dropped_and_counted_and_nothing_learned_is
         nonlocal learned
         raw = broken(minutes, faults)
         end = START + BARS[minutes] * minutes * MINUTE_MS
-        rules = IngestRules(interval_ms=minutes * MINUTE_MS)
-        bars, report = validate_bars(SPOT, raw, empty(FUNDING_SCHEMA), rules, START, end, "binance")
+        config = IngestConfig(interval_ms=minutes * MINUTE_MS)
+        bars, report = validate_bars(SPOT, raw, empty(FUNDING_SCHEMA), config, START, end, "binance")
         check_counts(raw, minutes, bars, report)
         learned += check_learned(bars) > 0
         counted()

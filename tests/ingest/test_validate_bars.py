@@ -10,10 +10,10 @@ from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, HALT, OUTLIER, PAN
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.errors import ConfigError, SchemaError
-from huracan.ingest import IngestRules, validate_bars, values_hash
+from huracan.ingest import IngestConfig, validate_bars, values_hash
 
 START = 20_000 * DAY_MS
-RULES = IngestRules(interval_ms=MINUTE_MS)
+CONFIG = IngestConfig(interval_ms=MINUTE_MS)
 GOLDEN = "f4fd5f35ef3b988996c7bf3eb4185d4e544d53696314048839011b2474a91cef"
 SPOT = Instrument(market="spot", symbol="SOLUSDT", base="SOL", quote="USDT", coin="SOL")
 
@@ -38,10 +38,10 @@ def bars(n, *, start=START, interval=MINUTE_MS):
     )
 
 
-def validate(raw, rules=RULES, *, end=None, funding=None, instrument=SPOT):
-    end = START + raw.height * rules.interval_ms if end is None else end
+def validate(raw, config=CONFIG, *, end=None, funding=None, instrument=SPOT):
+    end = START + raw.height * config.interval_ms if end is None else end
     settlements = empty(FUNDING_SCHEMA) if funding is None else funding
-    return validate_bars(instrument, raw, settlements, rules, START, end, "binance")
+    return validate_bars(instrument, raw, settlements, config, START, end, "binance")
 
 
 def reconciles(report):
@@ -112,9 +112,9 @@ def test_a_segment_ends_only_at_a_hole_longer_than_a_day(minutes, segments):
 
 
 def test_fifteen_minute_bars_are_never_repaired():
-    rules = IngestRules(interval_ms=15 * MINUTE_MS)
+    config = IngestConfig(interval_ms=15 * MINUTE_MS)
     raw = bars(9, interval=15 * MINUTE_MS).filter(pl.col("open_time") != START + 15 * MINUTE_MS)
-    _, report = validate(raw, rules, end=START + 9 * 15 * MINUTE_MS)
+    _, report = validate(raw, config, end=START + 9 * 15 * MINUTE_MS)
     assert (report.repaired, report.counts["holes"]) == (0, 1)
 
 
@@ -263,7 +263,7 @@ def test_the_hash_tells_null_from_zero_and_one_frame_from_two():
 @pytest.mark.parametrize("interval", [0, -1, 7 * HOUR_MS])
 def test_an_interval_that_does_not_divide_a_day_is_refused(interval):
     with pytest.raises(ConfigError, match="divide a day"):
-        IngestRules(interval_ms=interval)
+        IngestConfig(interval_ms=interval)
 
 
 def settlements(hours, every=8):

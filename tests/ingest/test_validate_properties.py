@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, REPAIRED, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS
-from huracan.ingest import IngestRules, validate_bars
+from huracan.ingest import IngestConfig, validate_bars
 
 START = 20_000 * DAY_MS
 SPAN = 60
-RULES = IngestRules(interval_ms=MINUTE_MS)
+CONFIG = IngestConfig(interval_ms=MINUTE_MS)
 SPOT = Instrument(market="spot", symbol="SOLUSDT", base="SOL", quote="USDT", coin="SOL")
 
 TIMES = st.one_of(
@@ -69,7 +69,7 @@ def oracle(table):
 def test_any_rows_come_out_as_the_slow_reading_says_and_add_up(table):
     raw = pl.DataFrame(table, schema=BAR_SCHEMA, orient="row")
     end = START + SPAN * MINUTE_MS
-    bars, report = validate_bars(SPOT, raw, empty(FUNDING_SCHEMA), RULES, START, end, "binance")
+    bars, report = validate_bars(SPOT, raw, empty(FUNDING_SCHEMA), CONFIG, START, end, "binance")
     frame = bars.frame
     seen = zip(frame["open_time"], frame["close"], ((f & REPAIRED) > 0 for f in frame["flags"]), strict=True)
     assert list(seen) == oracle(table)
@@ -80,7 +80,7 @@ def test_any_rows_come_out_as_the_slow_reading_says_and_add_up(table):
     assert values.select("open", "high", "low", "close", "volume").null_count().row(0) == (0,) * 5
     assert 0.0 <= report.quality <= 1.0
     again, second = validate_bars(
-        SPOT, frame.select(list(BAR_SCHEMA)), empty(FUNDING_SCHEMA), RULES, START, end, "binance"
+        SPOT, frame.select(list(BAR_SCHEMA)), empty(FUNDING_SCHEMA), CONFIG, START, end, "binance"
     )
     assert second.cut == second.repaired == second.counts["duplicates"] == 0
     assert again.frame.drop("flags").equals(frame.drop("flags"))

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from huracan.domain.ids import DELISTED, Instrument
 from huracan.domain.records import EarlierListing
 from huracan.domain.time import HOUR_MS, parse_iso
-from huracan.ingest import IngestRules
-from huracan.ingest.epochs import part_listings
+from huracan.ingest import IngestConfig
+from huracan.ingest.listings import part_listings
 from huracan.night.jobs.listings import earlier_candidates
 
-RULES = IngestRules(interval_ms=HOUR_MS)
+CONFIG = IngestConfig(interval_ms=HOUR_MS)
 LUNA = Instrument(market="spot", symbol="LUNAUSDT", base="LUNA", quote="USDT", listed_ms=7, coin="LUNA")
 
 
@@ -51,7 +51,7 @@ def test_names_are_unique_and_the_same_however_far_back_the_bars_reach(steps, st
     frame = pl.DataFrame({"open_time": np.array(hours) * HOUR_MS, "open": level, "close": level, "volume": level})
 
     def names(rows):
-        return [one.instrument.id for one in earlier_candidates(LUNA, part_listings(rows, RULES).earlier)]
+        return [one.instrument.id for one in earlier_candidates(LUNA, part_listings(rows, CONFIG).earlier)]
 
     every, later = names(frame), names(frame.filter(pl.col("open_time") >= start * HOUR_MS))
     assert len(set(every)) == len(every)

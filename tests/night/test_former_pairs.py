@@ -59,7 +59,7 @@ def test_each_wave_keeps_its_records_and_why_others_have_none():
 
 
 def earlier(coin, market="um", day=20260113):
-    instrument = replace(pair(coin, market).instrument, status="DELISTED", epoch=day, until_ms=5)
+    instrument = replace(pair(coin, market).instrument, status="DELISTED", listing_end=day, until_ms=5)
     return {**facts(), "coin": instrument.id, "instrument": asdict(replace(instrument, coin=instrument.id))}
 
 

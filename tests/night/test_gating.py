@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from plans import make_plan
 
-from huracan.app.rules import night_rules
+from huracan.app.night_config import night_rules
 from huracan.domain.results import CellScores
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.night.custom.injected import Injected

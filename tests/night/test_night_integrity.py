@@ -15,7 +15,7 @@ from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Skip, SkipCode, Universe
 from huracan.domain.time import DAY_MS, MINUTE_MS
-from huracan.ingest import IngestRules, validate_bars
+from huracan.ingest import IngestConfig, validate_bars
 from huracan.night.integrity import LISTED_ISSUES, RULES, night_integrity
 from huracan.night.jobs.artefacts import Artefacts
 from huracan.night.jobs.ingest import ingest_pair
@@ -25,7 +25,7 @@ from huracan.night.state import Night
 from huracan.ports import FetchedFile, FetchedRows
 
 KLINES = Path(__file__).parents[3] / "shared" / "market" / "klines"
-RULE = IngestRules(interval_ms=MINUTE_MS)
+RULE = IngestConfig(interval_ms=MINUTE_MS)
 COINS = ("AAA", "BBB", "CCC", "DDD")
 START = 20_000 * DAY_MS
 BARS = 4 * 1440

@@ -16,8 +16,10 @@ from huracan.night.jobs.tier_days import days_of
 from huracan.night.state import FormerPairs, Night
 
 
-def pair(coin, market, base, quote="USDT", epoch=0):
-    instrument = Instrument(market=market, symbol=f"{base}{quote}", base=base, quote=quote, coin=coin, epoch=epoch)
+def pair(coin, market, base, quote="USDT", listing_end=0):
+    instrument = Instrument(
+        market=market, symbol=f"{base}{quote}", base=base, quote=quote, coin=coin, listing_end=listing_end
+    )
     return Candidate(instrument=instrument, volume_24h_gbp=1e9, spread_bps=None)
 
 
@@ -28,7 +30,7 @@ MEMBERS = (
     pair("SHIBUSDC-spot", "spot", "SHIB", "USDC"),
 )
 FORMER = (
-    pair("LUNAUSDT-spot~20220513", "spot", "LUNA", epoch=20220513),
+    pair("LUNAUSDT-spot~20220513", "spot", "LUNA", listing_end=20220513),
     pair("LUNAUSDT-um", "um", "LUNA"),
     pair("FTT", "um", "FTT"),
     pair("FTTUSDT-spot", "spot", "FTT"),

@@ -17,7 +17,7 @@ from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.errors import UpstreamError
-from huracan.ingest import IngestRules
+from huracan.ingest import IngestConfig
 from huracan.night.jobs import funding as settlements
 from huracan.night.jobs.funding import SHARED_FROM, _last_stretch, known_settlements, share_settlements
 from huracan.worlds.exchange import ReplayExchange
@@ -93,9 +93,9 @@ def test_what_is_stored_counts_back_to_the_last_hole(interval, missing, stated):
     kept = [n for n in range(33) if n not in missing]
     rows = [(n * interval * HOUR_MS, 1e-4, float(interval) if stated else None) for n in kept]
     stored = pl.DataFrame(rows, schema=FUNDING_SCHEMA, orient="row")
-    found = _last_stretch(stored, IngestRules(interval_ms=HOUR_MS))
+    found = _last_stretch(stored, IngestConfig(interval_ms=HOUR_MS))
     assert found == ((max(missing, default=-1) + 1) * interval * HOUR_MS, 32 * interval * HOUR_MS)
-    assert _last_stretch(stored.clear(), IngestRules(interval_ms=HOUR_MS)) is None
+    assert _last_stretch(stored.clear(), IngestConfig(interval_ms=HOUR_MS)) is None
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from huracan.domain.recipe import EngineUse, Recipe
 from huracan.domain.records import Candidate, Skip, SkipCode, Universe
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.errors import StaleDataError
-from huracan.ingest import IngestRules, validate_bars
+from huracan.ingest import IngestConfig, validate_bars
 from huracan.night.jobs.ingest import _unfit
 from huracan.night.plan import NightPlan
 from huracan.night.state import Night, PairOutcome
@@ -70,7 +70,7 @@ def minutes(traded, age_minutes=0, days=41):
     price = {name: np.ones(before.size) for name in ("open", "high", "low", "close")}
     amount = dict.fromkeys(("volume", "quote_volume", "trades", "taker_base", "taker_quote"), busy * 1.0)
     raw = pl.DataFrame({"open_time": NOW - before * MINUTE_MS, **price, **amount}).cast(BAR_SCHEMA)
-    rules, start = IngestRules(interval_ms=MINUTE_MS), NOW - 100 * DAY_MS
+    rules, start = IngestConfig(interval_ms=MINUTE_MS), NOW - 100 * DAY_MS
     return validate_bars(member(0).instrument, raw, empty(FUNDING_SCHEMA), rules, start, NOW, "test")[0]
 
 

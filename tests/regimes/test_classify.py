@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from huracan.domain.frames import REGIME_CODE
 from huracan.regimes.classify import ILLIQUID, PANIC, RANGE, TREND, RegimeInputs, _classify, classify_hours
-from huracan.regimes.rules import RegimeRules
+from huracan.regimes.thresholds import RegimeThresholds
 
-RULES = RegimeRules()
-SMALL = RegimeRules(quantile_hours=20, least_hours=5, dwell_hours=3)
+THRESHOLDS = RegimeThresholds()
+SMALL = RegimeThresholds(quantile_hours=20, least_hours=5, dwell_hours=3)
 
 
 def hours(n=60, seed=0, **changes):
@@ -21,8 +21,8 @@ def hours(n=60, seed=0, **changes):
     return RegimeInputs(**(values | changes))
 
 
-def slow_classify(inputs, rules):
-    """The rules of PROMOTION.md, hour by hour, on lists."""
+def slow_classify(inputs, thresholds):
+    """The thresholds of PROMOTION.md, hour by hour, on lists."""
     out, state, age, past = [], None, 0, []
     names = ("illiquidity", "volatility", "efficiency", "drift_t")
     for hour in range(len(inputs.drawdown)):
@@ -33,15 +33,19 @@ def slow_classify(inputs, rules):
             out.append(-1)
             continue
         now = {name: getattr(inputs, name)[hour] for name in names}
-        window = past[-rules.quantile_hours :]
+        window = past[-thresholds.quantile_hours :]
 
         def rank(name, now=now, window=window):
-            return sum(row[name] < now[name] for row in window) / len(window) if len(window) >= rules.least_hours else 0
+            return (
+                sum(row[name] < now[name] for row in window) / len(window)
+                if len(window) >= thresholds.least_hours
+                else 0
+            )
 
         def above(kind, share, state=state):
-            return share > getattr(rules, f"{kind}_{'leave' if state == kind else 'enter'}")
+            return share > getattr(thresholds, f"{kind}_{'leave' if state == kind else 'enter'}")
 
-        slump = rules.panic_drawdown_leave if state == "panic" else rules.panic_drawdown_enter
+        slump = thresholds.panic_drawdown_leave if state == "panic" else thresholds.panic_drawdown_enter
         wanted = "range"
         if above("trend", max(rank("efficiency"), rank("drift_t"))):
             wanted = "trend"
@@ -52,7 +56,7 @@ def slow_classify(inputs, rules):
         age += 1
         order = {None: -1, "trend": 0, "range": 0, "panic": 1, "illiquid": 2}
         urgent = order[wanted] > max(0, order[state])
-        if state is None or urgent or (wanted != state and age >= rules.dwell_hours):
+        if state is None or urgent or (wanted != state and age >= thresholds.dwell_hours):
             state, age = wanted, 0
         past.append(now)
         out.append(REGIME_CODE[state])
@@ -119,7 +123,7 @@ def test_panic_cuts_a_stay_short_but_calm_waits_for_its_end():
     flat = {"illiquidity": np.zeros(60), "efficiency": np.zeros(60), "drift_t": np.zeros(60)}
     slump = np.where(np.isin(np.arange(60), [40]), -3.0, -0.1)
     codes = classify_hours(
-        hours(volatility=spike(40), drawdown=slump, **flat), RegimeRules(least_hours=5, dwell_hours=6)
+        hours(volatility=spike(40), drawdown=slump, **flat), RegimeThresholds(least_hours=5, dwell_hours=6)
     )
     assert codes[39:48].tolist() == [RANGE, *[PANIC] * 6, RANGE, RANGE]
 
@@ -129,16 +133,16 @@ def test_hysteresis_keeps_a_trend_that_barely_fades():
     efficiency = np.concatenate([rank[:40], [0.6, 0.45, 0.45, 0.45, 0.45, 0.45, 0.1, 0.1, 0.1, 0.1]])
     n = efficiency.size
     flat = {name: np.zeros(n) for name in ("illiquidity", "volatility", "drift_t")}
-    sticky = classify_hours(hours(n, efficiency=efficiency, **flat), RegimeRules(dwell_hours=1))
-    loose = classify_hours(hours(n, efficiency=efficiency, **flat), RegimeRules(dwell_hours=1, trend_leave=0.7))
+    sticky = classify_hours(hours(n, efficiency=efficiency, **flat), RegimeThresholds(dwell_hours=1))
+    loose = classify_hours(hours(n, efficiency=efficiency, **flat), RegimeThresholds(dwell_hours=1, trend_leave=0.7))
     assert sticky[40] == TREND
     assert (sticky == TREND).sum() >= (loose == TREND).sum()
     assert sticky[-1] == RANGE
 
 
 def test_until_enough_hours_are_seen_the_market_ranges():
-    codes = classify_hours(hours(30), RULES)
-    assert (codes[: RULES.least_hours] == RANGE).all()
+    codes = classify_hours(hours(30), THRESHOLDS)
+    assert (codes[: THRESHOLDS.least_hours] == RANGE).all()
 
 
 def test_a_new_segment_forgets_the_old_one():
@@ -149,6 +153,6 @@ def test_a_new_segment_forgets_the_old_one():
 
 def test_hysteresis_and_dwell_make_for_fewer_switches():
     inputs = hours(2000, 7)
-    jumpy = RegimeRules(dwell_hours=1, illiquid_leave=0.9, panic_leave=0.9, trend_leave=0.7)
-    switches = [np.count_nonzero(np.diff(classify_hours(inputs, rules))) for rules in (RULES, jumpy)]
+    jumpy = RegimeThresholds(dwell_hours=1, illiquid_leave=0.9, panic_leave=0.9, trend_leave=0.7)
+    switches = [np.count_nonzero(np.diff(classify_hours(inputs, thresholds))) for thresholds in (THRESHOLDS, jumpy)]
     assert switches[0] < 0.7 * switches[1]

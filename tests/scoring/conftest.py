@@ -8,7 +8,7 @@ import pytest
 
 from huracan.domain.frames import CLEAN_SCHEMA, FUNDING_SCHEMA, PANIC, REPAIRED, Bars, FeatureFrame, LabelledSet
 from huracan.domain.ids import Instrument
-from huracan.domain.recipe import EngineUse, Recipe, SizingRules
+from huracan.domain.recipe import EngineUse, Recipe, SizingPolicy
 from huracan.domain.results import ConsensusPath
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, Horizon
 from huracan.labels import label_forward_returns
@@ -123,7 +123,7 @@ def make_recipe(**sizing):
         name="linear",
         engines=(EngineUse(name="trend"),),
         feature_recipe="f",
-        sizing=SizingRules(min_edge_after_cost_bps=0.0, **sizing),
+        sizing=SizingPolicy(min_edge_after_cost_bps=0.0, **sizing),
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huracan.domain.ids import Instrument
-from huracan.domain.recipe import PRESETS, CostRules, Recipe
+from huracan.domain.recipe import PRESETS, CostPolicy, Recipe
 from huracan.domain.results import TrainedPair
 from huracan.domain.time import HOUR_MS, Horizon
 from huracan.errors import DataError
@@ -37,7 +37,7 @@ def test_spot_pays_spot_fees_and_an_unknown_market_is_refused(bars_of, features_
     spot, um = (row_costs(features_of(bars_of(1, market=m), times), recipe, horizon)[0] for m in ("spot", "um"))
     assert spot - um == pytest.approx(2 * (10.0 - 5.0))
     with pytest.raises(CostUnknownError, match="no fees"):
-        fees_bps(CostRules(), "moon")
+        fees_bps(CostPolicy(), "moon")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from huracan.domain.frames import FUNDING_SCHEMA, HALT, PANIC, REPAIRED
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from huracan.errors import DataError
-from huracan.ingest import IngestRules
+from huracan.ingest import IngestConfig
 from huracan.ingest.funding import funding_holes
 from huracan.labels import label_forward_returns
 from huracan.scoring import decision_events, positions, simulate, simulate_decisions
@@ -433,7 +433,10 @@ def test_a_hole_in_the_settlements_costs_the_worst_rate_for_its_time_alone(case)
         world = steady(case, side=side, stop=1.0)
         seen = truth.filter(pl.col("funding_time") // HOUR_MS % 8 < kept)
         holes = funding_holes(
-            seen, int(hours[0]), int(world.bars.frame["open_time"][-1]), IngestRules(interval_ms=world.bars.interval_ms)
+            seen,
+            int(hours[0]),
+            int(world.bars.frame["open_time"][-1]),
+            IngestConfig(interval_ms=world.bars.interval_ms),
         )
         assert holes["missing"].sum() == truth.height - seen.height
         for name, value in (("funding", seen), ("funding_holes", holes), ("funding_known", holes.is_empty())):

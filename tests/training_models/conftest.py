@@ -10,7 +10,7 @@ from scipy.signal import lfilter
 
 from huracan.domain.frames import FeatureFrame, LabelledSet
 from huracan.domain.ids import Instrument
-from huracan.domain.recipe import Recipe, TrainingRules
+from huracan.domain.recipe import Recipe, TrainingPolicy
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, Horizon
 from huracan.training import built_in_recipes
 
@@ -127,7 +127,7 @@ def relabel() -> Callable[..., LabelledSet]:
 
 
 def recipe_of(name: str, **rules: float) -> Recipe:
-    return built_in_recipes([name], feature_recipe="core-test", training=TrainingRules(**rules))[0]
+    return built_in_recipes([name], feature_recipe="core-test", training=TrainingPolicy(**rules))[0]
 
 
 @pytest.fixture(scope="session")

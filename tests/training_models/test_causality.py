@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huracan.domain.recipe import TrainingRules
+from huracan.domain.recipe import TrainingPolicy
 from huracan.domain.time import DAY_MS, Horizon
 from huracan.training import fit_pair, prepare
 from huracan.training.calibrate import slopes
@@ -54,8 +54,8 @@ def test_a_cutoff_in_the_past_gives_what_was_known_then(make_pair, make_recipe):
 @given(hours=st.integers(1, 72), weeks=st.integers(1, 3), warm=st.integers(1, 6), shift=st.integers(0, 6))
 def test_inner_folds_train_on_nothing_near_the_weeks_they_test(make_pair, hours, weeks, warm, shift):
     pair = make_pair(seed=1, days=45, horizon=f"{hours}h", warm_days=warm, start_day=20454 + shift)
-    design = prepare(pair.features, TrainingRules(), cutoff_ms=pair.cutoff_ms)
-    labels = align(design, pair.labels, TrainingRules())
+    design = prepare(pair.features, TrainingPolicy(), cutoff_ms=pair.cutoff_ms)
+    labels = align(design, pair.labels, TrainingPolicy())
     horizon_ms = hours * 3_600_000
     folds = inner_folds(design, labels, weeks=weeks, horizon_ms=horizon_ms)
     tested = np.concatenate([fold.test for fold in folds])
@@ -76,7 +76,7 @@ def test_slopes_equal_a_slow_sum_over_closed_labels(seed, lookback):
     f, y = rng.normal(size=(n, 2)), rng.normal(size=n)
     f[rng.random((n, 2)) < 0.2] = np.nan
     w, day = rng.uniform(0, 1, n) * (rng.random(n) > 0.1), rng.integers(100, 140, size=n)
-    rules = TrainingRules(lookback_days=lookback)
+    rules = TrainingPolicy(lookback_days=lookback)
     days = np.arange(120, 138)
     got = slopes(f, y, w, day, days, rules)
     for position, d in enumerate(days):
@@ -91,8 +91,8 @@ def test_slopes_equal_a_slow_sum_over_closed_labels(seed, lookback):
 def test_an_engine_without_forecasts_keeps_the_prior_slope():
     nothing = np.full((10, 1), np.nan)
     day = np.arange(10)
-    assert slopes(nothing, np.ones(10), np.ones(10), day, np.array([9]), TrainingRules())[0, 0] == 0.25
-    assert slopes(np.zeros((10, 1)), np.ones(10), np.ones(10), day, np.array([9]), TrainingRules())[0, 0] == 0.25
+    assert slopes(nothing, np.ones(10), np.ones(10), day, np.array([9]), TrainingPolicy())[0, 0] == 0.25
+    assert slopes(np.zeros((10, 1)), np.ones(10), np.ones(10), day, np.array([9]), TrainingPolicy())[0, 0] == 0.25
 
 
 def test_clip_bounds_use_rows_before_their_block_only():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_bars import coin_bars
 
-from huracan.domain.recipe import EngineUse, TrainingRules
+from huracan.domain.recipe import EngineUse, TrainingPolicy
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, Horizon
 from huracan.features import build_context, build_features
@@ -231,10 +231,10 @@ def test_a_forecast_of_rounding_gets_no_slope_of_its_own():
     rng = np.random.default_rng(0)
     n = 400
     forecast, y, day = 1e-13 * rng.normal(size=(n, 1)), rng.normal(size=n) * 50, np.arange(n) // 4
-    found = slopes(forecast, y, np.ones(n), day, np.array([99]), TrainingRules())
+    found = slopes(forecast, y, np.ones(n), day, np.array([99]), TrainingPolicy())
     assert 0.0 <= found[0, 0] <= 0.25
     forecast[:200] = rng.normal(size=(200, 1)) * 1e4  # long ago it said a lot
-    late = slopes(forecast, y, np.ones(n), day, np.array([99]), TrainingRules(lookback_days=34))
+    late = slopes(forecast, y, np.ones(n), day, np.array([99]), TrainingPolicy(lookback_days=34))
     assert 0.0 <= late[0, 0] <= 0.25
 
 
@@ -294,6 +294,6 @@ def test_every_engine_is_bounded_on_the_market_itself(market, coin, name):
 @pytest.mark.slow
 def test_every_shipped_feature_varies_far_above_rounding(market):
     features, _ = market["SOL"]
-    design = prepare(features, TrainingRules(), cutoff_ms=int(features.frame["decision_time"][-1]))
+    design = prepare(features, TrainingPolicy(), cutoff_ms=int(features.frame["decision_time"][-1]))
     spread = design.x[design.usable].std(axis=0)
     assert {name for name, one in zip(design.names, spread, strict=True) if one < 1e-3} == set()

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huracan.domain.recipe import TrainingRules
+from huracan.domain.recipe import TrainingPolicy
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.training.folds import NEVER, closing_days, refit_starts, walk_forward
 
@@ -28,7 +28,7 @@ def test_no_train_label_overlaps_the_test_block(seed, horizon_hours, refit_days,
     time = decisions(60, 3 * HOUR_MS)
     end = time + horizon_hours * HOUR_MS + rng.integers(0, HOUR_MS, size=time.size)
     end[rng.random(time.size) < 0.1] = NEVER
-    rules = TrainingRules(first_window_days=10, lookback_days=lookback)
+    rules = TrainingPolicy(first_window_days=10, lookback_days=lookback)
     embargo = embargo_hours * HOUR_MS
     folds = walk_forward(time, end, DAY0, DAY0 + 59, rules, refit_days=refit_days, embargo_ms=embargo)
     for block, start in enumerate(folds.starts):
@@ -52,14 +52,14 @@ def test_every_pair_is_refitted_on_the_same_days():
 
 def test_days_after_the_last_day_are_no_test_days():
     time = decisions(40, HOUR_MS)
-    folds = walk_forward(time, time + HOUR_MS, DAY0, DAY0 + 35, TrainingRules())
+    folds = walk_forward(time, time + HOUR_MS, DAY0, DAY0 + 35, TrainingPolicy())
     assert folds.block[time >= (DAY0 + 36) * DAY_MS].max() == -1
     assert folds.starts[-1] == DAY0 + 35
 
 
 def test_a_short_history_has_no_fold():
     time = decisions(20, HOUR_MS)
-    folds = walk_forward(time, time + HOUR_MS, DAY0, DAY0 + 19, TrainingRules())
+    folds = walk_forward(time, time + HOUR_MS, DAY0, DAY0 + 19, TrainingPolicy())
     assert folds.starts.size == 0
     assert (folds.block == -1).all()
 
@@ -67,7 +67,7 @@ def test_a_short_history_has_no_fold():
 def test_the_live_window_holds_every_label_closed_before_the_cutoff():
     time = decisions(40, HOUR_MS)
     end = np.where(time + HOUR_MS <= time[-1], time + HOUR_MS, NEVER)
-    folds = walk_forward(time, end, DAY0, DAY0 + 39, TrainingRules(lookback_days=35))
+    folds = walk_forward(time, end, DAY0, DAY0 + 39, TrainingPolicy(lookback_days=35))
     live = folds.live_rows(int(time[-1]))
     assert live[-1] == time.size - 2
     assert end[live[0]] >= (DAY0 + 5) * DAY_MS

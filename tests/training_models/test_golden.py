@@ -1,9 +1,9 @@
-"""Golden outputs: whoever changes a forecast raises the version of the engine (or of TrainingRules) and these numbers with it."""
+"""Golden outputs: whoever changes a forecast raises the version of the engine (or of TrainingPolicy) and these numbers with it."""
 
 import numpy as np
 import pytest
 
-from huracan.domain.recipe import TrainingRules
+from huracan.domain.recipe import TrainingPolicy
 from huracan.training import ENGINES, fit_pair, pair_grams, pool_prior
 
 GOLDEN = {
@@ -40,5 +40,5 @@ def summary(trained, engine):
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_an_engine_of_this_version_forecasts_these_numbers(trained, engine):
     recipe = "linear" if ENGINES[engine].estimator == "ridge" else "boosted"
-    key = (engine, ENGINES[engine].version, TrainingRules().version)
+    key = (engine, ENGINES[engine].version, TrainingPolicy().version)
     np.testing.assert_allclose(summary(trained[recipe], engine), GOLDEN[key], rtol=1e-6)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_bars import FIRST_DAY, coin_bars
 
-from huracan.domain.recipe import TrainingRules
+from huracan.domain.recipe import TrainingPolicy
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, Horizon
 from huracan.labels import label_forward_returns
 from huracan.training import PairGrams, prepare
@@ -57,7 +57,7 @@ def test_no_train_label_touches_a_price_of_a_test_decision(interval_ms, horizon,
     time = FIRST_DAY * DAY_MS + np.arange(16 * 24, dtype=np.int64) * HOUR_MS
     frame = label_forward_returns(bars, time, Horizon.parse(horizon), latency_s).frame
     exits = frame["exit_time"].fill_null(NEVER).to_numpy()
-    rules = TrainingRules(first_window_days=5, lookback_days=34)
+    rules = TrainingPolicy(first_window_days=5, lookback_days=34)
     folds = walk_forward(time, exits, FIRST_DAY, FIRST_DAY + 15, rules, refit_days=refit_days)
     trained = 0
     for block in range(folds.starts.size):
@@ -75,7 +75,7 @@ def test_no_price_stands_on_both_sides_of_an_inner_fold(make_pair, interval_ms, 
     bars = coin_bars(days=46, interval_ms=interval_ms, silent=0.05, seed=2)
     time = pair.features.frame["decision_time"].to_numpy()
     labels = label_forward_returns(bars, time, Horizon.parse(horizon), 30)
-    rules = TrainingRules()
+    rules = TrainingPolicy()
     design = prepare(pair.features, rules, cutoff_ms=pair.cutoff_ms)
     known = align(design, labels, rules)
     folds = inner_folds(design, known, weeks=weeks, horizon_ms=Horizon.parse(horizon).ms)
@@ -94,8 +94,8 @@ def test_a_label_that_closes_at_the_cutoff_waits_for_the_next_night(make_pair):
     )
     labels = replace(pair.labels, frame=shifted)
     cutoff_ms = (FIRST_DAY + 40) * DAY_MS
-    design = prepare(pair.features, TrainingRules(), cutoff_ms=cutoff_ms)
-    known = align(design, labels, TrainingRules())
+    design = prepare(pair.features, TrainingPolicy(), cutoff_ms=cutoff_ms)
+    known = align(design, labels, TrainingPolicy())
     closed = known.closed_ms[known.weight > 0]
     assert closed.max() == cutoff_ms - HOUR_MS
 

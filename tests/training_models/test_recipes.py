@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from huracan.app.rules import recipes_of
+from huracan.app.night_config import recipes_of
 from huracan.errors import ConfigError
 from huracan.night.promote import primary_recipe
 from huracan.promotion.days import counts_in_full

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Quote, SkipCode, Snapshot
-from huracan.universe import UniverseRules, build_universe
+from huracan.universe import UniverseConfig, build_universe
 
 RATE = 1.25
 TIGHT = Quote(volume_24h_quote=RATE * 50e6, bid=99.99, ask=100.01)
@@ -36,14 +36,14 @@ def snapshot(*pairs):
 
 
 def only_skip(pair, **rules):
-    universe = build_universe(snapshot(pair), UniverseRules(**rules), ["1h"])
+    universe = build_universe(snapshot(pair), UniverseConfig(**rules), ["1h"])
     assert universe.members == ()
     (skip,) = universe.skips
     return skip
 
 
 def test_a_liquid_tight_pair_is_a_member_with_its_volume_in_pounds():
-    universe = build_universe(snapshot(um("SOL")), UniverseRules(), ["1h", "4h"])
+    universe = build_universe(snapshot(um("SOL")), UniverseConfig(), ["1h", "4h"])
     (member,) = universe.members
     assert (member.instrument.coin, member.volume_24h_gbp) == ("SOL", 50e6)
     assert member.spread_bps == pytest.approx(2.0)
@@ -79,26 +79,26 @@ def test_a_quote_asset_without_a_rate_is_illiquid_and_named():
 
 def test_a_pair_without_a_book_passes_because_step_2_estimates_its_spread():
     pair = (um("SOL"), dataclasses.replace(TIGHT, bid=None))
-    (member,) = build_universe(snapshot(pair), UniverseRules(), ["1h"]).members
+    (member,) = build_universe(snapshot(pair), UniverseConfig(), ["1h"]).members
     assert member.spread_bps is None
 
 
 def test_other_quote_assets_are_no_pairs_and_leave_no_trace():
-    universe = build_universe(snapshot(spot("SOL", "BTC")), UniverseRules(), ["1h"])
+    universe = build_universe(snapshot(spot("SOL", "BTC")), UniverseConfig(), ["1h"])
     assert universe.members == ()
     assert universe.skips == ()
 
 
 def test_max_coins_keeps_the_most_liquid_and_says_the_place_of_the_others():
     thin = dataclasses.replace(TIGHT, volume_24h_quote=RATE * 20e6)
-    universe = build_universe(snapshot((um("THIN"), thin), um("SOL"), um("ADA")), UniverseRules(max_coins=2), ["1h"])
+    universe = build_universe(snapshot((um("THIN"), thin), um("SOL"), um("ADA")), UniverseConfig(max_coins=2), ["1h"])
     assert [m.instrument.coin for m in universe.members] == ["ADA", "SOL"]
     (skip,) = universe.skips
     assert (skip.coin, skip.code, skip.measured, skip.wanted) == ("THIN", SkipCode.MAX_COINS, 3, 2)
 
 
 def test_every_eligible_instrument_of_a_base_is_trained():
-    universe = build_universe(snapshot(spot("SOL"), um("SOL"), um("SOL", "USDC")), UniverseRules(), ["1h"])
+    universe = build_universe(snapshot(spot("SOL"), um("SOL"), um("SOL", "USDC")), UniverseConfig(), ["1h"])
     assert {m.instrument.coin for m in universe.members} == {"SOL", "SOLUSDT-spot", "SOLUSDC-um"}
 
 
@@ -138,7 +138,7 @@ QUOTES = st.one_of(
     st.sampled_from(["auto", "um", "spot"]),
 )
 def test_members_and_skips_add_up_to_the_pairs_and_no_two_share_a_coin(pairs, horizons, max_coins, market):
-    rules = UniverseRules(max_coins=max_coins, market=market)
+    rules = UniverseConfig(max_coins=max_coins, market=market)
     universe = build_universe(snapshot(*pairs), rules, horizons)
     listed = sum(i.quote in rules.quote_assets for i, _ in pairs)
     assert len(universe.members) * len(horizons) + len(universe.skips) == listed * len(horizons)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Quote, Snapshot
-from huracan.universe import UniverseRules, archived_instruments, build_universe
+from huracan.universe import UniverseConfig, archived_instruments, build_universe
 
 TIGHT = Quote(volume_24h_quote=50e6, bid=99.99, ask=100.01)
 THIN = dataclasses.replace(TIGHT, volume_24h_quote=1e6)
@@ -34,7 +34,7 @@ def build(*pairs, archived=(), **rules):
         gbp_source="test",
     )
     known = [one for market, symbols in archived for one in archived_instruments(symbols, market, ("USDT", "USDC"))[0]]
-    return build_universe(snapshot, UniverseRules(quote_assets=("USDT", "USDC"), **rules), ["1h"], known)
+    return build_universe(snapshot, UniverseConfig(quote_assets=("USDT", "USDC"), **rules), ["1h"], known)
 
 
 def former(*pairs, **more):
@@ -105,7 +105,7 @@ def test_the_spot_pair_of_a_young_perpetual_is_walked_over_for_the_days_before_i
         gbp_source="test",
     )
     known = [one for market, symbols in archived for one in archived_instruments(symbols, market, ("USDT", "USDC"))[0]]
-    rules = UniverseRules(quote_assets=("USDT", "USDC"))
+    rules = UniverseConfig(quote_assets=("USDT", "USDC"))
     found = build_universe(snapshot, rules, ["1h"], known, since_ms=500).former
     assert [one.instrument.coin for one in found] == ["GONE", "YOUNGUSDT-spot"]
     assert [one.instrument.coin for one in build_universe(snapshot, rules, ["1h"], known).former] == ["GONE"]
@@ -128,7 +128,7 @@ def test_pairs_of_an_unknown_rate_cannot_be_placed():
     snapshot = Snapshot(
         now_ms=0, instruments=(SOL[0],), quotes={SOL[0].id: TIGHT}, quote_per_gbp={"USDT": 1.0}, gbp_source="test"
     )
-    assert build_universe(snapshot, UniverseRules(), ["1h"], archived).former == ()
+    assert build_universe(snapshot, UniverseConfig(), ["1h"], archived).former == ()
 
 
 @given(st.permutations([f"C{n}" for n in range(12)]), st.integers(0, 12))

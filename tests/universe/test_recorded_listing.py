@@ -11,7 +11,7 @@ from huracan.adapters.binance.strict_json import parse_json
 from huracan.domain.coin_names import CoinNames
 from huracan.domain.ids import from_path_segment
 from huracan.domain.records import Candidate, SkipCode, Snapshot
-from huracan.universe import UniverseRules, build_universe
+from huracan.universe import UniverseConfig, build_universe
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "market" / "fixtures"
 pytestmark = [
@@ -51,7 +51,7 @@ def snapshot():
 
 
 def universe(snapshot, **rules):
-    return build_universe(snapshot, UniverseRules(max_spread_bps=1e9, **rules), ["1h"])
+    return build_universe(snapshot, UniverseConfig(max_spread_bps=1e9, **rules), ["1h"])
 
 
 def by_id(found):

@@ -12,7 +12,7 @@ from huracan.adapters.binance.listing import instruments, quotes
 from huracan.adapters.binance.strict_json import parse_json
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Quote, Snapshot
-from huracan.universe import UniverseRules, build_universe
+from huracan.universe import UniverseConfig, build_universe
 from huracan.universe.spreads import MIN_BOOKS, tier_medians
 
 RECORDED = [1.4, 2.7, 5.7]  # bps of spot USDT pairs on 2024-03-10, by a pound of one dollar
@@ -36,7 +36,7 @@ def spreads(*pairs):
         quote_per_gbp={"USDT": 1.0},
         gbp_source="test",
     )
-    return dict(build_universe(snapshot, UniverseRules(), ["1h"]).tier_spreads)
+    return dict(build_universe(snapshot, UniverseConfig(), ["1h"]).tier_spreads)
 
 
 def test_each_market_and_tier_has_the_median_of_its_own_books_wide_and_illiquid_ones_included():

@@ -23,11 +23,11 @@ from huracan.app.config import TrainingPipelineConfig
 from huracan.app.exchange import wiring_facts
 from huracan.app.ledger_guard import LEDGER_FILE, keys_here, open_ledger
 from huracan.app.mirrors import Mirrors
+from huracan.app.night_config import night_rules
 from huracan.app.observing import Observers
 from huracan.app.pair_adapters import pair_ports
 from huracan.app.release import FolderRelease
 from huracan.app.results import failure, night_summary, success, traced
-from huracan.app.rules import night_rules
 from huracan.app.wiring import OrchestratedWaves, SystemClock, worker_count
 from huracan.errors import ClockSkewError, HuracanError, StaleDataError
 from huracan.night.custom.injected import Injected, InjectedWaves

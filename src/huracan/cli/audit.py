@@ -11,8 +11,8 @@ from huracan.domain.doubles import FULLEST_BAR, part_doubles
 from huracan.domain.time import HOUR_MS, Horizon, iso, parse_iso
 from huracan.errors import ConfigError, DamagedTableError
 from huracan.ingest.audit import Findings, endings, examine, judged_gaps, judged_halts, restatements
+from huracan.ingest.config import IngestConfig
 from huracan.ingest.gaps import JudgedRun, disagreements, lost_files, outages
-from huracan.ingest.rules import IngestRules
 from huracan.ingest.venues import KNOWN_RESTATEMENTS, compare_bars
 
 
@@ -42,14 +42,14 @@ def audit_candles(folder: Path, interval: str | None = None, only: str | None = 
     if not recordings:
         raise ConfigError(f"no candles of {only!r} in {folder}; wanted SYMBOL-spot or SYMBOL-um")
 
-    def findings(mine: Iterable[Recording], rules: IngestRules) -> Iterator[Findings | None]:
+    def findings(mine: Iterable[Recording], rules: IngestConfig) -> Iterator[Findings | None]:
         for one in mine:
             yield examine(one.tree, one.market, one.symbol, read_recording(one), rules)
 
     audits = []
     for name in sorted({one.interval for one in recordings}, key=lambda text: Horizon.parse(text).ms):
         mine = [one for one in recordings if one.interval == name]
-        rules = IngestRules(interval_ms=Horizon.parse(name).ms)
+        rules = IngestConfig(interval_ms=Horizon.parse(name).ms)
         told = [found for found in findings(mine, rules) if found is not None]
         audits.append(_audit(name, told, rules, _overlaps(mine)))
     return {"audited": str(folder), "audits": audits}
@@ -64,7 +64,7 @@ def audit_lake(
     place = lake_place(settings, workdir, interval)
     lake, instruments = open_lake(place, only)
     name = interval_of(place)
-    rules = IngestRules(interval_ms=Horizon.parse(name).ms)
+    rules = IngestConfig(interval_ms=Horizon.parse(name).ms)
     told, damaged = [], []
     for instrument in instruments:
         try:
@@ -78,7 +78,7 @@ def audit_lake(
     return {"audited": place, "audits": audits, "set_aside": lake.aside()}
 
 
-def _examined(lake: Any, instrument: Any, rules: IngestRules) -> Findings | None:
+def _examined(lake: Any, instrument: Any, rules: IngestConfig) -> Findings | None:
     stored = lake.provenance(instrument)
     return examine(
         "lake",
@@ -110,7 +110,7 @@ def _overlaps(recordings: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def _audit(
-    interval: str, told: Sequence[Findings], rules: IngestRules, overlaps: list[dict[str, Any]]
+    interval: str, told: Sequence[Findings], rules: IngestConfig, overlaps: list[dict[str, Any]]
 ) -> dict[str, Any]:
     gaps, halts = judged_gaps(told, rules), judged_halts(told, rules)
     return {
@@ -181,7 +181,7 @@ def _table(found: Findings) -> dict[str, Any]:
     }
 
 
-def _run(run: JudgedRun, rules: IngestRules) -> dict[str, Any]:
+def _run(run: JudgedRun, rules: IngestConfig) -> dict[str, Any]:
     end = run.start_ms + run.bars * rules.interval_ms
     return {
         "table": run.name,

@@ -15,9 +15,9 @@ from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import SilentTelemetry
 from huracan.app.exchange import wiring_facts
+from huracan.app.night_config import night_rules
 from huracan.app.pair_adapters import pair_ports
 from huracan.app.release import FolderRelease
-from huracan.app.rules import night_rules
 from huracan.app.wiring import SystemClock
 from huracan.cli.demo import private_trust
 from huracan.domain.records import SkipCode

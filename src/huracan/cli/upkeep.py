@@ -68,11 +68,11 @@ def _coverage_cells(row: dict[str, Any], *, to: int) -> list[str]:
 
 def show_missing(settings: Any, workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
     """The months in which an instrument's bars are missing, between its first and its last; earlier listings by themselves."""
-    from huracan.ingest import IngestRules
+    from huracan.ingest import IngestConfig
 
     place = lake_place(settings, workdir, interval)
     lake, instruments = open_lake(place, only)
-    rules = IngestRules(interval_ms=_bar_ms(place))
+    rules = IngestConfig(interval_ms=_bar_ms(place))
     rows = [row for instrument in instruments for row in _missing(lake, instrument, rules)]
     if as_json:
         print_json({"lake": place, "instruments": len(instruments), "months": rows})

@@ -7,7 +7,7 @@ import polars as pl
 
 from huracan.consensus.threshold import raised_threshold
 from huracan.domain.arrays import F64, I64, Bool
-from huracan.domain.recipe import ConsensusRules
+from huracan.domain.recipe import ConsensusPolicy
 from huracan.domain.results import CellScores, ConsensusPath, TrainedPair
 from huracan.domain.time import DAY_MS
 from huracan.errors import DataError
@@ -46,7 +46,7 @@ def consensus_path(
     enabled_by_fold: I64,
     fold_days: I64,
     live_enabled: I64,
-    rules: ConsensusRules,
+    policy: ConsensusPolicy,
     cutoff_ms: int,
 ) -> ConsensusPath:
     """Scores, edges and thresholds of all out-of-fold rows, and the live weights as of the cut-off.
@@ -68,16 +68,18 @@ def consensus_path(
     first = 0 if outcomes is None else outcomes.first_day
     asked = np.append(fold_days - first, cutoff_ms // DAY_MS + 1 - first)  # the last one: everything closed so far
     enabled = (np.concatenate((enabled_by_fold, live_enabled[None])) != 0).any(axis=2)
-    reliability = _reliability(outcomes, asked, rules.window, len(trained.engines))
-    correlation = _correlation(outcomes, asked, rules.window, len(trained.engines))
-    heard = _heard(outcomes, asked, rules.window, enabled)
+    reliability = _reliability(outcomes, asked, policy.window, len(trained.engines))
+    correlation = _correlation(outcomes, asked, policy.window, len(trained.engines))
+    heard = _heard(outcomes, asked, policy.window, enabled)
     voters = np.where(heard.any(axis=1, keepdims=True), heard, enabled)
     _, effective = vote_weights(correlation, voters)
     penalty = correlation_penalty(effective, voters.sum(axis=1).astype(np.float64))
     shared, _ = vote_weights(correlation, enabled)
     weight = _normalised(_humbled(reliability * shared, heard))
-    score, edge, confidence = vote(edges, weight[fold], cells.cost_bps, penalty[fold], rules.correlation_penalty_weight)
-    threshold = _thresholds(rules, outcomes, asked, score, cells.cost_bps, raw)
+    score, edge, confidence = vote(
+        edges, weight[fold], cells.cost_bps, penalty[fold], policy.correlation_penalty_weight
+    )
+    threshold = _thresholds(policy, outcomes, asked, score, cells.cost_bps, raw)
     frame = pl.DataFrame(
         {
             "decision_time": head["decision_time"],
@@ -190,11 +192,11 @@ def _normalised(weight: F64) -> F64:
 
 
 def _thresholds(
-    rules: ConsensusRules, outcomes: _Outcomes | None, asked: I64, score: F64, cost_bps: F64, edges: F64
+    policy: ConsensusPolicy, outcomes: _Outcomes | None, asked: I64, score: F64, cost_bps: F64, edges: F64
 ) -> F64:
     """Threshold on each asked day from what the consensus earned lately where it was loud enough to enter."""
-    base = rules.min_consensus_score
-    if outcomes is None or not rules.adaptive_threshold:
+    base = policy.min_consensus_score
+    if outcomes is None or not policy.adaptive_threshold:
         return np.full(len(asked), base)
     row = outcomes.row
     voter = np.argmax(np.isfinite(outcomes.net), axis=1)
@@ -204,7 +206,7 @@ def _thresholds(
     number = outcomes.daily(loud.astype(np.float64))
     mean = outcomes.daily(net) / np.maximum(number, 1.0)
     traded = (number > 0.0).astype(np.float64)
-    window = rules.window
+    window = policy.window
     return raised_threshold(
         base, _before(traded, asked, window), _before(mean, asked, window), _before(mean**2, asked, window)
     )

@@ -16,8 +16,8 @@ DELISTED: Final = "DELISTED"
 class Instrument:
     """One thing that trades: a symbol on one market, in one listing (tickers are reused).
 
-    `epoch` tells an earlier listing of the symbol by the UTC day of its last trade, as in 20220513; 0 is the newest one, so
-    what the symbol stands for now keeps its plain id. `until_ms` is the moment from which the symbol's bars are another
+    `listing_end` tells an earlier listing of the symbol by the UTC day of its last trade, as in 20220513. The newest one has 0
+    and so keeps its plain id. `until_ms` is the moment from which the symbol's bars are another
     listing's (None: the newest). `listed_ms` is when the exchange says the listing began.
     `tick_size` is the price filter's, in quote currency (0 = unknown); `contract_type` is None on spot.
     `coin` is the prefix of all result keys: the base asset for the preferred instrument of a
@@ -32,14 +32,14 @@ class Instrument:
     contract_type: str | None = None
     tick_size: float = 0.0
     listed_ms: int | None = None
-    epoch: int = 0
+    listing_end: int = 0
     until_ms: int | None = None
     coin: str = ""
 
     @property
     def id(self) -> str:
         """Unique text: ``LUNAUSDT-spot``; an earlier listing carries the day it ended, ``LUNAUSDT-spot~20220513``."""
-        return f"{self.ticker}~{self.epoch}" if self.epoch else self.ticker
+        return f"{self.ticker}~{self.listing_end}" if self.listing_end else self.ticker
 
     @property
     def ticker(self) -> str:

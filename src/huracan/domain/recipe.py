@@ -29,7 +29,7 @@ class EngineUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingRules:
+class TrainingPolicy:
     """Walk-forward and estimation; days are UTC days, rows are decisions."""
 
     version: int = 1
@@ -46,7 +46,7 @@ class TrainingRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsensusRules:
+class ConsensusPolicy:
     """How engines' calibrated edges become one score S and one edge."""
 
     version: int = 1
@@ -57,7 +57,7 @@ class ConsensusRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CostRules:
+class CostPolicy:
     """Costs of trading, one way unless said otherwise. Fees per market: (maker, taker) in bps."""
 
     version: int = 1
@@ -69,7 +69,7 @@ class CostRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SizingRules:
+class SizingPolicy:
     """Position size as a fraction of the coin's capital, and the caps the simulation and Hamilton enforce."""
 
     version: int = 1
@@ -87,21 +87,21 @@ class SizingRules:
     min_edge_after_cost_bps: float = 5.0
 
     def largest_position(self, horizon: Horizon) -> float:
-        """Largest |fraction of capital| these rules can hold at a horizon; the declared cap.
+        """Largest |fraction of capital| this policy can hold at a horizon; the declared cap.
 
-        >>> round(SizingRules().largest_position(Horizon.parse("1d")), 4)
+        >>> round(SizingPolicy().largest_position(Horizon.parse("1d")), 4)
         0.05
         """
         sd = self.sigma_floor_day_bps * 1e-4 * math.sqrt(horizon.days)
         return min(self.leverage_cap, self.per_trade_risk / (2 * sd))
 
 
-PRESETS: dict[RiskPreset, SizingRules] = {
-    "conservative": SizingRules(
+PRESETS: dict[RiskPreset, SizingPolicy] = {
+    "conservative": SizingPolicy(
         risk_preset="conservative", per_trade_risk=0.0025, daily_loss_stop=0.015, leverage_cap=1.5, min_confidence=0.65
     ),
-    "balanced": SizingRules(),
-    "aggressive": SizingRules(
+    "balanced": SizingPolicy(),
+    "aggressive": SizingPolicy(
         risk_preset="aggressive", per_trade_risk=0.010, daily_loss_stop=0.035, leverage_cap=3.0, min_confidence=0.50
     ),
 }
@@ -117,16 +117,16 @@ SHIPPED_SEEN: Final = (("2022-02-20", "2022-06-20"), ("2025-06-11", "2025-11-12"
 class Recipe:
     """Engines + features + training + consensus + costs + sizing, under one name.
 
-    `gate` are the rules of the regime gate that are not the shipped ones.
+    `gate` holds the thresholds of the regime gate that differ from the shipped ones.
     """
 
     name: str
     engines: tuple[EngineUse, ...]
     feature_recipe: str
-    training: TrainingRules = field(default_factory=TrainingRules)
-    consensus: ConsensusRules = field(default_factory=ConsensusRules)
-    costs: CostRules = field(default_factory=CostRules)
-    sizing: SizingRules = field(default_factory=SizingRules)
+    training: TrainingPolicy = field(default_factory=TrainingPolicy)
+    consensus: ConsensusPolicy = field(default_factory=ConsensusPolicy)
+    costs: CostPolicy = field(default_factory=CostPolicy)
+    sizing: SizingPolicy = field(default_factory=SizingPolicy)
     decision_interval_minutes: int = 60
     execution_latency_s: int = 30
     seen: tuple[tuple[str, str], ...] = SHIPPED_SEEN

@@ -20,7 +20,7 @@ from huracan.features.inputs import (
 )
 from huracan.features.liquidity import volume_before
 from huracan.features.market import market_features
-from huracan.features.names import RECIPE_ID, REGIME_RULES, RULES, SPECS, FeatureSpec
+from huracan.features.names import CONSTANTS, RECIPE_ID, REGIME_THRESHOLDS, SPECS, FeatureSpec
 from huracan.features.price import PriceFeatures, price_features
 from huracan.features.price_rows import clip
 from huracan.features.windows import bars_in, decayed_means, window_sums, windows_in
@@ -31,7 +31,7 @@ TAKER_MINUTES: Final = (60, 240, 1440)
 TAKER_COVERAGE: Final = 0.9
 FUNDING_PATIENCE_MS: Final = 3 * DAY_MS
 FIRST_FUNDING_HOURS: Final = 8.0  # the first settlement has no predecessor to tell its interval
-FUNDING_LIMIT: Final = RULES.funding_limit_bps
+FUNDING_LIMIT: Final = CONSTANTS.funding_limit_bps
 WEEK_MINUTES: Final = 7 * 1440
 CLOCK_NAMES: Final = ("hour_sin", "hour_cos", "week_sin", "week_cos")
 
@@ -158,7 +158,7 @@ def _taker_features(frame: pl.DataFrame, path: PricePath, rows: I64, bar_minutes
     known = real_bars(frame) & ~np.isnan(taker)
     columns = np.where(known, np.stack([taker, volume]), 0.0)
     sums = window_sums(columns, windows_in(TAKER_MINUTES, bar_minutes), path.place, rows)
-    keep = 0.5 ** (1.0 / max(1.0, RULES.taker_half_life / bar_minutes))
+    keep = 0.5 ** (1.0 / max(1.0, CONSTANTS.taker_half_life / bar_minutes))
     bought, traded = decayed_means(columns, np.array([keep, keep]), path.place, rows)
     values = {f"taker_imbalance_{m}": _imbalance(sums[i, 0], sums[i, 1]) for i, m in enumerate(TAKER_MINUTES)}
     return values | {"taker_imbalance_ewma": _imbalance(bought, traded)}
@@ -228,7 +228,7 @@ def _regime(price: PriceFeatures, path: PricePath, rows: Rows, times: I64, age: 
         drift_t=np.abs(price.values["drift_t_1440"][at]),
         fresh=np.append(True, hours[1:] != hours[:-1])[: at.size],
     )
-    codes = classify_hours(inputs, REGIME_RULES)
+    codes = classify_hours(inputs, REGIME_THRESHOLDS)
     return _codes_held(codes, hours, last_at_or_before(rows.sample_time, times), segment, rows.decision)
 
 

@@ -100,12 +100,12 @@ FORMULAS: Final[dict[str, tuple[str, str]]] = {
     "funding_mean": ("clip(1e4 * sum(rate) / (w / 1440), 300)", "bps a day"),
     "regime": ("", "code"),
 }
-"""Formula and unit by the name without its windows; the regime has rules instead of a formula."""
+"""Formula and unit by the name without its windows; the regime has thresholds instead of a formula."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueEntry:
-    """One feature as the catalogue prints it; `formula` is empty where rules stand in its place."""
+    """One feature as the catalogue prints it; `formula` is empty for the regime, which has thresholds."""
 
     name: str
     meaning: str

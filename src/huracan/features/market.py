@@ -8,7 +8,7 @@ from huracan.domain.arrays import F64, I64
 from huracan.domain.frames import MarketContext
 from huracan.domain.time import MINUTE_MS
 from huracan.features.inputs import PricePath, market_levels
-from huracan.features.names import RULES
+from huracan.features.names import CONSTANTS
 from huracan.features.price_rows import clip
 from huracan.features.windows import bars_in, decayed_means, net_moves, read_sums, sum_table, windows_in
 from huracan.stats.kernel import kernel
@@ -95,15 +95,15 @@ def market_features(
     """Values by feature name (m,), unmasked; NaN where the market was unknown. No `dispersion` from too few members."""
     market, before, dispersion = market_levels(context, open_time, interval_minutes * MINUTE_MS)
     windows = windows_in(MINUTES, interval_minutes)
-    step = bars_in(RULES.volatility_step, interval_minutes)
-    keep = 0.5 ** (1.0 / max(1.0, RULES.volatility_half_life / interval_minutes))
+    step = bars_in(CONSTANTS.volatility_step, interval_minutes)
+    keep = 0.5 ** (1.0 / max(1.0, CONSTANTS.volatility_half_life / interval_minutes))
     products = np.empty((2, path.level.size))
     _step_products(path.level, market, before, path.place, step, products)
     average = decayed_means(products, np.array([keep, keep]), path.place, rows)
     coin = net_moves(path.level, path.place, rows, windows)
     moves = np.empty_like(coin)
     _market_moves(market, before, path.place, rows, windows, moves)
-    limits = np.array([RULES.volatility_floor, RULES.score_limit, RULES.beta_limit])
+    limits = np.array([CONSTANTS.volatility_floor, CONSTANTS.score_limit, CONSTANTS.beta_limit])
     out = np.empty((len(NAMES), rows.size))
     _against_market(coin, moves, average, sigma_bar, windows, step, limits, out)
     values = dict(zip(NAMES, out, strict=True))
@@ -114,11 +114,11 @@ def market_features(
 
 def _dispersion(dispersion: F64, place: I64, rows: I64, interval_minutes: int) -> F64:
     """Log of dispersion against its mean of three days; NaN when less than half of them is known."""
-    window = windows_in((RULES.warm_up,), interval_minutes)
+    window = windows_in((CONSTANTS.warm_up,), interval_minutes)
     columns, after, sums = np.empty((3, 2, place.size))
     _known_columns(dispersion, columns)
     read_sums(sum_table(columns, window, place, after), rows, sums[np.newaxis])
-    return _against_mean(dispersion, rows, sums, window[0], RULES.log_ratio_limit)
+    return _against_mean(dispersion, rows, sums, window[0], CONSTANTS.log_ratio_limit)
 
 
 @kernel

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
 from huracan.domain.ids import content_hash
-from huracan.regimes.rules import RegimeRules
+from huracan.regimes.thresholds import RegimeThresholds
 
 Need = Literal["bars", "market", "taker", "funding"]
 
@@ -30,7 +30,7 @@ class FeatureSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureRules:
+class FeatureConstants:
     """Constants of the recipe; minutes unless said otherwise."""
 
     version: int = 1
@@ -102,8 +102,10 @@ SPECS: Final[tuple[FeatureSpec, ...]] = (
 
 ALL_NAMES: Final[tuple[str, ...]] = tuple(spec.name for spec in SPECS)
 
-RULES: Final = FeatureRules()
-REGIME_RULES: Final = RegimeRules()
+CONSTANTS: Final = FeatureConstants()
+REGIME_THRESHOLDS: Final = RegimeThresholds()
 
-RECIPE_ID: Final = f"core-{content_hash(asdict(RULES), asdict(REGIME_RULES), [asdict(spec) for spec in SPECS])[:12]}"
+RECIPE_ID: Final = (
+    f"core-{content_hash(asdict(CONSTANTS), asdict(REGIME_THRESHOLDS), [asdict(spec) for spec in SPECS])[:12]}"
+)
 """Changes with the recipe's version, constants, windows or names; goes into recipes and bundles."""

@@ -8,8 +8,8 @@ import polars as pl
 
 from huracan.domain.arrays import F64, I64, Bool
 from huracan.features.inputs import PricePath, quote_volume, real_bars
-from huracan.features.names import RULES
-from huracan.features.price_rows import NAMES, RETURN_MINUTES, Prices, Rules, Side, Sums, fill_features
+from huracan.features.names import CONSTANTS
+from huracan.features.price_rows import NAMES, RETURN_MINUTES, Constants, Prices, Side, Sums, fill_features
 from huracan.features.windows import SumTable, bars_in, fill_zscores, sum_table, window_extremes, windows_in
 from huracan.stats.kernel import kernel
 
@@ -74,7 +74,7 @@ def price_features(frame: pl.DataFrame, path: PricePath, rows: I64, interval_min
     """All features that need nothing but the coin's own bars. Values of windows that are not full mean nothing yet."""
     level, place = path.level, path.place
     real, quote = real_bars(frame), quote_volume(frame)
-    rules = _rules(interval_minutes)
+    constants = _constants(interval_minutes)
 
     columns, after = np.empty((2, 10, level.size))
     moves, volumes, signed, shape = slice(0, 2), slice(2, 5), slice(5, 6), slice(6, 10)
@@ -92,15 +92,15 @@ def price_features(frame: pl.DataFrame, path: PricePath, rows: I64, interval_min
         signed=table(signed, (240,)),
         shape=table(shape, (1440,)),
     )
-    highest, lowest = window_extremes(path.top, path.bottom, rules.extremes, place, rows)
+    highest, lowest = window_extremes(path.top, path.bottom, constants.extremes, place, rows)
     prices = Prices(level=level, last=path.last, place=place, rows=rows, highest=highest, lowest=lowest)
     names = (*NAMES, *SCORE_NAMES)
     out = np.empty((len(names) + 4, rows.size))
     side = Side(*out[len(names) :])
-    fill_features(prices, sums, rules, out, side)
+    fill_features(prices, sums, constants, out, side)
     scores = out[len(NAMES) : len(names)]
-    fill_zscores(level, windows_in(SCORE_MINUTES, interval_minutes), place, rows, rules.floor, scores)
-    np.clip(scores, -rules.score, rules.score, out=scores)
+    fill_zscores(level, windows_in(SCORE_MINUTES, interval_minutes), place, rows, constants.floor, scores)
+    np.clip(scores, -constants.score, constants.score, out=scores)
     return PriceFeatures(
         values=dict(zip(names, out, strict=False)),
         sigma_bar=side.sigma,
@@ -110,17 +110,17 @@ def price_features(frame: pl.DataFrame, path: PricePath, rows: I64, interval_min
     )
 
 
-def _rules(interval_minutes: int) -> Rules:
-    return Rules(
-        step=bars_in(RULES.volatility_step, interval_minutes),
+def _constants(interval_minutes: int) -> Constants:
+    return Constants(
+        step=bars_in(CONSTANTS.volatility_step, interval_minutes),
         keep=_keeps(interval_minutes),
         returns=windows_in(RETURN_MINUTES, interval_minutes),
         extremes=windows_in(EXTREME_MINUTES, interval_minutes),
         day=1440 / interval_minutes,
-        floor=RULES.volatility_floor,
-        floor_squared=RULES.volatility_floor**2,
-        score=RULES.score_limit,
-        log_ratio=RULES.log_ratio_limit,
+        floor=CONSTANTS.volatility_floor,
+        floor_squared=CONSTANTS.volatility_floor**2,
+        score=CONSTANTS.score_limit,
+        log_ratio=CONSTANTS.log_ratio_limit,
     )
 
 
@@ -130,5 +130,5 @@ def _keeps(interval_minutes: int) -> F64:
 
     wilder = [1.0 - 1.0 / bars_in(m, interval_minutes) for m in (60, 60, 240, 240)]
     span = [1.0 - 2.0 / (bars_in(m, interval_minutes) + 1.0) for m in (60, 240, 1440)]
-    slow, fast = half_life(RULES.volatility_half_life), half_life(RULES.fast_half_life)
+    slow, fast = half_life(CONSTANTS.volatility_half_life), half_life(CONSTANTS.fast_half_life)
     return np.array([slow, fast, slow, *wilder, *span])

@@ -67,7 +67,7 @@ class Sums(NamedTuple):
     shape: SumTable
 
 
-class Rules(NamedTuple):
+class Constants(NamedTuple):
     """Constants of the price features.
 
     step: bars of a volatility return. keep (10,): weights of `averages`. returns, extremes: windows in bars. day: bars of a day.
@@ -101,12 +101,12 @@ def clip(value: float, limit: float) -> float:
 
 
 @kernel
-def averages(level: F64, place: I64, rows: I64, since: int, rules: Rules, state: F64, out: F64) -> int:
+def averages(level: F64, place: I64, rows: I64, since: int, constants: Constants, state: F64, out: F64) -> int:
     """Decayed means (10, m): squared step return, squared return fast and slow, gains and losses twice, three EMAs.
 
     `state` (2, 10), totals and weights, is carried on from bar `since`; returns the bar to go on with.
     """
-    step, keep = rules.step, rules.keep
+    step, keep = constants.step, constants.keep
     total, weight, x = state[0], state[1], np.zeros(10)
     row, end = 0, int(rows[-1]) + 1
     for bar in range(since, end):
@@ -135,10 +135,10 @@ def averages(level: F64, place: I64, rows: I64, since: int, rules: Rules, state:
 
 
 @kernel
-def _sigmas(average: F64, rules: Rules, out: F64) -> None:
+def _sigmas(average: F64, constants: Constants, out: F64) -> None:
     """Volatility of one bar, from the mean squared step return."""
     for row in range(out.shape[0]):
-        out[row] = np.sqrt(np.maximum(average[row] / rules.step, rules.floor_squared))
+        out[row] = np.sqrt(np.maximum(average[row] / constants.step, constants.floor_squared))
 
 
 @kernel
@@ -149,48 +149,48 @@ def _clipped_over(gap: F64, sigma: F64, root: float, limit: float, out: F64) -> 
 
 
 @kernel
-def _sd_ratio(above: F64, above_bars: float, below: F64, below_bars: float, rules: Rules, out: F64) -> None:
+def _sd_ratio(above: F64, above_bars: float, below: F64, below_bars: float, constants: Constants, out: F64) -> None:
     """Half the log of the ratio of two variances, that of standard deviations, each from a sum over bars, with a floor under both."""
-    floor = rules.floor * rules.floor
+    floor = constants.floor * constants.floor
     for row in range(out.shape[0]):
         out[row] = (above[row] / above_bars + floor) / (below[row] / below_bars + floor)
     for row in range(out.shape[0]):
-        out[row] = clip(0.5 * np.log(out[row]), rules.log_ratio)
+        out[row] = clip(0.5 * np.log(out[row]), constants.log_ratio)
 
 
 @kernel
-def _volatility(moves: F64, shape: F64, average: F64, sigma: F64, w: I64, rules: Rules, out: F64) -> None:
-    day = np.sqrt(rules.day) * 1e4
+def _volatility(moves: F64, shape: F64, average: F64, sigma: F64, w: I64, constants: Constants, out: F64) -> None:
+    day = np.sqrt(constants.day) * 1e4
     total = moves[3, 0]
     for row in range(sigma.shape[0]):
         out[0, row] = sigma[row] * day
         out[6, row] = shape[2, row] / total[row] - 0.5 if total[row] > 0.0 else 0.0
     for index in range(3):
         long = index + 2
-        _sd_ratio(moves[index, 0], w[index], moves[long, 0], w[long], rules, out[1 + index])
-    _sd_ratio(average[1], 1.0, average[2], 1.0, rules, out[4])
-    _sd_ratio(shape[3], 4.0 * np.log(2.0) * w[3], total, w[3], rules, out[5])
+        _sd_ratio(moves[index, 0], w[index], moves[long, 0], w[long], constants, out[1 + index])
+    _sd_ratio(average[1], 1.0, average[2], 1.0, constants, out[4])
+    _sd_ratio(shape[3], 4.0 * np.log(2.0) * w[3], total, w[3], constants, out[5])
 
 
 @kernel
-def _moments(net: F64, total: F64, shape: F64, bars: int, rules: Rules, skew: F64, kurtosis: F64) -> None:
+def _moments(net: F64, total: F64, shape: F64, bars: int, constants: Constants, skew: F64, kurtosis: F64) -> None:
     """Skewness, and the log of one plus the kurtosis, of the returns of a day."""
-    floor = rules.floor * rules.floor
+    floor = constants.floor * constants.floor
     for row in range(skew.shape[0]):
         mean, square = net[row] / bars, total[row] / bars
         variance = square - mean * mean
         third = shape[0, row] / bars - 3.0 * mean * square + 2.0 * mean**3
         fourth = shape[1, row] / bars - 4.0 * mean * shape[0, row] / bars + 6.0 * mean**2 * square - 3.0 * mean**4
         moved = variance > floor
-        skew[row] = clip(third / (variance * np.sqrt(variance)), rules.score) if moved else 0.0
+        skew[row] = clip(third / (variance * np.sqrt(variance)), constants.score) if moved else 0.0
         kurtosis[row] = 1.0 + max(fourth, 0.0) / variance**2 if moved else 4.0
     for row in range(skew.shape[0]):
         kurtosis[row] = np.log(kurtosis[row])
 
 
 @kernel
-def _trend(here: F64, nets: F64, moves: F64, average: F64, sigma: F64, w: I64, rules: Rules, out: F64) -> None:
-    floor, limit, root = rules.floor * rules.floor, rules.score, np.sqrt(w)
+def _trend(here: F64, nets: F64, moves: F64, average: F64, sigma: F64, w: I64, constants: Constants, out: F64) -> None:
+    floor, limit, root = constants.floor * constants.floor, constants.score, np.sqrt(w)
     for index in range(3):
         net, walked, column = nets[index + 2], moves[index + 1, 1], out[index]
         for row in range(sigma.shape[0]):
@@ -216,9 +216,9 @@ def _trend(here: F64, nets: F64, moves: F64, average: F64, sigma: F64, w: I64, r
 
 
 @kernel
-def _range(last: F64, highest: F64, lowest: F64, sigma: F64, rules: Rules, drawdown: F64, out: F64) -> None:
+def _range(last: F64, highest: F64, lowest: F64, sigma: F64, constants: Constants, drawdown: F64, out: F64) -> None:
     """Places in the range and distances from its ends; the drawdown from the high of a day is not clipped."""
-    root = np.sqrt(rules.extremes)
+    root = np.sqrt(constants.extremes)
     for index in range(3):
         high, low, column = highest[index], lowest[index], out[index]
         for row in range(sigma.shape[0]):
@@ -234,11 +234,11 @@ def _range(last: F64, highest: F64, lowest: F64, sigma: F64, rules: Rules, drawd
         if index == 0:
             for row in range(sigma.shape[0]):
                 drawdown[row] = column[row] / (sigma[row] * scale)
-        _clipped_over(column, sigma, scale, rules.score, column)
+        _clipped_over(column, sigma, scale, constants.score, column)
 
 
 @kernel
-def _volume(moves: F64, volumes: F64, signed: F64, w: I64, rules: Rules, impact: F64, out: F64) -> None:
+def _volume(moves: F64, volumes: F64, signed: F64, w: I64, constants: Constants, impact: F64, out: F64) -> None:
     """Volume features; `impact` is the log of price impact per quote volume over four hours, inf without trades."""
     traded, roots, seen = volumes[2, 0], volumes[2, 1], volumes[2, 2]
     for index in range(2):
@@ -247,17 +247,17 @@ def _volume(moves: F64, volumes: F64, signed: F64, w: I64, rules: Rules, impact:
             mean = roots[row] / seen[row]
             variance = traded[row] / seen[row] - mean * mean
             varies = (seen[row] > 0.0) & (traded[row] > 0.0) & (variance > 1e-12 * traded[row] / seen[row])
-            score = clip((near[row] / count[row] - mean) / np.sqrt(variance), rules.score)
+            score = clip((near[row] / count[row] - mean) / np.sqrt(variance), constants.score)
             column[row] = score if varies & (count[row] > 0.0) else 0.0
     lately, far = volumes[1, 0], out[3]
     for row in range(impact.shape[0]):
         out[2, row] = signed[row] / lately[row] if lately[row] > 0.0 else 0.0
-        impact[row] = (moves[2, 1, row] / w[2] + rules.floor) / (lately[row] / volumes[1, 2, row])
-        far[row] = (moves[4, 1, row] / w[4] + rules.floor) / (traded[row] / seen[row])
+        impact[row] = (moves[2, 1, row] / w[2] + constants.floor) / (lately[row] / volumes[1, 2, row])
+        far[row] = (moves[4, 1, row] / w[4] + constants.floor) / (traded[row] / seen[row])
     for row in range(impact.shape[0]):
         if lately[row] > 0.0:
             impact[row] = np.log(impact[row])
-            far[row] = clip(impact[row] - np.log(far[row]), rules.log_ratio)
+            far[row] = clip(impact[row] - np.log(far[row]), constants.log_ratio)
         else:
             impact[row], far[row] = np.inf, 0.0
 
@@ -274,15 +274,15 @@ class Prices(NamedTuple):
 
 
 @kernel
-def fill_features(prices: Prices, sums: Sums, rules: Rules, out: F64, side: Side) -> None:
+def fill_features(prices: Prices, sums: Sums, constants: Constants, out: F64, side: Side) -> None:
     """Write the features (k, m), k as in `NAMES`, and what stands beside them."""
     state, bar = np.zeros((2, 10)), 0
     for first in range(0, prices.rows.shape[0], CHUNK):
         end = min(first + CHUNK, prices.rows.shape[0])
         rows = prices.rows[first:end]
         average = np.empty((10, end - first))
-        bar = averages(prices.level, prices.place, rows, bar, rules, state, average)
-        made, beside = _chunk(prices, first, average, sums, rules)
+        bar = averages(prices.level, prices.place, rows, bar, constants, state, average)
+        made, beside = _chunk(prices, first, average, sums, constants)
         for column in range(made.shape[0]):
             out[column, first:end] = made[column]
         side.sigma[first:end], side.illiquidity[first:end], side.drawdown[first:end] = beside[0], beside[1], beside[2]
@@ -290,27 +290,27 @@ def fill_features(prices: Prices, sums: Sums, rules: Rules, out: F64, side: Side
 
 
 @kernel
-def _chunk(prices: Prices, first: int, average: F64, sums: Sums, rules: Rules) -> tuple[F64, F64]:
+def _chunk(prices: Prices, first: int, average: F64, sums: Sums, constants: Constants) -> tuple[F64, F64]:
     """Features of a few bars (k, m), and their volatility, illiquidity and drawdown (3, m)."""
     m, w = average.shape[1], sums.moves.windows
     rows = prices.rows[first : first + m]
-    out, beside, nets = np.empty((len(NAMES), m)), np.empty((3, m)), np.empty((rules.returns.shape[0], m))
+    out, beside, nets = np.empty((len(NAMES), m)), np.empty((3, m)), np.empty((constants.returns.shape[0], m))
     moves, volumes, signed, shape = np.empty((5, 2, m)), np.empty((3, 3, m)), np.empty((1, 1, m)), np.empty((1, 4, m))
     read_sums(sums.moves, rows, moves)
     read_sums(sums.volumes, rows, volumes)
     read_sums(sums.signed, rows, signed)
     read_sums(sums.shape, rows, shape)
-    fill_moves(prices.level, prices.place, rows, rules.returns, nets)
+    fill_moves(prices.level, prices.place, rows, constants.returns, nets)
     sigma, impact, drawdown = beside[0], beside[1], beside[2]
-    _sigmas(average[0], rules, sigma)
+    _sigmas(average[0], constants, sigma)
     for index in range(nets.shape[0]):
-        _clipped_over(nets[index], sigma, np.sqrt(rules.returns[index]), rules.score, out[index])
+        _clipped_over(nets[index], sigma, np.sqrt(constants.returns[index]), constants.score, out[index])
     volatility = out[VOLATILITY_AT:TREND_AT]
-    _volatility(moves, shape[0], average, sigma, w, rules, volatility)
-    _moments(nets[4], moves[3, 0], shape[0], w[3], rules, volatility[7], volatility[8])
-    _trend(prices.level[rows], nets, moves, average, sigma, w, rules, out[TREND_AT:RANGE_AT])
+    _volatility(moves, shape[0], average, sigma, w, constants, volatility)
+    _moments(nets[4], moves[3, 0], shape[0], w[3], constants, volatility[7], volatility[8])
+    _trend(prices.level[rows], nets, moves, average, sigma, w, constants, out[TREND_AT:RANGE_AT])
     highest = np.ascontiguousarray(prices.highest[:, first : first + m])
     lowest = np.ascontiguousarray(prices.lowest[:, first : first + m])
-    _range(prices.last[rows], highest, lowest, sigma, rules, drawdown, out[RANGE_AT:VOLUME_AT])
-    _volume(moves, volumes, signed[0, 0], w, rules, impact, out[VOLUME_AT:])
+    _range(prices.last[rows], highest, lowest, sigma, constants, drawdown, out[RANGE_AT:VOLUME_AT])
+    _volume(moves, volumes, signed[0, 0], w, constants, impact, out[VOLUME_AT:])
     return out, beside

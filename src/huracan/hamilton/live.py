@@ -87,15 +87,15 @@ class LiveInputs:
 def instrument_of(text: str) -> Instrument:
     """The instrument of an id such as ``BTCUSDT-um``; raises ModelLoadError for another form.
 
-    >>> instrument_of("LUNAUSDT-spot~20220513").epoch, instrument_of("BTCUSDT-spot").market
+    >>> instrument_of("LUNAUSDT-spot~20220513").listing_end, instrument_of("BTCUSDT-spot").market
     (20220513, 'spot')
     """
-    name, _, epoch = text.partition("~")
+    name, _, listing_end = text.partition("~")
     symbol, _, market = name.rpartition("-")
     kinds: dict[str, Market] = {"spot": "spot", "um": "um"}
-    if not symbol or market not in kinds or not (epoch or "0").isdigit():
+    if not symbol or market not in kinds or not (listing_end or "0").isdigit():
         raise ModelLoadError(f"{text[:100]!r} is not the id of an instrument, such as BTCUSDT-um")
-    return Instrument(market=kinds[market], symbol=symbol, base="", quote="", epoch=int(epoch or 0))
+    return Instrument(market=kinds[market], symbol=symbol, base="", quote="", listing_end=int(listing_end or 0))
 
 
 def clean_bars(
@@ -104,12 +104,12 @@ def clean_bars(
     """Raw rows (BAR_SCHEMA) before `until_ms`, validated, flagged and repaired as step 2 does it."""
     refuse_lost_threads()
     from huracan.domain.frames import FUNDING_SCHEMA, empty
-    from huracan.ingest import IngestRules, validate_bars
+    from huracan.ingest import IngestConfig, validate_bars
 
     first = raw["open_time"].min() if raw.height else None
     start_ms = int(first) if isinstance(first, int) else until_ms
     settled = empty(FUNDING_SCHEMA) if funding is None else funding
-    bars, _ = validate_bars(instrument, raw, settled, IngestRules(interval_ms=interval_ms), start_ms, until_ms, "live")
+    bars, _ = validate_bars(instrument, raw, settled, IngestConfig(interval_ms=interval_ms), start_ms, until_ms, "live")
     return bars
 
 

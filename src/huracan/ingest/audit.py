@@ -10,13 +10,13 @@ import polars as pl
 from huracan.domain.doubles import FULLEST_BAR, NO_DOUBLES
 from huracan.domain.ids import Market
 from huracan.domain.time import DAY_MS, MINUTE_MS
-from huracan.ingest.epochs import ListingEpoch, listing_epochs
+from huracan.ingest.config import IngestConfig
 from huracan.ingest.flags import fictitious, mark_bars, silent_runs
 from huracan.ingest.gaps import JudgedRun, LostFile, Presence, judge_runs
 from huracan.ingest.grid import fill_gaps, missing_runs
+from huracan.ingest.listings import ListingSpan, listing_spans
 from huracan.ingest.order import order_rows, with_doubles
 from huracan.ingest.rows import judge_rows
-from huracan.ingest.rules import IngestRules
 
 SILENT_MS: Final = 10 * MINUTE_MS
 """Shortest silence that an audit looks at."""
@@ -101,7 +101,7 @@ def examine(
     market: Market,
     symbol: str,
     raw: pl.DataFrame,
-    rules: IngestRules,
+    config: IngestConfig,
     *,
     restated: Sequence[int] = (),
     lost: tuple[LostFile, ...] = (),
@@ -111,16 +111,16 @@ def examine(
 
     `doubles` (DOUBLES_SCHEMA) are rows that gave way to others before `raw` was stored.
     """
-    verdict = judge_rows(raw, rules.interval_ms, -(1 << 62), 1 << 62)
+    verdict = judge_rows(raw, config.interval_ms, -(1 << 62), 1 << 62)
     ordered = with_doubles(order_rows(verdict.good, "open_time", FULLEST_BAR), doubles)
     frame = ordered.frame
     if frame.is_empty():
         return None
     times = frame["open_time"].to_numpy()
-    epochs = listing_epochs(frame, rules)
-    filled = fill_gaps(frame, rules)
-    marked = mark_bars(frame.with_columns(flags=pl.lit(0, dtype=pl.Int32)), rules)
-    runs = silent_runs(frame, rules, max(1, SILENT_MS // rules.interval_ms))
+    spans = listing_spans(frame, config)
+    filled = fill_gaps(frame, config)
+    marked = mark_bars(frame.with_columns(flags=pl.lit(0, dtype=pl.Int32)), config)
+    runs = silent_runs(frame, config, max(1, SILENT_MS // config.interval_ms))
     return Findings(
         source=source,
         market=market,
@@ -134,10 +134,10 @@ def examine(
         doubles=doubles,
         disorder=ordered.disorder,
         silent_bars=marked.counts["silent"],
-        gaps=missing_runs(times, rules.interval_ms),
+        gaps=missing_runs(times, config.interval_ms),
         silences=tuple(zip(times[runs.first].tolist(), runs.bars.tolist(), strict=True)),
-        breaks=tuple(_break(epoch, rules) for epoch in epochs[1:]),
-        listing=_first_days(frame, epochs, rules),
+        breaks=tuple(_break(span, config) for span in spans[1:]),
+        listing=_first_days(frame, spans, config),
         jumps=filled.jumps,
         panic=marked.counts["panic"],
         outlier=marked.counts["outlier"],
@@ -146,14 +146,14 @@ def examine(
     )
 
 
-def judged_gaps(findings: Iterable[Findings], rules: IngestRules) -> tuple[JudgedRun, ...]:
+def judged_gaps(findings: Iterable[Findings], config: IngestConfig) -> tuple[JudgedRun, ...]:
     """Every gap with its cause; the tables of a market testify for each other."""
-    return judge_runs([_presence(found, found.gaps) for found in findings], rules)
+    return judge_runs([_presence(found, found.gaps) for found in findings], config)
 
 
-def judged_halts(findings: Iterable[Findings], rules: IngestRules) -> tuple[JudgedRun, ...]:
+def judged_halts(findings: Iterable[Findings], config: IngestConfig) -> tuple[JudgedRun, ...]:
     """Every silence of ten minutes or longer with its cause: an exchange's halt, or a coin that nobody traded."""
-    return judge_runs([_presence(found, found.silences) for found in findings], rules)
+    return judge_runs([_presence(found, found.silences) for found in findings], config)
 
 
 def restatements(one: pl.DataFrame, other: pl.DataFrame) -> tuple[int, list[int]]:
@@ -164,7 +164,7 @@ def restatements(one: pl.DataFrame, other: pl.DataFrame) -> tuple[int, list[int]
     return both.height, both.filter(differs)["open_time"].sort().to_list()
 
 
-def endings(findings: Sequence[Findings], rules: IngestRules) -> tuple[Ending, ...]:
+def endings(findings: Sequence[Findings], config: IngestConfig) -> tuple[Ending, ...]:
     """What the end of every symbol means, by market and symbol."""
     found = []
     for market in sorted({one.market for one in findings}):
@@ -172,25 +172,25 @@ def endings(findings: Sequence[Findings], rules: IngestRules) -> tuple[Ending, .
         newest = max(one.last_ms for one in tables)
         for symbol in sorted({one.symbol for one in tables}):
             last = max((one for one in tables if one.symbol == symbol), key=lambda one: one.last_ms)
-            found.append(_ending(last, tables, newest, rules))
+            found.append(_ending(last, tables, newest, config))
     return tuple(found)
 
 
-def _ending(last: Findings, tables: Sequence[Findings], newest_ms: int, rules: IngestRules) -> Ending:
+def _ending(last: Findings, tables: Sequence[Findings], newest_ms: int, config: IngestConfig) -> Ending:
     def told(kind: EndKind, absent_from: str = "") -> Ending:
         return Ending(market=last.market, symbol=last.symbol, last_ms=last.last_ms, kind=kind, absent_from=absent_from)
 
-    if newest_ms - last.last_ms < rules.relisting_ms:
+    if newest_ms - last.last_ms < config.relisting_ms:
         return told("alive")
     beside = [one for one in tables if one.source == last.source and one.first_ms <= last.last_ms]
     listed = [one for one in beside if one.last_ms > last.last_ms - DAY_MS]
     together = {one.symbol for one in listed if one.last_ms < last.last_ms + DAY_MS}
-    if len(together) < 2 or len(together) < rules.common_share * len(listed):
+    if len(together) < 2 or len(together) < config.common_share * len(listed):
         return told("delisted" if newest_ms - last.last_ms >= SURELY_GONE_MS else "ended")
     for source in sorted({one.source for one in tables}):
         held = [one for one in tables if one.source == source]
         begins_later = min(one.first_ms for one in held) > last.last_ms
-        if begins_later and len(together & {one.symbol for one in held}) >= rules.common_share * len(together):
+        if begins_later and len(together & {one.symbol for one in held}) >= config.common_share * len(together):
             return told("gone", source)
     return told("ended")
 
@@ -206,22 +206,22 @@ def _presence(found: Findings, runs: tuple[tuple[int, int], ...]) -> Presence:
     )
 
 
-def _break(epoch: ListingEpoch, rules: IngestRules) -> Break:
-    silent_ms, ratio = epoch.silent_ms or 0, epoch.ratio or 1.0
+def _break(span: ListingSpan, config: IngestConfig) -> Break:
+    silent_ms, ratio = span.silent_ms or 0, span.ratio or 1.0
     power = round(float(np.log10(ratio)))
     kind: BreakKind = "relisted"
-    if not 1 / rules.rescaled < ratio < rules.rescaled:
+    if not 1 / config.rescaled < ratio < config.rescaled:
         near = abs(float(np.log10(ratio)) - power) <= 0.1  # VIDT: 1:10, and 7 % lower after nine days
         kind = "rescaled" if near and power else "reused"
-    stopped = epoch.first_ms - silent_ms - rules.interval_ms
-    return Break(kind=kind, stopped_ms=stopped, back_ms=epoch.first_ms, ratio=ratio)
+    stopped = span.first_ms - silent_ms - config.interval_ms
+    return Break(kind=kind, stopped_ms=stopped, back_ms=span.first_ms, ratio=ratio)
 
 
-def _first_days(frame: pl.DataFrame, epochs: Sequence[ListingEpoch], rules: IngestRules) -> tuple[Strange, ...]:
+def _first_days(frame: pl.DataFrame, spans: Sequence[ListingSpan], config: IngestConfig) -> tuple[Strange, ...]:
     found = np.zeros(frame.height, dtype=bool)
-    for epoch in epochs:
-        later = frame["open_time"].to_numpy() >= epoch.first_ms
-        found |= later & fictitious(frame, rules, epoch.first_ms)
+    for span in spans:
+        later = frame["open_time"].to_numpy() >= span.first_ms
+        found |= later & fictitious(frame, config, span.first_ms)
     rows = frame.filter(pl.Series(found, dtype=pl.Boolean))
     ratios = (rows["high"] / rows["low"]).to_list()
     return tuple(Strange(open_ms=time, ratio=ratio) for time, ratio in zip(rows["open_time"], ratios, strict=True))

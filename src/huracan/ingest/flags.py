@@ -10,7 +10,7 @@ from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import HALT, OUTLIER, PANIC, REPAIRED
 from huracan.domain.records import IntegrityIssue, IssueKind
 from huracan.domain.time import MINUTE_MS
-from huracan.ingest.rules import ISSUES_KEPT, IngestRules
+from huracan.ingest.config import ISSUES_KEPT, IngestConfig
 
 
 class SilentRuns(NamedTuple):
@@ -30,20 +30,20 @@ class Marked:
     issues: tuple[IntegrityIssue, ...]
 
 
-def mark_bars(frame: pl.DataFrame, rules: IngestRules, listed_ms: int | None = None) -> Marked:
-    """The frame with HALT, PANIC and OUTLIER added to `flags` (see IngestRules for the definitions).
+def mark_bars(frame: pl.DataFrame, config: IngestConfig, listed_ms: int | None = None) -> Marked:
+    """The frame with HALT, PANIC and OUTLIER added to `flags` (see IngestConfig for the definitions).
 
     A run of silent bars is a HALT from its tenth bar on: marking the first nine would be hindsight, and features
     read this mark. PANIC and OUTLIER use the bar itself and earlier ones only. `listed_ms` is the time of the first bar
     where the listing is known to begin with it.
     """
-    times, runs = frame["open_time"].to_numpy(), silent_runs(frame, rules, rules.halt_bars)
+    times, runs = frame["open_time"].to_numpy(), silent_runs(frame, config, config.halt_bars)
     halts = tuple(zip(times[runs.first].tolist(), runs.bars.tolist(), strict=True))
     halted = np.zeros(frame.height, dtype=bool)
     for first, bars in zip(*runs, strict=True):
-        halted[first + rules.halt_bars - 1 : first + bars] = True
-    extreme, busy = _extremes(frame, rules)
-    strange, panic = fictitious(frame, rules, listed_ms), extreme & busy
+        halted[first + config.halt_bars - 1 : first + bars] = True
+    extreme, busy = _extremes(frame, config)
+    strange, panic = fictitious(frame, config, listed_ms), extreme & busy
     outlier = (extreme | strange) & ~panic
     before = frame["flags"].to_numpy()
     flags = before + HALT * halted + PANIC * panic + OUTLIER * outlier
@@ -55,9 +55,9 @@ def mark_bars(frame: pl.DataFrame, rules: IngestRules, listed_ms: int | None = N
         counts={name: int(mark.sum()) for name, mark in marks.items()},
         issues=(
             *_halt_issues(halts),
-            *_issues("outlier", panic, "panic: extreme on full volume", times, rules),
-            *_issues("outlier", outlier & ~strange, "extreme on little volume", times, rules),
-            *_issues("listing", strange, "first day of a listing: high a multiple of low", times, rules),
+            *_issues("outlier", panic, "panic: extreme on full volume", times, config),
+            *_issues("outlier", outlier & ~strange, "extreme on little volume", times, config),
+            *_issues("listing", strange, "first day of a listing: high a multiple of low", times, config),
         ),
     )
 
@@ -71,17 +71,17 @@ def _halt_issues(halts: tuple[tuple[int, int], ...]) -> list[IntegrityIssue]:
     ]
 
 
-def _issues(kind: IssueKind, marked: Bool, detail: str, times: I64, rules: IngestRules) -> list[IntegrityIssue]:
+def _issues(kind: IssueKind, marked: Bool, detail: str, times: I64, config: IngestConfig) -> list[IntegrityIssue]:
     """One issue for each run of marked bars on consecutive times, the longest runs."""
     at = np.flatnonzero(marked)
-    runs = np.split(at, np.flatnonzero(np.diff(times[at]) != rules.interval_ms) + 1) if at.size else []
+    runs = np.split(at, np.flatnonzero(np.diff(times[at]) != config.interval_ms) + 1) if at.size else []
     return [
         IntegrityIssue(kind=kind, action="flagged", start_ms=int(times[run[0]]), bars=run.size, detail=detail)
         for run in sorted(runs, key=len, reverse=True)[:ISSUES_KEPT]
     ]
 
 
-def silent_runs(frame: pl.DataFrame, rules: IngestRules, at_least: int) -> SilentRuns:
+def silent_runs(frame: pl.DataFrame, config: IngestConfig, at_least: int) -> SilentRuns:
     """Every run of `at_least` or more flat bars without volume: a halt, where the exchange fills it, or a quiet coin."""
     close = frame["close"].to_numpy()
     if not close.size:
@@ -89,32 +89,32 @@ def silent_runs(frame: pl.DataFrame, rules: IngestRules, at_least: int) -> Silen
     silent = (frame["volume"].to_numpy() == 0) & (frame["open"].to_numpy() == close)
     silent &= (frame["high"].to_numpy() == close) & (frame["low"].to_numpy() == close)
     breaks = np.ones(silent.size, dtype=bool)
-    breaks[1:] = (np.diff(frame["open_time"].to_numpy()) != rules.interval_ms) | (silent[1:] != silent[:-1])
+    breaks[1:] = (np.diff(frame["open_time"].to_numpy()) != config.interval_ms) | (silent[1:] != silent[:-1])
     first = np.flatnonzero(breaks)
     bars = np.diff(np.append(first, silent.size))
     kept = silent[first] & (bars >= at_least)
     return SilentRuns(first=first[kept], bars=bars[kept])
 
 
-def fictitious(frame: pl.DataFrame, rules: IngestRules, listed_ms: int | None) -> Bool:
+def fictitious(frame: pl.DataFrame, config: IngestConfig, listed_ms: int | None) -> Bool:
     """Bars of a listing's first day whose high is a multiple of their low; none where no listing is known to begin."""
     if listed_ms is None:
         return np.zeros(frame.height, dtype=bool)
-    young = frame["open_time"].to_numpy() < listed_ms + rules.listing_ms
-    return np.asarray(young & (frame["high"].to_numpy() >= rules.listing_ratio * frame["low"].to_numpy()))
+    young = frame["open_time"].to_numpy() < listed_ms + config.listing_ms
+    return np.asarray(young & (frame["high"].to_numpy() >= config.listing_ratio * frame["low"].to_numpy()))
 
 
-def _extremes(frame: pl.DataFrame, rules: IngestRules) -> tuple[Bool, Bool]:
+def _extremes(frame: pl.DataFrame, config: IngestConfig) -> tuple[Bool, Bool]:
     log_close = np.log(frame["close"].to_numpy())
     size: F64 = np.log(frame["high"].to_numpy()) - np.log(frame["low"].to_numpy())
-    adjacent = np.diff(frame["open_time"].to_numpy()) == rules.interval_ms
+    adjacent = np.diff(frame["open_time"].to_numpy()) == config.interval_ms
     size[1:] = np.maximum(size[1:], np.where(adjacent, np.abs(np.diff(log_close)), 0.0))
     volume = frame["volume"].to_numpy()
     usual = pl.DataFrame({"size": size, "volume": volume}).select(
-        pl.all().rolling_mean(rules.scale_bars, min_samples=max(4, rules.scale_bars // 24)).shift(1)
+        pl.all().rolling_mean(config.scale_bars, min_samples=max(4, config.scale_bars // 24)).shift(1)
     )
     usual_size, usual_volume = usual["size"].to_numpy(), usual["volume"].to_numpy()
-    floor = rules.extreme_floor * (rules.interval_ms / MINUTE_MS) ** 0.5
+    floor = config.extreme_floor * (config.interval_ms / MINUTE_MS) ** 0.5
     # A missing scale is NaN and compares false: a coin's first hour is never extreme.
-    extreme = (size > rules.extreme_multiple * usual_size) & (size > floor)
+    extreme = (size > config.extreme_multiple * usual_size) & (size > floor)
     return extreme, np.asarray(volume >= usual_volume)

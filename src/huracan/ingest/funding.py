@@ -10,8 +10,8 @@ import polars as pl
 from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import FUNDING_SCHEMA, HOLES_SCHEMA, check_schema
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
+from huracan.ingest.config import IngestConfig
 from huracan.ingest.order import order_rows
-from huracan.ingest.rules import IngestRules
 
 NEIGHBOURS: Final = 3
 """Settlements on either side that say which interval was in force."""
@@ -31,7 +31,7 @@ class Settlements:
     disorder: int
 
 
-def clean_settlements(funding: pl.DataFrame, rules: IngestRules) -> Settlements:
+def clean_settlements(funding: pl.DataFrame, config: IngestConfig) -> Settlements:
     """Settlements (FUNDING_SCHEMA) ascending, one a minute at most, finite, `interval_hours` from consecutive times.
 
     The interval is the distance to the settlement before, in hours, and never more than the archive's own column says:
@@ -46,7 +46,7 @@ def clean_settlements(funding: pl.DataFrame, rules: IngestRules) -> Settlements:
     stated = pl.when(pl.col("interval_hours").is_finite() & (pl.col("interval_hours") > 0)).then("interval_hours")
     in_force = pl.max_horizontal(stated, stated.shift())  # a row of the day of a change ends the interval before it
     frame = ordered.frame.with_columns(
-        interval_hours=pl.when(distance <= rules.funding_max_gap_ms)
+        interval_hours=pl.when(distance <= config.funding_max_gap_ms)
         .then(
             pl.min_horizontal((distance / HOUR_MS).round(9), in_force)
         )  # a product with 1/HOUR_MS is 7.999999999999999
@@ -61,7 +61,7 @@ def clean_settlements(funding: pl.DataFrame, rules: IngestRules) -> Settlements:
     )
 
 
-def funding_holes(funding: pl.DataFrame, first_ms: int, last_ms: int, rules: IngestRules) -> pl.DataFrame:
+def funding_holes(funding: pl.DataFrame, first_ms: int, last_ms: int, config: IngestConfig) -> pl.DataFrame:
     """Stretches of [first_ms, last_ms] without a settlement that was due (HOLES_SCHEMA); `funding` as cleaned.
 
     Due is what the archive states and what the settlements around keep: the longer of the shortest distances of the
@@ -71,9 +71,9 @@ def funding_holes(funding: pl.DataFrame, first_ms: int, last_ms: int, rules: Ing
     times = funding["funding_time"].to_numpy()
     if not times.size:
         return _holes([(first_ms, last_ms, 1, 0.0)] if last_ms > first_ms else [])
-    due = _due_ms(times, funding["interval_hours"].fill_null(np.nan).to_numpy(), rules)
+    due = _due_ms(times, funding["interval_hours"].fill_null(np.nan).to_numpy(), config)
     rates = np.abs(funding["rate"].to_numpy()) * 1e4
-    found = [_hole(first_ms, int(times[0]), max(int(due[0]), rules.funding_max_gap_ms), times, rates)]
+    found = [_hole(first_ms, int(times[0]), max(int(due[0]), config.funding_max_gap_ms), times, rates)]
     found += [
         _hole(int(times[i - 1]), int(times[i]), int(due[i]), times, rates)
         for i in np.flatnonzero(_late(times, due)) + 1
@@ -91,10 +91,10 @@ def _late(times: I64, due: I64) -> Bool:
     return late
 
 
-def _due_ms(times: I64, hours: F64, rules: IngestRules) -> I64:
+def _due_ms(times: I64, hours: F64, config: IngestConfig) -> I64:
     """How long after the settlement before each one was due, in ms; of the first row, what holds after it."""
     gaps = np.diff(times).astype(np.float64)
-    longest = float(rules.funding_max_gap_ms)
+    longest = float(config.funding_max_gap_ms)
     if not gaps.size:
         return np.full(times.size, longest).astype(np.int64)
     padded = np.concatenate([np.full(NEIGHBOURS, np.inf), gaps, np.full(NEIGHBOURS, np.inf)])

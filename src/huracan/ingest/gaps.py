@@ -15,7 +15,7 @@ import numpy as np
 from huracan.domain.arrays import F64, I64
 from huracan.domain.ids import Market
 from huracan.domain.time import parse_iso
-from huracan.ingest.rules import IngestRules
+from huracan.ingest.config import IngestConfig
 
 GapCause = Literal["exchange", "symbol", "lost_file", "not_listed", "unknown"]
 
@@ -66,18 +66,18 @@ class JudgedRun:
     common_bars: int
 
 
-def judge_runs(presences: Sequence[Presence], rules: IngestRules) -> tuple[JudgedRun, ...]:
+def judge_runs(presences: Sequence[Presence], config: IngestConfig) -> tuple[JudgedRun, ...]:
     """Every run of every instrument with its cause, by name and time.
 
-    In this order: most of it lies in a lost file; most of it was lacking in `rules.common_share` or more of the instruments
-    of the market that were listed, and in two at least (exchange); it lasted `rules.relisting_ms` or longer (not
+    In this order: most of it lies in a lost file; most of it was lacking in `config.common_share` or more of the instruments
+    of the market that were listed, and in two at least (exchange); it lasted `config.relisting_ms` or longer (not
     listed); nobody else was there to compare with (unknown); else the symbol's own.
     """
     judged: list[JudgedRun] = []
     for market in sorted({presence.market for presence in presences}):
         members = [presence for presence in presences if presence.market == market]
-        crowd = _Crowd.of(members, rules)
-        judged += (crowd.judge(member, run, rules) for member in members for run in member.runs)
+        crowd = _Crowd.of(members, config)
+        judged += (crowd.judge(member, run, config) for member in members for run in member.runs)
     return tuple(sorted(judged, key=lambda run: (run.name, run.start_ms)))
 
 
@@ -179,9 +179,9 @@ class _Crowd:
     share: F64
 
     @classmethod
-    def of(cls, members: Sequence[Presence], rules: IngestRules) -> "_Crowd":
+    def of(cls, members: Sequence[Presence], config: IngestConfig) -> "_Crowd":
         """The market as its members' spans and runs tell it."""
-        step = rules.interval_ms
+        step = config.interval_ms
         spans = np.array([(member.first_ms, member.last_ms + step) for member in members], dtype=np.int64)
         lacks = np.array(
             [(start, start + bars * step) for member in members for start, bars in member.runs], dtype=np.int64
@@ -189,7 +189,7 @@ class _Crowd:
         borders = np.unique(np.concatenate([spans.ravel(), lacks.ravel()]))
         listed, lacking = _inside(borders, spans), _inside(borders, lacks)
         width = np.diff(borders, append=borders[-1]).astype(np.float64)
-        common = (lacking >= 2) & (lacking >= rules.common_share * listed)
+        common = (lacking >= 2) & (lacking >= config.common_share * listed)
         share = lacking / np.maximum(listed, 1)
         return cls(
             borders=borders,
@@ -199,10 +199,10 @@ class _Crowd:
             share=_before(share * width),
         )
 
-    def judge(self, member: Presence, run: tuple[int, int], rules: IngestRules) -> JudgedRun:
+    def judge(self, member: Presence, run: tuple[int, int], config: IngestConfig) -> JudgedRun:
         """One run of a member."""
         start, bars = run
-        length = bars * rules.interval_ms
+        length = bars * config.interval_ms
         low, high = np.searchsorted(self.borders, (start, start + length))
         common = int(self.common_ms[high] - self.common_ms[low])
         cause: GapCause
@@ -210,7 +210,7 @@ class _Crowd:
             cause = "lost_file"
         elif 2 * common >= length:
             cause = "exchange"
-        elif length >= rules.relisting_ms:
+        elif length >= config.relisting_ms:
             cause = "not_listed"
         else:
             cause = "symbol" if self.company_ms[high] > self.company_ms[low] else "unknown"
@@ -222,7 +222,7 @@ class _Crowd:
             cause=cause,
             share=round(float(self.share[high] - self.share[low]) / length, 4),
             listed=round(float(self.listed[high] - self.listed[low]) / length, 1),
-            common_bars=common // rules.interval_ms,
+            common_bars=common // config.interval_ms,
         )
 
 

@@ -9,8 +9,8 @@ import polars as pl
 from huracan.domain.arrays import I64, Bool
 from huracan.domain.frames import REPAIRED
 from huracan.domain.records import IntegrityIssue
+from huracan.ingest.config import ISSUES_KEPT, IngestConfig
 from huracan.ingest.rows import OPTIONAL
-from huracan.ingest.rules import ISSUES_KEPT, IngestRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,33 +30,33 @@ class Filled:
     issues: tuple[IntegrityIssue, ...]
 
 
-def fill_gaps(frame: pl.DataFrame, rules: IngestRules) -> Filled:
-    """Fill gaps of at most `rules.repairable_bars` at the previous close with no volume; number the segments.
+def fill_gaps(frame: pl.DataFrame, config: IngestConfig) -> Filled:
+    """Fill gaps of at most `config.repairable_bars` at the previous close with no volume; number the segments.
 
     Known when the next real bar arrives, and equal to what a chart showed meanwhile: nothing of the future is used.
     An optional column that is null before the gap stays null in it.
     """
     times = frame["open_time"].to_numpy()
     missing = np.zeros(times.size, dtype=np.int64)
-    missing[:-1] = np.diff(times) // rules.interval_ms - 1
-    fillable = (missing > 0) & (missing <= rules.repairable_bars)
-    holes = missing > rules.repairable_bars
-    long = missing * rules.interval_ms > rules.segment_gap_ms
+    missing[:-1] = np.diff(times) // config.interval_ms - 1
+    fillable = (missing > 0) & (missing <= config.repairable_bars)
+    holes = missing > config.repairable_bars
+    long = missing * config.interval_ms > config.segment_gap_ms
     segment = np.concatenate([[0], np.cumsum(long)[:-1]]).astype(np.int32) if times.size else np.zeros(0, np.int32)
     marked = frame.with_columns(flags=pl.lit(0, dtype=pl.Int32), segment=pl.Series(segment, dtype=pl.Int32))
     repaired = int(missing[fillable].sum())
-    jumps = _jumps(frame, holes, rules)
+    jumps = _jumps(frame, holes, config)
     return Filled(
-        frame=_repeat(marked, np.where(fillable, missing, 0), rules.interval_ms) if repaired else marked,
+        frame=_repeat(marked, np.where(fillable, missing, 0), config.interval_ms) if repaired else marked,
         repaired=repaired,
         gaps=int(fillable.sum()),
         holes=int(holes.sum()),
         hole_bars=int(missing[holes].sum()),
         jumps=len(jumps),
-        missing=missing_runs(times, rules.interval_ms),
+        missing=missing_runs(times, config.interval_ms),
         issues=(
-            *_gap_issues(times, missing, fillable, "repaired", rules),
-            *_gap_issues(times, missing, holes, "flagged", rules),
+            *_gap_issues(times, missing, fillable, "repaired", config),
+            *_gap_issues(times, missing, holes, "flagged", config),
             *jumps,
         ),
     )
@@ -89,23 +89,23 @@ def _repeat(frame: pl.DataFrame, extra: I64, interval_ms: int) -> pl.DataFrame:
 
 
 def _gap_issues(
-    times: I64, missing: I64, kept: Bool, action: Literal["repaired", "flagged"], rules: IngestRules
+    times: I64, missing: I64, kept: Bool, action: Literal["repaired", "flagged"], config: IngestConfig
 ) -> list[IntegrityIssue]:
     at = np.flatnonzero(kept)
     longest = at[np.argsort(-missing[at], kind="stable")[:ISSUES_KEPT]]
     return [
-        IntegrityIssue(kind="gap", action=action, start_ms=int(times[i]) + rules.interval_ms, bars=int(missing[i]))
+        IntegrityIssue(kind="gap", action=action, start_ms=int(times[i]) + config.interval_ms, bars=int(missing[i]))
         for i in longest
     ]
 
 
-def _jumps(frame: pl.DataFrame, holes: Bool, rules: IngestRules) -> list[IntegrityIssue]:
+def _jumps(frame: pl.DataFrame, holes: Bool, config: IngestConfig) -> list[IntegrityIssue]:
     before = np.flatnonzero(holes)
     if not before.size:
         return []
     last, first = frame["close"].to_numpy()[before], frame["open"].to_numpy()[before + 1]
     ratio = np.exp(np.log(first) - np.log(last))
-    far = np.maximum(ratio, 1 / ratio) > rules.jump_ratio
+    far = np.maximum(ratio, 1 / ratio) > config.jump_ratio
     times = frame["open_time"].to_numpy()[before + 1]
     return [
         IntegrityIssue(

@@ -9,7 +9,7 @@ import polars as pl
 
 from huracan.domain.doubles import part_doubles
 from huracan.domain.records import IntegrityIssue
-from huracan.ingest.rules import ISSUES_KEPT
+from huracan.ingest.config import ISSUES_KEPT
 
 CONFLICT: Final = "rows of one time with different values"
 STAYS: Final = "the one with more trades, then more volume, then the later one stays"

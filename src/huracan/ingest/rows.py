@@ -1,4 +1,4 @@
-"""Which single rows may pass: the rules one row can be judged by, alone."""
+"""Which single rows may pass, judged by each row alone."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -57,7 +57,7 @@ _KINDS: Final[dict[str, IssueKind]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowVerdict:
-    """Rows that may pass in their old order, how many were cut, and why (a row can fail several rules)."""
+    """Rows that may pass in their old order, how many were cut, and why (a row can fail several checks)."""
 
     good: pl.DataFrame
     cut: int

@@ -8,21 +8,21 @@ from huracan.domain.doubles import FULLEST_BAR, NO_DOUBLES
 from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, HOLES_SCHEMA, Bars, check_schema, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.records import IntegrityIssue, IntegrityReport
-from huracan.ingest.epochs import part_listings
+from huracan.ingest.config import ISSUES_KEPT, RUNS_KEPT, IngestConfig
 from huracan.ingest.flags import mark_bars
 from huracan.ingest.funding import Settlements, clean_settlements, funding_holes
 from huracan.ingest.grid import Filled, fill_gaps
 from huracan.ingest.hashing import values_hash
+from huracan.ingest.listings import part_listings
 from huracan.ingest.order import Ordered, order_rows, with_doubles
 from huracan.ingest.rows import judge_rows
-from huracan.ingest.rules import ISSUES_KEPT, RUNS_KEPT, IngestRules
 
 
 def validate_bars(
     instrument: Instrument,
     raw: pl.DataFrame,
     funding: pl.DataFrame,
-    rules: IngestRules,
+    config: IngestConfig,
     start_ms: int,
     end_ms: int,
     vendor: str,
@@ -31,23 +31,23 @@ def validate_bars(
     """Bars of [start_ms, end_ms) and what was wrong with them: rows_in + repaired - cut - duplicates = rows_out.
 
     `raw` has BAR_SCHEMA, in any order; `funding` has FUNDING_SCHEMA. Rows that are impossible alone are cut first,
-    then duplicates, then earlier listings of the symbol (`epochs`), then gaps are filled, so a cut bar may come back
+    then duplicates, then earlier listings of the symbol (`listings`), then gaps are filled, so a cut bar may come back
     as a repaired one. Nothing extreme is deleted. `doubles` (DOUBLES_SCHEMA) gave way before `raw` was stored.
     The report keeps the longest 50 issues of each kind and action; `counts` has the totals. Raises SchemaError for
     other columns; an instrument without a usable row gives empty bars.
     """
     check_schema(raw, BAR_SCHEMA, f"raw bars of {instrument.id}")
-    verdict = judge_rows(raw, rules.interval_ms, start_ms, end_ms)
+    verdict = judge_rows(raw, config.interval_ms, start_ms, end_ms)
     ordered = with_doubles(order_rows(verdict.good, "open_time", FULLEST_BAR), doubles)
-    listings = part_listings(ordered.frame, rules, instrument.listed_ms)
-    filled = fill_gaps(current := listings.newest, rules)
-    marked = mark_bars(filled.frame, rules, _listed(current, start_ms))
+    listings = part_listings(ordered.frame, config, instrument.listed_ms)
+    filled = fill_gaps(current := listings.newest, config)
+    marked = mark_bars(filled.frame, config, _listed(current, start_ms))
     frame = marked.frame.select(list(CLEAN_SCHEMA))
-    settled = clean_settlements(funding, rules)
-    settlements, holes = _settlements(instrument, frame, settled, rules, end_ms)
+    settled = clean_settlements(funding, config)
+    settlements, holes = _settlements(instrument, frame, settled, config, end_ms)
     bars = Bars(
         instrument=instrument,
-        interval_ms=rules.interval_ms,
+        interval_ms=config.interval_ms,
         frame=frame,
         funding=settlements,
         funding_known=instrument.market == "spot" or (holes.is_empty() and not frame.is_empty()),
@@ -63,7 +63,7 @@ def validate_bars(
         repaired=filled.repaired,
         cut=verdict.cut + ordered.frame.height - current.height,
         issues=_longest((*verdict.issues, *ordered.issues, *listings.issues, *filled.issues, *marked.issues)),
-        quality=_quality(frame, filled.repaired, rules, end_ms),
+        quality=_quality(frame, filled.repaired, config, end_ms),
         counts={
             **_counts(ordered, filled),
             "earlier_listings": len(listings.earlier),
@@ -115,7 +115,7 @@ def _listed(frame: pl.DataFrame, start_ms: int) -> int | None:
 
 
 def _settlements(
-    instrument: Instrument, frame: pl.DataFrame, settled: Settlements, rules: IngestRules, end_ms: int
+    instrument: Instrument, frame: pl.DataFrame, settled: Settlements, config: IngestConfig, end_ms: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Settlements within the life of the bars, and the holes in them: the archive goes on for months after a contract
     has died, and a ticker given to another asset brings the old one's along.
@@ -125,14 +125,14 @@ def _settlements(
     times = frame["open_time"]
     first, last = int(times[0]), int(times[-1])
     time = pl.col("funding_time")
-    alive = settled.frame.filter(time.is_between(first, last + rules.interval_ms) & (time < end_ms))
-    return alive, funding_holes(alive, first, last, rules)
+    alive = settled.frame.filter(time.is_between(first, last + config.interval_ms) & (time < end_ms))
+    return alive, funding_holes(alive, first, last, config)
 
 
-def _quality(frame: pl.DataFrame, repaired: int, rules: IngestRules, end_ms: int) -> float:
+def _quality(frame: pl.DataFrame, repaired: int, config: IngestConfig, end_ms: int) -> float:
     if frame.is_empty():
         return 0.0
-    expected = max(1, (end_ms - int(frame["open_time"][0])) // rules.interval_ms)
+    expected = max(1, (end_ms - int(frame["open_time"][0])) // config.interval_ms)
     return min(1.0, (frame.height - repaired) / expected)
 
 

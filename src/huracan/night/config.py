@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from huracan.domain.json import JsonObject
 from huracan.domain.recipe import Recipe
-from huracan.universe import UniverseRules
+from huracan.universe import UniverseConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +14,7 @@ class NightRules:
     `deciding` are the settings that can change a model or a verdict, as JSON text by dotted name.
     """
 
-    universe: UniverseRules
+    universe: UniverseConfig
     horizons: tuple[str, ...]
     recipes: tuple[Recipe, ...]
     history_days: int

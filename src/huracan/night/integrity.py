@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from huracan.domain.time import iso
+from huracan.ingest.config import IngestConfig
 from huracan.ingest.gaps import JudgedRun, LostFile, Presence, judge_runs, lost_files, mostly_lost, outages
-from huracan.ingest.rules import IngestRules
 from huracan.night.state import Night
 
 LISTED_ISSUES: Final = 20
@@ -38,7 +38,7 @@ RULES: Final = (
 
 def night_integrity(night: Night, checked: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The report as JSON values. `checked` is the last comparison with other sources, if there was one."""
-    rules = IngestRules(interval_ms=night.plan.interval_ms)
+    rules = IngestConfig(interval_ms=night.plan.interval_ms)
     reports = {coin: facts["report"] for coin, facts in sorted(night.facts.items())}
     lost = {coin: lost_files(facts.get("lost", ())) for coin, facts in night.facts.items()}
     gaps = judge_runs([*_presences(night, reports, "gaps", lost)], rules)

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from huracan.domain.ids import Instrument, canonical_json, content_hash
-from huracan.domain.recipe import ConsensusRules, CostRules, EngineUse, Recipe, SizingRules, TrainingRules
+from huracan.domain.recipe import ConsensusPolicy, CostPolicy, EngineUse, Recipe, SizingPolicy, TrainingPolicy
 from huracan.domain.records import Candidate
 from huracan.domain.time import DAY_MS, MINUTE_MS
 
@@ -105,10 +105,10 @@ def _recipe(raw: dict[str, Any]) -> Recipe:
         **{
             **raw,
             "engines": engines,
-            "training": TrainingRules(**raw["training"]),
-            "consensus": ConsensusRules(**raw["consensus"]),
-            "costs": CostRules(**{**costs, "fees_bps": fees}),
-            "sizing": SizingRules(**raw["sizing"]),
+            "training": TrainingPolicy(**raw["training"]),
+            "consensus": ConsensusPolicy(**raw["consensus"]),
+            "costs": CostPolicy(**{**costs, "fees_bps": fees}),
+            "sizing": SizingPolicy(**raw["sizing"]),
             "seen": tuple((first, last) for first, last in raw["seen"]),
             "gate": tuple((name, value) for name, value in raw["gate"]),
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
 
-from huracan.app.rules import unknown_features
+from huracan.app.night_config import unknown_features
 from huracan.errors import ConfigError
 from huracan.features import ALL_NAMES
 from huracan.operations.own_code import examined_code

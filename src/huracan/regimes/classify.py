@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from huracan.domain.arrays import F64, I64, Bool
-from huracan.regimes.rules import RegimeRules
+from huracan.regimes.thresholds import RegimeThresholds
 from huracan.stats.kernel import kernel
 
 TREND, RANGE, PANIC, ILLIQUID = 0, 1, 2, 3
@@ -83,29 +83,29 @@ def _classify(levels: F64, drawdown: F64, fresh: Bool, sizes: I64, limits: F64) 
     return out
 
 
-def classify_hours(inputs: RegimeInputs, rules: RegimeRules) -> I64:
+def classify_hours(inputs: RegimeInputs, thresholds: RegimeThresholds) -> I64:
     """Regime code of every hour (see `huracan.domain.frames.REGIMES`), shape (h,); -1 while warming up.
 
     >>> flat = np.zeros(3)
     >>> hours = RegimeInputs(illiquidity=flat, volatility=flat, drawdown=flat, efficiency=flat, drift_t=flat,
     ...                      fresh=np.array([True, False, False]))
-    >>> classify_hours(hours, RegimeRules())
+    >>> classify_hours(hours, RegimeThresholds())
     array([1, 1, 1])
     """
     levels = np.ascontiguousarray(
         np.vstack([inputs.illiquidity, inputs.volatility, inputs.efficiency, inputs.drift_t]), dtype=np.float64
     )
-    sizes = np.array([rules.quantile_hours, rules.least_hours, rules.dwell_hours], dtype=np.int64)
+    sizes = np.array([thresholds.quantile_hours, thresholds.least_hours, thresholds.dwell_hours], dtype=np.int64)
     limits = np.array(
         [
-            rules.illiquid_enter,
-            rules.illiquid_leave,
-            rules.panic_enter,
-            rules.panic_leave,
-            rules.panic_drawdown_enter,
-            rules.panic_drawdown_leave,
-            rules.trend_enter,
-            rules.trend_leave,
+            thresholds.illiquid_enter,
+            thresholds.illiquid_leave,
+            thresholds.panic_enter,
+            thresholds.panic_leave,
+            thresholds.panic_drawdown_enter,
+            thresholds.panic_drawdown_leave,
+            thresholds.trend_enter,
+            thresholds.trend_leave,
         ]
     )
     return _classify(levels, inputs.drawdown, inputs.fresh, sizes, limits)

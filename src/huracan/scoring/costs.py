@@ -7,7 +7,7 @@ import numpy as np
 
 from huracan.domain.arrays import F64, Bool
 from huracan.domain.frames import FeatureFrame
-from huracan.domain.recipe import CostRules, Recipe
+from huracan.domain.recipe import CostPolicy, Recipe
 from huracan.domain.time import Horizon
 from huracan.errors import DataError
 from huracan.stats.decide import position_fraction
@@ -20,17 +20,17 @@ class CostUnknownError(DataError, ValueError):
     code: ClassVar[str] = "SPREAD_UNKNOWN"
 
 
-def fees_bps(rules: CostRules, market: str) -> tuple[float, float]:
+def fees_bps(policy: CostPolicy, market: str) -> tuple[float, float]:
     """(maker, taker) fee of a market, bps of notional one way. Raises CostUnknownError for a market without one.
 
-    >>> fees_bps(CostRules(), "um")
+    >>> fees_bps(CostPolicy(), "um")
     (2.0, 5.0)
     """
-    for name, maker, taker in rules.fees_bps:
+    for name, maker, taker in policy.fees_bps:
         if name == market:
             return maker, taker
-    known = ", ".join(name for name, _, _ in rules.fees_bps)
-    raise CostUnknownError(f"no fees for market {market!r}, only for {known}: add them to the recipe's cost rules")
+    known = ", ".join(name for name, _, _ in policy.fees_bps)
+    raise CostUnknownError(f"no fees for market {market!r}, only for {known}: add them to the recipe's cost policy")
 
 
 @kernel
@@ -55,11 +55,11 @@ def row_costs(features: FeatureFrame, recipe: Recipe, horizon: Horizon) -> F64:
     volatility, in and out. Funding is not a cost of turning over and is booked by its events. Raises
     CostUnknownError when a valid row has no spread or no volume.
     """
-    rules, sizing = recipe.costs, recipe.sizing
+    policy, sizing = recipe.costs, recipe.sizing
     valid = features.warm.to_numpy()
     sigma = features.frame["sigma_day_bps"].to_numpy()
     spread, volume = known_liquidity(features)
-    _, taker = fees_bps(rules, features.instrument.market)
+    _, taker = fees_bps(policy, features.instrument.market)
     size = _full_sizes(
         sigma,
         horizon.days,
@@ -69,7 +69,7 @@ def row_costs(features: FeatureFrame, recipe: Recipe, horizon: Horizon) -> F64:
         sizing.largest_position(horizon),
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        impact = rules.impact_y * sigma * np.sqrt(rules.capital_quote * size / volume)
+        impact = policy.impact_y * sigma * np.sqrt(policy.capital_quote * size / volume)
     cost: F64 = np.where(valid, 2.0 * taker + spread + 2.0 * impact, np.nan)
     return cost
 

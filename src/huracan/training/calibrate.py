@@ -6,14 +6,14 @@ Raw forecasts overstate three to ten times; trading them as they are pays costs 
 import numpy as np
 
 from huracan.domain.arrays import F64, I64
-from huracan.domain.recipe import TrainingRules
+from huracan.domain.recipe import TrainingPolicy
 
 _NO_LABELS = 1e-9  # what rounding leaves of an emptied window
 _NO_FORECAST = 1e-12  # bps squared: a millionth of a basis point is no forecast, and would make any slope
 _ROUNDING = 1e-12  # share of a running sum that a difference of two cannot tell from nothing
 
 
-def slopes(forecast: F64, y: F64, weight: F64, closing_day: I64, days: I64, rules: TrainingRules) -> F64:
+def slopes(forecast: F64, y: F64, weight: F64, closing_day: I64, days: I64, policy: TrainingPolicy) -> F64:
     """Calibration slope of each engine as known at the start of each day; shape (F, E).
 
     forecast (n, E) in bps, NaN = abstained; y (n,) winsorised outcomes; weight (n,) uniqueness; closing_day (n,); days
@@ -22,14 +22,14 @@ def slopes(forecast: F64, y: F64, weight: F64, closing_day: I64, days: I64, rule
     down. Labels that closed before the last `lookback_days` are forgotten.
 
     >>> one = np.ones(400)
-    >>> slopes(2 * one[:, None], one, one, np.zeros(400, dtype=np.int64), np.array([5]), TrainingRules())
+    >>> slopes(2 * one[:, None], one, one, np.zeros(400, dtype=np.int64), np.array([5]), TrainingPolicy())
     array([[0.45]])
     """
-    first = int(days[0]) - rules.lookback_days + 1
+    first = int(days[0]) - policy.lookback_days + 1
     n_days = int(days[-1]) - first + 1
     inside = (closing_day >= first) & (closing_day < first + n_days) & (weight > 0.0)
     upto = days - first + 1
-    since = np.maximum(upto - rules.lookback_days, 0)
+    since = np.maximum(upto - policy.lookback_days, 0)
     found = np.empty((days.size, forecast.shape[1]))
     for engine in range(forecast.shape[1]):
         rows = inside & np.isfinite(forecast[:, engine])
@@ -41,8 +41,8 @@ def slopes(forecast: F64, y: F64, weight: F64, closing_day: I64, days: I64, rule
         known = (labels > _NO_LABELS) & (squares > _NO_FORECAST * labels) & (squares > _ROUNDING * so_far)
         own = np.where(known, products / np.where(known, squares, 1.0), 0.0)
         labels = np.where(known, labels, 0.0)
-        prior = rules.calibration_prior_labels
-        shrunk = (labels * own + prior * rules.calibration_prior_slope) / (labels + prior)
+        prior = policy.calibration_prior_labels
+        shrunk = (labels * own + prior * policy.calibration_prior_slope) / (labels + prior)
         found[:, engine] = np.maximum(shrunk, 0.0)
     return found
 

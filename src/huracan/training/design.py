@@ -6,7 +6,7 @@ import numpy as np
 
 from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
-from huracan.domain.recipe import TrainingRules
+from huracan.domain.recipe import TrainingPolicy
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.training.folds import NEVER, first_day_after, refit_starts
@@ -77,7 +77,7 @@ class Labels:
     closed_ms: I64
 
 
-def prepare(features: FeatureFrame, rules: TrainingRules, *, cutoff_ms: int) -> Design:
+def prepare(features: FeatureFrame, policy: TrainingPolicy, *, cutoff_ms: int) -> Design:
     """The design of a pair; raises TrainingRefused(SHORT_HISTORY) when no test day is left, BAD_FEATURES without rows.
 
     A feature missing from more than half of the first training window's warm rows is treated as absent, so a column that starts
@@ -90,13 +90,13 @@ def prepare(features: FeatureFrame, rules: TrainingRules, *, cutoff_ms: int) -> 
     _refuse_cold(features, int(warm.sum()))
     day = time // DAY_MS
     first_day = first_day_after(int(time[warm][0]))
-    first_test_day, last_day = first_day + rules.first_window_days, int(day[-1])
+    first_test_day, last_day = first_day + policy.first_window_days, int(day[-1])
     if first_test_day > last_day:
         raise TrainingRefused(
             SkipCode.SHORT_HISTORY,
             f"{features.instrument.id}: {last_day - first_day + 1} warm days before the cut-off",
             measured=float(last_day - first_day + 1),
-            wanted=float(rules.first_window_days + 1),
+            wanted=float(policy.first_window_days + 1),
         )
     window = warm & (day < first_test_day)
     x = frame.select(features.names).to_numpy().astype(np.float64)
@@ -111,7 +111,7 @@ def prepare(features: FeatureFrame, rules: TrainingRules, *, cutoff_ms: int) -> 
     regime, has_regime = _regime(x, names)
     clip_starts = refit_starts(first_test_day, max(last_day, live_day), CLIP_BLOCK_DAYS)
     hourly = usable & (time % HOUR_MS == 0)
-    low, high = clip_bounds(x, day, hourly if hourly.any() else usable, clip_starts, rules.lookback_days)
+    low, high = clip_bounds(x, day, hourly if hourly.any() else usable, clip_starts, policy.lookback_days)
     return Design(
         names=names,
         dropped=tuple(name for name in features.names if name not in names),
@@ -204,7 +204,7 @@ def _tails(rows: F64) -> tuple[F64, F64]:
     return rows[:, below], rows[:, above]
 
 
-def align(design: Design, labels: LabelledSet, rules: TrainingRules) -> Labels:
+def align(design: Design, labels: LabelledSet, policy: TrainingPolicy) -> Labels:
     """Labels of the design's decisions closed before the cut-off; raises TrainingRefused(BAD_LABELS) unless row-aligned."""
     frame = labels.frame
     n = design.decision_time.size
@@ -219,7 +219,7 @@ def align(design: Design, labels: LabelledSet, rules: TrainingRules) -> Labels:
     forward = frame["forward_bps"].fill_null(np.nan).to_numpy()
     weight = frame["weight"].fill_null(0.0).to_numpy()
     closed = np.maximum(frame["label_end"].fill_null(NEVER).to_numpy(), frame["exit_time"].fill_null(NEVER).to_numpy())
-    limit = rules.label_clip_sd * design.sigma_day_bps * labels.horizon.days**0.5
+    limit = policy.label_clip_sd * design.sigma_day_bps * labels.horizon.days**0.5
     known = np.isfinite(forward) & np.isfinite(limit) & (weight > 0.0) & (closed < design.cutoff_ms)
     return Labels(
         y=np.where(known, np.clip(forward, -limit, limit), 0.0),

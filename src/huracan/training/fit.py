@@ -9,7 +9,7 @@ import polars as pl
 from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
 from huracan.domain.model import TreeArrays
-from huracan.domain.recipe import Recipe, TrainingRules
+from huracan.domain.recipe import Recipe, TrainingPolicy
 from huracan.domain.records import SkipCode
 from huracan.domain.results import TrainedPair
 from huracan.domain.time import Horizon
@@ -41,14 +41,14 @@ def fit_pair(
 ) -> TrainedPair:
     """The trained pair; raises TrainingRefused with the SkipCode, what was measured and what was wanted.
 
-    `prior` None shrinks to zero; `engines` None stands for those installed. `design` may be given where several horizons or recipes with the same training rules share it.
+    `prior` None shrinks to zero; `engines` None stands for those installed. `design` may be given where several horizons or recipes with the same training policy share it.
     Engines whose columns the data do not support are left out and noted. Where a feature has stopped, or stands still, tonight's
     models do without it, and an engine that requires it abstains, which is noted, too.
     """
-    rules = recipe.training
-    design = design or prepare(features, rules, cutoff_ms=cutoff_ms)
-    known = align(design, labels, rules)
-    check_enough(design, known, rules, labels.horizon)
+    policy = recipe.training
+    design = design or prepare(features, policy, cutoff_ms=cutoff_ms)
+    known = align(design, labels, policy)
+    check_enough(design, known, policy, labels.horizon)
     specs = {use.name: engine_of(use, engines) for use in recipe.engines}
     columns = {
         use.name: Columns(
@@ -82,14 +82,14 @@ def _walk(
     seed: int,
 ) -> "Walked":
     """All engines (name -> its columns) over all folds; raises TrainingRefused where none has a view tonight."""
-    rules = recipe.training
+    policy = recipe.training
     ridge = {use.name: columns[use.name] for use in recipe.engines if use.name in columns and use.estimator == "ridge"}
-    linear = walk_linear(design, known, ridge, prior, rules, horizon_ms=horizon_ms)
+    linear = walk_linear(design, known, ridge, prior, policy, horizon_ms=horizon_ms)
     parts = dict(zip(ridge, linear.forecasts.T, strict=True))
     walks: dict[str, ForestWalk] = {}
     for use in recipe.engines:
         if use.name in columns and use.estimator == "lightgbm":
-            walks[use.name] = walk_forests(design, known, columns[use.name], rules, seed=seed, horizon_ms=horizon_ms)
+            walks[use.name] = walk_forests(design, known, columns[use.name], policy, seed=seed, horizon_ms=horizon_ms)
             parts[use.name] = walks[use.name].forecast
     left_out = _left_out(design, linear, walks)
     silent = _silent(ridge, linear, walks)
@@ -111,7 +111,7 @@ def _walk(
         notes=(
             *left_out.values(),
             *(f"{name} abstains tonight without {names or 'its features'}" for name, names in lost.items()),
-            *(thin_regimes(linear.live_rows, rules) if ridge else ()),
+            *(thin_regimes(linear.live_rows, policy) if ridge else ()),
         ),
     )
 
@@ -162,10 +162,10 @@ class Walked:
 
 def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, horizon: Horizon) -> TrainedPair:
     """Calibrate the walks and put the live arrays on one list of features."""
-    rules, engines = recipe.training, walked.engines
+    policy, engines = recipe.training, walked.engines
     days = np.arange(design.first_test_day, max(design.last_day, design.live_day) + 1)
     slope = slopes(
-        walked.forecasts, labels.y, labels.weight * design.usable, closing_days(labels.closed_ms), days, rules
+        walked.forecasts, labels.y, labels.weight * design.usable, closing_days(labels.closed_ms), days, policy
     )
     test = np.flatnonzero(design.day >= design.first_test_day)
     raw = walked.forecasts[test]
@@ -196,7 +196,7 @@ def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, hor
         notes=walked.notes,
         stopped=tuple(name for name, gone in zip(design.names, _stopped(design), strict=True) if gone),
         n_effective=float(labels.weight[design.usable].sum()),
-        window_ms=trained_window(design, labels, rules),
+        window_ms=trained_window(design, labels, policy),
     )
 
 
@@ -225,14 +225,14 @@ def _frame(design: Design, rows: I64, engines: tuple[str, ...], values: F64) -> 
     )
 
 
-def check_enough(design: Design, labels: Labels, rules: TrainingRules, horizon: Horizon) -> None:
+def check_enough(design: Design, labels: Labels, policy: TrainingPolicy, horizon: Horizon) -> None:
     """Raise TrainingRefused(TOO_FEW_ROWS) unless tonight's window has labels to learn anything from."""
-    recent = closing_days(labels.closed_ms) > design.live_day - rules.lookback_days
+    recent = closing_days(labels.closed_ms) > design.live_day - policy.lookback_days
     found = float(labels.weight[design.usable & (design.regime >= 0) & recent].sum())
     if found < FEWEST_LABELS:
         raise TrainingRefused(
             SkipCode.TOO_FEW_ROWS,
-            f"{found:.1f} independent closed labels at {horizon} in {rules.lookback_days} days, wanted {FEWEST_LABELS:.0f}",
+            f"{found:.1f} independent closed labels at {horizon} in {policy.lookback_days} days, wanted {FEWEST_LABELS:.0f}",
             measured=round(found, 1),
             wanted=FEWEST_LABELS,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from huracan.domain.arrays import I64
-from huracan.domain.recipe import TrainingRules
+from huracan.domain.recipe import TrainingPolicy
 from huracan.domain.time import DAY_MS
 
 NEVER = int(np.iinfo(np.int64).max)
@@ -85,7 +85,7 @@ def walk_forward(
     label_end: I64,
     first_day: int,
     last_day: int,
-    rules: TrainingRules,
+    policy: TrainingPolicy,
     *,
     refit_days: int = 1,
     embargo_ms: int = 0,
@@ -97,7 +97,7 @@ def walk_forward(
     feature of a train row looks into it. The window rolls: labels that closed more than `lookback_days` before the
     block are left out. No block when the history is too short.
     """
-    first_test_day = first_day + rules.first_window_days
+    first_test_day = first_day + policy.first_window_days
     starts = refit_starts(first_test_day, last_day, refit_days)
     day = decision_time // DAY_MS
     block = np.searchsorted(starts, day, side="right") - 1
@@ -107,5 +107,5 @@ def walk_forward(
         last_day=last_day,
         block=block,
         closing_day=closing_days(label_end, embargo_ms),
-        lookback_days=rules.lookback_days,
+        lookback_days=policy.lookback_days,
     )

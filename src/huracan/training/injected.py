@@ -60,13 +60,13 @@ async def fit_injected(
     its job. Folds are `tree_refit_days` long. Calibration starts
     at the prior slope, since inner folds would call the trainer more often than promised.
     """
-    rules = recipe.training
-    design = prepare(features, rules, cutoff_ms=cutoff_ms)
-    known = align(design, labels, rules)
-    check_enough(design, known, rules, labels.horizon)
-    first_day = design.first_test_day - rules.first_window_days
+    policy = recipe.training
+    design = prepare(features, policy, cutoff_ms=cutoff_ms)
+    known = align(design, labels, policy)
+    check_enough(design, known, policy, labels.horizon)
+    first_day = design.first_test_day - policy.first_window_days
     folds = walk_forward(
-        design.decision_time, known.closed_ms, first_day, design.last_day, rules, refit_days=rules.tree_refit_days
+        design.decision_time, known.closed_ms, first_day, design.last_day, policy, refit_days=policy.tree_refit_days
     )
     trains = design.usable & (known.weight > 0.0)
     returns = labels.frame["forward_bps"].fill_null(np.nan).to_numpy()[: design.day.size]

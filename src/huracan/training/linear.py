@@ -7,7 +7,7 @@ import numpy as np
 
 from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.frames import REGIMES
-from huracan.domain.recipe import TrainingRules
+from huracan.domain.recipe import TrainingPolicy
 from huracan.stats.decide import linear_forecasts
 from huracan.stats.ridge import Moments, raw_coefficients, shrink_to_prior
 from huracan.training.design import Design, Labels
@@ -60,7 +60,7 @@ def walk_linear(
     labels: Labels,
     engines: Mapping[str, Columns],
     prior: PoolPrior | None,
-    rules: TrainingRules,
+    policy: TrainingPolicy,
     *,
     horizon_ms: int,
 ) -> LinearWalk:
@@ -72,8 +72,8 @@ def walk_linear(
     wanted = {name for columns in engines.values() for name in columns.used}
     rows = gram_rows(design, labels, tuple(name for name in design.names if name in wanted))
     inner = inner_folds(design, labels, weeks=1, horizon_ms=horizon_ms)
-    blocks = refit_starts(design.first_test_day, design.last_day, rules.ridge_refit_days)
-    sums = _Sums(rows, inner, np.append(blocks, design.live_day), rules)
+    blocks = refit_starts(design.first_test_day, design.last_day, policy.ridge_refit_days)
+    sums = _Sums(rows, inner, np.append(blocks, design.live_day), policy)
     shape = (len(inner) + blocks.size + 1, len(engines), N_REGIMES)
     coef, intercept, live_rows = np.zeros((*shape, len(rows.names))), np.zeros(shape), np.zeros(N_CELLS)
     silent, dead = np.zeros(shape, dtype=np.bool_), np.zeros(len(rows.names), dtype=np.bool_)
@@ -86,9 +86,9 @@ def walk_linear(
             of.rows,
             np.arange(columns.size),
             sums.priors(prior, name, wants.used),
-            rules.pair_prior_rows,
+            policy.pair_prior_rows,
         )
-        thin = (of.rows < (rules.min_regime_rows if design.has_regime else np.inf))[:, :N_REGIMES]
+        thin = (of.rows < (policy.min_regime_rows if design.has_regime else np.inf))[:, :N_REGIMES]
         slopes, constant = _in_raw_units(standard, of, thin, rows.shift[columns], rows.scale[columns])
         coef[:, position][..., columns], intercept[:, position], live_rows = slopes, constant, of.rows[-1]
         lost = _lost(of, stopped[:, columns], np.isin(wants.used, wants.required))
@@ -145,9 +145,9 @@ def _lost(of: Moments, stopped: Bool, required: Bool) -> Bool:
 class _Sums:
     """Grams behind every model of a pair, inner folds first, then the start of each block, tonight last."""
 
-    def __init__(self, rows: GramRows, inner: tuple[InnerFold, ...], starts: I64, rules: TrainingRules) -> None:
-        self._inner, self._starts, self._lookback = inner, starts, rules.lookback_days
-        self._first = int(starts[0]) - rules.lookback_days + 1
+    def __init__(self, rows: GramRows, inner: tuple[InnerFold, ...], starts: I64, policy: TrainingPolicy) -> None:
+        self._inner, self._starts, self._lookback = inner, starts, policy.lookback_days
+        self._first = int(starts[0]) - policy.lookback_days + 1
         self._daily = grams_by(rows, closing_days(rows.closed_ms), self._first, int(starts[-1]) - self._first + 1)
         self._inner_grams = _inner_grams(rows, inner)
         self.days = np.concatenate((np.array([fold.week * WEEK_DAYS for fold in inner], dtype=np.int64), starts))
@@ -185,10 +185,10 @@ def _inner_grams(rows: GramRows, folds: tuple[InnerFold, ...]) -> F64:
     return grams
 
 
-def thin_regimes(live_rows: F64, rules: TrainingRules) -> tuple[str, ...]:
+def thin_regimes(live_rows: F64, policy: TrainingPolicy) -> tuple[str, ...]:
     """A note for each regime that tonight's pooled-regime model serves."""
     return tuple(
-        f"{name}: {live_rows[code]:.0f} of {rules.min_regime_rows} effective rows, served by the pooled-regime model"
+        f"{name}: {live_rows[code]:.0f} of {policy.min_regime_rows} effective rows, served by the pooled-regime model"
         for code, name in enumerate(REGIMES)
-        if live_rows[code] < rules.min_regime_rows
+        if live_rows[code] < policy.min_regime_rows
     )

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from huracan.domain.arrays import F64, I64
-from huracan.domain.recipe import Recipe, TrainingRules
+from huracan.domain.recipe import Recipe, TrainingPolicy
 from huracan.errors import SchemaError
 from huracan.stats.ridge import shrink_to_prior
 from huracan.training.engines import engine_of
@@ -135,21 +135,21 @@ class _PoolSum:
             self.matrix += own * counted[..., None, None]
             self.rows += counted
 
-    def solve(self, out: F64, rules: TrainingRules) -> None:
+    def solve(self, out: F64, policy: TrainingPolicy) -> None:
         """Write the ridge coefficients, shrunk to zero, into out (weeks, 5, k)."""
         mean = self.matrix / np.maximum(self.rows, np.finfo(np.float64).tiny)[..., None, None]
         k = len(self.columns)
-        found = shrink_to_prior(mean, self.rows, np.arange(k), np.zeros((*self.rows.shape, k)), rules.pool_prior_rows)
-        thin = self.rows < rules.min_regime_rows
+        found = shrink_to_prior(mean, self.rows, np.arange(k), np.zeros((*self.rows.shape, k)), policy.pool_prior_rows)
+        thin = self.rows < policy.min_regime_rows
         found = np.where(thin[..., None], found[:, N_REGIMES:], found)
         out[..., self.target] = found
 
 
-def _known(member: PairGrams, first: int, weeks: int, rules: TrainingRules) -> F64:
+def _known(member: PairGrams, first: int, weeks: int, policy: TrainingPolicy) -> F64:
     """Grams (weeks, 5, q, q) of what was known at the start of each week of the pool, rolled at the lookback."""
     placed = _placed(member, first, weeks)
     cumulative = np.cumsum(placed, axis=0)
-    back = rules.lookback_days // WEEK_DAYS
+    back = policy.lookback_days // WEEK_DAYS
     cumulative[back:] -= cumulative[: max(weeks - back, 0)].copy()
     return with_pooled(cumulative)
 

@@ -5,7 +5,15 @@ from collections.abc import Collection, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from huracan.domain.recipe import SHIPPED_SEEN, ConsensusRules, CostRules, EngineUse, Recipe, SizingRules, TrainingRules
+from huracan.domain.recipe import (
+    SHIPPED_SEEN,
+    ConsensusPolicy,
+    CostPolicy,
+    EngineUse,
+    Recipe,
+    SizingPolicy,
+    TrainingPolicy,
+)
 from huracan.errors import ConfigError
 from huracan.training.engines import ENGINES, nearest, use_of
 
@@ -31,16 +39,16 @@ def built_in_recipes(
     names: Sequence[str],
     *,
     feature_recipe: str,
-    training: TrainingRules | None = None,
-    consensus: ConsensusRules | None = None,
-    costs: CostRules | None = None,
-    sizing: SizingRules | None = None,
+    training: TrainingPolicy | None = None,
+    consensus: ConsensusPolicy | None = None,
+    costs: CostPolicy | None = None,
+    sizing: SizingPolicy | None = None,
     decision_interval_minutes: int = 60,
     execution_latency_s: int = 30,
     gate: tuple[tuple[str, float], ...] = (),
     own: Sequence[tuple[str, tuple[str, ...]]] = (),
 ) -> tuple[Recipe, ...]:
-    """The named recipes with these rules, in the order asked for; raises ConfigError for an unknown or doubled name.
+    """The named recipes with these policies, in the order asked for; raises ConfigError for an unknown or doubled name.
 
     `own` are an owner's: names that `names` may ask for as well, with the installed engines behind each. Nobody can know which
     days their maker looked at, so all days before their registration count as seen.
@@ -60,10 +68,10 @@ def built_in_recipes(
             engines=made[name] if name in made else tuple(map(use_of, _engines_of(name, made))),
             seen=ALL_SEEN if name in made else SHIPPED_SEEN,
             feature_recipe=feature_recipe,
-            training=training or TrainingRules(),
-            consensus=consensus or ConsensusRules(),
-            costs=costs or CostRules(),
-            sizing=sizing or SizingRules(),
+            training=training or TrainingPolicy(),
+            consensus=consensus or ConsensusPolicy(),
+            costs=costs or CostPolicy(),
+            sizing=sizing or SizingPolicy(),
             decision_interval_minutes=decision_interval_minutes,
             execution_latency_s=execution_latency_s,
             gate=gate,

@@ -12,7 +12,7 @@ import numpy as np
 
 from huracan.domain.arrays import F64, I64, Bool
 from huracan.domain.model import TreeArrays
-from huracan.domain.recipe import TrainingRules
+from huracan.domain.recipe import TrainingPolicy
 from huracan.stats.decide import forest_forecasts
 from huracan.stats.ridge import varies
 from huracan.training.design import Design, Labels
@@ -53,7 +53,7 @@ def walk_forests(
     design: Design,
     labels: Labels,
     columns: Columns,
-    rules: TrainingRules,
+    policy: TrainingPolicy,
     *,
     seed: int,
     horizon_ms: int,
@@ -67,14 +67,14 @@ def walk_forests(
     folds = walk_forward(
         design.decision_time,
         labels.closed_ms,
-        design.first_test_day - rules.first_window_days,
+        design.first_test_day - policy.first_window_days,
         design.last_day,
-        rules,
-        refit_days=rules.tree_refit_days,
+        policy,
+        refit_days=policy.tree_refit_days,
     )
     forecast = np.full(design.day.size, np.nan)
     live, fit, silent = NO_TREES, None, True
-    for era in _eras(design, folds, rules):
+    for era in _eras(design, folds, policy):
         fits = _fits(design, labels, folds, era, wanted, horizon_ms)
         growers: dict[bytes, _Grower] = {}
         for fit in fits:
@@ -142,12 +142,12 @@ class _Era:
     last: bool
 
 
-def _eras(design: Design, folds: Folds, rules: TrainingRules) -> Iterator[_Era]:
-    number = (folds.starts - folds.starts[0]) // rules.lookback_days
+def _eras(design: Design, folds: Folds, policy: TrainingPolicy) -> Iterator[_Era]:
+    number = (folds.starts - folds.starts[0]) // policy.lookback_days
     for era in range(int(number[-1]) + 1):
         blocks = np.flatnonzero(number == era).tolist()
         start = int(folds.starts[blocks[0]]) if blocks else design.last_day
-        recent = design.usable & (design.day < start) & (design.day >= start - rules.first_window_days)
+        recent = design.usable & (design.day < start) & (design.day >= start - policy.first_window_days)
         yield _Era(blocks=blocks, bin_rows=np.flatnonzero(recent), first=era == 0, last=era == number[-1])
 
 

@@ -1,7 +1,7 @@
 """Step 1: who is liquid and tight enough today; a Skip per horizon for everyone else."""
 
 from huracan.universe.archived import archived_instruments, split_symbol
-from huracan.universe.build import UniverseRules, build_universe
+from huracan.universe.build import UniverseConfig, build_universe
 from huracan.universe.changes import delisted_members
 from huracan.universe.former import preference
 from huracan.universe.names import coin_base, coin_keys
@@ -11,7 +11,7 @@ from huracan.universe.spreads import tier_key
 __all__ = [
     "HELD_BPS",
     "HELD_DAYS",
-    "UniverseRules",
+    "UniverseConfig",
     "archived_instruments",
     "build_universe",
     "coin_base",

@@ -1,4 +1,4 @@
-"""From a snapshot of the exchange to tonight's members, by visible rules in a fixed order."""
+"""From a snapshot of the exchange to tonight's members, by visible thresholds in a fixed order."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ NO_QUOTE = Quote(volume_24h_quote=None, bid=None, ask=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UniverseRules:
+class UniverseConfig:
     """Who may be a member: quote assets in order of interest, 24 h volume in GBP, full quoted spread in bps."""
 
     quote_assets: tuple[str, ...] = ("USDT", "USDC", "FDUSD")
@@ -44,7 +44,7 @@ class _Refusal:
 
 def build_universe(
     snapshot: Snapshot,
-    rules: UniverseRules,
+    config: UniverseConfig,
     horizons: Sequence[str],
     archived: Iterable[Instrument] = (),
     since_ms: int | None = None,
@@ -56,25 +56,25 @@ def build_universe(
     the most liquid. |members| + |skips| / |horizons| = listed pairs. `former` are listed pairs that do not trade any more or
     too little, and what else the archive remembers (`archived`); `since_ms` is the first instant of the history.
     """
-    pairs = _look(snapshot, rules)
+    pairs = _look(snapshot, config)
     accepted: list[_Seen] = []
     refused: list[tuple[Instrument, _Refusal]] = []
     for seen in pairs:
-        refusal = next(filter(None, (check(seen, rules) for check in _CHECKS)), None)
+        refusal = next(filter(None, (check(seen, config) for check in _CHECKS)), None)
         if refusal is None:
             accepted.append(seen)
         else:
             refused.append((seen.instrument, refusal))
     accepted.sort(key=lambda seen: (-(seen.volume_gbp or 0.0), seen.instrument.id))
-    kept = accepted[: rules.max_coins]
+    kept = accepted[: config.max_coins]
     for place, seen in enumerate(accepted[len(kept) :], start=len(kept) + 1):
         reason = f"{place} by liquidity, beyond max_coins"
         refused.append(
-            (seen.instrument, _Refusal(code=SkipCode.MAX_COINS, reason=reason, measured=place, wanted=rules.max_coins))
+            (seen.instrument, _Refusal(code=SkipCode.MAX_COINS, reason=reason, measured=place, wanted=config.max_coins))
         )
     members = tuple(_candidate(seen) for seen in kept)
     skips = tuple(_skip(instrument, horizon, refusal) for instrument, refusal in refused for horizon in horizons)
-    others = [_candidate(seen) for seen in pairs if _fell_out(seen, rules)]
+    others = [_candidate(seen) for seen in pairs if _fell_out(seen, config)]
     keys = frozenset(seen.instrument.coin for seen in pairs)
     listed = {(one.market, one.symbol) for one in snapshot.instruments}
     forgotten = [
@@ -86,8 +86,8 @@ def build_universe(
         now_ms=snapshot.now_ms,
         members=members,
         skips=skips,
-        tier_spreads=tuple(_tier_spreads(pairs, rules).items()),
-        former=former_pairs(others, members, forgotten, keys, rules.market, rules.max_coins, since_ms),
+        tier_spreads=tuple(_tier_spreads(pairs, config).items()),
+        former=former_pairs(others, members, forgotten, keys, config.market, config.max_coins, since_ms),
     )
 
 
@@ -97,27 +97,27 @@ def _candidate(seen: _Seen) -> Candidate:
     )
 
 
-def _fell_out(seen: _Seen, rules: UniverseRules) -> bool:
+def _fell_out(seen: _Seen, config: UniverseConfig) -> bool:
     """Whether a pair does not trade now, or too little, though it is of the kind that may be a member."""
-    if any(check(seen, rules) for check in (_contract_type, _pegged)):
+    if any(check(seen, config) for check in (_contract_type, _pegged)):
         return False
-    return _status(seen, rules) is not None or (seen.volume_gbp is not None and _liquidity(seen, rules) is not None)
+    return _status(seen, config) is not None or (seen.volume_gbp is not None and _liquidity(seen, config) is not None)
 
 
-def _tier_spreads(pairs: Sequence[_Seen], rules: UniverseRules) -> dict[str, float]:
+def _tier_spreads(pairs: Sequence[_Seen], config: UniverseConfig) -> dict[str, float]:
     """Median spread by tier of all pairs that could be members but for their volume or spread."""
     return tier_medians(
         (tier_key(seen.instrument.market, seen.volume_gbp), seen.quote.spread_bps)
         for seen in pairs
         if seen.volume_gbp is not None and seen.quote.spread_bps is not None
-        if not any(check(seen, rules) for check in _KIND_CHECKS)
+        if not any(check(seen, config) for check in _KIND_CHECKS)
     )
 
 
-def _look(snapshot: Snapshot, rules: UniverseRules) -> list[_Seen]:
-    pairs = [i for i in snapshot.instruments if i.quote in rules.quote_assets]
+def _look(snapshot: Snapshot, config: UniverseConfig) -> list[_Seen]:
+    pairs = [i for i in snapshot.instruments if i.quote in config.quote_assets]
     volumes = {i.id: _volume_gbp(i, snapshot) for i in pairs}
-    keys = coin_keys(pairs, rules.market, volumes)
+    keys = coin_keys(pairs, config.market, volumes)
     return [
         _Seen(
             instrument=replace(pair, coin=keys[pair.id]),
@@ -135,8 +135,8 @@ def _volume_gbp(instrument: Instrument, snapshot: Snapshot) -> float | None:
     return None if volume is None or not rate else volume / rate
 
 
-def _status(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
-    del rules
+def _status(seen: _Seen, config: UniverseConfig) -> _Refusal | None:
+    del config
     status = seen.instrument.status
     if status == "TRADING":
         return None
@@ -146,16 +146,16 @@ def _status(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
     return _Refusal(code=SkipCode.NOT_TRADING, reason=f"status {status}", measured=status, wanted="TRADING")
 
 
-def _contract_type(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
-    del rules
+def _contract_type(seen: _Seen, config: UniverseConfig) -> _Refusal | None:
+    del config
     kind = seen.instrument.contract_type
     if kind in {None, PERPETUAL}:
         return None
     return _Refusal(code=SkipCode.CONTRACT_TYPE, reason=f"contract type {kind}", measured=kind, wanted=PERPETUAL)
 
 
-def _pegged(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
-    del rules
+def _pegged(seen: _Seen, config: UniverseConfig) -> _Refusal | None:
+    del config
     if not seen.pegged:
         return None
     base = seen.instrument.base
@@ -164,8 +164,8 @@ def _pegged(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
     )
 
 
-def _liquidity(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
-    volume, wanted = seen.volume_gbp, rules.min_liquidity_gbp
+def _liquidity(seen: _Seen, config: UniverseConfig) -> _Refusal | None:
+    volume, wanted = seen.volume_gbp, config.min_liquidity_gbp
     if volume is None:
         reason = f"24 h volume in GBP unknown (quote asset {seen.instrument.quote})"
         return _Refusal(code=SkipCode.ILLIQUID, reason=reason, measured=None, wanted=wanted)
@@ -174,14 +174,14 @@ def _liquidity(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
     return _Refusal(code=SkipCode.ILLIQUID, reason="24 h volume in GBP too small", measured=volume, wanted=wanted)
 
 
-def _spread(seen: _Seen, rules: UniverseRules) -> _Refusal | None:
-    spread, wanted = seen.quote.spread_bps, rules.max_spread_bps
+def _spread(seen: _Seen, config: UniverseConfig) -> _Refusal | None:
+    spread, wanted = seen.quote.spread_bps, config.max_spread_bps
     if spread is None or spread <= wanted:
         return None
     return _Refusal(code=SkipCode.SPREAD_TOO_WIDE, reason="quoted spread too wide", measured=spread, wanted=wanted)
 
 
-_Check = Callable[[_Seen, UniverseRules], _Refusal | None]
+_Check = Callable[[_Seen, UniverseConfig], _Refusal | None]
 _KIND_CHECKS: tuple[_Check, ...] = (_status, _contract_type, _pegged)
 _CHECKS: tuple[_Check, ...] = (*_KIND_CHECKS, _liquidity, _spread)
 

@@ -71,7 +71,7 @@ def preference(instrument: Instrument, market: str) -> tuple[bool, int, str, flo
     """
     quote = QUOTE_ORDER.index(instrument.quote) if instrument.quote in QUOTE_ORDER else len(QUOTE_ORDER)
     other_market = instrument.market != ("spot" if market == "spot" else "um")
-    return other_market, quote, instrument.ticker, instrument.epoch or math.inf
+    return other_market, quote, instrument.ticker, instrument.listing_end or math.inf
 
 
 def _is_of(member: Instrument, market: str) -> bool:

@@ -107,7 +107,7 @@ def former_summary(night: Night) -> dict[str, Any]:
     former = night.former
     return {
         "known": known_former(night),
-        "earlier_listings": sum(one.instrument.epoch > 0 for one in night.plan.former),
+        "earlier_listings": sum(one.instrument.listing_end > 0 for one in night.plan.former),
         "drawn": len(former.drawn),
         "walked": len(former.trained),
         "refused": dict(sorted(Counter(former.failed.values()).items())),

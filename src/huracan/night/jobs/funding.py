@@ -9,7 +9,7 @@ from huracan.domain.frames import FUNDING_SCHEMA
 from huracan.domain.ids import Instrument, content_hash
 from huracan.domain.time import DAY_MS
 from huracan.errors import AlteredArtefactError, DataError
-from huracan.ingest import IngestRules, clean_settlements
+from huracan.ingest import IngestConfig, clean_settlements
 from huracan.ingest.funding import funding_holes
 from huracan.night.jobs.artefacts import Artefacts
 from huracan.night.plan import NightPlan
@@ -54,7 +54,7 @@ def known_settlements(
         return None
     stored = lake.funding(instrument, plan.cutoff_ms - STORED_DAYS * DAY_MS, plan.cutoff_ms)
     alone = KnownSettlements(
-        stored=_last_stretch(stored, IngestRules(interval_ms=plan.interval_ms)), since_ms=plan.cutoff_ms, rows=None
+        stored=_last_stretch(stored, IngestConfig(interval_ms=plan.interval_ms)), since_ms=plan.cutoff_ms, rows=None
     )
     if "settlements" not in facts:
         return alone
@@ -66,7 +66,7 @@ def known_settlements(
     return replace(alone, since_ms=facts["since_ms"], rows=own if own.height else None)
 
 
-def _last_stretch(stored: pl.DataFrame, rules: IngestRules) -> tuple[int, int] | None:
+def _last_stretch(stored: pl.DataFrame, rules: IngestConfig) -> tuple[int, int] | None:
     """First and last of the settlements at the end that none is missing between: what is missing is asked for again."""
     settled = clean_settlements(stored, rules).frame
     if settled.is_empty():

@@ -8,7 +8,7 @@ from huracan.domain.records import Candidate, IntegrityReport
 from huracan.domain.time import Horizon
 from huracan.errors import SchemaError
 from huracan.ingest import (
-    IngestRules,
+    IngestConfig,
     validate_bars,
 )
 from huracan.night.jobs.artefacts import Artefacts
@@ -46,7 +46,7 @@ def load_bars(
         instrument,
         lake.bars(instrument, plan.start_ms, plan.cutoff_ms),
         lake.funding(instrument, plan.start_ms, plan.cutoff_ms),
-        IngestRules(interval_ms=plan.interval_ms),
+        IngestConfig(interval_ms=plan.interval_ms),
         plan.start_ms,
         plan.cutoff_ms,
         "binance",

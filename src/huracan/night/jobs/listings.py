@@ -21,5 +21,5 @@ def earlier_candidates(newest: Instrument, listings: Iterable[EarlierListing]) -
 
 def _candidate(newest: Instrument, listing: EarlierListing) -> Candidate:
     ended = int(day_iso(listing.last_ms // DAY_MS).replace("-", ""))
-    one = replace(newest, status=DELISTED, listed_ms=None, epoch=ended, until_ms=listing.until_ms)
+    one = replace(newest, status=DELISTED, listed_ms=None, listing_end=ended, until_ms=listing.until_ms)
     return Candidate(instrument=replace(one, coin=one.id), volume_24h_gbp=0.0, spread_bps=None)

@@ -11,7 +11,7 @@ from huracan.domain.bundle import model_to_bytes
 from huracan.domain.frames import Bars, FeatureFrame, LabelledSet
 from huracan.domain.ids import random_seed, sha256_hex
 from huracan.domain.model import ChampionModel, DecisionParameters
-from huracan.domain.recipe import Recipe, TrainingRules
+from huracan.domain.recipe import Recipe, TrainingPolicy
 from huracan.domain.records import Skip, SkipCode
 from huracan.domain.results import ConsensusPath, TrainedPair
 from huracan.domain.time import Horizon
@@ -83,7 +83,7 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, An
     bars, _ = load_bars(ports.lake, plan, plan.member(coin), data_hash=prepared["data_hash"])
     cells: dict[str, Any] = {}
     refused: list[dict[str, Any]] = []
-    designs: dict[TrainingRules, Design] = {}
+    designs: dict[TrainingPolicy, Design] = {}
     for horizon in plan.horizons:
         features, labels = load_prepared(store, plan, prepared, horizon)
         leak = leak_skip(coin, horizon, prepared)

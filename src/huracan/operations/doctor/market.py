@@ -7,7 +7,7 @@ from typing import Final
 from huracan.adapters.binance import BinanceMarketData
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.exchange import market_data, wiring_facts
-from huracan.app.rules import night_rules
+from huracan.app.night_config import night_rules
 from huracan.domain.records import Snapshot, Universe
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
 from huracan.errors import ClockSkewError, DataError, DiskFullError, HuracanError

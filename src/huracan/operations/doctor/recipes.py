@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from huracan.app.rules import recipes_of
+from huracan.app.night_config import recipes_of
 from huracan.errors import ConfigError
 from huracan.operations.doctor.finding import Circumstances, Finding, doubtful, right, wrong
 from huracan.operations.engines import BUILT_IN, engine_rows

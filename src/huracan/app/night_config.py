@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from huracan.domain.ids import content_hash
 from huracan.domain.json import JsonObject
-from huracan.domain.recipe import PRESETS, ConsensusRules, CostRules, Recipe, SizingRules, TrainingRules
+from huracan.domain.recipe import PRESETS, ConsensusPolicy, CostPolicy, Recipe, SizingPolicy, TrainingPolicy
 from huracan.domain.strict import strict_json
 from huracan.domain.tiers import TIERS
 from huracan.domain.time import HOUR_MS, MINUTE_MS
@@ -21,7 +21,7 @@ from huracan.settings import Settings, resolved_dict
 from huracan.training import all_engines, built_in_recipes
 from huracan.training.engines import EngineSpec, nearest
 from huracan.training.jobs import compute_code_hash
-from huracan.universe import UniverseRules
+from huracan.universe import UniverseConfig
 
 _RUNNING = frozenset(
     {"dry_run", "training_backend", "backend_address", "max_concurrent_jobs", "num_workers", "job_timeout_s"}
@@ -40,7 +40,7 @@ def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) ->
     if injected.changes_recipe:
         recipes = (injected_recipe(recipes[0], injected, settings.promotion.injected_seen_until),)
     return NightRules(
-        universe=UniverseRules(
+        universe=UniverseConfig(
             quote_assets=training.quote_assets,
             market=training.market,
             min_liquidity_gbp=training.min_liquidity_gbp,
@@ -101,7 +101,7 @@ def recipes_of(settings: Settings) -> tuple[Recipe, ...]:
         if wrong:
             raise ConfigError(f"training.recipes: {wrong}")
     training, costs, consensus = settings.training, settings.costs, settings.consensus
-    sizing: SizingRules = replace(
+    sizing: SizingPolicy = replace(
         PRESETS[training.risk_preset], min_edge_after_cost_bps=training.min_edge_after_cost_bps
     )
     fees = (
@@ -111,13 +111,13 @@ def recipes_of(settings: Settings) -> tuple[Recipe, ...]:
     return built_in_recipes(
         training.recipe_names,
         feature_recipe=RECIPE_ID,
-        training=TrainingRules(lookback_days=training.lookback_days),
-        consensus=ConsensusRules(
+        training=TrainingPolicy(lookback_days=training.lookback_days),
+        consensus=ConsensusPolicy(
             adaptive_threshold=consensus.adaptive_threshold,
             min_consensus_score=consensus.min_consensus_score,
             correlation_penalty_weight=consensus.correlation_penalty_weight,
         ),
-        costs=CostRules(fees_bps=fees, capital_quote=costs.capital_quote),
+        costs=CostPolicy(fees_bps=fees, capital_quote=costs.capital_quote),
         sizing=sizing,
         decision_interval_minutes=training.decision_interval_minutes,
         execution_latency_s=training.execution_latency_s,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegimeRules:
+class RegimeThresholds:
     """Quantiles are of a coin's own trailing hours; `*_leave` are where a regime ends again (hysteresis).
 
     `dwell_hours` is the least stay, which only panic and illiquid cut short.

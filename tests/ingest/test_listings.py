@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS, parse_iso
-from huracan.ingest import IngestRules, validate_bars
-from huracan.ingest.epochs import listing_epochs, part_listings
+from huracan.ingest import IngestConfig, validate_bars
+from huracan.ingest.listings import listing_spans, part_listings
 
 HISTORY = Path(__file__).parents[3] / "shared" / "market" / "history"
-RULES = IngestRules(interval_ms=HOUR_MS)
+CONFIG = IngestConfig(interval_ms=HOUR_MS)
 START = 20_000 * DAY_MS
 PERPETUAL = Instrument(market="um", symbol="SOLUSDT", base="SOL", quote="USDT", coin="SOL")
 
@@ -37,27 +37,27 @@ def bars(hours, price=100.0, volume=5.0):
 def validate(raw, funding=None, listed_ms=None):
     settlements = pl.DataFrame(schema=FUNDING_SCHEMA) if funding is None else funding
     end = int(raw["open_time"].max()) + HOUR_MS
-    return validate_bars(replace(PERPETUAL, listed_ms=listed_ms), raw, settlements, RULES, START, end, "binance")
+    return validate_bars(replace(PERPETUAL, listed_ms=listed_ms), raw, settlements, CONFIG, START, end, "binance")
 
 
 def test_bars_without_a_break_are_one_listing():
-    (epoch,) = listing_epochs(bars(range(50)), RULES)
-    assert (epoch.first_ms, epoch.bars, epoch.silent_ms, epoch.ratio) == (START, 50, None, None)
-    assert listing_epochs(bars([]), RULES) == ()
+    (span,) = listing_spans(bars(range(50)), CONFIG)
+    assert (span.first_ms, span.bars, span.silent_ms, span.ratio) == (START, 50, None, None)
+    assert listing_spans(bars([]), CONFIG) == ()
 
 
 @pytest.mark.parametrize(("hours", "count"), [(33, 1), (47, 1), (48, 2), (400, 2)])
 def test_two_days_without_a_trade_end_a_listing_and_an_outage_does_not(hours, count):
-    assert len(listing_epochs(bars([*range(10), *range(10 + hours, 20 + hours)]), RULES)) == count
+    assert len(listing_spans(bars([*range(10), *range(10 + hours, 20 + hours)]), CONFIG)) == count
 
 
 @pytest.mark.parametrize(("ratio", "count"), [(2.9, 1), (3.0, 2), (1 / 3.0, 2), (0.5, 1), (1000.0, 2)])
 def test_a_price_of_another_scale_after_an_hour_without_trades_is_another_listing(ratio, count):
-    assert len(listing_epochs(bars([0, 1, 2, 4, 5], [1, 1, 1, ratio, ratio]), RULES)) == count
+    assert len(listing_spans(bars([0, 1, 2, 4, 5], [1, 1, 1, ratio, ratio]), CONFIG)) == count
 
 
 def test_a_crash_without_a_break_is_a_crash():
-    assert len(listing_epochs(bars(range(6), [100, 100, 20, 1, 0.01, 0.01]), RULES)) == 1
+    assert len(listing_spans(bars(range(6), [100, 100, 20, 1, 0.01, 0.01]), CONFIG)) == 1
 
 
 def test_a_halt_filled_with_flat_bars_parts_listings_like_missing_ones():
@@ -71,17 +71,17 @@ def test_a_halt_filled_with_flat_bars_parts_listings_like_missing_ones():
 def test_the_exchanges_own_date_parts_listings_that_no_silence_parts():
     raw = bars(range(100))
     newest, before = START + 60 * HOUR_MS, START + 59 * HOUR_MS
-    parts = part_listings(raw, RULES, newest + 1)
+    parts = part_listings(raw, CONFIG, newest + 1)
     assert parts.newest["open_time"].to_list() == list(range(newest, START + 100 * HOUR_MS, HOUR_MS))
     (earlier,) = parts.earlier
     assert (earlier.first_ms, earlier.last_ms, earlier.until_ms, earlier.bars) == (START, before, newest, 60)
     assert "says that another listing began" in parts.issues[0].detail
-    assert part_listings(raw, RULES, START).earlier == ()
+    assert part_listings(raw, CONFIG, START).earlier == ()
 
 
 def test_a_listing_that_has_no_bar_yet_leaves_all_bars_to_the_earlier_ones():
     begins = START + 500 * HOUR_MS
-    parts = part_listings(bars([*range(30), *range(130, 160)]), RULES, begins)
+    parts = part_listings(bars([*range(30), *range(130, 160)]), CONFIG, begins)
     assert parts.newest.is_empty()
     assert [(one.bars, one.until_ms) for one in parts.earlier] == [(30, START + 130 * HOUR_MS), (30, begins)]
     clean, report = validate(bars(range(30)), listed_ms=begins)
@@ -91,7 +91,7 @@ def test_a_listing_that_has_no_bar_yet_leaves_all_bars_to_the_earlier_ones():
 
 def test_an_earlier_listing_ended_with_its_last_trade():
     volume = np.where((np.arange(70) >= 10) & (np.arange(70) < 60), 0.0, 5.0)
-    (one,) = part_listings(bars(range(70), volume=volume), RULES).earlier
+    (one,) = part_listings(bars(range(70), volume=volume), CONFIG).earlier
     assert (one.last_ms, one.until_ms, one.bars) == (START + 9 * HOUR_MS, START + 60 * HOUR_MS, 60)
 
 
@@ -114,13 +114,13 @@ def test_the_earlier_listing_is_cut_with_its_funding_and_told():
 def test_epochs_partition_the_bars_and_later_bars_change_no_earlier_border(steps):
     hours = np.cumsum([gap for gap, _ in steps])
     frame = bars(hours, [price for _, price in steps])
-    epochs = listing_epochs(frame, RULES)
-    assert sum(epoch.bars for epoch in epochs) == frame.height
-    assert all(a.last_ms < b.first_ms for a, b in itertools.pairwise(epochs))
-    known = {epoch.first_ms for epoch in epochs}
+    spans = listing_spans(frame, CONFIG)
+    assert sum(span.bars for span in spans) == frame.height
+    assert all(a.last_ms < b.first_ms for a, b in itertools.pairwise(spans))
+    known = {span.first_ms for span in spans}
     for count in range(1, frame.height):
-        earlier = listing_epochs(frame.head(count), RULES)
-        assert {epoch.first_ms for epoch in earlier} == {t for t in known if t <= frame["open_time"][count - 1]}
+        earlier = listing_spans(frame.head(count), CONFIG)
+        assert {span.first_ms for span in earlier} == {t for t in known if t <= frame["open_time"][count - 1]}
 
 
 @pytest.mark.slow
@@ -130,8 +130,8 @@ def test_every_swap_and_relisting_of_the_recorded_history_is_found_and_nothing_e
     found = {}
     for file in sorted(HISTORY.glob("*/*/1h.parquet")):
         frame = pl.read_parquet(file)
-        for epoch in listing_epochs(frame, RULES)[1:]:
-            found[f"{file.parts[-3]}/{file.parts[-2]}"] = (epoch.first_ms, round(epoch.ratio, 4))
+        for span in listing_spans(frame, CONFIG)[1:]:
+            found[f"{file.parts[-3]}/{file.parts[-2]}"] = (span.first_ms, round(span.ratio, 4))
     assert found == {
         f"spot/{symbol}USDT": (parse_iso(f"{when}:00Z"), ratio)
         for symbol, when, ratio in (

@@ -15,7 +15,7 @@ RUNS_KEPT: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IngestRules:
+class IngestConfig:
     """Thresholds of step 2. A gap is repaired when it is short in bars *and* in minutes, so 15m bars never are.
 
     A bar's extremeness is the larger of its range and its close-to-close move (log), over the mean of the same
