@@ -66,7 +66,9 @@ def walk(trained, cells, *, enabled=None, live=None, policy=None, cutoff=None):
     enabled = np.ones((len(days), n, 4), np.int64) if enabled is None else enabled
     live = np.ones((n, 4), np.int64) if live is None else live
     cutoff = int(days[-1] + 1) * DAY_MS if cutoff is None else cutoff
-    return consensus_path(trained, cells, enabled, days, live, policy or ConsensusPolicy(window=8), cutoff)
+    policy = policy or ConsensusPolicy(window=8)
+    gates = {"enabled_by_fold": enabled, "fold_days": days, "live_enabled": live}
+    return consensus_path(trained, cells, **gates, policy=policy, cutoff_ms=cutoff)
 
 
 @settings(max_examples=25, deadline=None)
@@ -240,10 +242,11 @@ def test_a_fold_day_without_a_gate_is_refused():
     trained, cells = make_inputs(days=3)
     gate = np.ones((2, 4, 4), np.int64)
     days = np.array([FIRST, FIRST + 1])
+    rest = {"live_enabled": gate[0], "policy": ConsensusPolicy(), "cutoff_ms": (FIRST + 3) * DAY_MS}
     with pytest.raises(DataError, match="without a gate"):
-        consensus_path(trained, cells, gate, days, gate[0], ConsensusPolicy(), (FIRST + 3) * DAY_MS)
+        consensus_path(trained, cells, enabled_by_fold=gate, fold_days=days, **rest)
     with pytest.raises(DataError, match="none"):
-        consensus_path(trained, cells, gate[:0], days[:0], gate[0], ConsensusPolicy(), (FIRST + 3) * DAY_MS)
+        consensus_path(trained, cells, enabled_by_fold=gate[:0], fold_days=days[:0], **rest)
 
 
 def test_nothing_closed_yet_means_equal_weights_and_no_penalty():

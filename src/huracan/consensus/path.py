@@ -1,6 +1,7 @@
 """What the engines together said at every out-of-fold decision, with the weights known on that day."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -43,6 +44,7 @@ class _Outcomes:
 def consensus_path(
     trained: TrainedPair,
     cells: CellScores,
+    *,
     enabled_by_fold: I64,
     fold_days: I64,
     live_enabled: I64,
@@ -55,7 +57,7 @@ def consensus_path(
     live_enabled (E, R) the gate at the cut-off. A day's weights, penalty and threshold rest on outcomes closed
     before 00:00 of that day; the live ones on outcomes closed before the cut-off. A disabled engine
     abstains, and so does everybody where the round-trip cost is unknown. An engine without an outcome in the window
-    is no voter to be counted, and weighs no more than the least of those that were heard. Raises
+    is no voter to be counted, and weighs no more than the least of those with one. Raises
     DataError when a row's fold day has no gate.
     """
     head = trained.edges
@@ -68,14 +70,8 @@ def consensus_path(
     first = 0 if outcomes is None else outcomes.first_day
     asked = np.append(fold_days - first, cutoff_ms // DAY_MS + 1 - first)  # the last one: everything closed so far
     enabled = (np.concatenate((enabled_by_fold, live_enabled[None])) != 0).any(axis=2)
-    reliability = _reliability(outcomes, asked, policy.window, len(trained.engines))
-    correlation = _correlation(outcomes, asked, policy.window, len(trained.engines))
-    heard = _heard(outcomes, asked, policy.window, enabled)
-    voters = np.where(heard.any(axis=1, keepdims=True), heard, enabled)
-    _, effective = vote_weights(correlation, voters)
-    penalty = correlation_penalty(effective, voters.sum(axis=1).astype(np.float64))
-    shared, _ = vote_weights(correlation, enabled)
-    weight = _normalised(_humbled(reliability * shared, heard))
+    votes = _votes(outcomes, asked, policy.window, enabled)
+    weight, penalty = votes.weight, votes.penalty
     score, edge, confidence = vote(
         edges, weight[fold], cells.cost_bps, penalty[fold], policy.correlation_penalty_weight
     )
@@ -98,8 +94,33 @@ def consensus_path(
         enabled=live_enabled,
         threshold=float(threshold[-1]),
         penalty=float(penalty[-1]),
-        reliability=dict(zip(trained.engines, reliability[-1].tolist(), strict=True)),
-        correlation=_named(trained.engines, correlation[-1]),
+        reliability=dict(zip(trained.engines, votes.reliability[-1].tolist(), strict=True)),
+        correlation=_named(trained.engines, votes.correlation[-1]),
+    )
+
+
+class _Votes(NamedTuple):
+    """What each asked day gives every engine: weight and reliability (t, E), correlation (t, E, E), and the penalty (t,)."""
+
+    weight: F64
+    penalty: F64
+    reliability: F64
+    correlation: F64
+
+
+def _votes(outcomes: _Outcomes | None, asked: I64, window: int, enabled: Bool) -> _Votes:
+    engines = enabled.shape[1]
+    reliability = _reliability(outcomes, asked, window, engines)
+    correlation = _correlation(outcomes, asked, window, engines)
+    seen = _with_outcomes(outcomes, asked, window, enabled)
+    voters = np.where(seen.any(axis=1, keepdims=True), seen, enabled)
+    _, effective = vote_weights(correlation, voters)
+    shared, _ = vote_weights(correlation, enabled)
+    return _Votes(
+        weight=_normalised(_humbled(reliability * shared, seen)),
+        penalty=correlation_penalty(effective, voters.sum(axis=1).astype(np.float64)),
+        reliability=reliability,
+        correlation=correlation,
     )
 
 
@@ -168,19 +189,19 @@ def _correlation(outcomes: _Outcomes | None, asked: I64, window: int, n_engines:
     )
 
 
-def _heard(outcomes: _Outcomes | None, asked: I64, window: int, enabled: Bool) -> Bool:
+def _with_outcomes(outcomes: _Outcomes | None, asked: I64, window: int, enabled: Bool) -> Bool:
     """Enabled engines with an outcome in the window, shape (days, E)."""
     if outcomes is None:
         return np.zeros_like(enabled)
     voted = outcomes.daily(np.isfinite(outcomes.net).astype(np.float64))
-    heard: Bool = enabled & (_before(voted, asked, window) > 0.5)
-    return heard
+    seen: Bool = enabled & (_before(voted, asked, window) > 0.5)
+    return seen
 
 
-def _humbled(weight: F64, heard: Bool) -> F64:
-    """Weights where an engine that was not heard lately weighs no more than the least of those that were."""
-    least = np.where(heard & (weight > 0.0), weight, np.inf).min(axis=1, keepdims=True)
-    humbled: F64 = np.where(heard, weight, np.minimum(weight, least))
+def _humbled(weight: F64, seen: Bool) -> F64:
+    """Weights where an engine without a recent outcome weighs no more than the least of those with one."""
+    least = np.where(seen & (weight > 0.0), weight, np.inf).min(axis=1, keepdims=True)
+    humbled: F64 = np.where(seen, weight, np.minimum(weight, least))
     return humbled
 
 

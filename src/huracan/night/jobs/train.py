@@ -180,7 +180,15 @@ def judge_cell(ports: PairPorts, plan: NightPlan, cell: Cell, trained: TrainedPa
         gate_config(plan),
         plan.cutoff_ms,
     )
-    path = consensus_path(trained, scores, gate.enabled, gate.days, gate.live, cell.recipe.consensus, plan.cutoff_ms)
+    path = consensus_path(
+        trained,
+        scores,
+        enabled_by_fold=gate.enabled,
+        fold_days=gate.days,
+        live_enabled=gate.live,
+        policy=cell.recipe.consensus,
+        cutoff_ms=plan.cutoff_ms,
+    )
     allow_short = cell.bars.instrument.market == "um"
     simulation = simulate_decisions(
         path,
