@@ -82,7 +82,10 @@ def compare_bars(ours: pl.DataFrame, theirs: pl.DataFrame, tolerance_bps: float 
 def known_restatement(market: Market, open_ms: int) -> bool:
     """Whether a bar lies in an hour that the exchange is known to have changed.
 
-    >>> known_restatement("spot", parse_iso("2021-01-11T08:59")), known_restatement("um", parse_iso("2021-01-11T08:59"))
-    (True, False)
+    >>> from huracan.domain.time import parse_iso
+    >>> known_restatement("spot", parse_iso("2021-01-11T08:59"))
+    True
+    >>> known_restatement("um", parse_iso("2021-01-11T08:59"))
+    False
     """
     return market == "spot" and iso(open_ms // HOUR_MS * HOUR_MS)[:16] in KNOWN_RESTATEMENTS

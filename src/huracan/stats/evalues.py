@@ -30,8 +30,8 @@ _E_MAX: Final = 1e300
 def e_process_step(log_wealth: Sequence[float], difference: float, bound: float) -> tuple[float, ...]:
     """Log-wealths after one more day with this difference; same unit as the bound.
 
-    >>> [round(math.exp(w), 3) for w in e_process_step(FRESH, 100.0, 100.0)]
-    [1.037, 1.075, 1.15, 1.3, 1.54]
+    >>> [round(math.exp(w), 4) for w in e_process_step(FRESH, 100.0, 100.0)]
+    [1.0375, 1.075, 1.15, 1.3, 1.54]
     """
     _check_bound(bound)
     if not math.isfinite(difference):
@@ -107,7 +107,9 @@ def weighted_ebh(e_values: Sequence[float], gammas: Sequence[float], alpha: floa
     The false discovery rate is at most alpha under any dependence when the gammas sum to at most 1 (Wang, Ramdas 2022).
     Raises ValueError when they sum to more.
 
-    >>> weighted_ebh([120.0, 50.0, 119.0], [1 / 6, 1 / 6, 1 / 6], 0.05)
+    >>> weighted_ebh([120.0, 50.0, 119.0], [1 / 6, 1 / 6, 1 / 6], 0.05)  # three at 40
+    (0, 1, 2)
+    >>> weighted_ebh([120.0, 39.0, 119.0], [1 / 6, 1 / 6, 1 / 6], 0.05)  # two at 60
     (0, 2)
     """
     if math.fsum(gammas) > 1.0 + 1e-9:
