@@ -31,6 +31,7 @@ from huracan.adapters import lake_files, lake_seal
 from huracan.adapters.backends import asyncio_pool
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
+from huracan.domain.codec import from_bytes
 from huracan.domain.time import DAY_MS
 from huracan.features import ALL_NAMES
 from huracan.night.jobs import artefacts
@@ -104,9 +105,9 @@ def hashing(spent: Spent) -> Iterator[None]:
 def believing() -> Iterator[None]:
     """The side without hashes: what lies there is right."""
 
-    def believed(self, root, _sha256):
+    def believed(self, kind, root, _sha256):
         data = self.store.get(f"{root}/{artefacts.RECORD}")
-        return None if data is None else json.loads(data)
+        return None if data is None else from_bytes(kind, data)
 
     with ExitStack() as patches:
         for module in (lake_files, lake_seal, artefacts):

@@ -139,7 +139,7 @@ async def test_a_champion_of_a_demoted_recipe_goes_although_its_coin_could_not_b
 
 async def test_a_night_that_loses_a_coin_publishes_nothing(yesterday, monkeypatch):
     """A path that forgets to say why: jobs that fail leave no skip."""
-    monkeypatch.setattr(Night, "failing", lambda night, outcome, step: night)
+    monkeypatch.setattr(Night, "failing", lambda night, coin, failed, step: night)
     store = yesterday / "workdir" / "store"
     before = tree_hashes(store)
     telemetry = RecordingTelemetry()

@@ -249,7 +249,7 @@ def is_champion(folder):
 
 def dying_job(job):
     """`run_pair_job`, but whatever works on CHARLIE's features is killed as the kernel kills for memory."""
-    if job.coin == "CHARLIE" and job.payload["wave"] == "prepare":
+    if job.coin == "CHARLIE" and job.payload["task"]["wave"] == "prepare":
         os.kill(os.getpid(), signal.SIGKILL)
     return huracan.app.worker.run_pair_job(job)
 
@@ -278,7 +278,7 @@ def sent_to_workers(function, monkeypatch):
 
 def test_a_job_that_raises_costs_its_own_pair(next_night, monkeypatch):
     def failing(job):
-        if job.coin == "DELTA" and job.payload["wave"] == "train":
+        if job.coin == "DELTA" and job.payload["task"]["wave"] == "train":
             message = "no such thing"
             raise ZeroDivisionError(message)
         return huracan.app.worker.run_pair_job(job)
@@ -297,7 +297,7 @@ def test_a_deadline_before_training_keeps_every_champion_and_judges_nothing(next
     run = huracan.app.wiring.OrchestratedWaves.run
 
     async def late(self, plan, work):
-        if work[0].wave == "train":
+        if work[0].task.wave == "train":
             self.deadline_ms = 1
         return await run(self, plan, work)
 

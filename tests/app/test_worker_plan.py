@@ -10,7 +10,7 @@ from huracan.training.jobs import TrainingJob
 
 
 def job_for(path, data):
-    payload = {"plan": str(path), "plan_sha256": sha256_hex(data), "wave": "train", "facts": {}}
+    payload = {"plan": str(path), "plan_sha256": sha256_hex(data), "task": {"wave": "ingest"}}
     return TrainingJob(coin="BTC", horizon="*", engine_type="train", payload=payload)
 
 

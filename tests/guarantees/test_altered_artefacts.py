@@ -26,6 +26,7 @@ from huracan.adapters.artefacts import open_artefacts
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
+from huracan.domain.night_records import ContextRecord, PrepareRecord, TrainRecord
 from huracan.night.jobs.artefacts import Artefacts
 from huracan.worlds.exchange import ReplayExchange
 
@@ -127,6 +128,9 @@ def test_the_night_after_any_flipped_bit_ends_with_the_clean_bundles_and_counts_
     assert nights.run()[0]["artefacts"]["mismatched"] == 0
 
 
+RECORDS = {"context": ContextRecord, "prepare": PrepareRecord, "train": TrainRecord}
+
+
 @pytest.mark.guarantee("R23")
 def test_no_flipped_bit_of_any_kind_of_file_is_ever_read_as_what_a_job_wrote(here, counted):
     rng = random.Random(24)
@@ -140,7 +144,12 @@ def test_no_flipped_bit_of_any_kind_of_file_is_ever_read_as_what_a_job_wrote(her
                 if kind == "prior":
                     assert not reader.holds(key, ledger.artefact(key))
                 else:
-                    assert reader.believed(root_of(key), ledger.artefact(record_key(root_of(key)))) is None
+                    assert (
+                        reader.believed(
+                            RECORDS[key.partition("/")[0]], root_of(key), ledger.artefact(record_key(root_of(key)))
+                        )
+                        is None
+                    )
                 assert reader.mismatched == [key]
                 here.store.replace(key, here.files[key])
             counted(READS_A_KIND)

@@ -31,10 +31,11 @@ from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.trees import existing_tree
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
+from huracan.domain.codec import from_bytes
 from huracan.domain.ids import sha256_hex
+from huracan.domain.night_records import PrepareRecord, TrainRecord
 from huracan.errors import ModelLoadError
 from huracan.hamilton.source import FolderSource
-from huracan.night.jobs.artefacts import files_of
 from huracan.worlds.exchange import ReplayExchange
 from huracan.worlds.faults import FaultPlan, FaultRule
 
@@ -238,10 +239,10 @@ def test_a_signed_set_leads_to_the_hash_of_every_file_that_it_was_made_from(here
     assert (head, sha256_hex(body.encode())) == (named.hash, of_list)
     stored, records = here.contents("artefacts"), json.loads(body)
     assert {key: sha256_hex(stored[key]) for key in records} == records
-    trained = {key.rpartition("/")[0]: json.loads(stored[key]) for key in records if key.startswith("train/")}
+    trained = [from_bytes(TrainRecord, stored[key]) for key in records if key.startswith("train/")]
     assert trained
-    for root, record in trained.items():
-        files = dict(files_of(root, record))
+    for record in trained:
+        files = dict(record.stored())
         assert any(key.endswith("model.safetensors") for key in files)
         assert {key: sha256_hex(stored[key]) for key in files} == files
 
@@ -323,11 +324,11 @@ def test_a_message_names_every_file_that_the_driver_signs_from(here):
     with in_this_process(), variables(trust_variables(here.folder)):
         night = asyncio.run(trained())
     stored = here.contents("artefacts")
-    for _, _, cell in night.cells():
-        below = {key.removeprefix(f"{cell['root']}/") for key in stored if key.startswith(f"{cell['root']}/")}
-        assert below == set(cell["files"])
+    for _, cell in night.cells():
+        below = {key.removeprefix(f"{cell.root}/") for key in stored if key.startswith(f"{cell.root}/")}
+        assert below == set(cell.files)
     for coin, record in night.prepared.items():
-        assert json.loads(stored[f"{record['key']}/result.json"])["files"] == record["files"], coin
+        assert from_bytes(PrepareRecord, stored[f"{record.key}/result.json"]) == record, coin
 
 
 def test_the_page_of_the_chain_names_codes_that_exist():

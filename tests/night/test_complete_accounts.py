@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_store import in_memory, stored_cell
 from plans import make_plan
+from records import done, failed, ingested, prepared, trained
+from records import served as served_champion
 
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.domain.bundle import DoNotTrade
@@ -28,7 +30,7 @@ from huracan.night.account import check_complete
 from huracan.night.delistings import without_delisted
 from huracan.night.evidence.pools import make_pools
 from huracan.night.promote import Promoted, _assign
-from huracan.night.state import Night, PairOutcome
+from huracan.night.state import Night
 from huracan.night.waves import ingest_wave, prepare_wave, train_wave
 
 COINS = ("BTC", "ETH", "测试币", "ALFAUSDT-spot")
@@ -81,41 +83,33 @@ class Runner:
         self.store, self.pairs = store, pairs
 
     async def run(self, plan, work):
-        return [self.outcome(item.wave, item.coin) for item in work]
+        return [self.outcome(item.task.wave.value, item.coin) for item in work]
 
     def outcome(self, wave, coin):
         pair = self.pairs[coin]
         if pair["ends_in"] == wave:
-            return PairOutcome(coin=coin, record=None, code=pair["code"], error="it broke")
-        return PairOutcome(coin=coin, record=getattr(self, wave)(coin, pair))
+            return failed(coin, pair["code"], "it broke")
+        return done(getattr(self, wave)(coin, pair))
 
     def ingest(self, coin, pair):
-        skip = {"coin": coin, "horizon": "*", "step": 2, "code": pair["code"] or "STALE", "reason": "not fit"}
-        known = skip["code"] in SkipCode.__members__
-        facts = {
-            "tier": pair["tier"],
-            "volume_day_gbp": 1e9,
-            "data_hash": "d",
-            "spread_bps": 1.0,
-            "spread_source": "book",
-        }
-        unfit = skip if pair["ends_in"] == "unfit" and known else None
-        return {**facts, "coin": coin, "skip": unfit, "ended_ms": None, "earlier": [], "relisted_ms": None}
+        code = pair["code"] or "STALE"
+        unfit = pair["ends_in"] == "unfit" and code in SkipCode.__members__
+        return ingested(coin, tier=pair["tier"], skip=code if unfit else None)
 
     def prepare(self, coin, pair):
-        return {"coin": coin, "key": f"prepare/{coin}"}
+        return prepared(coin, horizons=HORIZONS)
 
     def train(self, coin, pair):
-        cells, skips = {}, []
+        cells, skips = [], []
         for horizon, told in pair["cells"].items():
             for recipe in RECIPES:
                 root = f"train/{coin}/{recipe.id}/{horizon}"
                 if recipe.id in told["recipes"]:
-                    cells[f"{recipe.id}/{horizon}"] = stored_cell(self.store, root, trades=trades(told["edge"]))
+                    cells.append(stored_cell(self.store, root, recipe.id, horizon, trades=trades(told["edge"])))
                 elif pair["refusals"]:
-                    refused = {"coin": coin, "horizon": horizon, "step": 5, "code": "TOO_FEW_ROWS", "reason": "few"}
-                    skips.append(refused)
-        return {"coin": coin, "key": f"train/{coin}", "cells": cells, "skips": skips}
+                    code = SkipCode.TOO_FEW_ROWS
+                    skips.append(Skip(coin=coin, horizon=horizon, step=5, code=code, reason="few"))
+        return trained(coin, *cells, skips=skips)
 
 
 def trades(edge):
@@ -135,8 +129,10 @@ def assembling(pairs):
         return SimpleNamespace(coin=item.coin)
 
     def row(ports, night, item):
-        facts = {"coin": item.coin, "horizon": item.horizon, "pool": item.pool, "recipe_id": item.recipe.id}
-        return {**facts, "champion": item.champion}
+        return SimpleNamespace(
+            coin=item.coin, horizon=item.horizon, pool=item.pool, recipe_id=item.recipe.id, champion=item.champion,
+            status="promoted",
+        )  # fmt: skip
 
     with mock.patch.object(publication, "assemble", assemble), mock.patch.object(publication, "_row", row):
         yield
@@ -179,7 +175,7 @@ def finished(pairs, served, outcome):
     promoted = Promoted(night=night, verdict=verdict, pools=(), evidence=(), assignments=tuple(assignments))
     gone = {coin: "left" for coin, pair in pairs.items() if pair["ends_in"] == "delisted"}
     rows = [
-        {"coin": coin, "horizon": horizon, "instrument": member(coin).instrument.id, "lineage": "", **row}
+        served_champion(coin, horizon, instrument=member(coin).instrument.id, **row)
         for (coin, horizon), row in served.items()
     ]
     damaged = {("ETH", "1h"): "torn"}
@@ -197,18 +193,16 @@ def finished(pairs, served, outcome):
 @settings(deadline=None, max_examples=60)
 def test_champions_and_skips_are_all_pairs_at_all_horizons_whatever_fails(pairs, served, outcome):
     exported, verdict = finished(pairs, served, outcome)
-    champions = {(row["coin"], row["horizon"]) for row in exported.champions.values()}
+    champions = {(row.coin, row.horizon) for row in exported.champions.values()}
     skips = [(skip.coin, skip.horizon) for skip in exported.night.skips]
     assert sorted([*champions, *skips]) == sorted((coin, horizon) for coin in COINS for horizon in HORIZONS)
-    assert all(
-        verdict.champions[row["pool"], row["horizon"]] == row["recipe_id"] for row in exported.champions.values()
-    )
+    assert all(verdict.champions[row.pool, row.horizon] == row.recipe_id for row in exported.champions.values())
     results = exported.export_results
-    assert {key for key, told in results.items() if told["success"]} == set(exported.champions)
+    assert {key for key, told in results.items() if not told.error} == set(exported.champions)
     assert set(results) == {result_key(coin, horizon) for coin in COINS for horizon in HORIZONS}
     for skip in exported.night.skips:
         told = results[result_key(skip.coin, skip.horizon)]
-        assert told == {"success": False, "error": f"{skip.code.value}: {skip.reason}"}
+        assert told.as_dict() == {"success": False, "error": f"{skip.code.value}: {skip.reason}"}
 
 
 @pytest.mark.slow
@@ -216,10 +210,10 @@ def test_champions_and_skips_are_all_pairs_at_all_horizons_whatever_fails(pairs,
 @settings(deadline=None, max_examples=60)
 def test_every_failed_bundle_is_an_error_and_costs_a_champion_its_place(pairs, served):
     exported, _ = finished(pairs, served, "crowned")
-    told = {(error["coin"], error["horizon"]) for error in exported.night.errors if error["code"] == "EXPORT_FAILED"}
+    told = {(error.coin, error.horizon) for error in exported.night.errors if error.code == "EXPORT_FAILED"}
     bundles = (skip for skip in exported.night.skips if skip.code is SkipCode.EXPORT_FAILED and skip.step == 9)
     failed = {(skip.coin, skip.horizon) for skip in bundles}
-    kept = {(row["coin"], row["horizon"]) for row in exported.champions.values() if row.get("status") == "kept"}
+    kept = {(row.coin, row.horizon) for row in exported.champions.values() if row.status == "kept"}
     assert failed <= told
     assert kept <= set(served)
 
@@ -260,12 +254,14 @@ def without_a_reason(parts):
 
 
 def told_twice(parts):
-    return {"night": replace(parts["night"], skips=(*parts["night"].skips, parts["night"].skips[0]))}, "told 2 times"
+    return {
+        "night": replace(parts["night"], skips=(*parts["night"].skips, parts["night"].skips[0]))
+    }, "accounted for 2 times"
 
 
 def champion_and_skip(parts):
     skip = replace(parts["night"].skips[0], horizon="1h")
-    return {"night": replace(parts["night"], skips=(*parts["night"].skips, skip))}, "told 2 times"
+    return {"night": replace(parts["night"], skips=(*parts["night"].skips, skip))}, "accounted for 2 times"
 
 
 def unknown_coin(parts):
@@ -274,12 +270,12 @@ def unknown_coin(parts):
 
 
 def another_recipe(parts):
-    row = {**parts["champions"]["BTC_1h"], "recipe_id": RECIPES[1].id}
+    row = SimpleNamespace(**{**vars(parts["champions"]["BTC_1h"]), "recipe_id": RECIPES[1].id})
     return {"champions": {**parts["champions"], "BTC_1h": row}}, f"the verdict names {RECIPES[0].id}"
 
 
 def unproven_pool(parts):
-    row = {**parts["champions"]["BTC_1h"], "pool": "um-C"}
+    row = SimpleNamespace(**{**vars(parts["champions"]["BTC_1h"]), "pool": "um-C"})
     return {"champions": {**parts["champions"], "BTC_1h": row}}, "the verdict names None in um-C"
 
 

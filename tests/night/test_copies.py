@@ -1,6 +1,5 @@
 """Copies of another series count once: told on each day by the thirty days before it, and the most liquid one stays."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,15 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import make_plan
+from records import ingested, report
 
+from huracan.domain.codec import from_json, to_bytes, to_json
 from huracan.domain.ids import Instrument
+from huracan.domain.night_records import EncodedSeries, IngestRecord
 from huracan.domain.records import Candidate, Universe
 from huracan.domain.time import DAY_MS
 from huracan.features import DailyPrices, DailyVolume
 from huracan.night.evidence.copies import ALIKE, SeriesTable, copy_notes, without_copies
 from huracan.night.jobs.daily_series import DailySeries
 from huracan.night.jobs.tier_days import days_of
-from huracan.night.state import FormerPairs, Night
+from huracan.night.state import Constituents, Night
 from huracan.stats.likeness import first_alike
 
 END = make_plan().end_day
@@ -37,14 +39,17 @@ def series(returns, volume=1e8, first=FIRST):
 
 
 def facts(returns, volume=1e8, *, skip=None, tier="A"):
-    known = series(returns, volume)
-    report = {"first_ms": FIRST * DAY_MS, "last_ms": END * DAY_MS - 1}
-    spans = {tier: [[FIRST + 1, END - 1]]}
-    record = {"skip": skip, "report": report, "pool_days": spans, "days": known.to_record(), "tier": tier}
-    return json.loads(json.dumps(record))  # as it comes from a worker
+    record = ingested(
+        tier=tier,
+        skip=skip,
+        report=report(first_ms=FIRST * DAY_MS, last_ms=END * DAY_MS - 1),
+        pool_days={tier: ((FIRST + 1, END - 1),)},
+        series=series(returns, volume).encoded(),
+    )
+    return from_json(IngestRecord, to_json(record))  # as it comes from a worker
 
 
-def night(former=None, **records):
+def night(dead=None, **records):
     def pair(coin):
         base, _, market = coin.partition("_")
         return Candidate(
@@ -53,10 +58,10 @@ def night(former=None, **records):
             spread_bps=None,
         )
 
-    plan = make_plan(members=tuple(map(pair, records)), former=tuple(map(pair, former or {})))
+    plan = make_plan(members=tuple(map(pair, records)), historical=tuple(map(pair, dead or {})))
     universe = Universe(now_ms=0, members=(), skips=())
-    known = FormerPairs(facts=former or {})
-    return Night(run_id="r", plan=plan, universe=universe, pairs=(), facts=records, former=known)
+    known = Constituents(ingested=dead or {})
+    return Night(run_id="r", plan=plan, universe=universe, pairs=(), ingested=records, historical=known)
 
 
 def copied_on(day, known):
@@ -65,7 +70,7 @@ def copied_on(day, known):
 
 
 def counted(found, coin):
-    spans = (found.facts | found.former.facts)[coin]["pool_days"]
+    spans = found.all_ingested()[coin].pool_days
     return sum(days_of(spans, tier).size for tier in spans)
 
 
@@ -98,15 +103,15 @@ def test_nearly_the_same_series_is_a_copy_and_a_cousin_is_none(noise, copies):
 def test_a_pair_counts_again_from_the_day_on_that_its_last_thirty_days_are_its_own():
     parted = np.where(np.arange(DAYS) < 25, moves(1), moves(3))
     found = without_copies(night(REAL=facts(moves(1), 2e8), PARTED=facts(parted)))
-    days = days_of(found.facts["PARTED"]["pool_days"], "A") - FIRST
+    days = days_of(found.ingested["PARTED"].pool_days, "A") - FIRST
     assert days.tolist() == [*range(1, 16), *range(26, DAYS)]
     assert found.copies == {}
 
 
 def test_a_copy_of_a_pair_that_died_does_not_count_on_the_days_both_lived():
-    dead = {**facts(moves(1), 9e8), "pool_days": {"A": [[FIRST + 1, FIRST + 40]]}}
-    found = without_copies(night(former={"DEAD": dead}, LIVE=facts(moves(1))))
-    days = days_of(found.facts["LIVE"]["pool_days"], "A") - FIRST
+    dead = replace(facts(moves(1), 9e8), pool_days={"A": ((FIRST + 1, FIRST + 40),)})
+    found = without_copies(night(dead={"DEAD": dead}, LIVE=facts(moves(1))))
+    days = days_of(found.ingested["LIVE"].pool_days, "A") - FIRST
     assert days.tolist() == [*range(1, 16), *range(41, DAYS)]
     assert (counted(found, "DEAD"), found.copies) == (40, {})
 
@@ -117,7 +122,7 @@ def test_the_spot_pair_of_a_base_is_no_copy_of_its_perpetual_and_one_of_another_
 
 
 def test_a_pair_that_is_refused_tonight_is_no_leader_of_tonight():
-    away = facts(moves(1), 9e8, skip={"code": "STALE"})
+    away = facts(moves(1), 9e8, skip="STALE")
     found = without_copies(night(AWAY=away, HERE=facts(moves(1))))
     assert found.copies == {}
     assert counted(found, "HERE") == 15
@@ -125,11 +130,11 @@ def test_a_pair_that_is_refused_tonight_is_no_leader_of_tonight():
 
 def test_a_record_is_read_back_as_it_was_written_and_is_small():
     known = series(moves(4))
-    again = DailySeries.from_record(json.loads(json.dumps(known.to_record())))
+    again = DailySeries.decoded(from_json(EncodedSeries, to_json(known.encoded())))
     assert again.first_day == known.first_day
     np.testing.assert_array_equal(again.returns, known.returns)
     np.testing.assert_array_equal(again.volume_gbp, known.volume_gbp)
-    assert len(json.dumps(series(np.zeros(1000)).to_record())) < 12_000
+    assert len(to_bytes(series(np.zeros(1000)).encoded())) < 12_000
 
 
 def test_no_bars_are_no_series():

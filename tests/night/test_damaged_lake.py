@@ -10,15 +10,16 @@ from huracan.adapters.artefacts import LocalArtefacts
 from huracan.adapters.lake import DeltaLake
 from huracan.domain.frames import BAR_SCHEMA
 from huracan.domain.ids import Instrument
+from huracan.domain.night_records import Done, IngestTask
 from huracan.domain.records import Candidate, Universe
 from huracan.domain.time import DAY_MS, MINUTE_MS
 from huracan.errors import DamagedTableError, SchemaError
-from huracan.night.damage import lake_summary, mended, with_set_aside
+from huracan.night.damage import lake_damage, mended
 from huracan.night.jobs.artefacts import Artefacts
 from huracan.night.jobs.ingest import ingest_pair
 from huracan.night.jobs.inputs import PairPorts, load_bars
 from huracan.night.plan import NightPlan
-from huracan.night.state import Night
+from huracan.night.state import Night, PairOutcome
 from huracan.ports import FetchedRows
 
 START, BARS = 20_000 * DAY_MS, 2 * 1440
@@ -80,23 +81,25 @@ def flip(tmp_path):
 
 
 async def test_a_later_wave_gets_the_bars_that_were_validated_or_none(ports, tmp_path):
-    record = await ingest_pair(ports, plan(), "AAA", {})
-    assert (record["unproven"], len(record["lake_seal"]), "set_aside" in record) == (0, 64, False)
+    done = await ingest_pair(ports, plan(), "AAA", IngestTask())
+    record = done.record
+    assert (record.unproven, len(record.lake_seal), done.quarantined) == (0, 64, ())
     path = flip(tmp_path)
 
     async def step():
-        return load_bars(ports.lake, plan(), COIN, data_hash=record["data_hash"])[0].data_hash
+        return load_bars(ports.lake, plan(), COIN, data_hash=record.data_hash)[0].data_hash
 
     with pytest.raises(DamagedTableError, match="sha256"):
         await step()
     found, places = await mended(ports, plan(), "AAA", step)
-    assert found == record["data_hash"]
+    assert found == record.data_hash
     assert [path.name in place for place in places] == [True]
     assert ports.market.asked == 3, "once for wave 1, once before the damage was met, once after"
     night = Night(run_id="r", plan=plan(), universe=Universe(now_ms=0, members=(), skips=()), pairs=("AAA",))
-    told = dataclasses.replace(night, facts={"AAA": record}, prepared={"AAA": with_set_aside({}, places)})
-    assert lake_summary(told) == {
-        "set_aside": {"AAA": places},
+    known = dataclasses.replace(night, ingested={"AAA": record})
+    counted = known.counting([PairOutcome(coin="AAA", result=Done(record=record, quarantined=places))], members=())
+    assert lake_damage(counted).as_dict() == {
+        "set_aside": {"AAA": list(places)},
         "set_aside_count": 1,
         "unproven_pairs": 0,
         "unproven_files": 0,
@@ -104,16 +107,18 @@ async def test_a_later_wave_gets_the_bars_that_were_validated_or_none(ports, tmp
 
 
 async def test_bars_that_another_process_has_changed_since_wave_one_are_not_trained_on(ports):
-    record = await ingest_pair(ports, plan(), "AAA", {})
+    record = (await ingest_pair(ports, plan(), "AAA", IngestTask())).record
     changed = ports.market.raw.head(1).with_columns(trades=pl.lit(99.0))
     ports.lake.append(COIN.instrument, [FetchedRows(kind="bars", rows=changed, source="rest")], "binance")
     with pytest.raises(SchemaError, match="another process has changed the lake"):
-        load_bars(ports.lake, plan(), COIN, data_hash=record["data_hash"])
+        load_bars(ports.lake, plan(), COIN, data_hash=record.data_hash)
 
 
 async def test_the_seal_in_a_record_changes_with_any_file_and_with_nothing_else(ports):
-    first = await ingest_pair(ports, plan(), "AAA", {})
-    again = await ingest_pair(ports, plan(), "AAA", {})
-    assert again["lake_seal"] == first["lake_seal"]
+    async def seal():
+        return (await ingest_pair(ports, plan(), "AAA", IngestTask())).record.lake_seal
+
+    first = await seal()
+    assert await seal() == first
     ports.market.raw = ports.market.raw.with_columns(trades=pl.col("trades") + 1.0)
-    assert (await ingest_pair(ports, plan(), "AAA", {}))["lake_seal"] != first["lake_seal"]
+    assert await seal() != first

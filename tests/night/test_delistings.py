@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plans import HORIZONS, make_plan
+from records import ingested, served
 
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Skip, SkipCode, Universe
 from huracan.domain.time import DAY_MS
-from huracan.night.delistings import retire_strangers, vanished, without_delisted
+from huracan.night.delistings import retire_stale, vanished, without_delisted
 from huracan.night.promote import Promoted
 from huracan.night.state import Night
 
@@ -31,7 +32,7 @@ def night(*instruments, **changes):
 
 
 def champion(name, cutoff=CUTOFF, instrument=None):
-    return {"coin": name, "instrument": instrument or f"{name}USDT-um", "data_cutoff_ms": cutoff}
+    return served(name, instrument=instrument or f"{name}USDT-um", data_cutoff_ms=cutoff)
 
 
 def retired(found):
@@ -41,29 +42,31 @@ def retired(found):
 def test_a_champion_of_the_same_instrument_and_listing_stays():
     stale = Skip(coin="LUNA", horizon="*", step=2, code=SkipCode.STALE, reason="old")
     before = night(coin("LUNA", listed_ms=CUTOFF - DAY_MS)).skipping([stale])
-    assert retire_strangers(before, [champion("LUNA")]) == before
+    assert retire_stale(before, [champion("LUNA")]) == before
 
 
 @pytest.mark.parametrize(
-    ("listed_ms", "facts", "champion_of"),
+    ("listed_ms", "relisted_ms", "champion_of"),
     [
-        (CUTOFF + 1, {}, None),  # the exchange says when
-        (None, {"relisted_ms": CUTOFF + 1}, None),  # the bars say it
-        (None, {}, "LUNAUSDT-spot"),  # the coin's name went to another market
+        (CUTOFF + 1, None, None),  # the exchange says when
+        (None, CUTOFF + 1, None),  # the bars say it
+        (None, None, "LUNAUSDT-spot"),  # the coin's name went to another market
     ],
 )
-def test_a_champion_of_an_earlier_listing_or_another_instrument_is_retired(listed_ms, facts, champion_of):
+def test_a_champion_of_an_earlier_listing_or_another_instrument_is_retired(listed_ms, relisted_ms, champion_of):
     stale = Skip(coin="LUNA", horizon="*", step=2, code=SkipCode.STALE, reason="old")
-    before = night(coin("LUNA", listed_ms=listed_ms), coin("SOL"), facts={"LUNA": facts}).skipping([stale])
-    after = retire_strangers(before, [champion("LUNA", instrument=champion_of), champion("SOL")])
+    before = night(
+        coin("LUNA", listed_ms=listed_ms), coin("SOL"), ingested={"LUNA": ingested("LUNA", relisted_ms=relisted_ms)}
+    ).skipping([stale])
+    after = retire_stale(before, [champion("LUNA", instrument=champion_of), champion("SOL")])
     assert retired(after) == {"LUNA"}
     assert {skip.horizon for skip in after.skips} == set(HORIZONS)
     assert len(after.skips) == len(HORIZONS)  # in place of STALE, not beside it
 
 
 def test_a_listing_cut_long_before_the_champions_data_end_is_its_own():
-    before = night(coin("LUNA"), facts={"LUNA": {"relisted_ms": CUTOFF - 40 * DAY_MS}})
-    assert retire_strangers(before, [champion("LUNA")]).skips == ()
+    before = night(coin("LUNA"), ingested={"LUNA": ingested("LUNA", relisted_ms=CUTOFF - 40 * DAY_MS)})
+    assert retire_stale(before, [champion("LUNA")]).skips == ()
 
 
 def test_champions_whose_coin_left_the_listing_are_told_for_the_do_not_trade_list():

@@ -2,11 +2,12 @@
 
 import pytest
 from plans import make_plan
+from records import done, failed, ingested
 
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, SkipCode, Universe
 from huracan.errors import DiskFullError, JobFailedError
-from huracan.night.state import Night, PairOutcome
+from huracan.night.state import Night
 from huracan.night.waves import ingest_wave
 
 
@@ -18,7 +19,7 @@ def night(count, former=0):
         )
         return tuple(Candidate(instrument=one, volume_24h_gbp=1e9, spread_bps=1.0) for one in instruments)
 
-    plan = make_plan(members=pairs("C", count), former=pairs("F", former))
+    plan = make_plan(members=pairs("C", count), historical=pairs("F", former))
     return Night(run_id="r", plan=plan, universe=Universe(now_ms=0, members=(), skips=()), pairs=())
 
 
@@ -34,9 +35,7 @@ class Wave:
 
     def _outcome(self, coin):
         code = self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
-        return PairOutcome(
-            coin=coin, record=None if code else {"skip": None, "earlier": []}, code=code, error="a reason"
-        )
+        return failed(coin, code, "a reason") if code else done(ingested(coin))
 
 
 @pytest.mark.parametrize("codes", [("JOB_FAILED",), ("WORKER_LOST",), ("JOB_FAILED", "WORKER_LOST", "JOB_FAILED")])
@@ -53,15 +52,15 @@ async def test_a_wave_without_any_result_refuses_the_night(codes):
 )
 async def test_one_result_one_refusal_of_data_or_a_lone_pair_is_an_ordinary_night(codes, pairs):
     after = await ingest_wave(Wave(*codes), night(pairs))
-    assert len(after.facts) + len({skip.coin for skip in after.skips}) == pairs
+    assert len(after.ingested) + len({skip.coin for skip in after.skips}) == pairs
 
 
 async def test_former_pairs_do_not_hide_that_no_member_ran_and_their_failures_refuse_nothing():
     with pytest.raises(JobFailedError, match="all 2 jobs"):
         await ingest_wave(Wave("JOB_FAILED", "JOB_FAILED", ""), night(2, former=3))
     after = await ingest_wave(Wave("", "", "JOB_FAILED"), night(2, former=3))
-    assert len(after.facts) == 2
-    assert set(after.former.failed.values()) == {SkipCode.JOB_FAILED}
+    assert len(after.ingested) == 2
+    assert set(after.historical.failed.values()) == {SkipCode.JOB_FAILED}
 
 
 async def test_a_full_disk_is_called_by_its_name_even_then():

@@ -13,7 +13,7 @@ from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS, HOUR_MS, iso
-from huracan.night.evidence.historical import former_summary
+from huracan.night.evidence.historical import constituent_counts
 from huracan.night.jobs.train import cell_frame
 
 pytestmark = pytest.mark.slow
@@ -85,8 +85,8 @@ class Reborn(Mortal):
 
 def cut_for_time(night):
     """The night as it would be if its former pairs had not been trained before the deadline."""
-    failed = dict.fromkeys(night.former.trained, SkipCode.DEADLINE.value)
-    return replace(night, former=replace(night.former, trained={}, failed=failed))
+    failed = dict.fromkeys(night.historical.trained, SkipCode.DEADLINE.value)
+    return replace(night, historical=replace(night.historical, trained={}, failed=failed))
 
 
 def judged(folder, exchange, trained=lambda night: night, **changes):
@@ -105,10 +105,10 @@ def judged(folder, exchange, trained=lambda night: night, **changes):
             night = trained(night)
             promoted = await pipeline.step8_shadow_test_challengers(night)
             panels = {}
-            for coin, record in {**night.trained, **night.former.trained}.items():
-                for name, cell in record["cells"].items():
+            for coin, record in {**night.trained, **night.historical.trained}.items():
+                for cell in record.cells:
                     store = pipeline._open.pair_ports.artefacts
-                    panels[coin, name] = (
+                    panels[coin, f"{cell.recipe_id}/{cell.horizon}"] = (
                         cell_frame(store, cell, "daily"),
                         cell_frame(store, cell, "trades"),
                     )
@@ -155,10 +155,10 @@ def test_the_dead_are_walked_over_to_their_last_price(nights, name):
         {SkipCode.NOT_TRADING} if name == "remembered" else set()
     )
     assert "CHARLIE" not in {item.coin for item in promoted.assignments}
-    assert "CHARLIE" in night.former.drawn
-    row = next(row for row in promoted.evidence if row["pool"] == "um-A")
-    assert "CHARLIE" in row["former"]
-    assert "CHARLIE" not in row["members"]
+    assert "CHARLIE" in night.historical.drawn
+    row = next(row for row in promoted.evidence if row.view.pool == "um-A")
+    assert "CHARLIE" in row.former
+    assert "CHARLIE" not in row.members
     (own, trades), *_ = [frames for (coin, _), frames in panels.items() if coin == "CHARLIE"]
     assert own["day"][-1] == last_day
     assert own["valid"][-1]
@@ -169,9 +169,9 @@ def test_the_dead_are_walked_over_to_their_last_price(nights, name):
 def test_a_day_of_the_pool_is_the_mean_of_those_who_lived_it(nights):
     """No cap binds in this world, so the pool's day is the plain mean: over five to the day CHARLIE died, over four after it."""
     promoted, panels = nights["remembered"]
-    row = next(row for row in promoted.evidence if row["pool"] == "um-A")
-    nets = {coin: frames[0] for (coin, _), frames in panels.items() if coin in {*row["members"], *row["former"]}}
-    assert len(nets) == len(row["members"]) + 1
+    row = next(row for row in promoted.evidence if row.view.pool == "um-A")
+    nets = {coin: frames[0] for (coin, _), frames in panels.items() if coin in {*row.members, *row.former}}
+    assert len(nets) == len(row.members) + 1
     last_day = nights["ended_ms"] // DAY_MS
     assert nets["CHARLIE"].filter(pl.col("day") <= last_day)["net_bps"].abs().max() > 1
     pool = daily(promoted)
@@ -186,10 +186,12 @@ def test_what_the_exchange_forgot_counts_like_what_it_remembers_with_the_worst_f
     remembered, forgotten = (daily(nights[name][0]) for name in ("remembered", "forgotten"))
     for name in ("day", "valid"):
         assert remembered[name].to_list() == forgotten[name].to_list()
-    facts = {name: nights[name][0].night.former.facts["CHARLIE"] for name in ("remembered", "forgotten")}
-    assert facts["remembered"]["funding_known"]
-    assert not facts["forgotten"]["funding_known"]  # its last month is not in the archive yet, and REST tells nothing
-    assert facts["forgotten"]["pool_days"] == facts["remembered"]["pool_days"]
+    facts = {name: nights[name][0].night.historical.ingested["CHARLIE"] for name in ("remembered", "forgotten")}
+    assert facts["remembered"].terms.funding_known
+    assert not facts[
+        "forgotten"
+    ].terms.funding_known  # its last month is not in the archive yet, and REST tells nothing
+    assert facts["forgotten"].pool_days == facts["remembered"].pool_days
 
 
 def test_an_earlier_listing_of_a_living_ticker_counts_like_a_coin_that_was_forgotten(nights):
@@ -198,15 +200,17 @@ def test_an_earlier_listing_of_a_living_ticker_counts_like_a_coin_that_was_forgo
     night, ended = promoted.night, nights["ended_ms"]
     old = f"{DEAD}~{iso(ended)[:10].replace('-', '')}"
     assert {skip.code for skip in night.skips if skip.coin == "CHARLIE"} == {SkipCode.SHORT_HISTORY}
-    assert night.facts["CHARLIE"]["relisted_ms"] == ended + 30 * HOUR_MS
-    assert (old in night.former.drawn, old in night.former.trained) == (True, True)
-    row = next(row for row in promoted.evidence if row["pool"] == "um-A")
-    assert old in row["former"]
-    assert "CHARLIE" not in {*row["former"], *row["members"]}
-    facts, dead = night.former.facts[old], nights["forgotten"][0].night.former.facts["CHARLIE"]
-    for name in ("data_hash", "ended_ms", "pool_days", "spread_bps", "tier", "funding_known"):
-        assert facts[name] == dead[name], name
-    assert former_summary(night)["earlier_listings"] == 1
+    assert night.ingested["CHARLIE"].relisted_ms == ended + 30 * HOUR_MS
+    assert (old in night.historical.drawn, old in night.historical.trained) == (True, True)
+    row = next(row for row in promoted.evidence if row.view.pool == "um-A")
+    assert old in row.former
+    assert "CHARLIE" not in {*row.former, *row.members}
+    facts, dead = night.historical.ingested[old], nights["forgotten"][0].night.historical.ingested["CHARLIE"]
+    assert facts.terms.tier == dead.terms.tier
+    for name in ("data_hash", "ended_ms", "pool_days"):
+        assert getattr(facts, name) == getattr(dead, name), name
+    assert (facts.terms.spread_bps, facts.terms.funding_known) == (dead.terms.spread_bps, dead.terms.funding_known)
+    assert constituent_counts(night).earlier_listings == 1
     pl.testing.assert_frame_equal(daily(promoted), daily(nights["forgotten"][0]), abs_tol=1e-6)
 
 
@@ -214,11 +218,11 @@ def test_a_perpetual_that_its_spot_pair_outlives_counts_for_its_life_and_the_spo
     promoted, panels = nights["outlived"]
     night, last_day = promoted.night, nights["ended_ms"] // DAY_MS
     assert night.plan.member("ALFA").instrument.id == "ALFAUSDT-spot"
-    rows = {row["pool"]: row for row in promoted.evidence}
-    assert OUTLIVED in rows["um-A"]["former"]
+    rows = {row.view.pool: row for row in promoted.evidence}
+    assert OUTLIVED in rows["um-A"].former
     (spot,) = (row for pool, row in rows.items() if pool.startswith("spot"))
-    assert (spot["members"], spot["former"]) == (["ALFA"], [])
-    own = daily(promoted, spot["pool"])
+    assert (spot.members, spot.former) == (("ALFA",), ())
+    own = daily(promoted, spot.view.pool)
     counted = own.filter("valid")["day"].to_list()
     assert counted == list(range(last_day + 1, daily(promoted)["day"][-1] + 1))
     (dead, _), *_ = [frames for (coin, _), frames in panels.items() if coin == OUTLIVED]
@@ -228,8 +232,8 @@ def test_a_perpetual_that_its_spot_pair_outlives_counts_for_its_life_and_the_spo
 
 def test_an_owner_may_count_survivors_alone_and_the_night_says_so(nights):
     promoted, _ = nights["survivors"]
-    assert promoted.night.plan.former == ()
-    assert all(row["former"] == [] for row in promoted.evidence)
+    assert promoted.night.plan.historical == ()
+    assert all(row.former == () for row in promoted.evidence)
 
 
 def test_a_night_that_cut_its_former_pairs_for_time_admits_nothing_and_counts_them_as_lost(nights):

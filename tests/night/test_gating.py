@@ -1,6 +1,5 @@
 """The regime gate of a night: limits work where they are set, belong to the recipe's identity, and are told."""
 
-import json
 from dataclasses import asdict
 
 import numpy as np
@@ -8,10 +7,12 @@ import pytest
 from plans import make_plan
 
 from huracan.app.night_config import night_rules
+from huracan.domain.codec import from_json, to_json
+from huracan.domain.night_records import GateLimits, RegimeVotes
 from huracan.domain.results import CellScores
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.night.custom.injected import Injected
-from huracan.night.jobs.gating import gate_config, gate_note, gate_rules, regime_map
+from huracan.night.jobs.gating import gate_config, gate_limits, gate_note, regime_gate
 from huracan.night.plan import NightPlan
 from huracan.regimes.gate import gate_path
 from huracan.settings import load_settings
@@ -23,7 +24,7 @@ def rules_of(*overrides):
 
 def plan_of(*overrides):
     rules = rules_of(*overrides)
-    return NightPlan.from_json(json.loads(make_plan(gate=rules.gate, recipes=rules.recipes).to_json()))
+    return from_json(NightPlan, to_json(make_plan(gate=rules.gate, recipes=rules.recipes)))
 
 
 def walked(plan, mean, days=60):
@@ -64,17 +65,16 @@ def test_the_report_says_which_limits_are_on():
     assert "min_win_rate and min_sharpe are not set" in gate_note(plan_of())
     limited = plan_of("min_win_rate=0.6", "hysteresis=0.1")
     assert "on top: min_win_rate 0.6" in gate_note(limited)
-    told = gate_rules(limited)
-    assert (told["min_win_rate"], told["min_sharpe"], told["hysteresis"]) == (0.6, None, 0.1)
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    limits = gate_limits(limited)
+    assert (limits.min_win_rate, limits.min_sharpe, limits.hysteresis) == (0.6, None, 0.1)
+    assert from_json(GateLimits, to_json(limits)) == limits
 
 
 def test_the_map_says_what_the_gate_knew_of_every_engine():
     gate = walked(plan_of(), mean=3.0)
-    told = regime_map("BTC", ("a",), gate.live, gate.evidence)
-    assert told["regimes"]["trend"] == {"enabled_engines": ["a"], "engine_count": 1}
-    assert told["performance"].keys() == {"trend_a"}
-    seen = told["performance"]["trend_a"]
-    assert seen.keys() == {"win_rate", "sharpe_ratio", "avg_return_bps", "sample_size"}
-    assert seen["avg_return_bps"] == pytest.approx(3.0)
-    assert seen["sharpe_ratio"] > 10
+    votes = regime_gate(plan_of(), "BTC", ("a",), gate.live, gate.evidence)
+    assert votes.regimes["trend"] == RegimeVotes(enabled_engines=("a",), engine_count=1)
+    assert votes.performance.keys() == {"trend_a"}
+    seen = votes.performance["trend_a"]
+    assert seen.avg_return_bps == pytest.approx(3.0)
+    assert seen.sharpe_ratio > 10

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import verdicts
 from plans import make_plan
+from records import ingested
 
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app.release import FolderRelease
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Skip, SkipCode, Universe
-from huracan.night.carry_over import KEEP_CODES, keep_yesterday
+from huracan.night.carry_over import EXCUSES, carry_over
 from huracan.night.state import Night
 
 _SPEC = importlib.util.spec_from_file_location("bundle_factory", Path(__file__).parents[1] / "hamilton" / "factory.py")
@@ -73,17 +74,17 @@ def night(code=SkipCode.STALE, coins=("BTC",), horizons=("1h",)):
 
 
 def kept_keys(kept):
-    return [(row["coin"], row["horizon"]) for row in kept.rows]
+    return [(row.coin, row.horizon) for row in kept.rows]
 
 
-@pytest.mark.parametrize("code", sorted(KEEP_CODES))
+@pytest.mark.parametrize("code", sorted(EXCUSES))
 def test_a_champion_that_the_verdict_stands_behind_stays_and_its_skip_goes(world, code):
     world.publish(champion(pool="um-A"))
-    kept = keep_yesterday(release(world), night(code), made("crowned"))
+    kept = carry_over(release(world), night(code), made("crowned"))
     assert kept_keys(kept) == [("BTC", "1h")]
     assert kept.night.skips == ()
     (row,) = kept.rows
-    assert (row["recipe_id"], row["pool"], row["version"], row["reason"]) == (LINEAR, "um-A", 1, "it failed")
+    assert (row.recipe_id, row.pool, row.version, row.reason) == (LINEAR, "um-A", 1, "it failed")
 
 
 @pytest.mark.parametrize("code", [SkipCode.STALE, SkipCode.DEADLINE, SkipCode.JOB_FAILED, SkipCode.EXPORT_FAILED])
@@ -98,8 +99,8 @@ def test_a_champion_that_the_verdict_stands_behind_stays_and_its_skip_goes(world
 def test_a_champion_that_the_verdict_deposes_is_retired_with_both_reasons(world, code, outcome, recipe, why):
     world.publish(champion(recipe=recipe, pool="um-A"))
     verdict = made(outcome)[0] if outcome == "rolled_back" else made(outcome)
-    kept = keep_yesterday(release(world), night(code), verdict)
-    assert kept.rows == []
+    kept = carry_over(release(world), night(code), verdict)
+    assert kept.rows == ()
     (skip,) = kept.night.skips
     assert skip.code is code
     assert skip.reason.startswith("it failed; yesterday's champion is retired: ")
@@ -109,15 +110,15 @@ def test_a_champion_that_the_verdict_deposes_is_retired_with_both_reasons(world,
 
 def test_another_pool_or_horizon_of_the_same_recipe_proves_nothing(world):
     world.publish(champion(pool="um-B"), champion(horizon="4h", pool="um-A"))
-    kept = keep_yesterday(release(world), night(horizons=("1h", "4h")), made("crowned"))
-    assert kept.rows == []
+    kept = carry_over(release(world), night(horizons=("1h", "4h")), made("crowned"))
+    assert kept.rows == ()
     assert [skip.reason.partition("retired: ")[2][:4] for skip in kept.night.skips] == ["um-B", "um-A"]
 
 
 def test_the_pool_of_a_set_signed_before_pools_were_named_is_that_of_its_lineage(world):
     crowned = made("crowned")
     world.publish(champion(lineage=crowned.state.champions[0].lineage_id), champion("ETH", lineage="unheard-of"))
-    kept = keep_yesterday(release(world), night(coins=("BTC", "ETH")), crowned)
+    kept = carry_over(release(world), night(coins=("BTC", "ETH")), crowned)
     assert kept_keys(kept) == [("BTC", "1h")]
     (skip,) = kept.night.skips
     assert "does not know the pool" in skip.reason
@@ -128,8 +129,8 @@ def test_a_champion_whose_files_do_not_verify_is_retired_and_the_others_stay(wor
     world.publish(champion(pool="um-A"), champion("ETH", pool="um-A"))
     (world.root / "models" / "BTC" / "1h" / "v1" / name).write_bytes(b"{}")
     opened = release(world)
-    assert {row["coin"] for row in opened.current_champions()} == {"BTC", "ETH"}
-    kept = keep_yesterday(opened, night(coins=("BTC", "ETH")), made("crowned"))
+    assert {row.coin for row in opened.current_champions()} == {"BTC", "ETH"}
+    kept = carry_over(opened, night(coins=("BTC", "ETH")), made("crowned"))
     assert kept_keys(kept) == [("ETH", "1h")]
     (skip,) = kept.night.skips
     assert (skip.coin, skip.code) == ("BTC", SkipCode.STALE)
@@ -139,17 +140,17 @@ def test_a_champion_whose_files_do_not_verify_is_retired_and_the_others_stay(wor
 def test_what_is_served_now_counts_also_where_it_came_after_the_night_had_looked(world):
     world.publish(champion(pool="um-A"), champion("ETH", pool="um-A"))
     before = replace(night(), incumbents=frozenset())
-    assert keep_yesterday(release(world), before, made("crowned")).night.incumbents == {"BTC", "ETH"}
+    assert carry_over(release(world), before, made("crowned")).night.incumbents == {"BTC", "ETH"}
 
 
 def test_a_coin_that_failed_at_one_horizon_keeps_its_others_when_its_champion_was_of_an_earlier_listing(world):
     """The new listing has trained at 1h, so only the 4h champion of the old listing may go."""
     world.publish(champion(pool="um-A"), champion(horizon="4h", pool="um-A"))
-    facts = {"BTC": {"relisted_ms": _FACTORY.CUTOFF + 1}}
+    known = {"BTC": ingested("BTC", relisted_ms=_FACTORY.CUTOFF + 1)}
     failed = Skip(coin="BTC", horizon="4h", step=9, code=SkipCode.EXPORT_FAILED, reason="it failed")
-    tonight = replace(night(horizons=("1h", "4h")), skips=(failed,), facts=facts)
-    kept = keep_yesterday(release(world), tonight, made("crowned"))
-    assert kept.rows == []
+    tonight = replace(night(horizons=("1h", "4h")), skips=(failed,), ingested=known)
+    kept = carry_over(release(world), tonight, made("crowned"))
+    assert kept.rows == ()
     (skip,) = kept.night.skips
     assert (skip.horizon, skip.code) == ("4h", SkipCode.EXPORT_FAILED)
     assert "earlier listing" in skip.reason

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from huracan.domain.time import parse_iso
-from huracan.night.custom.frames import Nonsense, bars_from
+from huracan.night.custom.frames import InvalidOutput, bars_from
 
 START = parse_iso("2025-11-06")
 
@@ -23,5 +23,5 @@ def test_seconds_to_nanoseconds_are_told_by_their_size(factor):
 
 @pytest.mark.parametrize("times", [[1, 2], [START, START * 1000], ["a", "b"]])
 def test_other_times_are_refused_with_what_was_seen(times):
-    with pytest.raises(Nonsense, match=r"column open_time holds .* wanted datetimes, or whole s, ms, us or ns"):
+    with pytest.raises(InvalidOutput, match=r"column open_time holds .* wanted datetimes, or whole s, ms, us or ns"):
         bars_from(answer(times))

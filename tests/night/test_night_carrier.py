@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plans import HORIZONS, make_plan
+from records import done, failed, ingested, prepared
 
+from huracan.domain.codec import from_json, to_bytes
+from huracan.domain.night_records import Failed
 from huracan.domain.records import Skip, SkipCode, Universe
 from huracan.night.plan import NightPlan, cutoff, prepare_key, train_key
-from huracan.night.state import Night, PairOutcome
+from huracan.night.state import Night
 
 COINS = ("BTC", "ETH", "测试币", "ALFAUSDT-spot")
 FAULTS = {"JOB_FAILED", "WORKER_LOST", "TIMED_OUT", "CHECKSUM", "SCHEMA", "BANNED"}
@@ -53,7 +56,7 @@ def test_skipping_twice_is_skipping_once(batch):
 
 @given(st.sampled_from([*SkipCode.__members__, "UNHEARD_OF", ""]), st.text(max_size=5))
 def test_a_failed_job_skips_all_horizons_and_only_faults_count_as_errors(code, text):
-    night = make_night().failing(PairOutcome(coin="BTC", record=None, code=code, error=text), 5)
+    night = make_night().failing("BTC", Failed(code=code, error=text), 5)
     known = code if code in SkipCode.__members__ else "JOB_FAILED"
     assert {(s.coin, s.horizon) for s in night.skips} == {("BTC", horizon) for horizon in HORIZONS}
     assert {s.code for s in night.skips} == {known}
@@ -63,15 +66,24 @@ def test_a_failed_job_skips_all_horizons_and_only_faults_count_as_errors(code, t
 
 @given(st.lists(st.booleans()))
 def test_cache_hits_are_counted_over_the_whole_night(cached):
-    night = make_night().counting([{"cached": hit} for hit in cached]).counting([{"cached": True}])
+    first = [done(prepared(f"C{n}"), cached=hit, seconds_by_step={3: 0.5}) for n, hit in enumerate(cached)]
+    night = make_night().counting(first, members=[outcome.coin for outcome in first])
+    night = night.counting([done(prepared("X"), cached=True), done(prepared("DEAD"), cached=True)], members=["X"])
     assert night.cache == (sum(cached) + 1, len(cached) + 1)
+    assert night.job_seconds == ({3: 0.5 * len(cached)} if cached else {})
+
+
+def test_what_jobs_moved_out_of_the_lake_is_known_by_coin_over_all_waves():
+    waves = (done(ingested("A"), quarantined=("a",)), done(prepared("A"), quarantined=("b", "c")), failed("B", "DATA"))
+    night = make_night().counting(waves, members=())
+    assert night.quarantined == {"A": ("a", "b", "c")}
 
 
 def test_a_plan_survives_its_json_to_the_last_bit():
     plan = make_plan()
-    again = NightPlan.from_json(json.loads(plan.to_json()))
+    again = from_json(NightPlan, json.loads(to_bytes(plan)))
     assert again == plan
-    assert again.to_json() == plan.to_json()
+    assert to_bytes(again) == to_bytes(plan)
     assert again.recipes[0].id == plan.recipes[0].id
 
 

@@ -2,17 +2,19 @@
 
 import dataclasses
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from records import ingested
 
 from huracan.adapters.artefacts import LocalArtefacts
 from huracan.adapters.lake import DeltaLake
+from huracan.domain.codec import from_json, to_bytes
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
 from huracan.domain.ids import Instrument
+from huracan.domain.night_records import IngestRecord, IngestTask
 from huracan.domain.records import Candidate, Skip, SkipCode, Universe
 from huracan.domain.time import DAY_MS, MINUTE_MS
 from huracan.ingest import IngestConfig, validate_bars
@@ -81,9 +83,10 @@ def night_of(frames, **lost):
     for coin, raw in frames.items():
         instrument = plan.member(coin).instrument
         _, report = validate_bars(instrument, raw, empty(FUNDING_SCHEMA), RULE, START, end, "binance")
-        facts[coin] = {"report": json.loads(json.dumps(asdict(report))), "lost": lost.get(coin, [])}
+        known = ingested(coin, report=report, lost=tuple(lost.get(coin, ())))
+        facts[coin] = from_json(IngestRecord, json.loads(to_bytes(known)))
     universe = Universe(now_ms=0, members=plan.members, skips=())
-    return Night(run_id="r", plan=plan, universe=universe, pairs=COINS, facts=facts)
+    return Night(run_id="r", plan=plan, universe=universe, pairs=COINS, ingested=facts)
 
 
 def total(body, rule):
@@ -193,7 +196,7 @@ def test_rules_and_issues_add_up_over_the_pairs():
 def test_a_pair_without_a_bar_is_listed_and_judges_nobody(field):
     night = night_of({"AAA": empty(BAR_SCHEMA), "BBB": without(raw_bars(), (500, 90))})
     body = night_integrity(dataclasses.replace(night))
-    assert night.facts["AAA"]["report"][field] is None
+    assert getattr(night.ingested["AAA"].report, field) is None
     assert [row["coin"] for row in body["instruments"]] == ["AAA", "BBB"]
     assert body["gaps"]["unknown"]["bars"] == 90
 
@@ -213,11 +216,11 @@ def test_the_recorded_candles_have_the_halt_of_august_2025_and_their_panics_are_
         empty_columns = [pl.lit(None, pl.Float64).alias(name) for name in BAR_SCHEMA if name not in raw.columns]
         raw = raw.with_columns(empty_columns).select(list(BAR_SCHEMA))
         _, report = validate_bars(one, raw, empty(FUNDING_SCHEMA), RULE, start, end, "binance")
-        facts[one.coin] = {"report": asdict(report)}
+        facts[one.coin] = ingested(one.coin, report=report)
         members.append(Candidate(instrument=one, volume_24h_gbp=1.0, spread_bps=1.0))
     plan = dataclasses.replace(night_of({}).plan, members=tuple(members), cutoff_ms=end, history_days=160)
     universe = Universe(now_ms=0, members=plan.members, skips=())
-    body = night_integrity(Night(run_id="r", plan=plan, universe=universe, pairs=tuple(facts), facts=facts))
+    body = night_integrity(Night(run_id="r", plan=plan, universe=universe, pairs=tuple(facts), ingested=facts))
     (halt,) = body["outages"]
     assert (halt["kind"], halt["market"], halt["start"], halt["end"], halt["instruments"]) == (
         "silent bars", "um", "2025-08-29T06:18:00Z", "2025-08-29T06:37:00Z", 2,
@@ -248,7 +251,7 @@ async def test_the_record_of_wave_one_names_lost_files_tonight_and_every_night_a
     artefacts = Artefacts(LocalArtefacts(tmp_path / "artefacts"))
     ports = PairPorts(lake=DeltaLake(str(tmp_path / "lake")), artefacts=artefacts, market=market)
     for _ in range(2):
-        record = json.loads(json.dumps(await ingest_pair(ports, plan, "AAA", {})))
-        assert record["lost"] == [lost]
-    night = dataclasses.replace(night_of({}), facts={"AAA": record})
+        record = (await ingest_pair(ports, plan, "AAA", IngestTask())).record
+        assert record.lost == (lost,)
+    night = dataclasses.replace(night_of({}), ingested={"AAA": record})
     assert night_integrity(night)["gaps"] == {"lost_file": {"runs": 1, "bars": 1440, "instruments": 1}}

@@ -154,8 +154,8 @@ def test_a_second_run_on_the_same_data_adds_nothing_to_the_ledger(nights):
 def test_the_public_steps_one_by_one_give_what_run_gives(nights):
     assert set(nights.stepped.champions) == set(nights.first["champions"])
     for key, row in nights.stepped.champions.items():
-        assert row["model"] == nights.first["champions"][key]["model"]
-        assert row["version"] == 1
+        assert row.model == nights.first["champions"][key]["model"]
+        assert row.version == 1
     assert nights.models_stepped == nights.models
     assert nights.stepped_told.at_level("warning", "error") == []
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plans import make_plan
+from records import ingested, report
 
 from huracan.domain.ids import Instrument
 from huracan.domain.records import Candidate, Universe
@@ -13,7 +14,7 @@ from huracan.domain.tiers import TIERS
 from huracan.domain.time import DAY_MS
 from huracan.night.evidence.one_per_base import once_a_base
 from huracan.night.jobs.tier_days import days_of
-from huracan.night.state import FormerPairs, Night
+from huracan.night.state import Constituents, Night
 
 
 def pair(coin, market, base, quote="USDT", listing_end=0):
@@ -41,8 +42,8 @@ EVERYBODY = {one.instrument.coin: one for one in (*MEMBERS, *FORMER)}
 def facts(life, spans, *, skip=None):
     """A record of wave 1: bars from the first to the last day of `life`, in pools as `spans` say."""
     first, last = (None, None) if life is None else (life[0] * DAY_MS + 5, (life[1] + 1) * DAY_MS - 5)
-    found = {"skip": skip, "report": {"first_ms": first, "last_ms": last}}
-    return found if skip else {**found, "pool_days": spans}
+    known = report(first_ms=first, last_ms=last)
+    return ingested(skip=skip, report=known, pool_days=None if skip else spans)
 
 
 def counted(market="auto", **records):
@@ -52,14 +53,17 @@ def counted(market="auto", **records):
     former = {one.instrument.coin for one in FORMER}
     night = Night(
         run_id="r",
-        plan=make_plan(members=MEMBERS, former=FORMER),
+        plan=make_plan(members=MEMBERS, historical=FORMER),
         universe=Universe(now_ms=0, members=(), skips=()),
         pairs=(),
-        facts={coin: record for coin, record in known.items() if coin not in former},
-        former=FormerPairs(facts={coin: record for coin, record in known.items() if coin in former}),
+        ingested={coin: record for coin, record in known.items() if coin not in former},
+        historical=Constituents(ingested={coin: record for coin, record in known.items() if coin in former}),
     )
     after = once_a_base(night, market)
-    return {coin: record["pool_days"] for coin, record in {**after.facts, **after.former.facts}.items()}
+    return {
+        coin: {tier: [list(span) for span in spans] for tier, spans in record.pool_days.items()}
+        for coin, record in after.all_ingested().items()
+    }
 
 
 def test_a_dead_perpetual_counts_for_the_days_it_lived_and_its_spot_pair_for_those_before_and_after():
@@ -92,11 +96,11 @@ def test_before_its_perpetual_was_listed_a_spot_pair_stood_for_its_base():
         "SHIBUSDT_spot": facts((1, 40), {"A": [[2, 40]]}),
         "SHIBUSDC_spot": facts((1, 40), {"B": [[2, 40]]}),
     }
-    young = facts((31, 40), {}, skip={"code": "SHORT_HISTORY"})
+    young = facts((31, 40), {}, skip="SHORT_HISTORY")
     for holder in (facts((31, 40), {"A": [[32, 40]]}), young):
         found = counted(SHIB=holder, **pairs)
         assert (found["SHIBUSDT-spot"], found["SHIBUSDC-spot"]) == ({"A": [[2, 30]]}, {})
-    unknown = facts(None, {}, skip={"code": "NO_DATA"})
+    unknown = facts(None, {}, skip="NO_DATA")
     assert counted(SHIB=unknown, **pairs)["SHIBUSDT-spot"] == {"A": [[2, 40]]}
     assert counted(**pairs) == {"SHIBUSDT-spot": {}, "SHIBUSDC-spot": {}}  # whoever stands for it is not here
 

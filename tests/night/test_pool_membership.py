@@ -54,7 +54,8 @@ def bars_of(volumes, *, first_hour=0, silent=(), missing=(), ranges_bps=100.0):
 
 
 def spans_of(bars):
-    return pool_days(daily_volume(bars.frame), daily_prices(bars.frame), RATE, LEAST)
+    found = pool_days(daily_volume(bars.frame), daily_prices(bars.frame), RATE, LEAST)
+    return {tier: [list(span) for span in spans] for tier, spans in found.items()}
 
 
 def slowly(bars):

@@ -1,6 +1,7 @@
 """What is ranked of a (coin, horizon): the regime of the cut-off, its own edge, and nothing that the gate closes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_store import in_memory, stored_cell
 from plans import make_plan
+from records import NO_GATE, cell, trained
 
 from huracan.domain.frames import REGIMES, TRADE_SCHEMA
+from huracan.domain.night_records import LiveDecision, RegimeVotes
 from huracan.domain.records import Universe
 from huracan.hamilton import HamiltonInterface
 from huracan.night.bundles import _ranking, _regimes
@@ -35,13 +38,13 @@ def trades(means, n=40, seed=1):
 
 def edges(frames):
     store = in_memory()
-    cells = {coin: stored_cell(store, f"train/{coin}", trades=frame) for coin, frame in frames.items()}
+    cells = {coin: stored_cell(store, f"train/{coin}", RECIPE.id, trades=frame) for coin, frame in frames.items()}
     night = Night(
         run_id="r",
         plan=make_plan(recipes=(RECIPE,)),
         universe=Universe(now_ms=0, members=(), skips=()),
         pairs=tuple(frames),
-        trained={coin: {"cells": {f"{RECIPE.id}/1h": cell}} for coin, cell in cells.items()},
+        trained={coin: trained(coin, one) for coin, one in cells.items()},
     )
     return PoolEdges(store=store, night=night, coins=tuple(frames), horizon="1h")
 
@@ -55,15 +58,19 @@ def edge(shrunk, n=40):
 def ranked(measured, regime, *, open_in=REGIMES, features=("regime", "x")):
     item = SimpleNamespace(coin="A", horizon="1h", edge=None, measured=measured)
     held = None if regime is None or regime < 0 else REGIMES[regime]
-    cell = {
-        "regime": held if "regime" in features else "all",
-        "live": None if regime is None else {"regime": regime, "confidence": 0.7},
-        "gate": {"regimes": {name: {"engine_count": int(name in open_in)} for name in REGIMES}},
-        "metrics": {"capacity_estimate": 1e6},
-        "costs": {"net": 3.0},
-    }
-    regimes = _regimes(item, cell)
-    return _ranking(item, cell, SimpleNamespace(feature_names=features), regimes), regimes
+    live = None
+    if regime is not None:
+        live = LiveDecision(score=0.5, edge_bps=9.0, confidence=0.7, side=1, regime=regime)
+    votes = {name: RegimeVotes(enabled_engines=(), engine_count=int(name in open_in)) for name in REGIMES}
+    one = cell(
+        regime=held if "regime" in features else "all",
+        live=live,
+        gate=replace(NO_GATE, regimes=votes),
+        metrics={"capacity_estimate": 1e6},
+        costs={"net": 3.0},
+    )
+    regimes = _regimes(item, one)
+    return _ranking(item, one, SimpleNamespace(feature_names=features), regimes), regimes
 
 
 def test_each_regime_has_the_edge_of_its_own_round_trips_shrunken_to_the_pool():

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from huracan.night.rereading import Reading, told
+from huracan.domain.codec import from_json, to_json
+from huracan.night.rereading import Reading, restatement_notes
 from huracan.promotion import Restatement
 
 MOVED = Restatement(
@@ -21,12 +22,12 @@ TONIGHT = Reading(settings={"training.history_days": "1095", "training.seed": "0
 
 
 def test_days_that_read_as_recorded_need_no_words():
-    assert told((), replace(TONIGHT, code_hash="b", replaced=("X.zip",)), [TONIGHT]) == ()
+    assert restatement_notes((), replace(TONIGHT, code_hash="b", replaced=("X.zip",)), [TONIGHT]) == ()
 
 
 def test_what_only_another_book_tier_or_window_moved_is_not_told():
-    assert told((MOVED,), replace(TONIGHT, view="two"), [TONIGHT]) == ()
-    assert told((MOVED,), TONIGHT, [replace(TONIGHT, view="two"), TONIGHT]) == ()
+    assert restatement_notes((MOVED,), replace(TONIGHT, view="two"), [TONIGHT]) == ()
+    assert restatement_notes((MOVED,), TONIGHT, [replace(TONIGHT, view="two"), TONIGHT]) == ()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_what_only_another_book_tier_or_window_moved_is_not_told():
     ],
 )
 def test_what_changed_is_named_with_recipe_days_and_size(tonight, named):
-    (note,) = told((MOVED,), tonight, [TONIGHT])
+    (note,) = restatement_notes((MOVED,), tonight, [TONIGHT])
     assert note.startswith("linear-1 in um-A at 1h: 3 recorded days (2026-01-01 to 2026-01-07) now read differently")
     assert "by up to 14.7 bps a day and -2.5 bps in all" in note
     assert named in note
@@ -51,16 +52,16 @@ def test_what_changed_is_named_with_recipe_days_and_size(tonight, named):
 
 
 def test_a_difference_that_nothing_known_explains_is_told_as_that():
-    (note,) = told((MOVED,), TONIGHT, [TONIGHT, TONIGHT])
+    (note,) = restatement_notes((MOVED,), TONIGHT, [TONIGHT, TONIGHT])
     assert "no file, setting or code is known to have changed" in note
     assert "huracan lake check" in note
 
 
 def test_a_ledger_whose_nights_noted_nothing_says_so_once():
-    (note,) = told((MOVED,), TONIGHT, [])
+    (note,) = restatement_notes((MOVED,), TONIGHT, [])
     assert "no earlier night noted what its days were read from" in note
 
 
 def test_a_reading_comes_back_from_the_ledger_as_it_was():
     reading = replace(TONIGHT, replaced=("X.zip",))
-    assert Reading.from_facts(reading.as_facts()) == reading
+    assert from_json(Reading, to_json(reading)) == reading

@@ -59,30 +59,30 @@ def of_all(plan, *symbols):
 async def test_many_perpetuals_are_read_for_together_and_few_alone():
     few = make_plan(members=tuple(perpetual(n) for n in range(SHARED_FROM - 1)))
     market, store, telemetry = Market(of_all(few, "C1USDT")), in_memory(), RecordingTelemetry()
-    assert await share_settlements(market, store, telemetry, few) == {}
-    many = make_plan(members=few.members, former=(perpetual(SHARED_FROM),))
-    facts = await share_settlements(market, store, telemetry, many)
+    assert await share_settlements(market, store, telemetry, few) is None
+    many = make_plan(members=few.members, historical=(perpetual(SHARED_FROM),))
+    shared = await share_settlements(market, store, telemetry, many)
     assert market.asked == [(many.cutoff_ms - 3 * DAY_MS, many.cutoff_ms)]
     lake = Lake(many.cutoff_ms - 16 * HOUR_MS, many.cutoff_ms - 8 * HOUR_MS)
-    told = known_settlements(lake, store, many, many.members[1].instrument, facts)
+    told = known_settlements(lake, store, many, many.members[1].instrument, shared)
     assert told.stored == (many.cutoff_ms - 16 * HOUR_MS, many.cutoff_ms - 8 * HOUR_MS)
     assert told.rows["rate"].to_list() == [1e-4]
     assert list(told.rows.columns) == list(FUNDING_SCHEMA)
-    unnamed = known_settlements(Lake(), store, many, many.members[2].instrument, facts)
+    unnamed = known_settlements(Lake(), store, many, many.members[2].instrument, shared)
     assert (unnamed.stored, unnamed.rows, unnamed.since_ms) == (None, None, market.asked[0][0])
-    store.store[facts["settlements"]] += b"x"
-    alone = known_settlements(lake, store, many, many.members[1].instrument, facts)
+    store.store[shared.artefact.key] += b"x"
+    alone = known_settlements(lake, store, many, many.members[1].instrument, shared)
     assert (alone.rows, alone.since_ms, alone.stored) == (None, many.cutoff_ms, told.stored)
-    assert store.mismatched == [facts["settlements"]]
-    assert known_settlements(lake, store, few, few.members[0].instrument, {}).rows is None
+    assert store.mismatched == [shared.artefact.key]
+    assert known_settlements(lake, store, few, few.members[0].instrument, None).rows is None
     spot = Instrument(market="spot", symbol="AUSDT", base="A", quote="USDT")
-    assert known_settlements(lake, store, many, spot, facts) is None
+    assert known_settlements(lake, store, many, spot, shared) is None
 
 
 async def test_a_read_that_fails_is_told_and_every_pair_asks_alone():
     plan = make_plan(members=tuple(perpetual(n) for n in range(SHARED_FROM)))
     telemetry = RecordingTelemetry()
-    assert await share_settlements(Market(), in_memory(), telemetry, plan) == {}
+    assert await share_settlements(Market(), in_memory(), telemetry, plan) is None
     assert telemetry.named("settlements_unshared")[0]["code"] == "UPSTREAM"
 
 

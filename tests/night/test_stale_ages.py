@@ -1,11 +1,12 @@
 """Data of every age: a coin is stale, or halted, exactly above its limit, and the night is refused exactly above its share."""
 
 import itertools
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+from records import done, ingested
 
 from huracan.domain.frames import BAR_SCHEMA, CLEAN_SCHEMA, FUNDING_SCHEMA, Bars, empty
 from huracan.domain.ids import DELISTED, Instrument
@@ -16,7 +17,7 @@ from huracan.errors import StaleDataError
 from huracan.ingest import IngestConfig, validate_bars
 from huracan.night.jobs.ingest import _unfit
 from huracan.night.plan import NightPlan
-from huracan.night.state import Night, PairOutcome
+from huracan.night.state import Night
 from huracan.night.waves import ingest_wave, refuse_stale
 
 NOW = 20_000 * DAY_MS
@@ -128,8 +129,7 @@ class Runner:
         outcomes = []
         for number, item in enumerate(work):
             skip = Skip(coin=item.coin, horizon="*", step=2, code=self.code, reason="old")
-            record = {"skip": asdict(skip) if number < self.stale else None, "earlier": []}
-            outcomes.append(PairOutcome(coin=item.coin, record=record))
+            outcomes.append(done(ingested(item.coin, skip=skip if number < self.stale else None)))
         return outcomes
 
 
@@ -145,5 +145,5 @@ async def test_a_night_is_refused_exactly_above_a_fifth_of_stale_coins(counted):
             after = await ingest_wave(Runner(stale, code), replace(night))
             refuse_stale(after, SHARE)
             assert [skip.code for skip in after.skips] == [code] * stale
-            assert len(after.facts) == COINS
+            assert len(after.ingested) == COINS
         counted()

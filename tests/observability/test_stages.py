@@ -1,5 +1,7 @@
 """A step is told when it begins and how it ended; its error goes on its way."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from huracan.adapters.telemetry import RecordingTelemetry
@@ -27,13 +29,20 @@ def outcome(error=None):
 
 
 def test_a_step_that_ends_well_is_finished():
-    assert outcome() == ("stage_finished", {"step": "ingest", "number": 2})
+    assert outcome() == ("stage_finished", {"step": "ingest", "number": 2, "job_seconds": 0.0})
 
 
 @pytest.mark.parametrize(("error", "code"), [(StaleDataError("old"), "STALE"), (KeyError("bug"), "KeyError")])
 def test_a_step_that_fails_says_its_code(error, code):
-    assert outcome(error) == ("stage_failed", {"step": "ingest", "number": 2, "code": code})
+    assert outcome(error) == ("stage_failed", {"step": "ingest", "number": 2, "job_seconds": 0.0, "code": code})
 
 
 def test_there_are_nine_steps():
     assert len(set(STEPS)) == 9
+
+
+def test_a_step_ends_with_the_seconds_that_jobs_worked_for_it():
+    heard, night = RecordingTelemetry(), SimpleNamespace(job_seconds={2: 1.5, 3: 7.0})
+    with Stage(heard, 2) as stage:
+        assert stage.ending(night) is night
+    assert heard.named("stage_finished")[0]["job_seconds"] == 1.5

@@ -79,6 +79,8 @@ def test_the_metrics_agree_with_the_result_and_with_what_was_told(watched):
     assert total("huracan_errors_total") == 0
     assert total("huracan_worker_peak_resident_bytes") > 50e6
     assert {dict(ls)["step"] for (n, ls) in seen if n == "huracan_stage_duration_seconds"} == set(STEPS)
+    worked = {dict(ls)["step"]: value for (n, ls), value in seen.items() if n == "huracan_stage_job_seconds"}
+    assert {step for step, seconds in worked.items() if seconds > 0} == set(STEPS[1:7])
 
 
 def test_the_pushgateway_holds_what_the_textfile_holds(watched):

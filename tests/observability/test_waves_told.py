@@ -3,13 +3,15 @@
 import asyncio
 
 import pytest
+from records import prepared, trained
 
 import huracan.app.wiring
 from huracan.adapters.artefacts import LocalArtefacts
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app.wiring import OrchestratedWaves, SystemClock
-from huracan.app.worker import SPENT
+from huracan.domain.codec import to_json
+from huracan.domain.night_records import Done, TrainTask
 from huracan.errors import DataError, WorkerLostError
 from huracan.night.jobs.artefacts import Artefacts
 from huracan.night.plan import NightPlan
@@ -22,6 +24,14 @@ PLAN = NightPlan(
 )  # fmt: skip
 
 
+TASK = TrainTask(prepared=prepared(), priors=(), ended_ms=None)
+
+
+def answer(job, **given):
+    """What a worker answers."""
+    return {**to_json(Done(record=trained(job.coin), **given)), "success": True}
+
+
 @pytest.fixture
 def told(tmp_path, monkeypatch):
     async def told(function, coins, *, deadline_ms=None):
@@ -31,14 +41,14 @@ def told(tmp_path, monkeypatch):
         waves = OrchestratedWaves(
             settings=load_settings(None, ["training.num_workers=2"], {}),
             folder=tmp_path,
-            facts={"lake": str(tmp_path / "lake"), "artefacts": str(tmp_path / "artefacts")},
+            wiring={"lake": str(tmp_path / "lake"), "artefacts": str(tmp_path / "artefacts")},
             telemetry=heard,
             ledger=ledger,
             artefacts=Artefacts(LocalArtefacts(tmp_path / "artefacts")),
             deadline_ms=deadline_ms,
         )
         try:
-            outcomes = await waves.run(PLAN, [PairWork(wave="train", coin=coin, facts={}) for coin in coins])
+            outcomes = await waves.run(PLAN, [PairWork(coin=coin, task=TASK) for coin in coins])
         finally:
             await waves.stop()
             ledger.close()
@@ -49,10 +59,10 @@ def told(tmp_path, monkeypatch):
 
 async def test_a_job_is_told_from_start_to_end_and_what_it_took_is_no_part_of_its_record(told):
     def work(job):
-        return {"coin": job.coin, "cached": job.coin == "A", SPENT: {"seconds": 1.5, "peak_memory_bytes": 7}}
+        return answer(job, cached=job.coin == "A", seconds_by_step={5: 1.0, 6: 0.5}, peak_bytes=7)
 
     outcomes, heard = await told(work, ["A", "B"])
-    assert outcomes["A"].record == {"coin": "A", "cached": True}
+    assert outcomes["A"].result.record == trained("A")
     assert heard.named("wave_started") == [{"wave": "train", "jobs": 2}]
     assert [row["backend"] for row in heard.named("backend_started")] == ["asyncio"]
     assert sorted(row["coin"] for row in heard.named("job_started")) == ["A", "B"]
@@ -68,10 +78,10 @@ async def test_a_lost_worker_is_told_beside_the_repetition(told):
     def work(job):
         if job.coin == "A" and job.attempts == 1:
             raise WorkerLostError("worker 7 ended")
-        return {"coin": job.coin}
+        return answer(job)
 
     outcomes, heard = await told(work, ["A"])
-    assert outcomes["A"].record == {"coin": "A"}
+    assert outcomes["A"].result.record == trained("A")
     assert heard.named("worker_lost") == [{"coin": "A", "wave": "train", "attempt": 1}]
     assert [row["code"] for row in heard.named("job_retried")] == ["WORKER_LOST"]
     assert heard.named("job_finished")[0]["attempt"] == 2

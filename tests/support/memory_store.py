@@ -1,5 +1,8 @@
 """Artefacts in memory, and what a record says of them."""
 
+from records import cell
+
+from huracan.domain.night_records import CellRecord
 from huracan.night.jobs.artefacts import Artefacts
 
 
@@ -18,7 +21,7 @@ def in_memory() -> Artefacts:
     return Artefacts(Files())
 
 
-def stored_cell(store: Artefacts, root: str, **frames) -> dict:
-    """What a cell's record says of frames that are stored below its root."""
+def stored_cell(store: Artefacts, root: str, recipe_id: str = "linear-1", horizon: str = "1h", **frames) -> CellRecord:
+    """The record of a cell whose frames are stored below its root."""
     files = {f"{name}.parquet": store.write_frame(f"{root}/{name}.parquet", frame) for name, frame in frames.items()}
-    return {"root": root, "files": files}
+    return cell(recipe_id, horizon, root=root, files=files)

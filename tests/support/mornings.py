@@ -19,7 +19,7 @@ from huracan.app.results import budget_of, with_story
 from huracan.domain.recipe import SHIPPED_SEEN
 from huracan.domain.time import DAY_MS, iso
 from huracan.errors import StaleDataError
-from huracan.night.promote import _row
+from huracan.night.hypotheses import hypothesis_rows
 from huracan.promotion import LedgerState, PoolEvidence, Verdict, evaluate_night
 from huracan.reports import NightReport, curve_from_daily, daily_summary
 from huracan.reports.night import night_report
@@ -113,7 +113,7 @@ def told(
     integrity: Mapping[str, Any] | None = None,
 ) -> Told:
     """A night's summary with its story, as the pipeline puts it together."""
-    rows = tuple(_row(row.as_dict(), evidence) for row in verdict.table_rows())
+    rows = tuple(row.as_dict() for row in hypothesis_rows(verdict.table_rows(), evidence))
     pools = {piece.pool: piece.members for piece in evidence}
     trained = sorted({coin for coins in pools.values() for coin in coins} - lost)
     cutoff = iso((verdict.day + 1) * DAY_MS)

@@ -11,7 +11,7 @@ import pytest
 import huracan
 from huracan.app import TrainingPipeline, TrainingPipelineConfig
 from huracan.errors import ConfigError
-from huracan.night.custom.frames import Nonsense, bars_from
+from huracan.night.custom.frames import InvalidOutput, bars_from
 from huracan.operations.own_code import examined_code
 from huracan.training import UserCallable, right_one
 
@@ -57,7 +57,7 @@ BAD_BARS = {
 def test_bars_of_a_wrong_form_are_told_with_a_right_one(kind):
     given, came, wanted = BAD_BARS[kind]
     given = {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
-    with pytest.raises(Nonsense) as refused:
+    with pytest.raises(InvalidOutput) as refused:
         bars_from(given)
     assert came in str(refused.value)
     assert wanted in str(refused.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from huracan.adapters.reports import write_atomically
+from huracan.domain.lake_check import LakeCheck
 from huracan.domain.time import parse_iso
 from huracan.errors import ConfigError
 from huracan.reports import json_text
@@ -20,10 +21,10 @@ def keep_check(workdir: Path, body: Mapping[str, Any]) -> Path:
     return write_atomically(workdir / CHECK_FILE, json_text(body).encode())
 
 
-def last_check(workdir: Path) -> dict[str, Any] | None:
+def last_check(workdir: Path) -> LakeCheck | None:
     """The last comparison, None where there was none or its file is damaged: no night fails for it."""
     try:
-        body = json.loads((workdir / CHECK_FILE).read_text(encoding="utf-8"))
+        body: LakeCheck = json.loads((workdir / CHECK_FILE).read_text(encoding="utf-8"))
         parse_iso(body["checked"])
         whole = all(row.keys() >= _ROW for row in (*body["comparisons"], *body["mismatches"])) and "venue" in body
     except (OSError, ValueError, TypeError, AttributeError, KeyError, ConfigError):

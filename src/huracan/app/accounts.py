@@ -20,6 +20,7 @@ from huracan.adapters.reports import (
 from huracan.app.demos import read_mark
 from huracan.app.release import FolderRelease
 from huracan.app.results import with_story
+from huracan.domain.night_rows import PublishedRow
 from huracan.errors import AlteredArtefactError, HuracanError
 from huracan.night.integrity import night_integrity
 from huracan.night.jobs.artefacts import Artefacts
@@ -145,15 +146,13 @@ def _curves(promoted: Promoted) -> list[Curve]:
     curves = []
     for key, daily in promoted.dailies.items():
         pool, horizon, recipe_id = key.split("/")
-        row = next((row for row in promoted.evidence if _is_row(row, pool, horizon, recipe_id)), None)
-        live = None if row is None or not row["live_days"] else promoted.verdict.day - row["live_days"] + 1
+        wanted = (pool, horizon, recipe_id)
+        views = (row.view for row in promoted.evidence)
+        view = next((view for view in views if (view.pool, view.horizon, view.recipe_id) == wanted), None)
+        live = None if view is None or not view.live_days else promoted.verdict.day - view.live_days + 1
         days, net, valid = (daily[name].to_list() for name in ("day", "net_bps", "valid"))
         curves.append(curve_from_daily(pool, horizon, names[recipe_id], days, net, valid, live))
     return curves
-
-
-def _is_row(row: dict[str, Any], pool: str, horizon: str, recipe_id: str) -> bool:
-    return (row["pool"], row["horizon"], row["recipe_id"]) == (pool, horizon, recipe_id)
 
 
 def night_decisions(artefacts: Artefacts, night: Night) -> pl.DataFrame:
@@ -162,7 +161,7 @@ def night_decisions(artefacts: Artefacts, night: Night) -> pl.DataFrame:
     A cell whose file was altered since step 9 has none; it counts as mismatched.
     """
     frames = []
-    for _, _, cell in night.cells():
+    for _, cell in night.cells():
         with suppress(AlteredArtefactError):
             frames.append(cell_frame(artefacts, cell, "events"))
     return pl.concat(frames).sort("time", "coin", "horizon", "recipe") if frames else pl.DataFrame(schema=EVENT_SCHEMA)
@@ -171,6 +170,6 @@ def night_decisions(artefacts: Artefacts, night: Night) -> pl.DataFrame:
 def _of_published(decisions: pl.DataFrame, exported: Exported) -> pl.DataFrame:
     """Those of what was published tonight: the log tells no others."""
     rows = (*exported.champions.values(), *exported.candidates.values())
-    made = [(row["coin"], row["horizon"], row["recipe_id"]) for row in rows if row.get("root")]
+    made = [(row.coin, row.horizon, row.recipe_id) for row in rows if isinstance(row, PublishedRow)]
     keys = pl.DataFrame(made, schema=dict.fromkeys(("coin", "horizon", "recipe"), pl.String), orient="row")
     return decisions.join(keys, on=keys.columns, how="semi", maintain_order="left")

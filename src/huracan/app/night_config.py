@@ -13,7 +13,7 @@ from huracan.domain.tiers import TIERS
 from huracan.domain.time import HOUR_MS, MINUTE_MS
 from huracan.errors import BundleFormatError, ConfigError
 from huracan.features import ALL_NAMES, RECIPE_ID
-from huracan.night.config import NightRules
+from huracan.night.config import NightConfig
 from huracan.night.custom.injected import Injected, injected_recipe
 from huracan.promotion import shipped_stress_table
 from huracan.sections import OwnRecipe
@@ -33,13 +33,13 @@ LARGEST_TABLE: Final = 1 << 20
 _INTERVALS = {"1m": MINUTE_MS, "15m": 15 * MINUTE_MS, "1h": HOUR_MS}
 
 
-def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) -> NightRules:
+def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) -> NightConfig:
     """Everything the steps need to know of the configuration; raises ConfigError for what does not fit."""
     training = settings.training
     recipes = recipes_of(settings)
     if injected.changes_recipe:
         recipes = (injected_recipe(recipes[0], injected, settings.promotion.injected_seen_until),)
-    return NightRules(
+    return NightConfig(
         universe=UniverseConfig(
             quote_assets=training.quote_assets,
             market=training.market,
@@ -65,7 +65,7 @@ def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) ->
         dry_run=training.dry_run,
         as_of_ms=as_of_ms,
         panel_size=settings.promotion.panel_size,
-        former_pairs=settings.promotion.former_pairs and not injected.any,
+        historical=settings.promotion.former_pairs and not injected.any,
         declared_spreads=tuple(zip(TIERS, settings.costs.tier_spread_bps or (), strict=False)),
     )
 

@@ -24,6 +24,7 @@ from huracan.domain.account import SetAccount
 from huracan.domain.bundle import MANIFEST_FILE, MAX_MANIFEST, DoNotTrade, Manifest, SetMember, bundle_folder
 from huracan.domain.ids import result_key
 from huracan.domain.json import JsonObject
+from huracan.domain.night_rows import ServedChampion, StoredMember
 from huracan.domain.time import MINUTE_MS
 from huracan.errors import BundleFormatError, BundleSignatureError, ConfigError
 from huracan.export import BundleFiles
@@ -34,7 +35,7 @@ from huracan.ports import Clock, Telemetry
 
 
 class FolderRelease:
-    """Implements `pipeline.rules.Release` on a folder store with this user's keys.
+    """Implements `night.ports.ChampionStore` on a folder store with this user's keys.
 
     Keys are made, and the trusted root installed, at the first run that publishes; an existing trusted root is never
     overwritten. Every run says so while the root key lies here without a passphrase. `mirrors` are the remote copies, `ledger` is
@@ -67,7 +68,7 @@ class FolderRelease:
         if self.mirrors.targets:
             self.mirrors.begin_beside(self._keys(create=False))
 
-    def settle(self) -> None:
+    def await_copies(self) -> None:
         """End asking the remote copies: what is newer there is taken over, and one without an answer is given up."""
         self.mirrors.settle()
 
@@ -81,13 +82,13 @@ class FolderRelease:
         keys = self._keys(create=False) if self.mirrors.targets else None
         return self.mirrors.push(keys) if keys is not None else {}
 
-    def current_champions(self) -> list[dict[str, Any]]:
-        """Champions of the set readers see now, as result rows."""
+    def current_champions(self) -> list[ServedChampion]:
+        """Champions of the set readers see now."""
         tree = self._tree()
         if tree is None:
             return []
         members = [member for member in tree.current.members.values() if member.status == "champion"]
-        return [_row(member, self._manifest(tree, member)) for member in members]
+        return [_served(member, self._manifest(tree, member)) for member in members]
 
     def damaged(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """Those champions of the current set whose files do not verify, with the reason."""
@@ -99,10 +100,10 @@ class FolderRelease:
         bundles: list[BundleFiles],
         night: Night,
         blocked: list[DoNotTrade],
-        keep: list[tuple[str, str]],
+        carried_over: list[tuple[str, str]],
         account: SetAccount,
-    ) -> dict[str, dict[str, Any]]:
-        """Sign and store tonight's set; by result key: version, path, action."""
+    ) -> dict[str, StoredMember]:
+        """Sign and store tonight's set; its members by result key."""
         keys = self._keys(create=True)
         assert keys is not None
         extras = {**live_extras(night), **account.as_extras()}
@@ -120,7 +121,7 @@ class FolderRelease:
             ),
             wall_clock_ms=self._clock.now_ms(),
             do_not_trade=blocked,
-            keep=keep,
+            keep=carried_over,
             taken=self.mirrors.taken,
         )
         prune_unlisted(self.store, keys)
@@ -128,11 +129,9 @@ class FolderRelease:
             "set_published", target="folder", version=published.version, members=len(published.members)
         )
         return {
-            result_key(member.coin, member.horizon): {
-                "version": member.version,
-                "path": str(self.store.root / member.path),
-                "action": member.action,
-            }
+            result_key(member.coin, member.horizon): StoredMember(
+                version=member.version, path=str(self.store.root / member.path), action=member.action
+            )
             for member in published.members.values()
         }
 
@@ -206,30 +205,24 @@ def live_extras(night: Night) -> JsonObject:
     ).as_extras()
 
 
-def _row(member: SetMember, manifest: Manifest | str) -> dict[str, Any]:
+def _served(member: SetMember, manifest: Manifest | str) -> ServedChampion:
     """A champion of the current set; where its manifest cannot be read, `damage` says why and its measures are missing."""
     known = manifest if isinstance(manifest, Manifest) else None
     metrics = known.metrics if known else {}
     evidence = known.evidence if known else {}
-    return {
-        "coin": member.coin,
-        "horizon": member.horizon,
-        "instrument": member.instrument,
-        "data_cutoff_ms": known.data_cutoff_ms if known else 0,
-        "recipe_id": known.recipe_id if known else "",
-        "pool": str(evidence.get("pool") or ""),
-        "lineage": str(evidence.get("lineage") or ""),
-        "damage": "" if isinstance(manifest, Manifest) else manifest,
-        "regime": known.regime if known else None,
-        "edge_bps": None,
-        "edge_after_cost_bps": metrics.get("net_edge_bps"),
-        "lower_bps": None,
-        "confidence": metrics.get("confidence"),
-        "model": None,
-        "metrics": metrics,
-        "costs": {},
-        "version": member.version,
-        "path": bundle_folder(member.coin, member.horizon, member.version),
-        "live": None,
-        "live_features": {},
-    }
+    return ServedChampion(
+        coin=member.coin,
+        horizon=member.horizon,
+        instrument=member.instrument,
+        data_cutoff_ms=known.data_cutoff_ms if known else 0,
+        recipe_id=known.recipe_id if known else "",
+        pool=str(evidence.get("pool") or ""),
+        lineage=str(evidence.get("lineage") or ""),
+        damage="" if isinstance(manifest, Manifest) else manifest,
+        regime=known.regime if known else None,
+        edge_after_cost_bps=metrics.get("net_edge_bps"),
+        confidence=metrics.get("confidence"),
+        metrics=metrics,
+        version=member.version,
+        path=bundle_folder(member.coin, member.horizon, member.version),
+    )

@@ -1,16 +1,18 @@
 """What `TrainingPipeline.run` returns: the documented keys, and ours beside them."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from huracan.app.config import TrainingPipelineConfig
 from huracan.domain.time import iso
 from huracan.errors import HuracanError, JobFailedError
-from huracan.night.damage import lake_summary
+from huracan.night.carry_over import ChampionRow
+from huracan.night.damage import lake_damage
 from huracan.night.evidence.copies import copy_notes
-from huracan.night.evidence.historical import former_summary, survivor_notes
+from huracan.night.evidence.historical import constituent_counts, survivor_notes
 from huracan.night.jobs.artefacts import Artefacts
-from huracan.night.jobs.gating import gate_note, gate_rules
+from huracan.night.jobs.gating import gate_limits, gate_note
 from huracan.night.left_out import stopped_notes
 from huracan.night.promote import Promoted
 from huracan.night.publish import Exported
@@ -43,10 +45,10 @@ def night_summary(
         coin_universe_size=len(night.pairs),
         coins_processed=len(night.trained),
         champions_count=len(exported.champions),
-        export_results=exported.export_results,
+        export_results={key: result.as_dict() for key, result in exported.export_results.items()},
         skips=exported.night.skips,
-        errors=exported.night.errors,
-        evidence=promoted.evidence,
+        errors=[error.as_dict() for error in exported.night.errors],
+        evidence=[row.as_dict() for row in promoted.evidence],
         extra={
             "now": iso(night.plan.now_ms),
             "data_cutoff": iso(night.plan.cutoff_ms),
@@ -68,10 +70,10 @@ def night_summary(
             "artefacts": {"verified": artefacts.verified, "mismatched": len(artefacts.mismatched)},
             "gbp_source": night.gbp_source,
             "universe_source": night.universe_source,
-            "former_pairs": former_summary(night),
-            "lake": lake_summary(night),
+            "former_pairs": constituent_counts(night).as_dict(),
+            "lake": lake_damage(exported.night).as_dict(),
             "copies": night.copies,
-            "regime_gate": gate_rules(night.plan),
+            "regime_gate": asdict(gate_limits(night.plan)),
             "notes": (
                 *promoted.verdict.notes,
                 *survivor_notes(night, counted=former_pairs),
@@ -114,9 +116,9 @@ def success(
         "success": True,
         "duration_seconds": seconds,
         "coin_universe": list(night.pairs),
-        "champions": exported.champions,
-        "candidates": exported.candidates,
-        "export_results": exported.export_results,
+        "champions": {key: row.as_dict() for key, row in exported.champions.items()},
+        "candidates": {key: row.as_dict() for key, row in exported.candidates.items()},
+        "export_results": summary["export_results"],
         "summary": summary,
         "publish_state": summary["publish_state"],
         "skipped": summary["skipped"],
@@ -175,5 +177,5 @@ def traced(error: HuracanError) -> dict[str, str]:
     return {"traceback": error.traceback} if isinstance(error, JobFailedError) and error.traceback else {}
 
 
-def _without_model(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in {"model", "live_features"}}
+def _without_model(row: ChampionRow) -> dict[str, object]:
+    return {key: value for key, value in row.as_dict().items() if key not in {"model", "live_features"}}

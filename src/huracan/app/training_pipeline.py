@@ -49,7 +49,7 @@ class TrainingPipeline:
 
     `data_loader` async (coin, lookback_days), `feature_builder` async (coin, data), `model_trainer` sync or async
     (job dict), called once per fold with train rows only and once for the final fit, and `validator` (coin, data) are
-    optional; None means the built-in one. `huracan.DataLoader` and the others say what each gets and returns. Nonsense
+    optional; None means the built-in one. `huracan.DataLoader` and the others say what each gets and returns. InvalidOutput
     from any of them becomes a skip with its reason; one that raises for every pair that reached it ends the night with
     USER_CODE and its traceback. Raises ConfigError at once for what cannot be called so.
 
@@ -103,7 +103,7 @@ class TrainingPipeline:
                     states,
                     artefacts=opened.pair_ports.artefacts,
                     dry_run=rules.dry_run,
-                    former_pairs=rules.former_pairs,
+                    former_pairs=rules.historical,
                 )
                 spent = spent_on(opened.progress, time.monotonic() - started)
                 summary, integrity = told(opened.workdir, summary, exported.night, spent)
@@ -215,11 +215,11 @@ def finish(opened: "_OpenNight", summary: dict[str, Any], exported: Exported) ->
         summary={**counts, "dry_run": summary["dry_run"]},
     )
     for row in exported.champions.values():
-        name = {"promoted": "champion_promoted", "refreshed": "champion_refreshed"}.get(row["status"], "champion_kept")
-        opened.telemetry.event(name, coin=row["coin"], horizon=row["horizon"], version=row["version"])
-    for row in exported.candidates.values():
-        facts = {"coin": row["coin"], "horizon": row["horizon"], "recipe": row["recipe"], "version": row["version"]}
-        opened.telemetry.event("candidate_published", **facts)
+        name = {"promoted": "champion_promoted", "refreshed": "champion_refreshed"}.get(row.status, "champion_kept")
+        opened.telemetry.event(name, coin=row.coin, horizon=row.horizon, version=row.version)
+    for made in exported.candidates.values():
+        place = {"coin": made.coin, "horizon": made.horizon}
+        opened.telemetry.event("candidate_published", **place, recipe=made.recipe, version=made.version)
     for skip in summary["skipped"]:
         opened.telemetry.event("pair_skipped", **{key: skip[key] for key in ("coin", "horizon", "step", "code")})
     opened.telemetry.event("run_finished", run_id=summary["run_id"], champions=summary["champions_count"])
@@ -331,7 +331,7 @@ class _OpenNight:
             else OrchestratedWaves(
                 settings=self.settings,
                 folder=self.workdir,
-                facts=facts,
+                wiring=facts,
                 telemetry=self.telemetry,
                 ledger=self.ledger,
                 artefacts=self.pair_ports.artefacts,

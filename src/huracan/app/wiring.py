@@ -13,8 +13,10 @@ from huracan.adapters.backends.orchestrator import CANCELLED
 from huracan.adapters.endpoints import is_url, loopback_endpoint
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.reports import write_atomically
-from huracan.app.worker import CHECKED, PLAN_FILE, PLANS, SPENT, run_pair_job
+from huracan.app.worker import PLAN_FILE, PLANS, job_result, run_pair_job
+from huracan.domain.codec import to_json
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
+from huracan.domain.night_records import Failed, IngestRecord, JobResult
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS
 from huracan.errors import BackendError, ConfigError, HuracanError, WorkerLostError
@@ -47,7 +49,7 @@ class OrchestratedWaves:
 
     settings: Settings
     folder: Path
-    facts: dict[str, Any]
+    wiring: dict[str, Any]
     telemetry: Telemetry
     ledger: SqliteLedger
     artefacts: Artefacts
@@ -61,7 +63,7 @@ class OrchestratedWaves:
         jobs = self._jobs(plan, work, planned)
         orchestrator.clear()
         orchestrator.add_jobs(jobs)
-        stage = work[0].wave if work else ""
+        stage = work[0].task.wave.value if work else ""
         orchestrator.on_progress = lambda done, total: self.telemetry.progress(stage, done, total)
         self.telemetry.progress(stage, 0, len(jobs))
         timer = self._arm_deadline(orchestrator)
@@ -79,14 +81,14 @@ class OrchestratedWaves:
             if timer is not None:
                 timer.cancel()
             self.telemetry.event("wave_finished", wave=stage, seconds=round(time.monotonic() - began, 3))
-        return [self._outcome(job) for job in jobs]
+        return [PairOutcome(coin=job.coin, result=_result_of(job)) for job in jobs]
 
     def _publish(self, plan: NightPlan) -> dict[str, str]:
         """Write the plan where every worker reads it: in the workdir, and among the artefacts where those are in a bucket."""
-        data = canonical_json({"plan": plan, "wiring": self.facts})
+        data = canonical_json({"plan": to_json(plan), "wiring": self.wiring})
         path, sha256 = self.folder / PLAN_FILE, sha256_hex(data)
         write_atomically(path, data, mode=PRIVATE)
-        place = self.facts["artefacts"]
+        place = self.wiring["artefacts"]
         if not is_url(place):
             return {"plan": str(path), "plan_sha256": sha256}
         open_artefacts(place, allow_http=loopback_endpoint(os.environ)).replace(f"{PLANS}/{sha256}.json", data)
@@ -94,16 +96,16 @@ class OrchestratedWaves:
 
     def _jobs(self, plan: NightPlan, work: list[PairWork], planned: dict[str, str]) -> list[TrainingJob]:
         """Jobs whose ids do not change when a run of the same night starts again, with the workers they have cost."""
-        same_night = replace(plan, now_ms=plan.cutoff_ms, members=(), former=(), quote_per_gbp=())
+        same_night = replace(plan, now_ms=plan.cutoff_ms, members=(), historical=(), quote_per_gbp=())
         past = self.ledger.past_starts(SystemClock().now_ms() - DAY_MS)
         jobs = [
             TrainingJob(
                 coin=item.coin,
                 horizon="*",
-                engine_type=item.wave,
+                engine_type=item.task.wave.value,
                 priority=item.priority,
-                payload={**planned, "wave": item.wave, "facts": item.facts},
-                job_id=content_hash(same_night, item.wave, item.coin)[:24],
+                payload={**planned, "task": to_json(item.task)},
+                job_id=content_hash(same_night, item.task.wave, item.coin)[:24],
             )
             for item in work
         ]
@@ -157,7 +159,7 @@ class OrchestratedWaves:
 
     def _places(self) -> tuple[str, ...]:
         """Where workers read and write: the buckets of lake and artefacts, the workdir for what lies in none."""
-        both = (self.facts["lake"], self.facts["artefacts"])
+        both = (self.wiring["lake"], self.wiring["artefacts"])
         return tuple(dict.fromkeys(place if is_url(place) else str(self.folder) for place in both))
 
     def _arm_deadline(self, orchestrator: TrainingOrchestrator) -> asyncio.TimerHandle | None:
@@ -173,27 +175,31 @@ class OrchestratedWaves:
 
     def _retry_of(self, job: TrainingJob, error: HuracanError) -> None:
         self.ledger.note_end(job, error.code, str(error))
-        self._tell("job_retried", job, error.code, str(error))
+        self._emit("job_retried", job, error.code, str(error))
 
     def _end_of(self, job: TrainingJob) -> None:
-        """Note and tell how a job ended, and keep the hash of what it wrote; what it spent and verified leaves its record, which
-        is content.
-        """
+        """Note and emit how a job ended, and keep the hash of what it wrote."""
         if job.attempts:
             self.ledger.note_end(job, job.error_code, job.error)
-        record = job.result if isinstance(job.result, dict) else {}
-        self.artefacts.count(**record.pop(CHECKED, {}))
-        if job.status == "completed":
-            spent = {"seconds": None, "peak_memory_bytes": None, **record.pop(SPENT, {})}
-            if "sha256" in record:
-                self.ledger.note_artefact(f"{record['key']}/{RECORD}", record["sha256"])
-            facts = {"coin": job.coin, "wave": job.engine_type, "attempt": job.attempts}
-            self.telemetry.event("job_finished", **facts, **spent, cached=record.get("cached"))
-        else:
-            name = "job_cancelled" if job.error_code in _CANCELLED else "job_failed"
-            self._tell(name, job, job.error_code or "", job.error or "")
+        result = _result_of(job)
+        self.artefacts.count(verified=result.verified, mismatched=result.mismatched)
+        if isinstance(result, Failed):
+            name = "job_cancelled" if result.code in _CANCELLED else "job_failed"
+            self._emit(name, job, result.code, result.error)
+            return
+        if result.sha256 and not isinstance(result.record, IngestRecord):
+            self.ledger.note_artefact(f"{result.record.key}/{RECORD}", result.sha256)
+        self.telemetry.event(
+            "job_finished",
+            coin=job.coin,
+            wave=job.engine_type,
+            attempt=job.attempts,
+            seconds=sum(result.seconds_by_step.values()),
+            peak_memory_bytes=result.peak_bytes,
+            cached=result.cached,
+        )
 
-    def _tell(self, name: str, job: TrainingJob, code: str, error: str) -> None:
+    def _emit(self, name: str, job: TrainingJob, code: str, error: str) -> None:
         facts = {"coin": job.coin, "wave": job.engine_type, "attempt": job.attempts}
         if code == WorkerLostError.code:
             self.telemetry.event("worker_lost", **facts)
@@ -205,13 +211,18 @@ class OrchestratedWaves:
             await self._orchestrator.shutdown()
             self._orchestrator = None
 
-    @staticmethod
-    def _outcome(job: TrainingJob) -> PairOutcome:
-        if job.status == "completed" and isinstance(job.result, dict):
-            return PairOutcome(coin=job.coin, record=job.result)
-        return PairOutcome(
-            coin=job.coin, record=None, code=job.error_code or "JOB_FAILED", error=job.error or "no result"
-        )
+
+def _result_of(job: TrainingJob) -> JobResult:
+    """What became of a job; one whose function did not answer has failed."""
+    if job.status == "completed":
+        return job_result(job.result)
+    answer = job.result if isinstance(job.result, dict) else {}
+    return Failed(
+        code=job.error_code or "JOB_FAILED",
+        error=job.error or "no result",
+        verified=answer.get("verified", 0),
+        mismatched=tuple(answer.get("mismatched", ())),
+    )
 
 
 def worker_count(settings: Settings) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-import time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from huracan.adapters.artefacts import open_artefacts
 from huracan.adapters.endpoints import is_url, loopback_endpoint
 from huracan.adapters.telemetry.memory import peak_resident_bytes
+from huracan.domain.codec import from_json, result_from_json, task_from_json, to_json
 from huracan.domain.ids import sha256_hex
+from huracan.domain.night_records import Done, Failed, IngestTask, JobResult, PrepareTask, Task, TrainTask
 from huracan.errors import AlteredArtefactError, DataError
 from huracan.night.plan import NightPlan
 from huracan.training.jobs import TrainingJob
@@ -31,7 +33,7 @@ def _plan(path: str, sha256: str) -> tuple[NightPlan, dict[str, Any]]:
     if sha256_hex(data) != sha256:
         raise DataError(f"{path} is not the plan this job belongs to: another run has written its own; run again")
     raw = json.loads(data)
-    return NightPlan.from_json(raw["plan"]), raw["wiring"]
+    return from_json(NightPlan, raw["plan"]), raw["wiring"]
 
 
 def _plan_bytes(place: str) -> bytes:
@@ -44,13 +46,8 @@ def _plan_bytes(place: str) -> bytes:
     return data
 
 
-SPENT = "spent"
-CHECKED = "checked"
-"""Keys under which a worker says what a job took and which artefacts it verified; never part of the record, which is content."""
-
-
 def run_pair_job(job: TrainingJob) -> dict[str, Any]:
-    """The record of one pair's wave, with `SPENT` and `CHECKED`; the payload names plan, wave and facts.
+    """What became of one pair's wave, as JSON of `JobResult`; the payload names plan and task.
 
     An input that was altered ends the job, by its code: the driver has it made again, and the job run again.
     """
@@ -59,43 +56,44 @@ def run_pair_job(job: TrainingJob) -> dict[str, Any]:
     from huracan.app.pair_adapters import pair_ports
 
     stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the job's answer
-    began = time.monotonic()
     plan, wiring = _plan(job.payload["plan"], job.payload["plan_sha256"])
+    task = task_from_json(job.payload["task"])
     ports = pair_ports(wiring)
+    result: JobResult
     try:
-        record = _record(ports, plan, job)
+        done = asyncio.run(_work(ports, plan, job.coin, task))
+        result = replace(done, peak_bytes=peak_resident_bytes())
     except AlteredArtefactError as error:
-        record = {"success": False, "code": error.code, "error": str(error)}
-    checked = {"verified": ports.artefacts.verified, "mismatched": ports.artefacts.mismatched}
-    spent = {"seconds": time.monotonic() - began, "peak_memory_bytes": peak_resident_bytes()}
-    return {**record, SPENT: spent, CHECKED: checked}
+        result = Failed(code=error.code, error=str(error))
+    verified, mismatched = ports.artefacts.verified, tuple(ports.artefacts.mismatched)
+    result = replace(result, verified=verified, mismatched=mismatched)
+    return {**to_json(result), "success": isinstance(result, Done)}
 
 
-def _record(ports: "PairPorts", plan: NightPlan, job: TrainingJob) -> dict[str, Any]:
-    work = _ingest if job.payload["wave"] == "ingest" else _later
-    return asyncio.run(work(ports, plan, job))
+def job_result(answer: object) -> JobResult:
+    """What `run_pair_job` answered; raises DataError for anything else."""
+    return result_from_json(answer)
 
 
-async def _later(ports: "PairPorts", plan: NightPlan, job: TrainingJob) -> dict[str, Any]:
-    from huracan.night.damage import mended, with_set_aside
+async def _work(ports: "PairPorts", plan: NightPlan, coin: str, task: Task) -> Done:
+    try:
+        if isinstance(task, IngestTask):
+            from huracan.night.jobs.ingest import ingest_pair
+
+            return await ingest_pair(ports, plan, coin, task)
+        return await _later(ports, plan, coin, task)
+    finally:
+        await ports.market.aclose()
+
+
+async def _later(ports: "PairPorts", plan: NightPlan, coin: str, task: PrepareTask | TrainTask) -> Done:
+    from huracan.night.damage import mended_job
     from huracan.night.jobs.prepare import prepare_pair
     from huracan.night.jobs.train import train_pair
 
-    work = prepare_pair if job.payload["wave"] == "prepare" else train_pair
+    async def step() -> Done:
+        if isinstance(task, PrepareTask):
+            return prepare_pair(ports, plan, coin, task)
+        return train_pair(ports, plan, coin, task)
 
-    async def step() -> dict[str, Any]:
-        return work(ports, plan, job.coin, job.payload["facts"])
-
-    try:
-        return with_set_aside(*await mended(ports, plan, job.coin, step))
-    finally:
-        await ports.market.aclose()
-
-
-async def _ingest(ports: "PairPorts", plan: NightPlan, job: TrainingJob) -> dict[str, Any]:
-    from huracan.night.jobs.ingest import ingest_pair
-
-    try:
-        return await ingest_pair(ports, plan, job.coin, job.payload["facts"])
-    finally:
-        await ports.market.aclose()
+    return await mended_job(ports, plan, coin, step)

@@ -6,7 +6,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from huracan.app.pair_adapters import pair_ports
 from huracan.app.release import FolderRelease
 from huracan.app.wiring import SystemClock
 from huracan.cli.demo import private_trust
+from huracan.domain.arrays import F64
+from huracan.domain.night_records import Done, Failed, IngestTask, PrepareTask, Task, Wave
+from huracan.domain.night_rows import PublishedRow
 from huracan.domain.records import SkipCode
 from huracan.features import ALL_NAMES
 from huracan.hamilton import HamiltonInterface
@@ -41,7 +44,7 @@ from huracan.worlds.simulated import simulate
 from huracan.worlds.spec import WorldSpec
 
 DAYS = 40
-COINS = {"ingest": ("ALFA", "BTC", "GAPPY"), "prepare": ("ALFA", "GAPPY"), "train": ("ALFA",)}
+COINS: Final = {Wave.INGEST: ("ALFA", "BTC", "GAPPY"), Wave.PREPARE: ("ALFA", "GAPPY"), Wave.TRAIN: ("ALFA",)}
 """By wave. BTC is there for the market context; repaired bars of GAPPY lie in memory otherwise, which is another type."""
 
 
@@ -53,8 +56,8 @@ def run_small_night() -> None:
         with private_trust(folder), ReplayExchange(source) as exchange:
             exported = asyncio.run(_night(folder, exchange.urls))
             hamilton = HamiltonInterface(model_base_path=folder / "store", allow_candidates=True)
-            for row in (*exported.champions.values(), *exported.candidates.values()):
-                hamilton.predict(row["coin"], row["horizon"], row["live_features"])
+            for row in _made(exported):
+                hamilton.predict(row.coin, row.horizon, row.live_features)
     _judge_a_pool()
     simulate(WorldSpec(name="skewed", coins=1, days=2)).store.bars("BTCUSDT-um")
 
@@ -69,15 +72,22 @@ class _Here:
         return [await self._outcome(plan, item) for item in work]
 
     async def _outcome(self, plan: NightPlan, item: PairWork) -> PairOutcome:
-        if item.coin not in COINS[item.wave]:
-            return PairOutcome(coin=item.coin, record=None, code=SkipCode.DEADLINE, error="not wanted to warm kernels")
-        return PairOutcome(coin=item.coin, record=await self._record(plan, item))
+        if item.coin not in COINS[item.task.wave]:
+            missing = Failed(code=SkipCode.DEADLINE, error="not wanted to warm kernels")
+            return PairOutcome(coin=item.coin, result=missing)
+        return PairOutcome(coin=item.coin, result=await self._done(plan, item.coin, item.task))
 
-    async def _record(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
-        if item.wave == "ingest":
-            return await ingest_pair(self.ports, plan, item.coin, item.facts)
-        step = prepare_pair if item.wave == "prepare" else train_pair
-        return step(self.ports, plan, item.coin, item.facts)
+    async def _done(self, plan: NightPlan, coin: str, task: Task) -> Done:
+        if isinstance(task, IngestTask):
+            return await ingest_pair(self.ports, plan, coin, task)
+        if isinstance(task, PrepareTask):
+            return prepare_pair(self.ports, plan, coin, task)
+        return train_pair(self.ports, plan, coin, task)
+
+
+def _made(exported: Exported) -> list[PublishedRow]:
+    rows = (*exported.champions.values(), *exported.candidates.values())
+    return [row for row in rows if isinstance(row, PublishedRow)]
 
 
 async def _night(folder: Path, urls: Urls) -> Exported:
@@ -126,7 +136,7 @@ def _judge_a_pool() -> None:
     drawdown_quantile(days, length=60, quantile=0.95, paths=2, mean_block=5.0, rng=np.random.default_rng(0))
 
 
-def _read_only(values: Any) -> Any:
+def _read_only(values: F64) -> F64:
     frozen = values.copy()
     frozen.flags.writeable = False
     return frozen

@@ -8,10 +8,10 @@ from huracan.universe import UniverseConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NightRules:
+class NightConfig:
     """Everything about a night that the owner configures; resolved once, before the first step.
 
-    `deciding` are the settings that can change a model or a verdict, as JSON text by dotted name.
+    `historical` says whether historical constituents are evidence. `deciding` are the settings that can change a model or a verdict, as JSON text by dotted name.
     """
 
     universe: UniverseConfig
@@ -33,5 +33,5 @@ class NightRules:
     as_of_ms: int | None
     panel_size: int = 60
     declared_spreads: tuple[tuple[str, float], ...] = ()
-    former_pairs: bool = True
+    historical: bool = True
     deciding: tuple[tuple[str, str], ...] = ()

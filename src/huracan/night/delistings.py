@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from huracan.domain.bundle import DoNotTrade
+from huracan.domain.night_rows import ServedChampion
 from huracan.domain.records import Skip, SkipCode
 from huracan.domain.time import iso
 from huracan.night.promote import Promoted
@@ -19,12 +20,12 @@ def without_delisted(promoted: Promoted, gone: Mapping[str, str]) -> Promoted:
     return replace(promoted, night=_retired(promoted.night, gone), assignments=assignments)
 
 
-def retire_strangers(night: Night, champions: Iterable[Mapping[str, Any]]) -> Night:
+def retire_stale(night: Night, champions: Iterable[ServedChampion]) -> Night:
     """The night with a DELISTED skip for every coin whose champion of an earlier night was trained on another instrument,
-    or on an earlier listing of the symbol; rows of `champions` carry coin, instrument and data_cutoff_ms.
+    or on an earlier listing of the symbol.
     """
     known = {member.instrument.coin for member in night.plan.members}
-    reasons = ((row["coin"], stranger(night, row)) for row in champions if row["coin"] in known)
+    reasons = ((row.coin, why_stale(night, row)) for row in champions if row.coin in known)
     return _retired(night, {coin: reason for coin, reason in reasons if reason})
 
 
@@ -34,14 +35,15 @@ def vanished(night: Night) -> list[DoNotTrade]:
     return [DoNotTrade(coin=coin, code=SkipCode.DELISTED.value, reason=VANISHED) for coin in gone]
 
 
-def stranger(night: Night, row: Mapping[str, Any]) -> str | None:
+def why_stale(night: Night, row: ServedChampion) -> str | None:
     """Why a champion of an earlier night is of another instrument or listing than the coin is tonight, or None."""
-    instrument = night.plan.member(row["coin"]).instrument
-    if row["instrument"] != instrument.id:
-        return f"its champion was trained on {row['instrument']}, and the coin is {instrument.id} tonight"
-    relisted = night.facts.get(row["coin"], {}).get("relisted_ms")
+    instrument = night.plan.member(row.coin).instrument
+    if row.instrument != instrument.id:
+        return f"its champion was trained on {row.instrument}, and the coin is {instrument.id} tonight"
+    record = night.ingested.get(row.coin)
+    relisted = record.relisted_ms if record is not None else None
     began = max(instrument.listed_ms or 0, relisted or 0)
-    if began > row["data_cutoff_ms"]:
+    if began > row.data_cutoff_ms:
         return f"its champion was trained on an earlier listing of {instrument.symbol}: this one began {iso(began)}"
     return None
 

@@ -40,9 +40,8 @@ class PoolEdges:
         recipe = next((recipe for recipe in self.night.plan.recipes if recipe.id == recipe_id), None)
         if recipe is None:
             return {}
-        name, trained = f"{recipe_id}/{self.horizon}", self.night.trained
-        cells = {coin: trained[coin]["cells"][name] for coin in self.coins if name in trained[coin]["cells"]}
-        trades = {coin: cell_frame(self.store, cell, "trades") for coin, cell in cells.items()}
+        cells = {coin: self.night.trained[coin].cell(recipe_id, self.horizon) for coin in self.coins}
+        trades = {coin: cell_frame(self.store, cell, "trades") for coin, cell in cells.items() if cell is not None}
         wanted = recipe.sizing.min_edge_after_cost_bps
         overall = coin_filter(trades, wanted)
         regimes = {

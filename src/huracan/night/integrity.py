@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final, Literal
 
+from huracan.domain.lake_check import ComparedDay, LakeCheck
+from huracan.domain.records import IntegrityReport
 from huracan.domain.time import iso
 from huracan.ingest.config import IngestConfig
 from huracan.ingest.gaps import JudgedRun, LostFile, Presence, judge_runs, lost_files, mostly_lost, outages
@@ -36,20 +38,24 @@ RULES: Final = (
 """Name in the counts of a pair's report, what is done, and what it means."""
 
 
-def night_integrity(night: Night, checked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def night_integrity(night: Night, checked: LakeCheck | None = None) -> dict[str, object]:
     """The report as JSON values. `checked` is the last comparison with other sources, if there was one."""
     rules = IngestConfig(interval_ms=night.plan.interval_ms)
-    reports = {coin: facts["report"] for coin, facts in sorted(night.facts.items())}
-    lost = {coin: lost_files(facts.get("lost", ())) for coin, facts in night.facts.items()}
+    reports = {coin: record.report for coin, record in sorted(night.ingested.items())}
+    lost = {coin: lost_files(record.lost) for coin, record in night.ingested.items()}
     gaps = judge_runs([*_presences(night, reports, "gaps", lost)], rules)
     halts = judge_runs([*_presences(night, reports, "halts", {})], rules)
     own_gaps, own_halts = _grouped(gaps), _grouped(halts)
-    mismatches = (checked or {}).get("mismatches", [])
+    mismatches = checked["mismatches"] if checked is not None else []
     return {
         "run_id": night.run_id,
         "data_cutoff": iso(night.plan.cutoff_ms),
         "interval_ms": rules.interval_ms,
-        "rows": {name: sum(report[name] for report in reports.values()) for name in ("rows_in", "rows_out", "cut")},
+        "rows": {
+            "rows_in": sum(report.rows_in for report in reports.values()),
+            "rows_out": sum(report.rows_out for report in reports.values()),
+            "cut": sum(report.cut for report in reports.values()),
+        },
         "rules": [_total(rule, reports.values()) for rule in RULES],
         "gaps": _by_cause(gaps),
         "halts": _by_cause(halts),
@@ -77,7 +83,7 @@ def night_integrity(night: Night, checked: Mapping[str, Any] | None = None) -> d
                 report,
                 own_gaps.get(coin, []),
                 own_halts.get(coin, []),
-                [row for row in mismatches if row["instrument"] == report["instrument_id"]],
+                [row for row in mismatches if row["instrument"] == report.instrument_id],
             )
             for coin, report in reports.items()
         ],
@@ -92,24 +98,27 @@ def _grouped(judged: Iterable[JudgedRun]) -> dict[str, list[JudgedRun]]:
 
 
 def _presences(
-    night: Night, reports: Mapping[str, Mapping[str, Any]], kind: str, lost: Mapping[str, tuple[LostFile, ...]]
+    night: Night,
+    reports: Mapping[str, IntegrityReport],
+    kind: Literal["gaps", "halts"],
+    lost: Mapping[str, tuple[LostFile, ...]],
 ) -> Iterable[Presence]:
     markets = {member.instrument.coin: member.instrument.market for member in night.plan.members}
     for coin, report in reports.items():
-        if report["first_ms"] is not None:
+        if report.first_ms is not None and report.last_ms is not None:
             yield Presence(
                 name=coin,
                 market=markets[coin],
-                first_ms=report["first_ms"],
-                last_ms=report["last_ms"],
-                runs=tuple((start, bars) for start, bars in report[kind]),
+                first_ms=report.first_ms,
+                last_ms=report.last_ms,
+                runs=report.gaps if kind == "gaps" else report.halts,
                 lost=lost.get(coin, ()),
             )
 
 
-def _total(rule: tuple[str, str, str], reports: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def _total(rule: tuple[str, str, str], reports: Iterable[IntegrityReport]) -> dict[str, object]:
     name, action, meaning = rule
-    found = [report["repaired"] if name == "filled" else report["counts"].get(name, 0) for report in reports]
+    found = [report.repaired if name == "filled" else report.counts.get(name, 0) for report in reports]
     return {
         "rule": name,
         "action": action,
@@ -133,45 +142,50 @@ def _by_cause(judged: Sequence[JudgedRun]) -> dict[str, dict[str, int]]:
 
 
 def _begins_late(
-    night: Night, reports: Mapping[str, Mapping[str, Any]], lost: Mapping[str, tuple[LostFile, ...]]
-) -> list[dict[str, Any]]:
+    night: Night, reports: Mapping[str, IntegrityReport], lost: Mapping[str, tuple[LostFile, ...]]
+) -> list[dict[str, object]]:
     """Instruments whose first bar is later than the window's start: not listed until then, or their first files are lost."""
     start = night.plan.start_ms
     return [
         {
             "coin": coin,
-            "until": iso(report["first_ms"]),
-            "bars": (report["first_ms"] - start) // night.plan.interval_ms,
-            "cause": "lost_file" if mostly_lost(start, report["first_ms"], lost[coin]) else "not_listed",
+            "until": iso(report.first_ms),
+            "bars": (report.first_ms - start) // night.plan.interval_ms,
+            "cause": "lost_file" if mostly_lost(start, report.first_ms, lost[coin]) else "not_listed",
         }
         for coin, report in reports.items()
-        if report["first_ms"] is not None and report["first_ms"] > start
+        if report.first_ms is not None and report.first_ms > start
     ]
 
 
 def _instrument(
     coin: str,
-    report: Mapping[str, Any],
+    report: IntegrityReport,
     gaps: Sequence[JudgedRun],
     halts: Sequence[JudgedRun],
-    mismatches: list[dict[str, Any]],
-) -> dict[str, Any]:
-    issues = sorted(report["issues"], key=lambda issue: -issue["bars"])
+    mismatches: Sequence[ComparedDay],
+) -> dict[str, object]:
+    issues = sorted(report.issues, key=lambda issue: -issue.bars)
     causes = Counter[str]()
     for run in gaps:
         causes[run.cause] += run.bars
     return {
         "coin": coin,
-        "instrument": report["instrument_id"],
-        "vendor": report["vendor"],
-        **{name: report[name] for name in ("rows_in", "rows_out", "repaired", "cut", "quality", "counts")},
+        "instrument": report.instrument_id,
+        "vendor": report.vendor,
+        "rows_in": report.rows_in,
+        "rows_out": report.rows_out,
+        "repaired": report.repaired,
+        "cut": report.cut,
+        "quality": report.quality,
+        "counts": {**report.counts},
         "missing_bars": dict(sorted(causes.items())),
         "gaps": [asdict(run) for run in gaps[:LISTED_ISSUES]],
         "halts": [asdict(run) for run in halts[:LISTED_ISSUES]],
         "issues": [
-            {**issue, "start": iso(issue["start_ms"])}
-            for issue in sorted(issues[:LISTED_ISSUES], key=lambda issue: issue["start_ms"])
+            {**asdict(issue), "start": iso(issue.start_ms)}
+            for issue in sorted(issues[:LISTED_ISSUES], key=lambda issue: issue.start_ms)
         ],
         "issues_left_out": max(0, len(issues) - LISTED_ISSUES),
-        "mismatches": mismatches,
+        "mismatches": [{**row} for row in mismatches],
     }

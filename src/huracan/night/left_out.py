@@ -11,7 +11,7 @@ def stopped_notes(night: Night) -> tuple[str, ...]:
     """One note a feature: for how many pairs tonight's models do without it, and the first of them by name."""
     lost: dict[str, list[str]] = {}
     for coin, record in sorted(night.trained.items()):
-        for name in sorted({name for cell in record["cells"].values() for name in cell["stopped"]}):
+        for name in sorted({name for cell in record.cells for name in cell.stopped}):
             lost.setdefault(name, []).append(coin)
     return tuple(
         f"feature {name} has stopped for {len(coins)} pair{'s' if len(coins) > 1 else ''} "

@@ -2,10 +2,9 @@
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
 
-from huracan.domain.ids import Instrument, canonical_json, content_hash
-from huracan.domain.recipe import ConsensusPolicy, CostPolicy, EngineUse, Recipe, SizingPolicy, TrainingPolicy
+from huracan.domain.ids import content_hash
+from huracan.domain.recipe import Recipe
 from huracan.domain.records import Candidate
 from huracan.domain.time import DAY_MS, MINUTE_MS
 
@@ -16,8 +15,8 @@ class NightPlan:
 
     `now_ms` is the exchange's clock; `cutoff_ms` the last decision time at or before it. `history_days` of bars are
     ingested; evidence is scored from them. `tier_spreads` are medians of tonight's books by market and tier,
-    `declared_spreads` the owner's by tier, both in bps. `former` pairs are evidence alone (see `Universe`); a day counts
-    for anyone only after one of at least `min_liquidity_gbp`. `code_hash` enters every artefact key.
+    `declared_spreads` the owner's by tier, both in bps. `historical` constituents are evidence alone (see `Universe`); a day
+    counts for any pair only after one of at least `min_liquidity_gbp`. `code_hash` enters every artefact key.
     """
 
     now_ms: int
@@ -37,7 +36,7 @@ class NightPlan:
     code_hash: str
     tier_spreads: tuple[tuple[str, float], ...] = ()
     declared_spreads: tuple[tuple[str, float], ...] = ()
-    former: tuple[Candidate, ...] = ()
+    historical: tuple[Candidate, ...] = ()
     min_liquidity_gbp: float = 0.0
 
     @property
@@ -51,11 +50,11 @@ class NightPlan:
         return self.cutoff_ms // DAY_MS
 
     def member(self, coin: str) -> Candidate:
-        """The member or former pair with this key; KeyError if there is none."""
+        """The member or historical constituent with this key; KeyError if there is none."""
         return self._by_coin[coin]
 
     def is_member(self, coin: str) -> bool:
-        """Whether a coin is one of tonight's members, not a former pair alone."""
+        """Whether a coin is one of tonight's members, not a historical constituent alone."""
         return coin in self._member_coins
 
     @cached_property
@@ -64,7 +63,7 @@ class NightPlan:
 
     @cached_property
     def _by_coin(self) -> dict[str, Candidate]:
-        return {candidate.instrument.coin: candidate for candidate in (*self.former, *self.members)}
+        return {candidate.instrument.coin: candidate for candidate in (*self.historical, *self.members)}
 
     def until(self, ended_ms: int | None) -> "NightPlan":
         """The plan for an instrument that ended at this midnight: cut off there, from the same first instant on."""
@@ -72,47 +71,6 @@ class NightPlan:
             return self
         days = self.end_day - ended_ms // DAY_MS
         return replace(self, cutoff_ms=ended_ms, history_days=self.history_days - days)
-
-    def to_json(self) -> bytes:
-        """Canonical bytes; `from_json` reads them back to an equal plan."""
-        return canonical_json(asdict(self))
-
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> "NightPlan":
-        """The plan a dict of `to_json` describes."""
-        tuples = {key: tuple(raw[key]) for key in ("horizons", "leak_exempt")}
-        pairs = {key: tuple((name, value) for name, value in raw[key]) for key in _PAIRS}
-        members, former = (tuple(_candidate(row) for row in raw[key]) for key in ("members", "former"))
-        recipes = tuple(_recipe(row) for row in raw["recipes"])
-        return cls(**{**raw, **tuples, **pairs, "members": members, "former": former, "recipes": recipes})
-
-
-def _candidate(raw: dict[str, Any]) -> Candidate:
-    return Candidate(**{**raw, "instrument": Instrument(**raw["instrument"])})
-
-
-_PAIRS = ("quote_per_gbp", "gate", "tier_spreads", "declared_spreads")
-
-
-def _recipe(raw: dict[str, Any]) -> Recipe:
-    engines = tuple(
-        EngineUse(**{**use, "parameters": tuple((name, value) for name, value in use["parameters"])})
-        for use in raw["engines"]
-    )
-    costs = raw["costs"]
-    fees = tuple((market, maker, taker) for market, maker, taker in costs["fees_bps"])
-    return Recipe(
-        **{
-            **raw,
-            "engines": engines,
-            "training": TrainingPolicy(**raw["training"]),
-            "consensus": ConsensusPolicy(**raw["consensus"]),
-            "costs": CostPolicy(**{**costs, "fees_bps": fees}),
-            "sizing": SizingPolicy(**raw["sizing"]),
-            "seen": tuple((first, last) for first, last in raw["seen"]),
-            "gate": tuple((name, value) for name, value in raw["gate"]),
-        }
-    )
 
 
 def cutoff(now_ms: int, interval_minutes: int) -> int:

@@ -1,33 +1,27 @@
 """Step 8 over all pairs: pools, their evidence, the verdict, and what it means for every (coin, horizon)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-import numpy as np
 import polars as pl
 
+from huracan.domain.codec import from_json, to_json
 from huracan.domain.proof import FEWEST_ROUND_TRIPS
 from huracan.domain.recipe import Recipe
 from huracan.domain.records import Skip, SkipCode
-from huracan.night.config import NightRules
+from huracan.night.config import NightConfig
 from huracan.night.edges import MeasuredEdges, PoolEdges
 from huracan.night.evidence.copies import ALIKE
 from huracan.night.evidence.pools import Pool, make_pools, pool_evidence
+from huracan.night.hypotheses import HypothesisRow, hypothesis_rows
 from huracan.night.jobs.artefacts import Artefacts
 from huracan.night.ports import NightPorts
-from huracan.night.rereading import Reading, reading_of, told
+from huracan.night.rereading import Reading, reading_of, restatement_notes
 from huracan.night.state import Night
 from huracan.night.waves import INJECTED_RECIPE
 from huracan.ports import Telemetry
-from huracan.promotion import CoinEdge, NightContext, PoolEvidence, PoolHorizon, Verdict, evaluate_night
-from huracan.stats.hac import hac_standard_error
-from huracan.training.recipes import ALL_SEEN
+from huracan.promotion import CoinEdge, NightContext, PoolHorizon, Verdict, evaluate_night
 
 NOTHING = "none"
-
-NORMAL_90 = 1.6448536269514722
-"""Standard errors to either side of a mean that 90% of ordinary intervals reach."""
 
 PRIMARY_RECIPE = "linear"
 
@@ -45,7 +39,7 @@ class Assignment:
     recipe: Recipe
     champion: bool
     edge: CoinEdge | None
-    evidence: dict[str, Any]
+    evidence: HypothesisRow | None
     measured: MeasuredEdges = field(default_factory=MeasuredEdges)
 
 
@@ -56,31 +50,31 @@ class Promoted:
     night: Night
     verdict: Verdict
     pools: tuple[Pool, ...]
-    evidence: tuple[dict[str, Any], ...]
+    evidence: tuple[HypothesisRow, ...]
     assignments: tuple[Assignment, ...]
     dailies: dict[str, pl.DataFrame] = field(default_factory=dict)
 
 
-def judge(ports: NightPorts, rules: NightRules, night: Night) -> Promoted:
+def judge(ports: NightPorts, config: NightConfig, night: Night) -> Promoted:
     """Evidence of every recipe in every pool, the ledger's verdict on it, and who follows; writes the ledger."""
-    pools = make_pools(night, rules.panel_size)
-    evidence = list(pool_evidence(ports.pair.artefacts, night, pools, rules.panel_size))
-    context = NightContext(
+    pools = make_pools(night, config.panel_size)
+    evidence = list(pool_evidence(ports.pair.artefacts, night, pools, config.panel_size))
+    looked = NightContext(
         day=night.plan.end_day - 1,
-        stress_table=rules.stress_table,
+        stress_table=config.stress_table,
         primary_recipe=primary_recipe(night.plan.recipes[0].name),
     )
-    verdict = evaluate_night(ports.ledger.load_state(), evidence, context)
-    reading = reading_of(night, rules)
-    earlier = [Reading.from_facts(facts) for facts in ports.ledger.readings()]
-    verdict = replace(verdict, notes=(*verdict.notes, *told(verdict.restated, reading, earlier)))
-    rows = tuple(_row(row.as_dict(), evidence) for row in verdict.table_rows())
-    # Every file that the verdict's consequences rest on is read before a word of it is kept.
+    verdict = evaluate_night(ports.ledger.load_state(), evidence, looked)
+    reading = reading_of(night, config)
+    earlier = [from_json(Reading, noted) for noted in ports.ledger.readings()]
+    verdict = replace(verdict, notes=(*verdict.notes, *restatement_notes(verdict.restated, reading, earlier)))
+    rows = hypothesis_rows(verdict.table, evidence)
+    # Every file that the verdict's consequences rest on is read before a word of it is stored.
     night, assignments = _assign(ports.pair.artefacts, night, pools, verdict, rows)
-    if not rules.dry_run:
+    if not config.dry_run:
         ports.ledger.append_verdict(verdict)
-        ports.ledger.note_reading(night.run_id, reading.as_facts())
-    _tell(ports.telemetry, verdict, rows)
+        ports.ledger.note_reading(night.run_id, to_json(reading))
+    _emit(ports.telemetry, verdict, rows)
     return Promoted(
         night=night,
         verdict=verdict,
@@ -96,8 +90,8 @@ def primary_recipe(first: str) -> str:
     return first if first == INJECTED_RECIPE else PRIMARY_RECIPE
 
 
-def _tell(telemetry: Telemetry, verdict: Verdict, rows: tuple[dict[str, Any], ...]) -> None:
-    """The verdict as events: what was admitted, evaluated and expired, promoted and demoted, and which pools are frozen."""
+def _emit(telemetry: Telemetry, verdict: Verdict, rows: tuple[HypothesisRow, ...]) -> None:
+    """The verdict as events: what was admitted, judged and expired, who rose and fell, which pools are frozen."""
     for lineage in verdict.lineages:
         telemetry.event(
             "lineage_admitted",
@@ -107,12 +101,25 @@ def _tell(telemetry: Telemetry, verdict: Verdict, rows: tuple[dict[str, Any], ..
             gamma=lineage.gamma,
         )
     for row in rows:
-        telemetry.event("pool_evaluated", **{name: row[name] for name in _EVALUATED})
+        view = row.view
+        telemetry.event(
+            "pool_evaluated",
+            pool=view.pool,
+            horizon=view.horizon,
+            recipe=view.recipe,
+            e=view.e,
+            needed=view.needed,
+            status=view.status,
+            nights_until_decidable=view.nights_until_decidable,
+        )
     expired = {row.lineage_id for row in verdict.rows if row.status == "expired"}
     for row in rows:
-        if row["lineage_id"] in expired:
-            telemetry.event("lineage_expired", **{name: row[name] for name in ("pool", "horizon", "recipe", "reason")})
-    for name, events in (("pool_promoted", verdict.promotions), ("champion_demoted", verdict.demotions)):
+        view = row.view
+        if view.lineage_id in expired:
+            telemetry.event(
+                "lineage_expired", pool=view.pool, horizon=view.horizon, recipe=view.recipe, reason=view.reason
+            )
+    for name, events in (("pool_crowned", verdict.promotions), ("champion_demoted", verdict.demotions)):
         for event in events:
             facts = {"pool": event.pool, "horizon": event.horizon, "recipe_id": event.recipe_id}
             telemetry.event(name, **facts, predecessor=event.predecessor, reason=event.reason, detail=event.detail)
@@ -120,50 +127,17 @@ def _tell(telemetry: Telemetry, verdict: Verdict, rows: tuple[dict[str, Any], ..
         telemetry.event("pool_frozen", pool=pool)
 
 
-_EVALUATED = ("pool", "horizon", "recipe", "e", "needed", "status", "nights_until_decidable")
-
-
-def _row(view: Mapping[str, Any], evidence: list[PoolEvidence]) -> dict[str, Any]:
-    """A lineage's line with who its pool counted, its daily Sharpe ratio, and what all walked days gave.
-
-    Days that do not count as evidence (inside `seen`) are in `walk_days` and `walk_*_bps` alone; the interval is the ordinary one of
-    90%, and holds for one look only. `looked_at_by` says by whom.
-    """
-    wanted = tuple(view[name] for name in _IDENTITY)
-    own = next((e for e in evidence if (e.pool, e.horizon, e.recipe.id) == wanted), None)
-    walked = own.daily.filter("valid")["net_bps"].to_numpy() if own is not None else np.empty(0)
-    mean, sd = view["mean_bps"], view["sd_bps"]
-    walk_mean = float(walked.mean()) if walked.size else None
-    reach = NORMAL_90 * hac_standard_error(walked) if walked.size > 1 else None
-    return {
-        **view,
-        "members": list(own.members) if own is not None else [],
-        "former": list(own.former) if own is not None else [],
-        "sharpe_day": mean / sd if mean is not None and sd else None,
-        "walk_days": int(walked.size),
-        "walk_mean_bps": walk_mean,
-        "walk_low_bps": walk_mean - reach if walk_mean is not None and reach is not None else None,
-        "walk_high_bps": walk_mean + reach if walk_mean is not None and reach is not None else None,
-        "looked_at_by": "unknown"
-        if own is not None and own.recipe.seen[:1] and own.recipe.seen[0][0] == ALL_SEEN[0][0]
-        else "makers",
-    }
-
-
-_IDENTITY = ("pool", "horizon", "recipe_id")
-
-
 def _assign(
     store: Artefacts,
     night: Night,
     pools: tuple[Pool, ...],
     verdict: Verdict,
-    rows: tuple[dict[str, Any], ...],
+    rows: tuple[HypothesisRow, ...],
 ) -> tuple[Night, list[Assignment]]:
     assignments: list[Assignment] = []
     for pool in pools:
         for horizon in night.plan.horizons:
-            here = [row for row in rows if row["pool"] == pool.name and row["horizon"] == horizon]
+            here = [row for row in rows if (row.view.pool, row.view.horizon) == (pool.name, horizon)]
             champion = verdict.champions.get(PoolHorizon(pool.name, horizon), NOTHING)
             edges = PoolEdges(store=store, night=night, coins=pool.coins, horizon=horizon)
             waits = next((one.reason for one in verdict.waiting if (one.pool, one.horizon) == (pool.name, horizon)), "")
@@ -180,17 +154,17 @@ def _assign_coin(
     coin: str,
     champion: str,
     edges: PoolEdges,
-    rows: list[dict[str, Any]],
+    rows: list[HypothesisRow],
     waits: str,
 ) -> tuple[Night, Assignment | None]:
-    cells = night.trained[coin]["cells"]
-    trained = [recipe for recipe in night.plan.recipes if f"{recipe.id}/{horizon}" in cells]
+    record = night.trained[coin]
+    trained = [recipe for recipe in night.plan.recipes if record.cell(recipe.id, horizon) is not None]
     if not trained:
         return night.skipping([_not_scored(coin, horizon, "no recipe gave a result")]), None
     edge = edges.of(champion, coin).overall
     if edge is not None and edge.passed and coin not in night.copies:
         recipe = next(recipe for recipe in trained if recipe.id == champion)
-        row = next((row for row in rows if row["recipe_id"] == champion), {})
+        row = next((row for row in rows if row.view.recipe_id == champion), None)
         return night, Assignment(
             coin=coin,
             horizon=horizon,
@@ -204,7 +178,7 @@ def _assign_coin(
     best = _nearest(rows, trained)
     refused = _copy(night, coin, horizon) or _not_champion(coin, horizon, champion, edge, best, waits)
     night = night.skipping([refused])
-    recipe = next((recipe for recipe in trained if best and recipe.id == best["recipe_id"]), trained[0])
+    recipe = next((recipe for recipe in trained if best and recipe.id == best.view.recipe_id), trained[0])
     return night, Assignment(
         coin=coin,
         horizon=horizon,
@@ -212,7 +186,7 @@ def _assign_coin(
         recipe=recipe,
         champion=False,
         edge=edge if recipe.id == champion else None,
-        evidence=best or {},
+        evidence=best,
         measured=edges.of(recipe.id, coin),
     )
 
@@ -226,15 +200,15 @@ def _copy(night: Night, coin: str, horizon: str) -> Skip | None:
     return Skip(coin=coin, horizon=horizon, step=8, code=SkipCode.COPY, reason=reason, wanted=ALIKE)
 
 
-def _nearest(rows: list[dict[str, Any]], trained: list[Recipe]) -> dict[str, Any] | None:
+def _nearest(rows: list[HypothesisRow], trained: list[Recipe]) -> HypothesisRow | None:
     """The lineage with the largest e-value among recipes this coin has; the first recipe wins ties."""
     order = {recipe.id: place for place, recipe in enumerate(trained)}
-    known = [row for row in rows if row["recipe_id"] in order]
-    return min(known, key=lambda row: (-row["e"], order[row["recipe_id"]])) if known else None
+    known = [row for row in rows if row.view.recipe_id in order]
+    return min(known, key=lambda row: (-row.view.e, order[row.view.recipe_id])) if known else None
 
 
 def _not_champion(
-    coin: str, horizon: str, champion: str, edge: CoinEdge | None, best: dict[str, Any] | None, waits: str
+    coin: str, horizon: str, champion: str, edge: CoinEdge | None, best: HypothesisRow | None, waits: str
 ) -> Skip:
     if champion != NOTHING:
         if edge is None:
@@ -266,8 +240,8 @@ def _not_champion(
         step=8,
         code=SkipCode.NOT_PROVEN,
         reason="no recipe is proven in this coin's pool",
-        measured=float(best["e"]),
-        wanted=float(best["needed"]),
+        measured=float(best.view.e),
+        wanted=float(best.view.needed),
     )
 
 

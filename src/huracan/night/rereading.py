@@ -1,19 +1,20 @@
 """Why recorded days read differently tonight: which archive file, setting or code changed since the night before.
 
 Tonight's own view (books, tiers, the first day of the window, who makes the market context) reaches the past as well, and moves on
-every night. What it alone explains is not told: nothing is wrong, and the recorded days stand.
+every night. What it alone explains is not mentioned: nothing is wrong, and the recorded days stand.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from huracan.domain.ids import content_hash
-from huracan.night.config import NightRules
+from huracan.domain.night_records import IngestRecord
+from huracan.night.config import NightConfig
 from huracan.night.state import Night
 from huracan.promotion import Restatement
 
-MOST_TOLD: Final = 5
+MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,33 +30,28 @@ class Reading:
     view: str
     replaced: tuple[str, ...] = ()
 
-    def as_facts(self) -> dict[str, Any]:
-        """For the ledger; `from_facts` reads it back."""
-        return {**asdict(self), "replaced": list(self.replaced)}
 
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> "Reading":
-        """Inverse of `as_facts`."""
-        return cls(**{**facts, "replaced": tuple(facts["replaced"])})
-
-
-def reading_of(night: Night, rules: NightRules) -> Reading:
+def reading_of(night: Night, config: NightConfig) -> Reading:
     """Tonight's."""
-    known = {**night.facts, **night.former.facts}
-    seen = [[coin, *(facts.get(name) for name in _VIEW)] for coin, facts in sorted(known.items())]
+    known = night.all_ingested()
+    seen = [[coin, *_view(record)] for coin, record in sorted(known.items())]
     plan = night.plan
     return Reading(
-        settings=dict(rules.deciding),
+        settings=dict(config.deciding),
         code_hash=plan.code_hash,
         view=content_hash("view", seen, plan.start_ms, night.context_coins, plan.quote_per_gbp),
-        replaced=tuple(sorted({name for facts in known.values() for name in facts.get("replaced", ())})),
+        replaced=tuple(sorted({name for record in known.values() for name in record.replaced})),
     )
 
 
-_VIEW: Final = ("spread_bps", "spread_source", "tier", "volume_day_gbp", "ended_ms", "relisted_ms")
+def _view(record: IngestRecord) -> tuple[float | str | int | None, ...]:
+    """What of a pair only this night saw."""
+    terms = record.terms
+    own = (None,) * 4 if terms is None else (terms.spread_bps, terms.spread_source, terms.tier, terms.volume_day_gbp)
+    return (*own, record.ended_ms, record.relisted_ms)
 
 
-def told(restated: Sequence[Restatement], tonight: Reading, earlier: Sequence[Reading]) -> tuple[str, ...]:
+def restatement_notes(restated: Sequence[Restatement], tonight: Reading, earlier: Sequence[Reading]) -> tuple[str, ...]:
     """Notes on days that read differently: with what changed since the last of the `earlier` nights, or that nothing known did.
 
     Silent where only tonight's view is another one than that of any earlier night.
@@ -83,4 +79,4 @@ def _changed(tonight: Reading, before: Reading) -> list[str]:
     ]
     code = ["the code (another version of Huracan)"] if tonight.code_hash != before.code_hash else []
     found = [*files, *settings, *code]
-    return found if len(found) <= MOST_TOLD else [*found[:MOST_TOLD], f"{len(found) - MOST_TOLD} more"]
+    return found if len(found) <= MOST_NAMED else [*found[:MOST_NAMED], f"{len(found) - MOST_NAMED} more"]

@@ -1,26 +1,26 @@
 """What stays on disk after a night: the artefacts of the last two runs, so that the next one finds its cache."""
 
-from typing import Any
-
+from huracan.night.ports import Ledger
 from huracan.night.state import Night
 from huracan.ports import ArtefactStore
 
-RUNS_KEPT = 2
+RUNS = 2
+"""Runs whose artefacts stay."""
 
 
-def prune(store: ArtefactStore, ledger: Any, night: Night) -> int:
+def prune(store: ArtefactStore, ledger: Ledger, night: Night) -> int:
     """Delete what neither tonight nor the run before used, as the ledger has it; returns how many files went."""
-    kept = _used(night) | {_prefix(key) for key in ledger.keep_artefacts(RUNS_KEPT)}
-    doomed = [key for key in store.list("") if _prefix(key) not in kept]
-    store.delete(doomed)
-    return len(doomed)
+    in_use = _used(night) | {_prefix(key) for key in ledger.keep_artefacts(RUNS)}
+    to_delete = [key for key in store.list("") if _prefix(key) not in in_use]
+    store.delete(to_delete)
+    return len(to_delete)
 
 
 def _used(night: Night) -> set[str]:
-    waves = (night.prepared, night.trained, night.former.prepared, night.former.trained)
-    keys = [record["key"] for wave in waves for record in wave.values()]
-    keys += [key for priors in night.priors.values() for key, _ in priors.values()]
-    keys += [night.context_key] if night.context_key else []
+    keys = [record.key for record in night.all_prepared().values()]
+    keys += [record.key for record in night.all_trained().values()]
+    keys += [prior.artefact.key for priors in night.priors.values() for prior in priors]
+    keys += [night.context.key] if night.context is not None else []
     return {_prefix(key) for key in keys}
 
 

@@ -1,4 +1,4 @@
-"""The nine steps as stages that are told: begun, finished or failed, and how long they took."""
+"""The nine steps as stages: begun, finished or failed, how long they took, and how long jobs worked for them."""
 
 import time
 from asyncio import CancelledError
@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from huracan.errors import HuracanError
+from huracan.night.state import Night
 from huracan.ports import Telemetry
 
 STEPS: Final = ("universe", "ingest", "features", "labels", "train", "score", "consensus", "promote", "export")
@@ -30,23 +31,34 @@ def ending_code(error: BaseException) -> str:
 
 
 class Stage(AbstractContextManager["Stage"]):
-    """Tells that a step has begun and how it ended; the error of one that failed goes on its way."""
+    """Emits that a step has begun and how it ended; the error of one that failed goes on its way.
+
+    Parts of steps 3 to 7 are done in jobs of an earlier step. So a step ends with the seconds that jobs took for it.
+    """
 
     def __init__(self, telemetry: Telemetry, number: int) -> None:
         self._telemetry = telemetry
-        self._facts = {"step": STEPS[number - 1], "number": number}
+        self._number = number
         self._began = 0.0
+        self._job_seconds = 0.0
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
-        self._telemetry.event("stage_started", **self._facts)
+        self._telemetry.event("stage_started", step=STEPS[self._number - 1], number=self._number)
         return self
+
+    def ending(self, night: Night) -> Night:
+        """Take over what jobs took for this step, from the night it ends with."""
+        self._job_seconds = round(night.job_seconds.get(self._number, 0.0), 3)
+        return night
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         seconds = round(time.monotonic() - self._began, 3)
+        place = {"step": STEPS[self._number - 1], "number": self._number}
+        spent = {"seconds": seconds, "job_seconds": self._job_seconds}
         if error is None:
-            self._telemetry.event("stage_finished", **self._facts, seconds=seconds)
+            self._telemetry.event("stage_finished", **place, **spent)
         else:
-            self._telemetry.event("stage_failed", **self._facts, seconds=seconds, code=ending_code(error))
+            self._telemetry.event("stage_failed", **place, **spent, code=ending_code(error))

@@ -1,13 +1,27 @@
-"""The carrier of a night: what is known after each step, and the rule that nothing gets lost."""
+"""The state of a night: what is known after each step, and the rule that no pair gets lost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
+from huracan.domain.lake_check import LakeCheck
+from huracan.domain.night_records import (
+    CellRecord,
+    ContextRef,
+    Done,
+    Failed,
+    IngestRecord,
+    JobResult,
+    NamedPrior,
+    PrepareRecord,
+    Task,
+    TrainRecord,
+)
+from huracan.domain.night_rows import RunError
 from huracan.domain.records import Skip, SkipCode, Universe
 from huracan.night.plan import NightPlan
 
-_FAULTS = frozenset(
+_ERRORS = frozenset(
     {SkipCode.JOB_FAILED, SkipCode.WORKER_LOST, SkipCode.TIMED_OUT}
     | {SkipCode.CHECKSUM, SkipCode.SCHEMA, SkipCode.BANNED}
 )
@@ -16,22 +30,24 @@ _FAULTS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairWork:
-    """One job: a coin, the wave it belongs to, and the facts (keys, numbers) that wave needs."""
+    """One job: a coin and its task; jobs of a higher priority start first."""
 
-    wave: str
     coin: str
-    facts: dict[str, Any]
+    task: Task
     priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairOutcome:
-    """What became of a job: a record, or the stable code and text of why there is none."""
+    """What became of the job of a coin."""
 
     coin: str
-    record: dict[str, Any] | None
-    code: str = ""
-    error: str = ""
+    result: JobResult
+
+    @property
+    def code(self) -> str:
+        """The stable code of a job that failed, '' of one that is done."""
+        return self.result.code if isinstance(self.result, Failed) else ""
 
 
 class WaveRunner(Protocol):
@@ -43,53 +59,54 @@ class WaveRunner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FormerPairs:
-    """What is known of the plan's former pairs: records of the waves by coin, those `drawn` for a panel, and the code of
-    why one is not in the evidence.
+class Constituents:
+    """What is known of the plan's historical constituents: records of the waves by coin, those `drawn` for a panel, and the
+    code of why one is not in the evidence.
     """
 
-    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ingested: Mapping[str, IngestRecord] = field(default_factory=dict)
     drawn: tuple[str, ...] = ()
-    prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
-    trained: dict[str, dict[str, Any]] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    prepared: Mapping[str, PrepareRecord] = field(default_factory=dict)
+    trained: Mapping[str, TrainRecord] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
     """Everything the steps have found so far; each step returns the next one.
 
-    facts: wave 1 records by coin, of members alone (`former` has those of former pairs). prepared: wave 2. trained: wave 3 (`cells` keyed ``recipe_id/horizon``).
-    priors: by coin and ``recipe_id/horizon`` the key and sha256 of the pool prior. `context_sha256`: of the context's record.
-    `incumbents` have a champion in the store, `context_coins` make the
-    market context, most liquid first. `copies` are tonight's pairs whose series is another's, by coin; on `copied_days` past days
-    of pairs such a one was left out of the evidence. `checked` is the last comparison of the lake with other sources. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
+    `ingested`, `prepared`, `trained`: records of waves 1 to 3 by coin, of members alone (`historical` has the others). `priors`:
+    by coin. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
+    `incumbents` have a champion in the store, `context_coins` make the market context, most liquid first. `copies` are
+    tonight's pairs whose series is another's, by coin; on `copied_days` past days of pairs such a one was left out of the
+    evidence. `quarantined` are files and tables of the lake that jobs have moved away, by coin. `job_seconds` are the sums of
+    what jobs took, by step number. `checked` is the last comparison of the lake with other sources.
     """
 
     run_id: str
     plan: NightPlan
     universe: Universe
     pairs: tuple[str, ...]
-    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    context_key: str | None = None
-    context_hash: str = ""
-    context_sha256: str = ""
+    ingested: Mapping[str, IngestRecord] = field(default_factory=dict)
+    context: ContextRef | None = None
     context_coins: tuple[str, ...] = ()
-    prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
-    priors: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
-    trained: dict[str, dict[str, Any]] = field(default_factory=dict)
+    prepared: Mapping[str, PrepareRecord] = field(default_factory=dict)
+    priors: Mapping[str, tuple[NamedPrior, ...]] = field(default_factory=dict)
+    trained: Mapping[str, TrainRecord] = field(default_factory=dict)
     skips: tuple[Skip, ...] = ()
-    errors: tuple[dict[str, str], ...] = ()
+    errors: tuple[RunError, ...] = ()
     cache: tuple[int, int] = (0, 0)
     gbp_source: str = ""
     universe_source: str = ""
     incumbents: frozenset[str] = frozenset()
-    former: FormerPairs = field(default_factory=FormerPairs)
-    copies: dict[str, str] = field(default_factory=dict)
+    historical: Constituents = field(default_factory=Constituents)
+    copies: Mapping[str, str] = field(default_factory=dict)
     copied_days: int = 0
-    checked: dict[str, Any] | None = None
+    quarantined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    job_seconds: Mapping[int, float] = field(default_factory=dict)
+    checked: LakeCheck | None = None
 
-    def skipping(self, skips: list[Skip]) -> "Night":
+    def skipping(self, skips: Iterable[Skip]) -> "Night":
         """The night with more skips; ``horizon="*"`` spreads over all horizons, and the first reason stands."""
         known = {(skip.coin, skip.horizon) for skip in self.skips}
         added: list[Skip] = []
@@ -101,22 +118,51 @@ class Night:
                     added.append(replace(skip, horizon=horizon))
         return replace(self, skips=(*self.skips, *added))
 
-    def failing(self, outcome: PairOutcome, step: int) -> "Night":
+    def failing(self, coin: str, failed: Failed, step: int) -> "Night":
         """The night with a job's failure as skips and as an error."""
-        code = SkipCode(outcome.code) if outcome.code in SkipCode.__members__ else SkipCode.JOB_FAILED
-        skip = Skip(coin=outcome.coin, horizon="*", step=step, code=code, reason=outcome.error or outcome.code)
-        if code not in _FAULTS:
+        code = SkipCode(failed.code) if failed.code in SkipCode.__members__ else SkipCode.JOB_FAILED
+        skip = Skip(coin=coin, horizon="*", step=step, code=code, reason=failed.error or failed.code)
+        if code not in _ERRORS:
             return self.skipping([skip])
-        error = {"coin": outcome.coin, "step": str(step), "code": outcome.code, "error": outcome.error}
+        error = RunError(coin=coin, step=step, code=failed.code, error=failed.error)
         return replace(self.skipping([skip]), errors=(*self.errors, error))
 
-    def cells(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Every trained cell as (coin, ``recipe_id/horizon``, record)."""
-        for coin, record in self.trained.items():
-            for name, cell in record["cells"].items():
-                yield coin, name, cell
+    def with_ingested(self, changed: Mapping[str, IngestRecord]) -> "Night":
+        """The night with these records of wave 1 in place of those of the same coins."""
+        members = {coin: changed.get(coin, record) for coin, record in self.ingested.items()}
+        others = {coin: changed.get(coin, record) for coin, record in self.historical.ingested.items()}
+        return replace(self, ingested=members, historical=replace(self.historical, ingested=others))
 
-    def counting(self, records: list[dict[str, Any]]) -> "Night":
-        """The night with these records counted as cache hits or misses."""
-        hits = sum(bool(record.get("cached")) for record in records)
-        return replace(self, cache=(self.cache[0] + hits, self.cache[1] + len(records)))
+    def all_ingested(self) -> dict[str, IngestRecord]:
+        """Records of wave 1, of members and historical constituents."""
+        return {**self.ingested, **self.historical.ingested}
+
+    def all_prepared(self) -> dict[str, PrepareRecord]:
+        """Records of wave 2, of members and historical constituents."""
+        return {**self.prepared, **self.historical.prepared}
+
+    def all_trained(self) -> dict[str, TrainRecord]:
+        """Records of wave 3, of members and historical constituents."""
+        return {**self.trained, **self.historical.trained}
+
+    def cells(self) -> Iterator[tuple[str, CellRecord]]:
+        """Every trained recipe and horizon of every member, with its coin."""
+        for coin, record in self.trained.items():
+            for cell in record.cells:
+                yield coin, cell
+
+    def counting(self, outcomes: Iterable[PairOutcome], *, members: Iterable[str]) -> "Night":
+        """The night with what these jobs took and moved away; jobs of `members` count as cache hits or misses."""
+        counted, (hits, total) = frozenset(members), self.cache
+        seconds, quarantined = dict(self.job_seconds), dict(self.quarantined)
+        for outcome in outcomes:
+            done = outcome.result
+            if not isinstance(done, Done):
+                continue
+            for step, taken in done.seconds_by_step.items():
+                seconds[step] = seconds.get(step, 0.0) + taken
+            if done.quarantined:
+                quarantined[outcome.coin] = (*quarantined.get(outcome.coin, ()), *done.quarantined)
+            if outcome.coin in counted:
+                hits, total = hits + done.cached, total + 1
+        return replace(self, cache=(hits, total), job_seconds=seconds, quarantined=quarantined)

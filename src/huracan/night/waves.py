@@ -8,67 +8,77 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import Final
 
 from huracan.domain.frames import Bars
 from huracan.domain.ids import content_hash
-from huracan.domain.records import Skip, SkipCode
+from huracan.domain.night_records import (
+    ArtefactRef,
+    ContextRecord,
+    ContextRef,
+    Failed,
+    IngestRecord,
+    IngestTask,
+    NamedPrior,
+    PrepareRecord,
+    PrepareTask,
+    SharedSettlements,
+    TrainRecord,
+    TrainTask,
+    Wave,
+)
+from huracan.domain.records import SkipCode
 from huracan.errors import DiskFullError, JobFailedError, StaleDataError, WorkerLostError
 from huracan.features import build_context
-from huracan.night.damage import mended, with_set_aside
-from huracan.night.evidence.historical import LAST, STEP_PREPARE, STEP_TRAIN, former_coins, received, with_ingested
+from huracan.night.damage import mended
+from huracan.night.evidence.historical import LAST, historical_coins, with_ingested, with_prepared, with_trained
 from huracan.night.jobs.artefacts import RECORD
 from huracan.night.jobs.inputs import CONTEXT_FILE, PairPorts, load_bars, load_grams
 from huracan.night.jobs.prepare import prepare_root
-from huracan.night.jobs.train import train_root
+from huracan.night.jobs.train import leak_skip, train_root
 from huracan.night.ports import NightPorts
 from huracan.night.remake import outcomes_of, unaltered
 from huracan.night.state import Night, PairOutcome, PairWork, WaveRunner
 from huracan.training import PairGrams, pool_prior
 
-CONTEXT_MEMBERS = 20
-CHAMPIONS_FIRST = 10**15
-MIN_PRIOR_PAIRS = 4
-_SILENT = {SkipCode.STALE, SkipCode.HALTED}
-_OF_MACHINES = {JobFailedError.code, WorkerLostError.code}
-INJECTED_RECIPE = "injected"
+CONTEXT_MEMBERS: Final = 20
+CHAMPIONS_FIRST: Final = 10**15
+MIN_PRIOR_PAIRS: Final = 4
+INJECTED_RECIPE: Final = "injected"
+_SILENT: Final = {SkipCode.STALE, SkipCode.HALTED}
+_OF_MACHINES: Final = {JobFailedError.code, WorkerLostError.code}
 
 
 async def ingest_wave(
-    runner: WaveRunner, night: Night, facts: dict[str, Any] | None = None, *, former_pairs: bool = True
+    runner: WaveRunner, night: Night, shared: SharedSettlements | None = None, *, historical: bool = True
 ) -> Night:
-    """Step 2 for every member and former pair; `facts` are for all of them (see `settlements`).
+    """Step 2 for every member and historical constituent; `shared` are settlements that were read for all of them.
 
-    With `former_pairs` the earlier listings of their symbols are former pairs from here on.
+    With `historical` the earlier listings of their symbols are historical constituents from here on.
     """
-    shared = facts or {}
+    task = IngestTask(shared=shared)
+    members = [member.instrument.coin for member in night.plan.members]
     work = [
-        PairWork(
-            wave="ingest",
-            coin=member.instrument.coin,
-            facts=shared,
-            priority=_value(night, member.instrument.coin, member.volume_24h_gbp),
-        )
-        for member in night.plan.members
+        PairWork(coin=coin, task=task, priority=_value(night, coin, night.plan.member(coin).volume_24h_gbp))
+        for coin in members
     ]
-    work += [PairWork(wave="ingest", coin=coin, facts=shared, priority=LAST) for coin in former_coins(night)]
-    outcomes, former = _sound(await runner.run(night.plan, work), len(night.plan.members), "ingest")
-    night = with_ingested(night, outcomes, former, counted=former_pairs)
-    found: dict[str, dict[str, Any]] = {}
+    work += [PairWork(coin=coin, task=task, priority=LAST) for coin in historical_coins(night)]
+    every = await runner.run(night.plan, work)
+    outcomes, others = _sound(every, len(members), Wave.INGEST)
+    night = with_ingested(_spent(night, every), outcomes, others, counted=historical)
+    found: dict[str, IngestRecord] = {}
     for outcome in outcomes:
-        if outcome.record is None:
-            night = night.failing(outcome, 2)
-            continue
-        found[outcome.coin] = outcome.record
-        refused = outcome.record["skip"]
-        if refused is not None:
-            night = night.skipping([Skip(**{**refused, "code": SkipCode(refused["code"])})])
-    return replace(night, facts=found)
+        if isinstance(outcome.result, Failed):
+            night = night.failing(outcome.coin, outcome.result, 2)
+        elif isinstance(outcome.result.record, IngestRecord):
+            record = found[outcome.coin] = outcome.result.record
+            night = night.skipping([record.skip] if record.skip is not None else [])
+    return replace(night, ingested=found)
 
 
 def refuse_stale(night: Night, max_stale_share: float) -> None:
     """Raises StaleDataError when too many members are stale or halted to trust the night: then it is the exchange."""
-    refused = [facts["skip"]["code"] for facts in night.facts.values() if facts["skip"] is not None]
+    refused = [record.skip.code for record in night.ingested.values() if record.skip is not None]
     stale, members = sum(code in _SILENT for code in refused), len(night.plan.members)
     if members and stale / members > max_stale_share:
         raise StaleDataError(
@@ -79,8 +89,8 @@ def refuse_stale(night: Night, max_stale_share: float) -> None:
 
 def alive(night: Night) -> list[str]:
     """Coins that passed step 2, most liquid first."""
-    coins = [coin for coin, facts in night.facts.items() if facts["skip"] is None]
-    return sorted(coins, key=lambda coin: (-night.facts[coin]["volume_day_gbp"], coin))
+    coins = [coin for coin, record in night.ingested.items() if record.skip is None]
+    return sorted(coins, key=lambda coin: (-night.ingested[coin].tradable.volume_day_gbp, coin))
 
 
 async def write_context(ports: NightPorts, night: Night) -> Night:
@@ -91,31 +101,38 @@ async def write_context(ports: NightPorts, night: Night) -> Night:
     chosen = coins[:CONTEXT_MEMBERS]
     if "BTC" in coins and "BTC" not in chosen:
         chosen = [*chosen[:-1], "BTC"]
-    named = content_hash("context", [(c, night.facts[c]["data_hash"]) for c in chosen], night.plan.code_hash)
+    named = content_hash("context", [(c, night.ingested[c].data_hash) for c in chosen], night.plan.code_hash)
     key = f"context/{named}"
     sha256 = ports.ledger.artefact(f"{key}/{RECORD}")
-    if ports.pair.artefacts.believed(key, sha256) is None:
+    if sha256 is None or ports.pair.artefacts.believed(ContextRecord, key, sha256) is None:
         night, sha256 = await _build_context(ports.pair, night, key, chosen)
     ports.ledger.note_artefact(f"{key}/{RECORD}", sha256)
-    return replace(night, context_key=key, context_hash=named, context_sha256=sha256 or "", context_coins=tuple(chosen))
+    context = ContextRef(key=key, content_hash=named, sha256=sha256)
+    return replace(night, context=context, context_coins=tuple(chosen))
 
 
 async def _build_context(ports: PairPorts, night: Night, key: str, chosen: list[str]) -> tuple[Night, str]:
-    """Store the context and its record; the night with what was set aside for it, and the record's sha256."""
+    """Store the context and its record; the night with what was quarantined for it, and the record's sha256."""
     bars: dict[str, Bars] = {}
+    quarantined = dict(night.quarantined)
     for coin in chosen:
         bars[coin], places = await _context_bars(ports, night, coin)
         if places:
-            night = replace(night, facts={**night.facts, coin: with_set_aside(night.facts[coin], places)})
+            quarantined[coin] = (*quarantined.get(coin, ()), *places)
     context, store = build_context(bars, chosen), ports.artefacts
-    files = {CONTEXT_FILE: store.write_frame(f"{key}/{CONTEXT_FILE}", context.frame)}
-    meta = {"source": context.source, "members": context.members, "context_hash": context.context_hash}
-    return night, store.write_record(key, {**meta, "files": files})
+    record = ContextRecord(
+        key=key,
+        source=context.source,
+        members=tuple(context.members),
+        context_hash=context.context_hash,
+        files={CONTEXT_FILE: store.write_frame(f"{key}/{CONTEXT_FILE}", context.frame)},
+    )
+    return replace(night, quarantined=quarantined), store.write_record(record)
 
 
-async def _context_bars(ports: PairPorts, night: Night, coin: str) -> tuple[Bars, list[str]]:
-    facts, member = night.facts[coin], night.plan.member(coin)
-    data_hash = facts["data_hash"] if facts["ended_ms"] is None else None
+async def _context_bars(ports: PairPorts, night: Night, coin: str) -> tuple[Bars, tuple[str, ...]]:
+    record, member = night.ingested[coin], night.plan.member(coin)
+    data_hash = record.data_hash if record.ended_ms is None else None
 
     async def step() -> Bars:
         return load_bars(ports.lake, night.plan, member, data_hash=data_hash)[0]
@@ -125,34 +142,45 @@ async def _context_bars(ports: PairPorts, night: Night, coin: str) -> tuple[Bars
 
 async def prepare_wave(ports: NightPorts, night: Night) -> Night:
     """Steps 3 and 4 for every pair that is alive."""
-    return await _prepare(ports, night, alive(night), night.former.drawn)
+    return await _prepare(ports, night, alive(night), night.historical.drawn)
 
 
 async def prepare_again(ports: NightPorts, night: Night) -> Night:
     """The night after a look at every file of its context and of wave 2; what was altered is made again."""
-    coins, drawn = tuple(night.prepared), tuple(night.former.prepared)
+    coins, drawn = tuple(night.prepared), tuple(night.historical.prepared)
     again = await _prepare(ports, await write_context(ports, night), coins, drawn)
     return replace(again, cache=night.cache)
 
 
 async def _prepare(ports: NightPorts, night: Night, coins: Sequence[str], drawn: Sequence[str]) -> Night:
     def work(night: Night, coin: str) -> PairWork:
-        known = night.facts.get(coin) or night.former.facts[coin]
-        facts = {key: known[key] for key in ("data_hash", "spread_bps", "spread_source", "ended_ms")}
-        facts |= {name: getattr(night, name) for name in ("context_key", "context_hash", "context_sha256")}
-        facts["known"] = ports.ledger.artefact(f"{prepare_root(night.plan, coin, facts)}/{RECORD}")
-        return PairWork(wave="prepare", coin=coin, facts=facts, priority=_priority(night, coin))
+        record = night.ingested.get(coin) or night.historical.ingested[coin]
+        task = PrepareTask(
+            data_hash=record.data_hash,
+            spread_bps=record.tradable.spread_bps,
+            spread_source=record.tradable.spread_source,
+            ended_ms=record.ended_ms,
+            context=night.context,
+        )
+        known = ports.ledger.artefact(f"{prepare_root(night.plan, coin, task)}/{RECORD}")
+        return PairWork(coin=coin, task=replace(task, known=known), priority=_priority(night, coin))
 
     night, every = await outcomes_of(ports, night, (*coins, *drawn), work, partial(write_context, ports))
-    outcomes, former = _sound(every, len(coins), "prepare")
-    night = received(night, STEP_PREPARE, former)
-    prepared: dict[str, dict[str, Any]] = {}
+    outcomes, others = _sound(every, len(coins), Wave.PREPARE)
+    night = with_prepared(_spent(night, every, coins), others)
+    prepared: dict[str, PrepareRecord] = {}
     for outcome in outcomes:
-        if outcome.record is None:
-            night = night.failing(outcome, 3)
-        else:
-            prepared[outcome.coin] = outcome.record
-    return replace(night.counting(list(prepared.values())), prepared=prepared)
+        if isinstance(outcome.result, Failed):
+            night = night.failing(outcome.coin, outcome.result, 3)
+        elif isinstance(outcome.result.record, PrepareRecord):
+            prepared[outcome.coin] = outcome.result.record
+    return replace(night, prepared=prepared)
+
+
+def refuse_leaks(night: Night) -> Night:
+    """The night with a skip for every horizon at which a feature knows the future."""
+    found = (leak_skip(coin, horizon, record) for coin, record in night.prepared.items() for horizon in record.horizons)
+    return night.skipping([skip for skip in found if skip is not None])
 
 
 async def prior_wave(ports: NightPorts, night: Night) -> Night:
@@ -163,108 +191,110 @@ async def prior_wave(ports: NightPorts, night: Night) -> Night:
 def write_priors(ports: NightPorts, night: Night) -> Night:
     """Sum the pairs' Gram matrices into pool priors, one per (market, tier) and horizon; a small pool joins all others.
 
-    Former pairs are in them: past folds may not learn from survivors alone. Tonight's copies are not. Returns the night with,
-    for each coin, the prior's key and sha256 by ``recipe_id/horizon``.
+    Historical constituents are in them: past folds may not learn from survivors alone. Tonight's copies are not.
     """
     if night.plan.recipes[0].name == INJECTED_RECIPE:
         return night
     groups: dict[tuple[str, str], list[str]] = {}
-    prepared, facts = {**night.prepared, **night.former.prepared}, {**night.facts, **night.former.facts}
+    prepared, ingested = night.all_prepared(), night.all_ingested()
     for coin in prepared:
         market = night.plan.member(coin).instrument.market
-        groups.setdefault((market, facts[coin]["tier"]), []).append(coin)
-    priors: dict[str, dict[str, tuple[str, str]]] = {coin: {} for coin in prepared}
+        groups.setdefault((market, ingested[coin].tradable.tier), []).append(coin)
+    priors: dict[str, tuple[NamedPrior, ...]] = {}
     for coins in groups.values():
         members = [coin for coin in coins if coin not in night.copies]
         if len(members) < MIN_PRIOR_PAIRS:
             members = [coin for coin in prepared if coin not in night.copies]
-        for horizon in night.plan.horizons:
-            of_members = [prepared[coin] for coin in sorted(members)]
-            for recipe_id, named in _write_prior(ports, night, of_members, horizon).items():
-                for coin in coins:
-                    priors[coin][f"{recipe_id}/{horizon}"] = named
+        of_members = [prepared[coin] for coin in sorted(members)]
+        named = tuple(
+            prior for horizon in night.plan.horizons for prior in _write_prior(ports, night, of_members, horizon)
+        )
+        priors |= dict.fromkeys(coins, named)
     return replace(night, priors=priors)
 
 
-def _write_prior(
-    ports: NightPorts, night: Night, members: list[dict[str, Any]], horizon: str
-) -> dict[str, tuple[str, str]]:
-    found: dict[str, tuple[str, str]] = {}
+def _write_prior(ports: NightPorts, night: Night, members: Sequence[PrepareRecord], horizon: str) -> list[NamedPrior]:
+    found: list[NamedPrior] = []
     store, grams = ports.pair.artefacts, list[PairGrams]()
     for recipe in night.plan.recipes:
-        named = content_hash(
-            "prior", [prepared["key"] for prepared in members], horizon, asdict(recipe), night.plan.code_hash
-        )
-        key = f"prior/{named}.safetensors"
+        parts = [prepared.key for prepared in members], horizon, asdict(recipe), night.plan.code_hash
+        key = f"prior/{content_hash('prior', *parts)}.safetensors"
         sha256 = ports.ledger.artefact(key)
         if sha256 is None or not store.holds(key, sha256):
             grams = grams or [load_grams(store, prepared, horizon) for prepared in members]
             sha256 = store.write(key, pool_prior(grams, recipe).to_bytes())
         ports.ledger.note_artefact(key, sha256)
-        found[recipe.id] = (key, sha256)
+        found.append(NamedPrior(recipe_id=recipe.id, horizon=horizon, artefact=ArtefactRef(key=key, sha256=sha256)))
     return found
 
 
 async def train_wave(ports: NightPorts, night: Night) -> Night:
     """Steps 5 to 7 for every prepared pair; a (coin, horizon) that no recipe could train is skipped."""
-    return await _train(ports, night, tuple(night.prepared), tuple(night.former.prepared))
+    return await _train(ports, night, tuple(night.prepared), tuple(night.historical.prepared))
 
 
 async def train_again(ports: NightPorts, night: Night) -> Night:
     """The night after a look at every file of wave 3; what was altered is made again."""
-    again = await _train(ports, night, tuple(night.trained), tuple(night.former.trained))
+    again = await _train(ports, night, tuple(night.trained), tuple(night.historical.trained))
     return replace(again, cache=night.cache)
 
 
 async def _train(ports: NightPorts, night: Night, coins: Sequence[str], drawn: Sequence[str]) -> Night:
     def work(night: Night, coin: str) -> PairWork | None:
-        prepared = night.prepared.get(coin) or night.former.prepared.get(coin)
+        prepared = night.prepared.get(coin) or night.historical.prepared.get(coin)
         if prepared is None:
             return None
-        ended_ms = None if coin in night.prepared else night.former.facts[coin]["ended_ms"]
-        facts = {"prepared": prepared, "priors": night.priors.get(coin, {}), "ended_ms": ended_ms}
-        facts["known"] = ports.ledger.artefact(f"{train_root(night.plan, facts)}/{RECORD}")
-        return PairWork(wave="train", coin=coin, facts=facts, priority=_priority(night, coin))
+        ended_ms = None if coin in night.prepared else night.historical.ingested[coin].ended_ms
+        task = TrainTask(prepared=prepared, priors=night.priors.get(coin, ()), ended_ms=ended_ms)
+        known = ports.ledger.artefact(f"{train_root(night.plan, task)}/{RECORD}")
+        return PairWork(coin=coin, task=replace(task, known=known), priority=_priority(night, coin))
 
     async def inputs(night: Night) -> Night:
         return await prior_wave(ports, await prepare_again(ports, night))
 
     night, every = await outcomes_of(ports, night, (*coins, *drawn), work, inputs)
-    outcomes, former = _sound(every, len(coins), "train")
-    night = received(night, STEP_TRAIN, former)
-    trained: dict[str, dict[str, Any]] = {}
+    outcomes, others = _sound(every, len(coins), Wave.TRAIN)
+    night = with_trained(_spent(night, every, coins), others)
+    trained: dict[str, TrainRecord] = {}
     for outcome in outcomes:
-        if outcome.record is None:
-            night = night.failing(outcome, 5)
-            continue
-        trained[outcome.coin] = outcome.record
-        scored = {name.rpartition("/")[2] for name in outcome.record["cells"]}
-        refused = [Skip(**{**row, "code": SkipCode(row["code"])}) for row in outcome.record["skips"]]
-        night = night.skipping([skip for skip in refused if skip.horizon not in scored])
-    return replace(night.counting(list(trained.values())), trained=trained)
+        if isinstance(outcome.result, Failed):
+            night = night.failing(outcome.coin, outcome.result, 5)
+        elif isinstance(outcome.result.record, TrainRecord):
+            record = trained[outcome.coin] = outcome.result.record
+            scored = {cell.horizon for cell in record.cells}
+            night = night.skipping([skip for skip in record.skips if skip.horizon not in scored])
+    return replace(night, trained=trained)
 
 
-def _sound(outcomes: list[PairOutcome], members: int, wave: str) -> tuple[list[PairOutcome], list[PairOutcome]]:
-    """A wave's outcomes, those of its `members` (the first ones) and those of former pairs.
+def _spent(night: Night, outcomes: Sequence[PairOutcome], cacheable: Sequence[str] = ()) -> Night:
+    return night.counting(outcomes, members=cacheable)
+
+
+def _sound(outcomes: list[PairOutcome], members: int, wave: Wave) -> tuple[list[PairOutcome], list[PairOutcome]]:
+    """A wave's outcomes, those of its `members` (the first ones) and those of historical constituents.
 
     A full disk is no coin's fault and ends the night, yesterday's champions untouched; neither is it any coin's fault when the
     job of every member fails: then it is the machines'.
     """
-    full = next((outcome for outcome in outcomes if outcome.code == DiskFullError.code), None)
-    if full is not None:
-        raise DiskFullError(f"{full.coin}: {full.error}")
-    lost = [outcome for outcome in outcomes[:members] if outcome.code in _OF_MACHINES]
+    failed = {outcome.coin: outcome.result for outcome in outcomes if isinstance(outcome.result, Failed)}
+    for coin, result in failed.items():
+        if result.code == DiskFullError.code:
+            raise DiskFullError(f"{coin}: {result.error}")
+    own = {outcome.coin for outcome in outcomes[:members]}
+    lost = {coin: result for coin, result in failed.items() if coin in own and result.code in _OF_MACHINES}
     if len(lost) == members > 1:
+        coin, result = next(iter(lost.items()))
         raise JobFailedError(
-            f"all {members} jobs of the {wave} wave failed, the first ({lost[0].coin}) with {lost[0].code}: {lost[0].error}. "
+            f"all {members} jobs of the {wave} wave failed, the first ({coin}) with {result.code}: {result.error}. "
             "Nothing was published; see what is wrong with the workers, then run again"
         )
     return outcomes[:members], outcomes[members:]
 
 
 def _priority(night: Night, coin: str) -> int:
-    """Priority of a pair's job once its bars are known; former pairs come last."""
-    return _value(night, coin, night.facts[coin]["volume_day_gbp"]) if coin in night.facts else LAST
+    """Priority of a pair's job once its bars are known; historical constituents come last."""
+    record = night.ingested.get(coin)
+    return LAST if record is None else _value(night, coin, record.tradable.volume_day_gbp)
 
 
 def _value(night: Night, coin: str, volume: float) -> int:

@@ -15,7 +15,7 @@ from huracan.domain.results import TrainedPair
 from huracan.domain.time import DAY_MS, HOUR_MS, Horizon
 from huracan.errors import HuracanError
 from huracan.labels import label_forward_returns
-from huracan.night.custom.frames import Nonsense, bars_from, features_from, padded_trainer
+from huracan.night.custom.frames import InvalidOutput, bars_from, features_from, padded_trainer
 from huracan.training import (
     TrainingRefused,
     UserCallable,
@@ -52,7 +52,7 @@ def _examined(name: UserCallable, code: Mapping[str, Any]) -> list[Examined]:
         check_callable(name, code[name])
         said.passed("specification", "callable as it will be called")
         _LOOKS[name](said, code)
-    except Nonsense as error:
+    except InvalidOutput as error:
         said.failed("returns", str(error))
     except (HuracanError, TrainingRefused) as error:
         said.failed("specification" if not said.found else "returns", str(error))

@@ -136,11 +136,12 @@ class MetricsTelemetry:
             self._started = self._now()
             self._gauge("huracan_run_start_timestamp_seconds").set(self._started)
 
-    def _stage_finished(self, *, step: str, seconds: float, **_: Any) -> None:
+    def _stage_finished(self, *, step: str, seconds: float, job_seconds: float = 0.0, **_: Any) -> None:
         self._gauge("huracan_stage_duration_seconds", step=step).set(seconds)
+        self._gauge("huracan_stage_job_seconds", step=step).set(job_seconds)
 
-    def _stage_failed(self, *, step: str, seconds: float, **_: Any) -> None:
-        self._stage_finished(step=step, seconds=seconds)
+    def _stage_failed(self, *, step: str, seconds: float, job_seconds: float = 0.0, **_: Any) -> None:
+        self._stage_finished(step=step, seconds=seconds, job_seconds=job_seconds)
         if step == "export" and not self._dry_run:
             self._gauge("huracan_publish_pending", target=FIRST_TARGET).set(1)
 

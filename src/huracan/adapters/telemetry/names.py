@@ -47,6 +47,7 @@ EVENTS: Final[dict[str, Level]] = {
     "pair_failed": "error",
     "pair_ingested": "info",
     "pair_skipped": "debug",
+    "labels_made": "info",
     "pairs_trained": "info",
     "pool_evaluated": "info",
     "pool_frozen": "error",
@@ -116,6 +117,9 @@ METRICS: Final[dict[str, MetricSpec]] = {
         unit="seconds",
     ),
     "huracan_stage_duration_seconds": _gauge("How long a step of tonight's run took.", "step", unit="seconds"),
+    "huracan_stage_job_seconds": _gauge(
+        "How long jobs worked for a step of tonight's run, over all pairs and workers.", "step", unit="seconds"
+    ),
     "huracan_job_duration_seconds": MetricSpec(
         kind="histogram",
         help="Time a worker spent on one pair's job, cached answers included.",

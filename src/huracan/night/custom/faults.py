@@ -26,7 +26,7 @@ class UserFaults:
     telemetry: Telemetry
     _reached: defaultdict[UserCallable, set[str]] = field(default_factory=lambda: defaultdict(set))
     _faults: defaultdict[UserCallable, dict[str, UserFault]] = field(default_factory=lambda: defaultdict(dict))
-    _told: set[tuple[str, str]] = field(default_factory=set)
+    _emitted: set[tuple[str, str]] = field(default_factory=set)
 
     async def call(self, name: UserCallable, coin: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """What the callable returns, awaited where it must be; raises UserRaised, and errors of ours as they are."""
@@ -50,12 +50,12 @@ class UserFaults:
         else:
             self._faults[name][coin] = fault
 
-    def tell(self, fault: UserFault, *, coin: str, wave: str, code: str) -> None:
+    def emit(self, fault: UserFault, *, coin: str, wave: str, code: str) -> None:
         """Tell of a pair's fault, with the traceback when it is the first of its place."""
         facts = {"coin": coin, "wave": wave, "code": code, "error": fault.reason}
         where = (fault.name, fault.place)
-        if where not in self._told:
-            self._told.add(where)
+        if where not in self._emitted:
+            self._emitted.add(where)
             facts["traceback"] = fault.traceback
         self.telemetry.event("pair_failed", **facts)
 

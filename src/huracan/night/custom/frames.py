@@ -29,7 +29,7 @@ SIGMA: Final = "sigma_day_bps"
 MAX_FEATURES: Final = 2_000
 
 
-class Nonsense(Exception):  # noqa: N818 - not an error of ours: what an injected callable returned
+class InvalidOutput(Exception):  # noqa: N818 - not an error of ours: what an injected callable returned
     """An injected callable returned something that cannot be used; the text says what, and shows a right one."""
 
     def __init__(self, name: UserCallable, reason: str) -> None:
@@ -47,14 +47,14 @@ def bars_from(data: Any) -> pl.DataFrame:
     """Bars (BAR_SCHEMA) from a loader's answer: a polars or pandas frame, or a mapping of columns, one row a bar.
 
     Wanted: a time column (open_time or timestamp: ms, or datetimes) or a pandas time index, and open, high, low, close,
-    volume. Columns the answer lacks are null. Raises Nonsense.
+    volume. Columns the answer lacks are null. Raises InvalidOutput.
     """
     frame = _table(data, "data_loader")
     time = _time_column(frame)
     missing = [name for name in BAR_COLUMNS if name not in frame.columns]
     if time is None or missing:
         lacking = [*missing, *(["open_time"] if time is None else [])]
-        raise Nonsense(
+        raise InvalidOutput(
             "data_loader",
             f"data_loader returned columns {frame.columns[:12]}; {', '.join(lacking)} missing, wanted "
             f"{', '.join(('open_time', *BAR_COLUMNS))}",
@@ -74,7 +74,7 @@ def features_from(
     """The FeatureFrame of a builder's answer, exactly its columns, with our ex-ante volatility for sizing beside them.
 
     None stands for the built-in features. Rows are matched by a time column (decision_time; any other time is the start of a
-    bar, whose values are known when it closes), or by position when there are as many rows as bars. Raises Nonsense.
+    bar, whose values are known when it closes), or by position when there are as many rows as bars. Raises InvalidOutput.
     """
     own = build_features(bars, context, interval_minutes=recipe.decision_interval_minutes)
     own = replace(own, frame=own.frame.with_columns(pl.lit(spread_bps, dtype=pl.Float64).alias("spread_bps")))
@@ -83,7 +83,9 @@ def features_from(
     given = _timed(_table(data, "feature_builder"), bars)
     names = tuple(name for name in given.columns if name != "decision_time")
     if not 1 <= len(names) <= MAX_FEATURES:
-        raise Nonsense("feature_builder", f"feature_builder returned {len(names)} features, wanted 1 to {MAX_FEATURES}")
+        raise InvalidOutput(
+            "feature_builder", f"feature_builder returned {len(names)} features, wanted 1 to {MAX_FEATURES}"
+        )
     numbers = pl.DataFrame([given["decision_time"], *(_number(given[name], "feature_builder") for name in names)])
     side = [SIGMA, *FeatureFrame.SIDE] if SIGMA not in names else list(FeatureFrame.SIDE)
     joined = own.frame.select("decision_time", *side).join(
@@ -94,7 +96,7 @@ def features_from(
         (pl.col("valid") & finite).alias("valid"), *(pl.col(n).fill_null(np.nan) for n in names)
     )
     if not joined["valid"].any():
-        raise Nonsense(
+        raise InvalidOutput(
             "feature_builder",
             f"feature_builder returned {numbers.height} rows of {', '.join(names[:5])}; none of them is finite at one of our "
             f"{joined.height} decision times{_never_finite(numbers, names)}",
@@ -206,8 +208,8 @@ def _table(data: Any, who: UserCallable) -> pl.DataFrame:
         if isinstance(data, Mapping):
             return pl.DataFrame({str(name): np.asarray(values) for name, values in data.items()})
     except Exception as error:  # polars raises many kinds for columns that do not fit together
-        raise Nonsense(who, f"{who} returned columns that make no table: {_lengths(data) or error}") from error
-    raise Nonsense(
+        raise InvalidOutput(who, f"{who} returned columns that make no table: {_lengths(data) or error}") from error
+    raise InvalidOutput(
         who,
         f"{who} returned a {type(data).__name__}{_size(data)}; wanted a polars or pandas frame, or a dict of columns",
     )
@@ -234,7 +236,7 @@ def _timed(table: pl.DataFrame, bars: Bars) -> pl.DataFrame:
     time = _time_column(table)
     if time is None:
         if table.height != bars.frame.height:
-            raise Nonsense(
+            raise InvalidOutput(
                 "feature_builder",
                 f"feature_builder returned {table.height} rows without a time column for {bars.frame.height} bars; add the "
                 "bars' open_time as a column, or return one row for each bar",
@@ -246,7 +248,7 @@ def _timed(table: pl.DataFrame, bars: Bars) -> pl.DataFrame:
         times = times + bars.interval_ms
     table = table.drop(time).with_columns(times.alias("decision_time"))
     if table["decision_time"].is_duplicated().any():
-        raise Nonsense("feature_builder", f"feature_builder returned a time twice in {time}; wanted each bar once")
+        raise InvalidOutput("feature_builder", f"feature_builder returned a time twice in {time}; wanted each bar once")
     return table
 
 
@@ -262,11 +264,11 @@ def _milliseconds(times: pl.Series, who: UserCallable) -> pl.Series:
     try:
         unit = time_unit(times.dtype, times.min(), times.max())
     except ValueError as error:
-        raise Nonsense(who, f"{who}: column {times.name} {error}") from None
+        raise InvalidOutput(who, f"{who}: column {times.name} {error}") from None
     return times.to_frame().select(in_ms(times.name, unit)).to_series()
 
 
 def _number(values: pl.Series, who: UserCallable) -> pl.Series:
     if not (values.dtype.is_numeric() or values.dtype in {pl.Boolean, pl.Null}):
-        raise Nonsense(who, f"{who} returned a column {values.name} of {values.dtype}; wanted numbers, one a row")
+        raise InvalidOutput(who, f"{who} returned a column {values.name} of {values.dtype}; wanted numbers, one a row")
     return values.cast(pl.Float64)

@@ -1,6 +1,6 @@
-"""Owner-supplied loaders, features and trainers in place of the built-in ones, in this process.
+"""User-supplied loaders, features and trainers in place of the built-in ones, in this process.
 
-Whatever such a callable returns is checked for form first; nonsense becomes a skip with its reason, never a champion and never a crash of the run.
+Whatever such a callable returns is checked for form first; invalid output becomes a skip with its reason, never a champion and never a crash of the run.
 """
 
 import asyncio
@@ -8,32 +8,49 @@ import hashlib
 import inspect
 import time
 import traceback
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, get_args
 
+import polars as pl
+
 from huracan.domain.ids import content_hash
+from huracan.domain.night_records import (
+    CellRecord,
+    Done,
+    Failed,
+    IngestRecord,
+    IngestTask,
+    JobResult,
+    PrepareRecord,
+    PrepareTask,
+    TrainRecord,
+    TrainTask,
+    Wave,
+)
 from huracan.domain.recipe import EngineUse, Recipe
-from huracan.domain.records import SkipCode
-from huracan.domain.time import Horizon
+from huracan.domain.records import Skip, SkipCode
+from huracan.domain.results import TrainedPair
 from huracan.errors import HuracanError
 from huracan.night.custom.faults import UserFaults, UserRaised
 from huracan.night.custom.frames import (
     INJECTED_VENDOR,
-    Nonsense,
+    InvalidOutput,
     Refused,
     bars_from,
     features_from,
     padded_trainer,
     trimmed,
 )
-from huracan.night.damage import mended, with_set_aside
+from huracan.night.damage import mended_job
 from huracan.night.jobs.artefacts import RECORD
-from huracan.night.jobs.ingest import ingest_pair, settle
+from huracan.night.jobs.clock import StepClock
+from huracan.night.jobs.ingest import INGEST_STEP, assess, ingest_pair
 from huracan.night.jobs.inputs import FEATURES_FILE, PairPorts, load_bars, load_context, load_prepared
-from huracan.night.jobs.prepare import label_horizons, prepare_pair
-from huracan.night.jobs.train import Cell, judge_cell, leak_skip, refusal, train_pair
+from huracan.night.jobs.prepare import FEATURES_STEP, TRAIN_STEP, label_horizons, prepare_pair
+from huracan.night.jobs.train import Cell, evaluate_cell, leak_skip, refusal, train_pair
 from huracan.night.plan import NightPlan
+from huracan.night.ports import ArtefactNotes
 from huracan.night.state import PairOutcome, PairWork
 from huracan.ports import FetchedRows, Telemetry
 from huracan.training import TrainingRefused, UserCallable, UserFault, check_callable, fit_injected, place_of
@@ -42,7 +59,7 @@ from huracan.training.jobs import compute_features_hash
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Injected:
-    """The callables an owner passed to `TrainingPipeline`; None means the built-in one."""
+    """The callables a user passed to `TrainingPipeline`; None means the built-in one."""
 
     data_loader: Any = None
     feature_builder: Any = None
@@ -61,12 +78,12 @@ class Injected:
 
     @property
     def changes_recipe(self) -> bool:
-        """Whether features or models are the owner's, so that the built-in recipes do not describe them."""
+        """Whether features or models are the user's, so that the built-in recipes do not describe them."""
         return self.feature_builder is not None or self.model_trainer is not None
 
 
 def injected_recipe(base: Recipe, injected: Injected, seen_until: str | None) -> Recipe:
-    """The recipe of owner-supplied features and models; its id hashes their source where there is one.
+    """The recipe of user-supplied features and models; its id hashes their source where there is one.
 
     Nobody can know which days its maker looked at, so all days count as seen until a declaration says otherwise
     (`promotion.injected_seen_until`): then promotion rests on days after the first night alone.
@@ -94,14 +111,14 @@ def _source(function: Any) -> str:
 
 @dataclass(kw_only=True)
 class InjectedWaves:
-    """Implements `WaveRunner` with the owner's callables, in this process, `limit` pairs at a time."""
+    """Implements `WaveRunner` with the user's callables, in this process, `limit` pairs at a time."""
 
     ports: PairPorts
     injected: Injected
     telemetry: Telemetry
-    ledger: Any
+    ledger: ArtefactNotes
     limit: int = 10
-    _data: dict[str, Any] = field(default_factory=dict)
+    _data: dict[str, object] = field(default_factory=dict)
     _faults: UserFaults = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +127,7 @@ class InjectedWaves:
     async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
         """One outcome for each job, in order; raises UserCodeError where a callable raised for every pair that reached it."""
         free, done = asyncio.Semaphore(self.limit), 0
-        wave = work[0].wave if work else ""
+        wave = work[0].task.wave.value if work else ""
         began = time.monotonic()
         self.telemetry.event("wave_started", wave=wave, jobs=len(work))
 
@@ -119,7 +136,7 @@ class InjectedWaves:
             async with free:
                 outcome = await self._outcome(plan, item)
             done += 1
-            self.telemetry.progress(item.wave, done, len(work))
+            self.telemetry.progress(item.task.wave.value, done, len(work))
             return outcome
 
         outcomes = list(await asyncio.gather(*(one(item) for item in work)))
@@ -129,156 +146,166 @@ class InjectedWaves:
         return outcomes
 
     async def _outcome(self, plan: NightPlan, item: PairWork) -> PairOutcome:
-        facts: dict[str, Any] = {"coin": item.coin, "wave": item.wave, "attempt": 1}
-        self.telemetry.event("job_started", **facts)
+        place: dict[str, Any] = {"coin": item.coin, "wave": item.task.wave.value, "attempt": 1}
+        self.telemetry.event("job_started", **place)
         began = time.monotonic()
-        outcome = await self._guarded(plan, item)
-        if outcome.record is not None:
-            if "sha256" in outcome.record:
-                self.ledger.note_artefact(f"{outcome.record['key']}/{RECORD}", outcome.record["sha256"])
+        result = await self._guarded(plan, item)
+        if isinstance(result, Done):
+            if result.sha256 and not isinstance(result.record, IngestRecord):
+                self.ledger.note_artefact(f"{result.record.key}/{RECORD}", result.sha256)
             spent = {"seconds": time.monotonic() - began, "peak_memory_bytes": None}
-            self.telemetry.event("job_finished", **facts, **spent, cached=outcome.record.get("cached"))
+            self.telemetry.event("job_finished", **place, **spent, cached=result.cached)
         else:
-            self.telemetry.event("job_refused", **facts, code=outcome.code, error=outcome.error)
-        return outcome
+            self.telemetry.event("job_refused", **place, code=result.code, error=result.error)
+        return PairOutcome(coin=item.coin, result=result)
 
-    async def _guarded(self, plan: NightPlan, item: PairWork) -> PairOutcome:
-        steps = {"prepare": self._prepare, "train": self._train}
+    async def _guarded(self, plan: NightPlan, item: PairWork) -> JobResult:
+        wave, task = item.task.wave, item.task
         try:
-            if item.wave == "ingest":
-                return PairOutcome(coin=item.coin, record=await self._ingest(plan, item))
-            found = await mended(self.ports, plan, item.coin, partial(steps[item.wave], plan, item))
-            return PairOutcome(coin=item.coin, record=with_set_aside(*found))
-        except (Nonsense, Refused) as error:
-            return PairOutcome(coin=item.coin, record=None, code=error.skip_code, error=str(error))
+            if isinstance(task, IngestTask):
+                return await self._ingest(plan, item.coin, task)
+            if isinstance(task, PrepareTask):
+                return await mended_job(self.ports, plan, item.coin, partial(self._prepare, plan, item.coin, task))
+            return await mended_job(self.ports, plan, item.coin, partial(self._train, plan, item.coin, task))
+        except (InvalidOutput, Refused) as error:
+            return Failed(code=error.skip_code, error=str(error))
         except UserRaised as error:
-            code = _BLAME[item.wave]
-            self._faults.tell(error.fault, coin=item.coin, wave=item.wave, code=code)
-            return PairOutcome(coin=item.coin, record=None, code=code, error=str(error))
+            code = _BLAME[wave]
+            self._faults.emit(error.fault, coin=item.coin, wave=wave.value, code=code)
+            return Failed(code=code, error=str(error))
         except HuracanError as error:
-            return PairOutcome(coin=item.coin, record=None, code=error.code, error=str(error))
-        except Exception as error:  # the job boundary: what the owner's code returned may raise anything
-            code, text = _BLAME[item.wave], f"{type(error).__name__}: {error} ({place_of(error)})"
+            return Failed(code=error.code, error=str(error))
+        except Exception as error:  # the job boundary: what the user's code returned may raise anything
+            code, text = _BLAME[wave], f"{type(error).__name__}: {error} ({place_of(error)})"
             trace = "".join(traceback.format_exception(error))
-            self.telemetry.event("pair_failed", coin=item.coin, wave=item.wave, code=code, error=text, traceback=trace)
-            return PairOutcome(coin=item.coin, record=None, code=code, error=text)
+            self.telemetry.event("pair_failed", coin=item.coin, wave=wave.value, code=code, error=text, traceback=trace)
+            return Failed(code=code, error=text)
 
-    async def _ingest(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
+    async def _ingest(self, plan: NightPlan, coin: str, task: IngestTask) -> Done:
         if self.injected.data_loader is None:
-            record = await ingest_pair(self.ports, plan, item.coin, item.facts)
+            done = await ingest_pair(self.ports, plan, coin, task)
         else:
-            days = plan.recipes[0].training.lookback_days
-            loaded = await self._faults.call("data_loader", item.coin, self.injected.data_loader, item.coin, days)
-            self._data[item.coin] = loaded
-            member = plan.member(item.coin)
-            rows = FetchedRows(kind="bars", rows=bars_from(loaded), source=INJECTED_VENDOR)
-            self.ports.lake.append(member.instrument, [rows], INJECTED_VENDOR)
-            record = settle(self.ports, plan, item.coin)
-        if self.injected.validator is not None and record["skip"] is None:
-            data = self._owner_data(plan, item.coin)
-            verdict = await self._faults.call("validator", item.coin, self.injected.validator, item.coin, data)
+            clock = StepClock()
+            with clock.step(INGEST_STEP):
+                days = plan.recipes[0].training.lookback_days
+                loaded = await self._faults.call("data_loader", coin, self.injected.data_loader, coin, days)
+                self._data[coin] = loaded
+                rows = FetchedRows(kind="bars", rows=bars_from(loaded), source=INJECTED_VENDOR)
+                self.ports.lake.append(plan.member(coin).instrument, [rows], INJECTED_VENDOR)
+                record = assess(self.ports, plan, coin)
+            done = Done(record=record, seconds_by_step=clock.seconds)
+        fit = isinstance(done.record, IngestRecord) and done.record.skip is None
+        if self.injected.validator is not None and fit:
+            data = self._user_data(plan, coin)
+            verdict = await self._faults.call("validator", coin, self.injected.validator, coin, data)
             if verdict is False:
                 raise Refused("the injected validator refused the data")
-        return record
+        return done
 
-    def _owner_data(self, plan: NightPlan, coin: str) -> Any:
+    def _user_data(self, plan: NightPlan, coin: str) -> object:
         """What the loader gave, else the validated bars."""
         if coin in self._data:
             return self._data[coin]
         return load_bars(self.ports.lake, plan, plan.member(coin))[0].frame
 
-    async def _prepare(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
+    async def _prepare(self, plan: NightPlan, coin: str, task: PrepareTask) -> Done:
         if not self.injected.changes_recipe:
-            return await asyncio.to_thread(prepare_pair, self.ports, plan, item.coin, item.facts)
-        bars, _ = load_bars(self.ports.lake, plan, plan.member(item.coin))
-        context = load_context(self.ports.artefacts, item.facts["context_key"], item.facts["context_sha256"])
-        given = None
-        if self.injected.feature_builder is not None:
-            data = self._owner_data(plan, item.coin)
-            given = await self._faults.call(
-                "feature_builder", item.coin, self.injected.feature_builder, item.coin, data
-            )
-        features = features_from(given, bars, context, plan.recipes[0], item.facts["spread_bps"])
-        parts = (item.coin, item.facts["data_hash"], _frame_hash(features.frame), plan.recipes[0].id, plan.code_hash)
-        key = f"prepare/{content_hash('injected', *parts)}"
-        files = {FEATURES_FILE: self.ports.artefacts.write_frame(f"{key}/{FEATURES_FILE}", features.frame)}
-        horizons, labelled = label_horizons(self.ports.artefacts, key, plan, bars, features, grams=False)
-        return {
-            "coin": item.coin,
-            "key": key,
-            "recipe_id": plan.recipes[0].feature_recipe,
-            "names": list(features.names),
-            "absent": [],
-            "rows": int(features.frame["valid"].sum()),
-            "spread_source": item.facts["spread_source"],
-            "data_hash": item.facts["data_hash"],
-            "horizons": horizons,
-            "files": files | labelled,
-            "cached": False,
-        }
+            return await asyncio.to_thread(prepare_pair, self.ports, plan, coin, task)
+        store, clock = self.ports.artefacts, StepClock()
+        with clock.step(FEATURES_STEP):
+            bars, _ = load_bars(self.ports.lake, plan, plan.member(coin))
+            context = load_context(store, task.context)
+            given = None
+            if self.injected.feature_builder is not None:
+                data = self._user_data(plan, coin)
+                given = await self._faults.call("feature_builder", coin, self.injected.feature_builder, coin, data)
+            features = features_from(given, bars, context, plan.recipes[0], task.spread_bps)
+            parts = (coin, task.data_hash, _frame_hash(features.frame), plan.recipes[0].id, plan.code_hash)
+            key = f"prepare/{content_hash('injected', *parts)}"
+            files = {FEATURES_FILE: store.write_frame(f"{key}/{FEATURES_FILE}", features.frame)}
+        horizons, labelled = label_horizons(store, key, plan, bars, features, clock, grams=False)
+        record = PrepareRecord(
+            coin=coin,
+            key=key,
+            recipe_id=plan.recipes[0].feature_recipe,
+            names=tuple(features.names),
+            absent=(),
+            rows=int(features.frame["valid"].sum()),
+            spread_source=task.spread_source,
+            data_hash=task.data_hash,
+            horizons=horizons,
+            files=files | labelled,
+        )
+        return Done(record=record, seconds_by_step=clock.seconds)
 
-    async def _train(self, plan: NightPlan, item: PairWork) -> dict[str, Any]:
+    async def _train(self, plan: NightPlan, coin: str, task: TrainTask) -> Done:
         if not self.injected.changes_recipe:
-            return await asyncio.to_thread(train_pair, self.ports, plan, item.coin, item.facts)
-        prepared, recipe = item.facts["prepared"], plan.recipes[0]
-        root = f"train/{content_hash(prepared['key'], recipe.id, plan.seed, plan.cutoff_ms, plan.gate, plan.code_hash)}"
-        bars, _ = load_bars(self.ports.lake, plan, plan.member(item.coin))
-        cells: dict[str, Any] = {}
-        refused: list[dict[str, Any]] = []
+            return await asyncio.to_thread(train_pair, self.ports, plan, coin, task)
+        prepared, recipe, clock = task.prepared, plan.recipes[0], StepClock()
+        root = f"train/{content_hash(prepared.key, recipe.id, plan.seed, plan.cutoff_ms, plan.gate, plan.code_hash)}"
+        with clock.step(TRAIN_STEP):
+            bars, _ = load_bars(self.ports.lake, plan, plan.member(coin))
+        cells: list[CellRecord] = []
+        skips: list[Skip] = []
         faults: list[UserFault | None] = []
         for horizon in plan.horizons:
-            leak = leak_skip(item.coin, horizon, prepared)
+            leak = leak_skip(coin, horizon, prepared)
             if leak is not None:
-                refused.append(asdict(leak))
+                skips.append(leak)
                 continue
             features, labels = load_prepared(self.ports.artefacts, plan, prepared, horizon)
             cell = Cell(
-                coin=item.coin,
-                horizon=Horizon.parse(horizon),
+                coin=coin,
+                named=horizon,
                 recipe=recipe,
                 features=features,
                 labels=labels,
                 bars=bars,
-                spread_source=prepared["spread_source"],
+                spread_source=prepared.spread_source,
             )
             try:
-                trained = await fit_injected(
-                    padded_trainer(self.injected.model_trainer, features),
-                    features,
-                    labels,
-                    recipe,
-                    coin=item.coin,
-                    cutoff_ms=plan.cutoff_ms,
-                    seed=plan.seed,
-                )
+                with clock.step(TRAIN_STEP):
+                    own = await self._fitted(plan, cell)
             except TrainingRefused as error:
-                refused.append(refusal(item.coin, horizon, recipe, error))
+                skips.append(refusal(coin, horizon, recipe, error))
                 faults.append(error.fault)
                 continue
             faults.append(None)
-            own = trimmed(trained, features, owned=self.injected.feature_builder is not None)
             # Two callables may share their source (closures, partials) and still train different models.
             place = f"{root}/{horizon}/{compute_features_hash(own)[:16]}"
-            cells[f"{recipe.id}/{horizon}"] = judge_cell(self.ports, plan, cell, own, place)
-        self._note_trainer(item, faults)
-        return {"coin": item.coin, "key": root, "cells": cells, "skips": refused, "cached": False}
+            cells.append(evaluate_cell(self.ports.artefacts, plan, cell, own, place, clock))
+        self._note_trainer(coin, faults)
+        record = TrainRecord(coin=coin, key=root, cells=tuple(cells), skips=tuple(skips))
+        return Done(record=record, seconds_by_step=clock.seconds)
 
-    def _note_trainer(self, item: PairWork, faults: list[UserFault | None]) -> None:
-        """A pair has failed in the owner's trainer when every horizon that reached it has."""
+    async def _fitted(self, plan: NightPlan, cell: Cell) -> TrainedPair:
+        trained = await fit_injected(
+            padded_trainer(self.injected.model_trainer, cell.features),
+            cell.features,
+            cell.labels,
+            cell.recipe,
+            coin=cell.coin,
+            cutoff_ms=plan.cutoff_ms,
+            seed=plan.seed,
+        )
+        return trimmed(trained, cell.features, owned=self.injected.feature_builder is not None)
+
+    def _note_trainer(self, coin: str, faults: list[UserFault | None]) -> None:
+        """A pair has failed in the user's trainer when every horizon that reached it has."""
         raised = [fault for fault in faults if fault is not None]
         if self.injected.model_trainer is None or not faults:
             return
         for fault in raised[:1]:
-            self._faults.tell(fault, coin=item.coin, wave=item.wave, code=_BLAME[item.wave])
-        self._faults.note("model_trainer", item.coin, raised[0] if len(raised) == len(faults) else None)
+            self._faults.emit(fault, coin=coin, wave=Wave.TRAIN.value, code=_BLAME[Wave.TRAIN])
+        self._faults.note("model_trainer", coin, raised[0] if len(raised) == len(faults) else None)
 
 
 _BLAME = {
-    "ingest": SkipCode.BAD_DATA.value,
-    "prepare": SkipCode.BAD_FEATURES.value,
-    "train": SkipCode.TRAINING_FAILED.value,
+    Wave.INGEST: SkipCode.BAD_DATA.value,
+    Wave.PREPARE: SkipCode.BAD_FEATURES.value,
+    Wave.TRAIN: SkipCode.TRAINING_FAILED.value,
 }
 
 
-def _frame_hash(frame: Any) -> str:
+def _frame_hash(frame: pl.DataFrame) -> str:
     return hashlib.sha256(frame.hash_rows(seed=0).to_numpy().tobytes()).hexdigest()[:16]

@@ -1,6 +1,6 @@
 """Copies of another series count once: eleven names of one price are one bet, however many the exchange lists.
 
-Told on each day by the returns of the 30 days before it, so no day's members depend on what came after.
+Found on each day by the returns of the 30 days before it, so no day's members depend on what came after.
 """
 
 from collections import defaultdict
@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from huracan.domain.arrays import I64
+from huracan.domain.night_records import TierDays
 from huracan.night.jobs.daily_series import DailySeries
 from huracan.night.jobs.tier_days import days_of, without_days
 from huracan.night.state import Night
@@ -65,28 +66,21 @@ class SeriesTable:
 def without_copies(night: Night) -> Night:
     """The night with `pool_days` on which no copy counts, and with `copies`: tonight's, whatever they may become.
 
-    A pair of the same base asset is no copy here: of those one counts a day already (see `bases`).
+    A pair of the same base asset is no copy here: of those one counts a day already (see `one_per_base`).
     """
-    known = {coin: facts for coin, facts in (night.facts | night.former.facts).items() if facts.get("pool_days")}
-    series = {coin: DailySeries.from_record(facts["days"]) for coin, facts in known.items()}
-    left_out = _copied_days({coin: facts["pool_days"] for coin, facts in known.items()}, series)
-    changed = {
-        coin: {**known[coin], "pool_days": without_days(known[coin]["pool_days"], days)}
-        for coin, days in left_out.items()
-    }
-    former = {coin: changed.get(coin, facts) for coin, facts in night.former.facts.items()}
+    known = {coin: record for coin, record in night.all_ingested().items() if record.pool_days}
+    spans = {coin: record.pool_days or {} for coin, record in known.items()}
+    series = {coin: DailySeries.decoded(record.series) for coin, record in known.items() if record.series is not None}
+    left_out = _copied_days(spans, series)
+    changed = {coin: replace(known[coin], pool_days=without_days(spans[coin], days)) for coin, days in left_out.items()}
     return replace(
-        night,
-        facts={coin: changed.get(coin, facts) for coin, facts in night.facts.items()},
-        former=replace(night.former, facts=former),
+        night.with_ingested(changed),
         copies=_tonight(night),
         copied_days=sum(days.size for days in left_out.values()),
     )
 
 
-def _copied_days(
-    spans: Mapping[str, Mapping[str, Sequence[Sequence[int]]]], series: Mapping[str, DailySeries]
-) -> dict[str, I64]:
+def _copied_days(spans: Mapping[str, TierDays], series: Mapping[str, DailySeries]) -> dict[str, I64]:
     """The days on which each pair was a copy of another member."""
     table = SeriesTable(series)
     members: dict[int, list[int]] = defaultdict(list)
@@ -103,8 +97,8 @@ def _copied_days(
 
 def _tonight(night: Night) -> dict[str, str]:
     """Copies among the pairs that are alive, by the days before tonight."""
-    alive = {coin: facts for coin, facts in night.facts.items() if facts["skip"] is None}
-    series = {coin: DailySeries.from_record(facts["days"]) for coin, facts in alive.items()}
+    alive = {coin: record for coin, record in night.ingested.items() if record.skip is None}
+    series = {coin: DailySeries.decoded(record.series) for coin, record in alive.items() if record.series is not None}
     instruments = {coin: night.plan.member(coin).instrument for coin in alive}
     bases = frozenset(one.base for one in instruments.values())
     base = {coin: coin_base(one.base, bases) for coin, one in instruments.items()}
@@ -118,8 +112,8 @@ def copy_notes(night: Night) -> tuple[str, ...]:
     pairs: dict[str, list[str]] = defaultdict(list)
     for coin, leader in night.copies.items():
         pairs[leader].append(coin)
-    told = [f"{leader} = {', '.join(coins)}" for leader, coins in sorted(pairs.items())]
-    tonight = (f"tonight's copies count and trade once: {'. '.join(told)}",) if told else ()
+    named = [f"{leader} = {', '.join(coins)}" for leader, coins in sorted(pairs.items())]
+    tonight = (f"tonight's copies count and trade once: {'. '.join(named)}",) if named else ()
     past = (
         (f"{night.copied_days} days of copies are left out of the evidence of the past",) if night.copied_days else ()
     )

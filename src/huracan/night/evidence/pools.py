@@ -31,7 +31,7 @@ def make_pools(night: Night, panel_size: int) -> tuple[Pool, ...]:
     groups: dict[tuple[str, str], list[str]] = {}
     for coin in sorted(night.trained):
         instrument = night.plan.member(coin).instrument
-        groups.setdefault((instrument.market, night.facts[coin]["tier"]), []).append(coin)
+        groups.setdefault((instrument.market, night.ingested[coin].tradable.tier), []).append(coin)
     pools = []
     for (market, tier), coins in sorted(groups.items()):
         preferred = [coin for coin in coins if is_preferred(night, coin) and coin not in night.copies]
@@ -48,11 +48,11 @@ def make_pools(night: Night, panel_size: int) -> tuple[Pool, ...]:
 
 
 def pool_evidence(store: Artefacts, night: Night, pools: tuple[Pool, ...], panel_size: int) -> Iterator[PoolEvidence]:
-    """Every recipe's results in every pool. A past day counts whoever was in the pool's tier on that day, members of tonight
-    and former pairs alike; who was lost tonight counts as without valid data.
+    """Every recipe's results in every pool. A past day counts every pair that was in the pool's tier on that day, members
+    of tonight and historical constituents alike. A pair that was lost tonight counts as without valid data.
     """
     lost = lost_pairs(night)
-    counted = [*night.trained, *night.former.trained, *lost]
+    counted = [*night.all_trained(), *lost]
     for pool in pools:
         if not pool.panel:
             continue
@@ -70,10 +70,9 @@ def pool_evidence(store: Artefacts, night: Night, pools: tuple[Pool, ...], panel
 def _recipe_evidence(
     store: Artefacts, night: Night, pool: Pool, days: dict[str, I64], recipe: Recipe, horizon: str
 ) -> PoolEvidence | None:
-    name = f"{recipe.id}/{horizon}"
-    trained = {**night.trained, **night.former.trained}
-    cells = {coin: trained[coin]["cells"] for coin in days if coin in trained}
-    here = {coin: of_coin[name] for coin, of_coin in cells.items() if name in of_coin}
+    trained = night.all_trained()
+    cells = {coin: trained[coin].cell(recipe.id, horizon) for coin in days if coin in trained}
+    here = {coin: cell for coin, cell in cells.items() if cell is not None}
     members = tuple(coin for coin in pool.panel if coin in here)
     if not members:
         return None
@@ -95,7 +94,7 @@ def _recipe_evidence(
         horizon=horizon,
         recipe=recipe,
         members=members,
-        former=tuple(coin for coin in here if coin in night.former.trained or not is_preferred(night, coin)),
+        former=tuple(coin for coin in here if coin in night.historical.trained or not is_preferred(night, coin)),
         daily=result.daily,
         net_cap=result.net_cap,
         gross_cap=result.gross_cap,

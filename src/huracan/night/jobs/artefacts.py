@@ -5,17 +5,20 @@ sent. So whatever lies in the folder or the bucket, only bytes that a job of our
 """
 
 import io
-import json
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import polars as pl
 
-from huracan.domain.ids import canonical_json, sha256_hex
-from huracan.errors import AlteredArtefactError
+from huracan.domain.codec import from_bytes, to_bytes
+from huracan.domain.ids import sha256_hex
+from huracan.domain.night_records import ContextRecord, PrepareRecord, StoredRecord, TrainRecord
+from huracan.errors import AlteredArtefactError, DataError
 from huracan.ports import ArtefactStore
 
 RECORD: Final = "result.json"
+
+R = TypeVar("R", ContextRecord, PrepareRecord, TrainRecord)
 
 
 class Artefacts:
@@ -58,14 +61,13 @@ class Artefacts:
         frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
         return self.write(key, buffer.getvalue())
 
-    def write_record(self, root: str, record: dict[str, Any]) -> str:
-        """Store the record of a root, after all files it names; returns its sha256."""
-        return self.write(f"{root}/{RECORD}", canonical_json(record))
+    def write_record(self, record: StoredRecord) -> str:
+        """Store a record below its own key, after all files it stands for; returns its sha256."""
+        return self.write(f"{record.key}/{RECORD}", to_bytes(record))
 
-    def record(self, root: str, sha256: str) -> dict[str, Any]:
+    def record(self, kind: type[R], root: str, sha256: str) -> R:
         """The record of a root; raises as `read` does."""
-        found: dict[str, Any] = json.loads(self.read(f"{root}/{RECORD}", sha256))
-        return found
+        return from_bytes(kind, self.read(f"{root}/{RECORD}", sha256))
 
     def holds(self, key: str, sha256: str) -> bool:
         """Whether the bytes under a key are those of this sha256."""
@@ -75,17 +77,15 @@ class Artefacts:
             return False
         return True
 
-    def believed(self, root: str, sha256: str | None) -> dict[str, Any] | None:
+    def believed(self, kind: type[R], root: str, sha256: str | None) -> R | None:
         """The record of a root where all its files are as it says; None where one is not, or no job is known to have written it."""
         if sha256 is None:
             return None
         try:
-            record = self.record(root, sha256)
-        except AlteredArtefactError:
+            record = self.record(kind, root, sha256)
+        except (AlteredArtefactError, DataError):
             return None
-        whole = [
-            self.holds(key, digest) for key, digest in files_of(root, record)
-        ]  # every one is looked at and counted
+        whole = [self.holds(key, digest) for key, digest in record.stored()]  # every one is looked at and counted
         return record if all(whole) else None
 
     def count(self, *, verified: int = 0, mismatched: list[str] | tuple[str, ...] = ()) -> None:
@@ -94,10 +94,3 @@ class Artefacts:
         self.mismatched += mismatched
         for key in mismatched:
             self.on_mismatch(key)
-
-
-def files_of(root: str, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Key and sha256 of every file that a record names: its own below its root, and those of its cells below theirs."""
-    for folder, part in ((root, record), *((cell["root"], cell) for cell in record.get("cells", {}).values())):
-        for name, sha256 in part.get("files", {}).items():
-            yield f"{folder}/{name}", sha256

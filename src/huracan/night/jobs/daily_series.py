@@ -1,13 +1,13 @@
 """Daily returns and volumes of one pair, as its record carries them: copies of another series are found by these."""
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from huracan.domain.night_records import EncodedSeries
 from huracan.features import DailyPrices, DailyVolume
 
 _FLOAT: Final = np.dtype("<f4")
@@ -40,15 +40,14 @@ class DailySeries:
         returns = np.diff(level, prepend=np.nan)
         return cls(first_day=first, returns=returns.astype(np.float32), volume_gbp=median.astype(np.float32))
 
-    def to_record(self) -> dict[str, Any]:
-        """JSON values, about 12 bytes a day; `from_record` reads them back."""
-        return {"first_day": self.first_day, **{name: _text(getattr(self, name)) for name in ("returns", "volume_gbp")}}
+    def encoded(self) -> EncodedSeries:
+        """The series as text; `decoded` reads it back."""
+        return EncodedSeries(first_day=self.first_day, returns=_text(self.returns), volume_gbp=_text(self.volume_gbp))
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """The series that `to_record` wrote."""
-        returns, volume = (_array(record[name]) for name in ("returns", "volume_gbp"))
-        return cls(first_day=record["first_day"], returns=returns, volume_gbp=volume)
+    def decoded(cls, series: EncodedSeries) -> Self:
+        """The series that `encoded` wrote."""
+        return cls(first_day=series.first_day, returns=_array(series.returns), volume_gbp=_array(series.volume_gbp))
 
 
 def _text(values: NDArray[np.float32]) -> str:

@@ -1,12 +1,13 @@
 """Settlements of the last days, read once for all perpetuals: the exchange allows few requests for them, and one names all."""
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from huracan.domain.frames import FUNDING_SCHEMA
 from huracan.domain.ids import Instrument, content_hash
+from huracan.domain.night_records import ArtefactRef, SharedSettlements
 from huracan.domain.time import DAY_MS
 from huracan.errors import AlteredArtefactError, DataError
 from huracan.ingest import IngestConfig, clean_settlements
@@ -24,27 +25,27 @@ STORED_DAYS: Final = 60
 
 async def share_settlements(
     market: MarketData, store: Artefacts, telemetry: Telemetry, plan: NightPlan
-) -> dict[str, Any]:
-    """Facts of the ingest's jobs: where the market's last settlements lie, and since when; empty where each pair asks alone.
+) -> SharedSettlements | None:
+    """Where the market's last settlements lie, and since when; None where each pair asks alone.
 
-    A read that fails is told and costs nothing but requests: every pair then asks for its own.
+    A read that fails is logged and costs nothing but requests: every pair then asks for its own.
     """
-    perpetuals = [one for one in (*plan.members, *plan.former) if one.instrument.market == "um"]
+    perpetuals = [one for one in (*plan.members, *plan.historical) if one.instrument.market == "um"]
     if len(perpetuals) < SHARED_FROM:
-        return {}
+        return None
     since_ms = plan.cutoff_ms - RECENT_DAYS * DAY_MS
     try:
         found = await market.recent_settlements(since_ms, plan.cutoff_ms)
     except DataError as error:
         telemetry.event("settlements_unshared", code=error.code, error=str(error))
-        return {}
+        return None
     named = content_hash(since_ms, plan.cutoff_ms, found.hash_rows(seed=0).to_numpy().tobytes())
     key = f"settlements/{named}.parquet"
-    return {"settlements": key, "settlements_sha256": store.write_frame(key, found), "since_ms": since_ms}
+    return SharedSettlements(artefact=ArtefactRef(key=key, sha256=store.write_frame(key, found)), since_ms=since_ms)
 
 
 def known_settlements(
-    lake: Lake, store: Artefacts, plan: NightPlan, instrument: Instrument, facts: dict[str, Any]
+    lake: Lake, store: Artefacts, plan: NightPlan, instrument: Instrument, shared: SharedSettlements | None
 ) -> KnownSettlements | None:
     """What a perpetual's job knows before it asks: what the lake has stored, and what was read for all.
 
@@ -56,14 +57,14 @@ def known_settlements(
     alone = KnownSettlements(
         stored=_last_stretch(stored, IngestConfig(interval_ms=plan.interval_ms)), since_ms=plan.cutoff_ms, rows=None
     )
-    if "settlements" not in facts:
+    if shared is None:
         return alone
     try:
-        of_all = store.frame(facts["settlements"], facts["settlements_sha256"])
+        of_all = store.frame(shared.artefact.key, shared.artefact.sha256)
     except AlteredArtefactError:
         return alone
     own = of_all.filter(pl.col("symbol") == instrument.symbol).select(list(FUNDING_SCHEMA))
-    return replace(alone, since_ms=facts["since_ms"], rows=own if own.height else None)
+    return replace(alone, since_ms=shared.since_ms, rows=own if own.height else None)
 
 
 def _last_stretch(stored: pl.DataFrame, rules: IngestConfig) -> tuple[int, int] | None:

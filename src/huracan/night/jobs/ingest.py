@@ -1,13 +1,14 @@
 """Step 2 of one pair (wave 1): the lake brought up to date, the bars validated, and what they are worth tonight."""
 
 import math
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from huracan.domain.frames import Bars, traded_bars
-from huracan.domain.records import Candidate, IntegrityReport, Skip, SkipCode
+from huracan.domain.night_records import Done, EarlierRecord, IngestRecord, IngestTask, MarketTerms
+from huracan.domain.records import Candidate, Skip, SkipCode
 from huracan.domain.tiers import tier_of
 from huracan.domain.time import DAY_MS
 from huracan.errors import DamagedTableError, DataError
@@ -17,6 +18,7 @@ from huracan.ingest import (
     silence_minutes,
     staleness_minutes,
 )
+from huracan.night.jobs.clock import StepClock
 from huracan.night.jobs.daily_series import DailySeries
 from huracan.night.jobs.funding import known_settlements
 from huracan.night.jobs.inputs import PairPorts, load_bars
@@ -27,29 +29,39 @@ from huracan.night.plan import NightPlan
 from huracan.ports import FetchedFile, FetchedRows
 from huracan.universe import HELD_BPS, HELD_DAYS, held_before
 
-_COUNTED_BEFORE = frozenset({SkipCode.STALE, SkipCode.HALTED, SkipCode.PEGGED})
+INGEST_STEP: Final = 2
+_COUNTED_BEFORE: Final = frozenset({SkipCode.STALE, SkipCode.HALTED, SkipCode.PEGGED})
 """Reasons of tonight alone: on past days the pair was a member all the same."""
 
 
-async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
+async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str, task: IngestTask) -> Done:
     """Step 2 for one pair: bring the lake up to date, validate, and say what the bars are worth.
 
     A damaged file fails the pair by its code; the files that are sound are stored all the same, so the next night asks for
-    the damaged one alone. `facts` say where the market's settlements lie, if they were read for all.
+    the damaged one alone. A damaged table of the lake is moved away, and all its rows are fetched again.
     """
+    clock = StepClock()
+    with clock.step(INGEST_STEP):
+        record, quarantined = await _ingested(ports, plan, coin, task)
+    return Done(record=record, seconds_by_step=clock.seconds, quarantined=quarantined)
+
+
+async def _ingested(
+    ports: PairPorts, plan: NightPlan, coin: str, task: IngestTask
+) -> tuple[IngestRecord, tuple[str, ...]]:
     try:
-        return await _ingest(ports, plan, coin, facts)
+        return await _ingest(ports, plan, coin, task), ()
     except DamagedTableError:
         moved = ports.lake.set_aside(plan.member(coin).instrument)
         if not moved:
             raise
-        return {**await _ingest(ports, plan, coin, facts), "set_aside": moved}
+        return await _ingest(ports, plan, coin, task), tuple(moved)
 
 
-async def _ingest(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str, Any]) -> dict[str, Any]:
+async def _ingest(ports: PairPorts, plan: NightPlan, coin: str, task: IngestTask) -> IngestRecord:
     instrument = plan.member(coin).instrument
     known = ports.lake.files(instrument)
-    settled = known_settlements(ports.lake, ports.artefacts, plan, instrument, facts)
+    settled = known_settlements(ports.lake, ports.artefacts, plan, instrument, task.shared)
     batches: list[FetchedRows] = []
     refused: DataError | None = None
     try:
@@ -61,11 +73,14 @@ async def _ingest(ports: PairPorts, plan: NightPlan, coin: str, facts: dict[str,
     if refused is not None:
         raise refused
     files = {**known, **{batch.file.name: batch.file for batch in batches if batch.file is not None}}
-    lost = sorted(name for name, file in files.items() if not file.sha256)
-    replaced = sorted(name for name, file in files.items() if name in known and _replaced(known[name], file))
     held = ports.lake.holding(instrument)
-    sealed = {"lake_seal": held.seal, "unproven": held.unproven}
-    return {**settle(ports, plan, coin), "lost": lost, "replaced": replaced, **sealed}
+    return replace(
+        assess(ports, plan, coin),
+        lost=tuple(sorted(name for name, file in files.items() if not file.sha256)),
+        replaced=tuple(sorted(name for name, file in files.items() if name in known and _replaced(known[name], file))),
+        lake_seal=held.seal,
+        unproven=held.unproven,
+    )
 
 
 def _replaced(before: FetchedFile, now: FetchedFile) -> bool:
@@ -73,58 +88,54 @@ def _replaced(before: FetchedFile, now: FetchedFile) -> bool:
     return bool(before.sha256) and before.sha256 != now.sha256
 
 
-def settle(ports: PairPorts, plan: NightPlan, coin: str) -> dict[str, Any]:
-    """What the bars in the lake are worth tonight: the record of wave 1, with a skip where they are not fit.
-
-    `earlier` are the records of the symbol's earlier listings, each with its `instrument`.
-    """
+def assess(ports: PairPorts, plan: NightPlan, coin: str) -> IngestRecord:
+    """What the bars in the lake are worth tonight: the record of wave 1, with a skip where they are not fit."""
     member = plan.member(coin)
-    record, report = _worth(ports, plan, member)
-    before = earlier_candidates(member.instrument, report.earlier)
-    facts = [{"instrument": asdict(one.instrument), **_worth(ports, plan, one)[0]} for one in before]
-    return {**record, "earlier": facts}
+    record = _worth(ports, plan, member)
+    earlier = earlier_candidates(member.instrument, record.report.earlier)
+    return replace(
+        record,
+        earlier=tuple(EarlierRecord(instrument=one.instrument, record=_worth(ports, plan, one)) for one in earlier),
+    )
 
 
-def _worth(ports: PairPorts, plan: NightPlan, member: Candidate) -> tuple[dict[str, Any], IntegrityReport]:
+def _worth(ports: PairPorts, plan: NightPlan, member: Candidate) -> IngestRecord:
     instrument = member.instrument
     bars, report = load_bars(ports.lake, plan, member)
     ended_ms = _ended(plan, bars)
     if ended_ms is not None:
         bars, report = load_bars(ports.lake, plan.until(ended_ms), member)
     age = silence_minutes(bars, plan.now_ms)
-    record: dict[str, Any] = {
-        "coin": instrument.coin,
-        "report": asdict(report),
-        "data_hash": bars.data_hash,
-        "age_minutes": age if math.isfinite(age) else None,
-        "ended_ms": ended_ms,
-        "relisted_ms": report.earlier[-1].until_ms if report.earlier else None,
-        "skip": None,
-    }
+    record = IngestRecord(
+        coin=instrument.coin,
+        report=report,
+        data_hash=bars.data_hash,
+        age_minutes=age if math.isfinite(age) else None,
+        ended_ms=ended_ms,
+        relisted_ms=report.earlier[-1].until_ms if report.earlier else None,
+    )
     rate = dict(plan.quote_per_gbp).get(instrument.quote, float("nan"))
     prices, volume = daily_prices(bars.frame), daily_volume(bars.frame)
-    past = {
-        "pool_days": pool_days(volume, prices, rate, plan.min_liquidity_gbp),
-        "days": DailySeries.of(prices, volume, rate).to_record(),
-    }
+    counted = replace(
+        record,
+        pool_days=pool_days(volume, prices, rate, plan.min_liquidity_gbp),
+        series=DailySeries.of(prices, volume, rate).encoded(),
+    )
     refused = _unfit(plan, member, bars) or _held(plan, instrument.coin, prices)
     if refused is not None:
-        counted = past if refused.code in _COUNTED_BEFORE else {}
-        return {**record, **counted, "skip": asdict(refused)}, report
+        return replace(counted if refused.code in _COUNTED_BEFORE else record, skip=refused)
     gbp = (median_daily_quote(bars) or 0.0) / rate
-    known = known_spread(plan, member, bars, gbp)
-    if isinstance(known, Skip):
-        return {**record, "skip": asdict(known)}, report
-    facts = {
-        **record,
-        "spread_bps": known.bps,
-        "spread_source": known.source,
-        "volume_day_gbp": gbp,
-        "tier": tier_of(gbp),
-        **past,
-        "funding_known": bars.funding_known,
-    }
-    return facts, report
+    spread = known_spread(plan, member, bars, gbp)
+    if isinstance(spread, Skip):
+        return replace(record, skip=spread)
+    terms = MarketTerms(
+        spread_bps=spread.bps,
+        spread_source=spread.source,
+        volume_day_gbp=gbp,
+        tier=tier_of(gbp),
+        funding_known=bars.funding_known,
+    )
+    return replace(counted, terms=terms)
 
 
 def _ended(plan: NightPlan, bars: Bars) -> int | None:
@@ -161,7 +172,7 @@ def _unfit(plan: NightPlan, member: Candidate, bars: Bars) -> Skip | None:
 
 
 def _held(plan: NightPlan, coin: str, prices: DailyPrices) -> Skip | None:
-    """The skip of a member whose price was held over the last 30 days; of a former pair, the days say so."""
+    """The skip of a member whose price was held over the last 30 days; of a historical constituent, the days say so."""
     tonight = np.array([plan.end_day])
     if not plan.is_member(coin) or not held_before(prices.day, prices.range_bps, tonight)[0]:
         return None

@@ -1,9 +1,10 @@
 """What the work on a pair touches, and how it reads what an earlier wave has stored."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from huracan.domain.frames import Bars, FeatureFrame, LabelledSet, MarketContext
+from huracan.domain.night_records import ArtefactRef, ContextRecord, ContextRef, PrepareRecord
 from huracan.domain.records import Candidate, IntegrityReport
 from huracan.domain.time import Horizon
 from huracan.errors import SchemaError
@@ -37,7 +38,7 @@ class PairPorts:
 def load_bars(
     lake: Lake, plan: NightPlan, member: Candidate, *, data_hash: str | None = None
 ) -> tuple[Bars, IntegrityReport]:
-    """Validated bars of a member or former pair up to the cut-off, from the lake alone.
+    """Validated bars of a member or historical constituent up to the cut-off, from the lake alone.
 
     Raises SchemaError where `data_hash` is given and these are not the bars that have it: the lake has changed meanwhile.
     """
@@ -60,29 +61,29 @@ def load_bars(
     return bars, report
 
 
-def load_context(store: Artefacts, key: str | None, sha256: str) -> MarketContext | None:
+def load_context(store: Artefacts, context: ContextRef | None) -> MarketContext | None:
     """The night's market context, by the sha256 of its record, or None when there is none."""
-    if key is None:
+    if context is None:
         return None
-    meta = store.record(key, sha256)
+    record = store.record(ContextRecord, context.key, context.sha256)
     return MarketContext(
-        frame=store.frame(f"{key}/{CONTEXT_FILE}", meta["files"][CONTEXT_FILE]),
-        source=meta["source"],
-        members=tuple(meta["members"]),
-        context_hash=meta["context_hash"],
+        frame=store.frame(f"{context.key}/{CONTEXT_FILE}", record.files[CONTEXT_FILE]),
+        source=record.source,
+        members=record.members,
+        context_hash=record.context_hash,
     )
 
 
 def load_prepared(
-    store: Artefacts, plan: NightPlan, prepared: dict[str, Any], horizon: str
+    store: Artefacts, plan: NightPlan, prepared: PrepareRecord, horizon: str
 ) -> tuple[FeatureFrame, LabelledSet]:
     """Features and labels that wave 2 made, by the hashes of its record."""
-    member, key, files = plan.member(prepared["coin"]), prepared["key"], prepared["files"]
+    member, key, files = plan.member(prepared.coin), prepared.key, prepared.files
     features = FeatureFrame(
         instrument=member.instrument,
-        recipe_id=prepared["recipe_id"],
-        names=tuple(prepared["names"]),
-        absent=tuple(prepared["absent"]),
+        recipe_id=prepared.recipe_id,
+        names=prepared.names,
+        absent=prepared.absent,
         frame=store.frame(f"{key}/{FEATURES_FILE}", files[FEATURES_FILE]),
     )
     name = f"{horizon}/{LABELS_FILE}"
@@ -90,12 +91,12 @@ def load_prepared(
     return features, LabelledSet(horizon=Horizon.parse(horizon), frame=labels)
 
 
-def load_prior(store: Artefacts, named: tuple[str, str] | None) -> PoolPrior | None:
-    """The pool's prior by key and sha256, or None where a pair stands alone."""
-    return None if named is None else PoolPrior.from_bytes(store.read(*named))
+def load_prior(store: Artefacts, prior: ArtefactRef | None) -> PoolPrior | None:
+    """The pool's prior, or None where a pair stands alone."""
+    return None if prior is None else PoolPrior.from_bytes(store.read(prior.key, prior.sha256))
 
 
-def load_grams(store: Artefacts, prepared: dict[str, Any], horizon: str) -> PairGrams:
+def load_grams(store: Artefacts, prepared: PrepareRecord, horizon: str) -> PairGrams:
     """A pair's Gram matrices, by the hash of its record."""
     name = f"{horizon}/{GRAMS_FILE}"
-    return PairGrams.from_bytes(store.read(f"{prepared['key']}/{name}", prepared["files"][name]))
+    return PairGrams.from_bytes(store.read(f"{prepared.key}/{name}", prepared.files[name]))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from huracan.domain.frames import Bars
+from huracan.domain.night_records import SpreadSource
 from huracan.domain.records import Candidate, Skip, SkipCode
 from huracan.domain.tiers import tier_of
 from huracan.domain.time import MINUTE_MS
@@ -11,23 +12,19 @@ from huracan.ingest import edge_spread_bps
 from huracan.night.plan import NightPlan
 from huracan.universe import tier_key
 
-BOOK: Final = "book"
-EDGE: Final = "edge"
-TIER: Final = "tier"
-DECLARED: Final = "declared"
 _NOTES: Final = {
-    EDGE: "spread: estimated from 1-minute bars (EDGE), no book of this pair was known",
-    TIER: "spread: the median of its liquidity tier's books, no book of this pair was known and its bars tell none",
-    DECLARED: "spread: the configured one of its liquidity tier, no book of any pair was known",
+    SpreadSource.EDGE: "spread: estimated from 1-minute bars (EDGE), no book of this pair was known",
+    SpreadSource.TIER: "spread: the median of its liquidity tier's books, no book of this pair was known and its bars tell none",
+    SpreadSource.DECLARED: "spread: the configured one of its liquidity tier, no book of any pair was known",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Full spread in bps, and where it comes from: book, edge, tier or declared."""
+    """Full spread in bps, and where it comes from."""
 
     bps: float
-    source: str
+    source: SpreadSource
 
 
 def known_spread(plan: NightPlan, member: Candidate, bars: Bars, volume_day_gbp: float) -> Spread | Skip:
@@ -51,22 +48,22 @@ def known_spread(plan: NightPlan, member: Candidate, bars: Bars, volume_day_gbp:
     )
 
 
-def spread_notes(source: str) -> tuple[str, ...]:
+def spread_notes(source: SpreadSource) -> tuple[str, ...]:
     """What a scorecard says of a spread that is not the pair's own."""
     return (_NOTES[source],) if source in _NOTES else ()
 
 
 def _best(plan: NightPlan, member: Candidate, bars: Bars, volume_day_gbp: float) -> Spread | None:
     if member.spread_bps is not None:
-        return Spread(bps=member.spread_bps, source=BOOK)
+        return Spread(bps=member.spread_bps, source=SpreadSource.BOOK)
     if bars.interval_ms == MINUTE_MS:
         edge = edge_spread_bps(bars)
-        return None if edge is None else Spread(bps=edge, source=EDGE)
+        return None if edge is None else Spread(bps=edge, source=SpreadSource.EDGE)
     quoted = dict(plan.tier_spreads).get(tier_key(member.instrument.market, volume_day_gbp))
     if quoted is not None:
-        return Spread(bps=quoted, source=TIER)
+        return Spread(bps=quoted, source=SpreadSource.TIER)
     declared = dict(plan.declared_spreads).get(tier_of(volume_day_gbp))
-    return None if declared is None else Spread(bps=declared, source=DECLARED)
+    return None if declared is None else Spread(bps=declared, source=SpreadSource.DECLARED)
 
 
 def _unknown(bars: Bars) -> str:

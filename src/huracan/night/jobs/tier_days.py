@@ -1,23 +1,20 @@
 """Which pool a pair was in on each past day, decided on the data before that day: tonight's view must not choose the past."""
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
 from huracan.domain.arrays import I64
+from huracan.domain.night_records import TierDays
 from huracan.domain.tiers import TIERS, tier_of
 from huracan.features import DailyPrices, DailyVolume
 from huracan.universe import held_before
 
-Spans = dict[str, list[list[int]]]
-"""By tier: the (first, last) UTC days of each stretch, last included."""
-
 _NOBODY: Final = ""
 
 
-def pool_days(known: DailyVolume, prices: DailyPrices, quote_per_gbp: float, min_volume_gbp: float) -> Spans:
+def pool_days(known: DailyVolume, prices: DailyPrices, quote_per_gbp: float, min_volume_gbp: float) -> TierDays:
     """The days a pair belonged to each tier's pool, as the universe's rule would have seen it at their midnights.
 
     The tier is that of the median volume of the 30 days before. A pair whose volume of the day before did not reach
@@ -37,13 +34,13 @@ def pool_days(known: DailyVolume, prices: DailyPrices, quote_per_gbp: float, min
     return {tier: spans for tier in TIERS if (spans := _spans(days[free & (np.array(tiers) == tier)]))}
 
 
-def days_of(spans: Mapping[str, Sequence[Sequence[int]]], tier: str) -> I64:
+def days_of(spans: TierDays, tier: str) -> I64:
     """The days of one tier, ascending."""
     stretches = [np.arange(first, last + 1, dtype=np.int64) for first, last in spans.get(tier, ())]
     return np.concatenate(stretches) if stretches else np.empty(0, np.int64)
 
 
-def without_days(spans: Mapping[str, Sequence[Sequence[int]]], days: I64) -> Spans:
+def without_days(spans: TierDays, days: I64) -> TierDays:
     """The spans without these days."""
     left = {tier: np.setdiff1d(days_of(spans, tier), days) for tier in spans}
     return {tier: _spans(own) for tier, own in left.items() if own.size}
@@ -55,6 +52,6 @@ def _tier(median: float, yesterday: float, quote_per_gbp: float, min_volume_gbp:
     return tier_of(median / quote_per_gbp)
 
 
-def _spans(days: I64) -> list[list[int]]:
+def _spans(days: I64) -> tuple[tuple[int, int], ...]:
     cuts = np.flatnonzero(np.diff(days) != 1) + 1
-    return [[int(run[0]), int(run[-1])] for run in np.split(days, cuts) if run.size]
+    return tuple((int(run[0]), int(run[-1])) for run in np.split(days, cuts) if run.size)
