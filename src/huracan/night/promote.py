@@ -119,7 +119,7 @@ def _emit(telemetry: Telemetry, verdict: Verdict, rows: tuple[HypothesisRow, ...
             telemetry.event(
                 "lineage_expired", pool=view.pool, horizon=view.horizon, recipe=view.recipe, reason=view.reason
             )
-    for name, events in (("pool_crowned", verdict.promotions), ("champion_demoted", verdict.demotions)):
+    for name, events in (("pool_promoted", verdict.promotions), ("champion_demoted", verdict.demotions)):
         for event in events:
             facts = {"pool": event.pool, "horizon": event.horizon, "recipe_id": event.recipe_id}
             telemetry.event(name, **facts, predecessor=event.predecessor, reason=event.reason, detail=event.detail)
