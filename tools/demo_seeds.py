@@ -40,10 +40,12 @@ def run_seed(world: str, seed: int, target: Path) -> dict[str, Any]:
 
 def line(answer: dict[str, Any]) -> tuple[str, bool]:
     """One line a seed, and whether the promise held."""
-    reigning = {row["horizon"]: row for row in answer["summary"]["evidence"] if row["reigns"] and row["pool"] == "um-A"}
+    champions = {
+        row["horizon"]: row for row in answer["summary"]["evidence"] if row["reigns"] and row["pool"] == "um-A"
+    }
     parts, kept = [f"seed {answer['seed']:>2}"], True
     for horizon, found in answer["champions_by_horizon"].items():
-        planted, others, row = len(found["planted"]), len(found["others"]), reigning.get(horizon)
+        planted, others, row = len(found["planted"]), len(found["others"]), champions.get(horizon)
         said = "not promoted" if row is None else f"{row['recipe']} B/sd {row['bound_over_sd']:.1f} e {row['e']:.1e}"
         parts.append(f"{horizon}: {planted}+{others} {said}")
         if answer["world"] == "null":

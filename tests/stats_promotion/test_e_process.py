@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from huracan.stats.evalues import (
     FRACTIONS,
-    FRESH,
+    NEW_WEALTH,
     RUIN,
     detector_step,
     detector_value,
@@ -28,7 +28,7 @@ BOUNDED = st.lists(st.floats(-1.0, 3.0), min_size=1, max_size=40)
 
 @pytest.mark.parametrize("case", GOLDEN["cases"])
 def test_e_values_equal_the_reference_night_by_night(case):
-    wealth, path = FRESH, []
+    wealth, path = NEW_WEALTH, []
     for d in case["differences_bps"]:
         wealth = e_process_step(wealth, d, case["bound_bps"])
         path.append(e_value(wealth))
@@ -56,7 +56,7 @@ def plain_e(values, bound):
 
 @given(values=st.lists(st.floats(-3.0, 3.0), min_size=1, max_size=60), bound=st.floats(0.5, 50.0))
 def test_logarithms_change_nothing_even_after_ruin(values, bound):
-    wealth = FRESH
+    wealth = NEW_WEALTH
     for d in values:
         wealth = e_process_step(wealth, d * bound, bound)
     assert e_value(wealth) == pytest.approx(plain_e([d * bound for d in values], bound), rel=1e-9, abs=1e-300)
@@ -70,12 +70,12 @@ def test_gains_beyond_the_cap_add_nothing(values):
 
 @given(loss=st.floats(0.0, 5.0), more=st.floats(0.01, 5.0))
 def test_losses_are_never_capped(loss, more):
-    small, large = (e_value(e_process_step(FRESH, -d, 1.0)) for d in (loss, loss + more))
+    small, large = (e_value(e_process_step(NEW_WEALTH, -d, 1.0)) for d in (loss, loss + more))
     assert large < small or small == large == 0.0
 
 
 def test_a_bet_that_lost_everything_never_comes_back():
-    wealth = e_process_step(FRESH, -2.0, 1.0)
+    wealth = e_process_step(NEW_WEALTH, -2.0, 1.0)
     assert [w == RUIN for w in wealth] == [False, False, False, True, True]
     for _ in range(50):
         wealth = e_process_step(wealth, 1.0, 1.0)
@@ -137,11 +137,11 @@ def test_numbers_stay_finite_whatever_happens():
 def test_a_bound_that_bounds_nothing_is_refused(bound):
     for call in (e_process_step, detector_step):
         with pytest.raises(ValueError, match="bound"):
-            call(FRESH, 1.0, bound)
+            call(NEW_WEALTH, 1.0, bound)
 
 
 def test_a_day_without_a_number_and_an_empty_stake_are_refused():
     with pytest.raises(ValueError, match="void the day"):
-        e_process_step(FRESH, math.nan, 1.0)
+        e_process_step(NEW_WEALTH, math.nan, 1.0)
     with pytest.raises(ValueError, match="stake"):
         stake(0.0)

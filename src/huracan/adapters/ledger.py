@@ -1,8 +1,9 @@
 """The ledger in one SQLite file: runs and jobs, and the append-only, hash-chained evidence of promotion.
 
-Evidence tables refuse UPDATE and DELETE by trigger. The chain is checked whenever the state is loaded: rows of a lineage are
-chained to what it declared at admission, and each night is chained to the night before with the hashes of everything it
-appended. So nothing can be changed, left out or slipped in between. One writer; readers may look on (WAL).
+Evidence tables refuse UPDATE and DELETE by trigger. The chain is checked whenever the state is loaded: rows of a
+lineage are chained to what it declared at admission, and each night is chained to the night before with the hashes of
+everything it appended. So nothing can be changed, left out or slipped in between. One writer; readers may look on
+(WAL).
 """
 
 import json
@@ -45,7 +46,8 @@ class SqliteLedger(LedgerRuns):
     def append_verdict(self, verdict: Verdict) -> None:
         """Append all that a night decided, or nothing; a verdict without news writes nothing.
 
-        Raises LedgerError when something in it is recorded already: a day, a slot, a change of champion, another run's night.
+        Raises LedgerError when something in it is recorded already: a day, a slot, a change of champion, another run's
+        night.
         """
         if verdict.is_empty:
             return

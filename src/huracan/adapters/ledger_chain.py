@@ -1,7 +1,7 @@
 """The ledger's chain of entries, its head, and what a signed set may expect of it.
 
-Every set names the head it was signed on. A ledger without that entry is older than its store, empty, or another one. It
-would decide nights a second time. `adopt` is the way out, and an entry of the chain itself.
+Every set names the head it was signed on. A ledger without that entry is older than its store, empty, or another one.
+It would decide nights a second time. `adopt` is the way out, and an entry of the chain itself.
 """
 
 import json
@@ -23,7 +23,8 @@ EVALUATED: Final = "judged"
 class Adoption:
     """A person's decision that this ledger goes on with a set it knows nothing of.
 
-    `number` and `hash` are the head that set was signed on (None for one that names none), `entries` those the ledger had then.
+    `number` and `hash` are the head that set was signed on (None for one that names none), `entries` those the ledger
+    had then.
     """
 
     set_version: int

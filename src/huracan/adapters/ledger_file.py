@@ -42,7 +42,8 @@ _ADDED: Final = {
     "artefacts": "CREATE TABLE artefacts (key TEXT PRIMARY KEY, sha256 TEXT NOT NULL, run_id TEXT NOT NULL) WITHOUT ROWID",
     "records": "CREATE TABLE records (number INTEGER PRIMARY KEY, run_id TEXT NOT NULL, body TEXT NOT NULL)",
 }
-"""Tables that the ledger of an earlier release lacks: it gets them when it is opened, and its next night makes all artefacts again."""
+"""Tables that the ledger of an earlier release lacks. It gets them when it is opened, and its next night makes all
+artefacts again."""
 
 
 def statements() -> list[str]:

@@ -1,7 +1,7 @@
 """Hashes of what jobs have written, by key, and the list of a night's records that an entry of the chain names.
 
-The list is entered before a set is signed. So the head in the signed set covers every record that the set was made from, and each
-record names the sha256 of its files.
+The list is entered before a set is signed. So the head in the signed set covers every record that the set was made
+from, and each record names the sha256 of its files.
 """
 
 import json
@@ -38,7 +38,7 @@ class LedgerRecords(LedgerChain):
         return known
 
     def keep_artefacts(self, runs: int) -> set[str]:
-        """Forget what neither the open run nor the last finished ones before it (`runs` in all) have used; keys that are left."""
+        """Forget what neither the open run nor the last finished ones (`runs` in all) have used; keys that are left."""
         newest = "SELECT run_id FROM runs WHERE status = 'finished' ORDER BY started_ms DESC, run_id DESC LIMIT ?"
         with self._writing_artefacts("artefacts"):
             self._connection.execute(
@@ -48,7 +48,7 @@ class LedgerRecords(LedgerChain):
         return {key for (key,) in self._connection.execute("SELECT key FROM artefacts")}
 
     def enter_records(self, day: int) -> None:
-        """Enter the list of all that the open run has used into the chain; nothing new where the newest list is the same."""
+        """Enter the list of all that the open run has used into the chain, unless the newest list is the same."""
         with self._writing_artefacts("the list of records"):
             body = canonical_json(self._of_run(self._run_id)).decode()
             newest = self._connection.execute(
@@ -77,7 +77,7 @@ class LedgerRecords(LedgerChain):
         )
 
     def _check_records(self) -> None:
-        """Every list that stays is the one its entry names, the newest is here, and its run has other hashes for nothing in it."""
+        """Check that lists are those their entries name, that the newest is here, and that its hashes are the run's."""
         query = "SELECT number, json_extract(entries, '$.records') FROM nights"
         named = {number: sha256 for number, sha256 in self._connection.execute(query) if sha256 is not None}
         rows = self._connection.execute("SELECT * FROM records") if self._has("records") else ()

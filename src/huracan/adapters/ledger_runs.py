@@ -25,7 +25,7 @@ class RunRecord:
 
 
 class Attempt(NamedTuple):
-    """One attempt of a job, a row of the table `jobs` without its run; `error_code` and `error` are None unless it failed."""
+    """One attempt of a job, a row of the table `jobs` without its run; code and text are None unless it failed."""
 
     job_id: str
     attempt: int
@@ -96,7 +96,7 @@ class LedgerRuns(LedgerRecords):
         self.settle_jobs()
 
     def note_end(self, job: TrainingJob, code: str | None, error: str | None) -> None:
-        """How the newest attempt of a job ended; on disk with the next start or `settle_jobs`, which saves a sync a job."""
+        """How the newest attempt of a job ended; on disk with the next start or `settle_jobs`: that saves syncs."""
         self._note(job, job.attempts, code, error)
 
     def settle_jobs(self) -> None:

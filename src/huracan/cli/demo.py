@@ -169,7 +169,7 @@ def demo_verdict(result: dict[str, Any], world: Any, days: int, seed: int) -> di
 
 
 def _bounds(result: dict[str, Any], world: str) -> dict[str, dict[str, Any]]:
-    """B/sd of the recipe that reigns at 1h and 4h, and whether it is what the demo's world is built for."""
+    """B/sd of the champion at 1h and 4h, and whether it is what the demo's world is built for."""
     low, high = BOUND_OVER_SD
     found = {}
     for row in result["summary"]["evidence"] if world == "demo" else ():

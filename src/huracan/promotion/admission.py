@@ -12,7 +12,7 @@ from huracan.promotion.expiry import ExpiryKind
 from huracan.promotion.hypothesis import BREACH_WINDOW, NOTHING, Lineage, LineageRow
 from huracan.promotion.keys import EvidenceKey
 from huracan.promotion.series import PoolEvidence
-from huracan.stats.evalues import FRESH, e_value, log_e_value, stake
+from huracan.stats.evalues import NEW_WEALTH, e_value, log_e_value, stake
 
 HOPELESS_LOG_E: Final = -4.0
 WIDER_AFTER_BREACH: Final = 1.25
@@ -36,16 +36,16 @@ class _Terms:
     first_day: int
     bound_champion: float
     bound_nothing: float
-    start_champion: tuple[float, ...] = FRESH
-    start_nothing: tuple[float, ...] = FRESH
+    start_champion: tuple[float, ...] = NEW_WEALTH
+    start_nothing: tuple[float, ...] = NEW_WEALTH
     trials: int = 0
 
 
 def open_missing(evaluation: Evaluation, day: int, *, newcomers: bool) -> None:
     """Admit every hypothesis of tonight's evidence that has no lineage against the present champion.
 
-    `newcomers` False (a missed night is being caught up) leaves out recipes that were never admitted there. These also wait
-    where tonight's past is not whole.
+    `newcomers` False (a missed night is being caught up) leaves out recipes that were never admitted there. These also
+    wait where tonight's past is not whole.
     """
     for key, evidence in evaluation.evidence.items():
         evaluation.waiting.pop(key, None)

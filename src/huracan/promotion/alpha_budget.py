@@ -1,7 +1,7 @@
 """How much of the year's error budget a hypothesis may spend. Declared at admission, never used again.
 
-Per cohort (calendar year) the gammas sum to one: 3 primary lineages at 1/6, 6 secondary at 1/24, 30 others at 1/120. The
-pools' share of the false discovery rate is .05, so a first promotion needs e of 120, 480 or 2,400.
+Per cohort (calendar year) the gammas sum to one: 3 primary lineages at 1/6, 6 secondary at 1/24, 30 others at 1/120.
+The pools' share of the false discovery rate is .05, so a first promotion needs e of 120, 480 or 2,400.
 """
 
 from collections.abc import Collection, Sequence

@@ -70,7 +70,7 @@ def stress_bps(table: JsonObject, exposure: Exposure) -> float:
 
 
 def bound_bps(table: JsonObject, exposure: Exposure, earlier_bps: F64 | None = None, *, block_days: int = 1) -> float:
-    """Bound B in bps of capital: the table's worst day, or six sds of at least 180 earlier observations where that is more.
+    """Bound B in bps of capital: the table's worst day, or six sds of 180 or more earlier observations if that is more.
 
     `earlier_bps` (n,) are valid results from before the first scored day; an sd of scored days would break the e-value.
     An observation of `block_days` days may lose that many worst days.

@@ -73,8 +73,8 @@ def _limit_of(lineage_id: str, net_bps: tuple[float, ...]) -> float | None:
 def breaker_limit(net_bps: F64, rng: np.random.Generator) -> float | None:
     """The drawdown that a year of these days, less their mean, exceeds once in ten; None where they do not vary.
 
-    The days that led to a promotion are better and calmer than those that follow, by selection. With their mean, a champion
-    whose edge is constant fell further in every second year. `benchmarks/breaker.py` measures both.
+    The days that led to a promotion are better and calmer than those that follow, by selection. With their mean, a
+    champion whose edge is constant fell further in every second year. `benchmarks/breaker.py` measures both.
     """
     limit = drawdown_quantile(net_bps - net_bps.mean(), quantile=BREAKER_QUANTILE, length=BREAKER_DAYS, rng=rng)
     return limit if limit > 0.0 else None
@@ -91,8 +91,8 @@ def suspends(
 ) -> bool:
     """Whether a champion takes no new entries after a day.
 
-    It stops at a drawdown beyond the limit, at a day below minus two bounds, and at the third day below minus one within 365.
-    It goes on once the drawdown is down to half the limit, or to one bound where that is less.
+    It stops at a drawdown beyond the limit, at a day below minus two bounds, and at the third day below minus one
+    within 365. It goes on once the drawdown is down to half the limit, or to one bound where that is less.
     """
     limit = np.inf if limit_bps is None else limit_bps
     lost = 0.0 if net_bps is None else -net_bps

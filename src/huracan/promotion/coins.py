@@ -25,7 +25,8 @@ POOLED_SD_TRIPS: Final = 20.0
 class CoinEdge:
     """Net edge of one coin in bps of notional per round trip; None where there are too few trips to say.
 
-    `lower_bps` is the 5% point after shrinkage to the pool, `shrunk_bps` its centre, `measured_bps` the plain mean of `n` trips.
+    `lower_bps` is the 5% point after shrinkage to the pool, `shrunk_bps` its centre, `measured_bps` the plain mean of
+    `n` trips.
     """
 
     coin: str
@@ -40,9 +41,9 @@ class CoinEdge:
 def coin_filter(trades_by_coin: Mapping[str, pl.DataFrame], min_edge_bps: float) -> dict[str, CoinEdge]:
     """One CoinEdge per coin, from realised out-of-sample round trips (TRADE_SCHEMA).
 
-    A coin passes when its lower 5% point is at least `min_edge_bps`. Coins are shrunk to no edge (or to the pool's mean, if
-    that is a loss), never to a gain: a pool of good coins must not carry a worthless one. A coin with fewer than 10 round trips
-    fails and does not inform the others.
+    A coin passes when its lower 5% point is at least `min_edge_bps`. Coins are shrunk to no edge (or to the pool's
+    mean, if that is a loss), never to a gain: a pool of good coins must not carry a worthless one. A coin with fewer
+    than 10 round trips fails and does not inform the others.
     """
     nets = {coin: _net(trades) for coin, trades in trades_by_coin.items()}
     measured = sorted(coin for coin, net in nets.items() if net.size >= MIN_ROUND_TRIPS)
@@ -90,6 +91,6 @@ def _standard_errors(nets: list[F64]) -> F64:
     variances = np.array([net.var(ddof=1) for net in nets])
     typical = float(np.median(variances))
     blended = ((counts - 1.0) * variances + POOLED_SD_TRIPS * typical) / (counts - 1.0 + POOLED_SD_TRIPS)
-    # Trades without any spread at all would claim certainty; a tenth of a basis point is below every cost model's error.
+    # Trades without any spread would claim certainty; a tenth of a basis point is below every cost model's error.
     errors: F64 = np.maximum(np.sqrt(blended / counts), 0.1)
     return errors

@@ -1,7 +1,8 @@
 """Which days of history count in full, which only after a tax, and where a lineage therefore starts.
 
 A day counts in full where it had not been looked at when the recipe was registered: later days, and days outside the
-recipe's `seen` intervals. On seen days the best of many trials looks good by selection; those may only lend a small start.
+recipe's `seen` intervals. On seen days the best of many trials looks good by selection; those may only lend a small
+start.
 """
 
 from collections.abc import Sequence

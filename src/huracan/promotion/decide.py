@@ -22,12 +22,12 @@ BUILT_IN: Final = ("linear", "boosted", "blend", "pooled")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a night decided. `lineages`, `rows`, `events` and `trials` are what the ledger must append, all of it or nothing.
+    """What a night decided; the ledger must append `lineages`, `rows`, `events` and `trials`, all of it or nothing.
 
     `champions` and `candidates` name the recipe id per (pool, horizon). What has no champion is left out of the former.
-    `advanced` says that the night was not evaluated before. Where promotion is suspended, the champion stays and takes no new
-    entries. `promotions` and `demotions` are this night's changes of champion, also when the night is evaluated again. `state`
-    is the ledger afterwards.
+    `advanced` says that the night was not evaluated before. Where promotion is suspended, the champion stays and takes
+    no new entries. `promotions` and `demotions` are this night's changes of champion, also when the night is evaluated
+    again. `state` is the ledger afterwards.
     """
 
     day: int
@@ -61,9 +61,9 @@ class Verdict:
 def evaluate_night(state: LedgerState, pools: Sequence[PoolEvidence], tonight: NightContext) -> Verdict:
     """Decide every night since the last one, in order, ending with tonight; a night evaluated before changes nothing.
 
-    Missed nights are caught up with the results of tonight's evidence up to each of them. Recipes that were never admitted
-    join tonight. Results of recorded days are not read again: where they now differ, the verdict says so in `restated` and the
-    recorded ones stand. Raises LedgerError for a night before the last one.
+    Missed nights are caught up with the results of tonight's evidence up to each of them. Recipes that were never
+    admitted join tonight. Results of recorded days are not read again: where they now differ, the verdict says so in
+    `restated` and the recorded ones stand. Raises LedgerError for a night before the last one.
     """
     first = tonight.day if state.evaluated_day is None else state.evaluated_day + 1
     if state.evaluated_day is not None and tonight.day < state.evaluated_day:

@@ -1,7 +1,8 @@
 """The first night on which a hypothesis could be promoted, if every day from now on were as good as a day can count.
 
-A lower bound, not a forecast. Three rules want days: the gate on observed days, the gate on days with a position, and the
-e-process, whose gain of a day is capped. The drawdown gate against doing nothing never opens again once it is closed.
+A lower bound, not a forecast. Three rules want days: the gate on observed days, the gate on days with a position, and
+the e-process, whose gain of a day is capped. The drawdown gate against doing nothing never opens again once it is
+closed.
 """
 
 import math
@@ -25,7 +26,7 @@ MOST_OBSERVATIONS: Final = 3_650
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earliest:
-    """`day` is the first data day that could promote, None where none can. `observations` are still wanted before it."""
+    """`day` is the first data day that could promote, None where none can; `observations` are wanted before it."""
 
     day: int | None
     observations: int
@@ -43,7 +44,8 @@ def earliest_promotion(
 ) -> Earliest:
     """The bound of one lineage after the day `today`.
 
-    `net_bps` are its observed days, `preset` is None where nothing is known tonight. The threshold taken is the lowest that the ledger could ask: all slots of the cohort rejected at once.
+    `net_bps` are its observed days, `preset` is None where nothing is known tonight. The threshold taken is the lowest
+    that the ledger could ask: all slots of the cohort rejected at once.
     """
     if row.status != "open":
         return Earliest(day=None, observations=0, waits_for="ended")

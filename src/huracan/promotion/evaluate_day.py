@@ -1,4 +1,4 @@
-"""One day of evidence: score, admit, ask the ledger, demote, expire, re-open; in this order, for all lineages at once."""
+"""One day of evidence for all lineages: score, admit, ask the ledger, demote, expire, re-open, in this order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,13 +86,13 @@ def gates_of(evaluation: Evaluation, lineage_id: str, frozen: frozenset[str]) ->
 
 
 def frozen_pools(evaluation: Evaluation, day: int) -> frozenset[str]:
-    """Pools with three days within 365 nights on which a third of their lineages broke their bounds, since the last note."""
+    """Pools with three days in 365 nights, since the last note, on which a third of their lineages broke a bound."""
     pools = {place.pool for place in evaluation.by_pool_horizon}
     return frozenset(pool for pool in pools if len(common_breaches(evaluation, pool, day)) >= BREACH_LIMIT)
 
 
 def common_breaches(evaluation: Evaluation, pool: str, day: int) -> tuple[int, ...]:
-    """The days of the last 365 on which at least a third of a pool's lineages breached; several in one day count once."""
+    """The days of the last 365 on which at least a third of a pool's lineages breached, each once."""
     ids = [
         lineage_id
         for place, members in evaluation.by_pool_horizon.items()
@@ -217,8 +217,8 @@ def _expire(evaluation: Evaluation, day: int) -> None:
 def _expire_undecidable(evaluation: Evaluation, lineage_id: str, row: LineageRow, day: int) -> None:
     """Expire what no plausible edge would decide within 730 nights.
 
-    Plausible is the larger of the planned Sharpe ratio and the upper 95% point of the measured one: the point estimate of a
-    few dozen days would expire half of all good recipes.
+    Plausible is the larger of the planned Sharpe ratio and the upper 95% point of the measured one: the point estimate
+    of a few dozen days would expire half of all good recipes.
     """
     results = results_of(evaluation.rows(lineage_id))
     sd = float(results.differences.std(ddof=1))

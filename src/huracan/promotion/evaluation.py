@@ -70,7 +70,8 @@ class Path:
 class Evaluation:
     """Loaded records plus unsealed rows; nothing leaves it before `sealed`.
 
-    `by_pool_horizon` has the ids of lineages, oldest first. `admitted` and `changes` are tonight's, `new_rows` by lineage id.
+    `by_pool_horizon` has the ids of lineages, oldest first. `admitted` and `changes` are tonight's, `new_rows` by
+    lineage id.
     """
 
     state: LedgerState
@@ -111,7 +112,7 @@ class Evaluation:
         self.new_rows.setdefault(row.lineage_id, []).append(row)
 
     def writable(self, lineage_id: str, day: int) -> bool:
-        """Whether a decision about a lineage can still be written on this day: a sealed row of the day cannot change."""
+        """Whether a decision about a lineage can still be written on this day: a sealed row cannot change."""
         rows = self.new_rows.get(lineage_id)
         return bool(rows and rows[-1].day == day) or self.last(lineage_id).day < day
 
@@ -242,8 +243,8 @@ def path_of(own: PoolEvidence, champion: PoolEvidence | None, registered_day: in
 def open_evaluation(state: LedgerState, pools: Sequence[PoolEvidence], tonight: NightContext) -> Evaluation:
     """The working state at the beginning of a night.
 
-    Raises ValueError when two pieces of evidence are about the same recipe, pool and horizon. Raises LedgerError when two
-    lineages of the loaded state spend the same gamma.
+    Raises ValueError when two pieces of evidence are about the same recipe, pool and horizon. Raises LedgerError when
+    two lineages of the loaded state spend the same gamma.
     """
     _check_slots(state)
     evidence: dict[EvidenceKey, PoolEvidence] = {}

@@ -7,7 +7,7 @@ _HOPELESS: Final = "hopeless: "
 
 
 class ExpiryKind(Enum):
-    """HOPELESS lasts until the champion or the recipe changes. After BREACHED a recipe comes back with a wider bound."""
+    """HOPELESS lasts until champion or recipe change. After BREACHED a recipe comes back with a wider bound."""
 
     HOPELESS = "hopeless"
     BREACHED = "breached"

@@ -27,7 +27,7 @@ class GateReading:
 def read_gates(
     net_bps: F64, stressed_bps: F64, champion_bps: F64, *, with_position: int, preset: RiskPreset
 ) -> GateReading:
-    """The reading from daily results (n,) of the challenger and, on the same days, of the champion (zeros for nothing)."""
+    """The reading from daily results (n,) of the challenger, and of the champion on the same days (zeros: none)."""
     limit = max(CHAMPION_DRAWDOWN_MULTIPLE * max_drawdown(champion_bps) * 1e-4, DRAWDOWN_LIMIT[preset])
     return GateReading(
         observed=net_bps.size,

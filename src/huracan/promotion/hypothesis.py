@@ -18,7 +18,7 @@ from huracan.domain.time import day_iso
 from huracan.errors import LedgerError
 from huracan.promotion.expiry import ExpiryKind, expiry_kind, expiry_reason
 from huracan.promotion.keys import EvidenceKey, PoolHorizon
-from huracan.stats.evalues import FRACTIONS, FRESH, e_process_step, e_value, log_e_value
+from huracan.stats.evalues import FRACTIONS, NEW_WEALTH, e_process_step, e_value, log_e_value
 
 NOTHING: Final = "none"
 """The champion's id where nothing is proven: do nothing, 0 after costs."""
@@ -52,11 +52,12 @@ STORED_NAMES: Final = {"champion_number": "epoch"}
 class Lineage:
     """What is declared at admission and never changes.
 
-    `champion_number` counts the changes of champion of (pool, horizon), `opening` the admissions of this recipe within one.
-    `cohort` is the calendar year of `admitted_day`. `slot` and `gamma` are its share of that cohort's error budget. Bounds are
-    bps of capital per observation, against the champion and against nothing. `start_*` are the log-wealths before `first_day`.
-    `start_e` is the smaller e-value of the two, `start_trials` the number of trials that taxed it (0: untaxed).
-    `registered_day` is the day the recipe was first admitted anywhere: later days are live for it.
+    `champion_number` counts the changes of champion of (pool, horizon), `opening` the admissions of this recipe within
+    one. `cohort` is the calendar year of `admitted_day`. `slot` and `gamma` are its share of that cohort's error
+    budget. Bounds are bps of capital per observation, against the champion and against nothing. `start_*` are the
+    log-wealths before `first_day`. `start_e` is the smaller e-value of the two, `start_trials` the number of trials
+    that taxed it (0: untaxed). `registered_day` is the day the recipe was first admitted anywhere: later days are live
+    for it.
     """
 
     pool: str
@@ -74,8 +75,8 @@ class Lineage:
     first_day: int
     bound_champion_bps: float
     bound_nothing_bps: float
-    start_champion: tuple[float, ...] = FRESH
-    start_nothing: tuple[float, ...] = FRESH
+    start_champion: tuple[float, ...] = NEW_WEALTH
+    start_nothing: tuple[float, ...] = NEW_WEALTH
     start_e: float = 1.0
     start_trials: int = 0
 

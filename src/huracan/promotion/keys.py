@@ -1,4 +1,4 @@
-"""What champions, evidence and trials are told apart by."""
+"""Keys of champions, of evidence and of trials."""
 
 from typing import NamedTuple
 

@@ -60,7 +60,8 @@ class Unfreeze:
 class LedgerState:
     """Everything promotion remembers; loaded whole, never changed in place.
 
-    `trials` is the registry of everything ever scored on history; `evaluated_day` is the last data day that was evaluated.
+    `trials` is the registry of everything ever scored on history; `evaluated_day` is the last data day that was
+    evaluated.
     """
 
     records: Mapping[str, LineageRecord] = field(default_factory=dict)

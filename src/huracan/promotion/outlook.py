@@ -1,4 +1,4 @@
-"""What a morning has to know of a lineage besides its evidence: since when, how many days are wanted, when at the earliest."""
+"""What a morning shows of a lineage besides its evidence: its age, the days that are wanted, the earliest promotion."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,10 +19,10 @@ TonightKind = Literal["observed", "void", "none"]
 class Outlook:
     """Days are ISO dates of data days, counts are observations.
 
-    `earliest_day` is the first day that could promote if every day to come were as good as one can count (None: none can).
-    `observations_missing` is what is wanted until then, `waits_for` the rule that puts it there. `looked_at_days` were
-    backtested, but had been looked at before the registration and do not count. `tonight` is what became of the night's own
-    day.
+    `earliest_day` is the first day that could promote if every day to come were as good as one can count (None: none
+    can). `observations_missing` is what is wanted until then, `waits_for` the rule that puts it there. `looked_at_days`
+    were backtested, but had been looked at before the registration and do not count. `tonight` is what became of the
+    night's own day.
     """
 
     admitted: str

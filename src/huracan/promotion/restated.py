@@ -14,8 +14,8 @@ RECORDED: Final = frozenset({RowKind.OBSERVED, RowKind.VOID})
 class Restatement:
     """What tonight reads differently of one open lineage's recorded days.
 
-    `days` ascending, of which `void` are valid on one side only. On the others `largest_bps` is the largest move of a day's
-    net result or difference to the champion, `total_bps` the sum of the net results' moves.
+    `days` ascending, of which `void` are valid on one side only. On the others `largest_bps` is the largest move of a
+    day's net result or difference to the champion, `total_bps` the sum of the net results' moves.
     """
 
     recipe_id: str
@@ -30,8 +30,8 @@ class Restatement:
     def sentence(self) -> str:
         r"""The recipe, the days and how much, in words.
 
-        >>> moved = Restatement(recipe_id="linear-1", recipe_name="linear", pool="um-A", horizon="1h", days=(20454, 20456),
-        ...                     largest_bps=3.0, total_bps=-1.25, void=0)
+        >>> moved = Restatement(recipe_id="linear-1", recipe_name="linear", pool="um-A", horizon="1h",
+        ...                     days=(20454, 20456), largest_bps=3.0, total_bps=-1.25, void=0)
         >>> print(moved.sentence().replace(", by", ",\nby"))
         linear-1 in um-A at 1h: 2 recorded days (2026-01-01 to 2026-01-03) now read differently,
         by up to 3 bps a day and -1.25 bps in all

@@ -31,10 +31,10 @@ class Series:
 class PoolEvidence:
     """One recipe's daily results in one pool at one horizon, backtested with models of the time.
 
-    `pool` names market and tier, not the horizon. `daily` is DAILY_SCHEMA, bps of the pool's capital, history and live days
-    alike. Caps are fractions of capital that the simulation enforced. `market` "spot" is long or flat. `members` are
-    tonight's. `former` are the historical constituents, which only past days count. `unready` says why its past is not whole
-    tonight: then nothing is admitted with it.
+    `pool` names market and tier, not the horizon. `daily` is DAILY_SCHEMA, bps of the pool's capital, history and live
+    days alike. Caps are fractions of capital that the simulation enforced. `market` "spot" is long or flat. `members`
+    are tonight's. `former` are the historical constituents, which only past days count. `unready` says why its past is
+    not whole tonight: then nothing is admitted with it.
     """
 
     pool: str
@@ -84,8 +84,8 @@ def block_days(horizon: str) -> int:
 def observations(daily: pl.DataFrame, block: int) -> Series:
     """The series of a DAILY_SCHEMA frame; days it leaves out between its first and last are void.
 
-    Blocks are aligned to the UTC day number, so that all lineages share them; a block with one void day is void, and one that is
-    not whole yet is left out.
+    Blocks are aligned to the UTC day number, so that all lineages share them; a block with one void day is void, and
+    one that is not whole yet is left out.
     """
     if daily.height == 0:
         return _empty()

@@ -38,8 +38,8 @@ class LineageView:
 
     `e` is the smaller of the two e-values (frozen for a promoted lineage), `needed` what the ledger asks tonight.
     `nights_until_decidable` assumes the shrunk measured edge (None: not in sight at that edge), `nights_if_planned` an
-    edge of .31 daily Sharpe. Both are at least the days that the gates still want. Confidence sequences hold at every night
-    at once. `history_days` were backtested at admission, `live_days` scored since.
+    edge of .31 daily Sharpe. Both are at least the days that the gates still want. Confidence sequences hold at every
+    night at once. `history_days` were backtested at admission, `live_days` scored since.
     """
 
     lineage_id: str

@@ -20,7 +20,7 @@ GAIN_CAP: Final = 0.6
 """Gains above this share of the bound count as this much; losses are never capped."""
 RUIN: Final = -1e9
 """Log-wealth of a bet that lost everything: its exponential is 0, and unlike minus infinity it has a JSON form."""
-FRESH: Final = (0.0,) * len(FRACTIONS)
+NEW_WEALTH: Final = (0.0,) * len(FRACTIONS)
 """Log-wealths of a gambler who has one unit on each fraction."""
 
 _BETS: Final[F64] = np.array(FRACTIONS)
@@ -30,7 +30,7 @@ _E_MAX: Final = 1e300
 def e_process_step(log_wealth: Sequence[float], difference: float, bound: float) -> tuple[float, ...]:
     """Log-wealths after one more day with this difference; same unit as the bound.
 
-    >>> [round(math.exp(w), 4) for w in e_process_step(FRESH, 100.0, 100.0)]
+    >>> [round(math.exp(w), 4) for w in e_process_step(NEW_WEALTH, 100.0, 100.0)]
     [1.0375, 1.075, 1.15, 1.3, 1.54]
     """
     _check_bound(bound)
@@ -47,7 +47,7 @@ def e_process_step(log_wealth: Sequence[float], difference: float, bound: float)
 def log_e_value(log_wealth: Sequence[float]) -> float:
     """Logarithm of the mean wealth over the fractions; RUIN when every bet is lost.
 
-    >>> log_e_value(FRESH)
+    >>> log_e_value(NEW_WEALTH)
     0.0
     """
     top = max(log_wealth)

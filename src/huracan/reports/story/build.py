@@ -173,8 +173,8 @@ def _todo(summary: NightSummary, rows: list[HypothesisRow], picks: Sequence[Pick
     if summary.frozen_pools:
         commands = listed([f"`huracan ledger unfreeze {pool} --note TEXT`" for pool in summary.frozen_pools])
         told.append(f"Look at the days that broke the bounds, then end the freeze: {commands}.")
-    reigning = [one for one in rows if one.is_champion]
-    if summary.champions and not (reigning and all(one.suspended for one in reigning)):
+    proven = [one for one in rows if one.is_champion]
+    if summary.champions and not (proven and all(one.suspended for one in proven)):
         told.append("See what may be traded: `huracan champions list`.")
     elif not summary.champions:
         told.append("Trade nothing with money: every coin is on the do-not-trade list.")

@@ -46,8 +46,8 @@ def pool_card(pool: PoolSituation, night: str) -> PoolCard:
     """The card of a pool as of a night (ISO date)."""
     ordered = nearest_first(pool.rows)
     state = _state(pool)
-    reigning = [one for one in ordered if one.is_champion]
-    nearest = next(iter(reigning or ordered), None)
+    proven = [one for one in ordered if one.is_champion]
+    nearest = next(iter(proven or ordered), None)
     observed, wanted = (nearest.observed_days, nearest.days_wanted) if nearest else (0, 0)
     return PoolCard(
         pool=pool.pool,
@@ -213,27 +213,27 @@ def _progress_words(nearest: HypothesisRow | None) -> str:
 
 
 def _when_pool(pool: PoolSituation, ordered: list[HypothesisRow], night: str) -> str:
-    reigning = [one for one in ordered if one.is_champion]
+    proven = [one for one in ordered if one.is_champion]
     parts = [
         f"{word}: {listed(at_horizons(found))}."
         for word, found in (
-            ("Suspended", [one for one in reigning if one.suspended]),
-            ("Proven", [one for one in reigning if not one.suspended]),
+            ("Suspended", [one for one in proven if one.suspended]),
+            ("Proven", [one for one in proven if not one.suspended]),
         )
         if found
     ]
-    if any(one.suspended for one in reigning):
+    if any(one.suspended for one in proven):
         parts.append("Exits only, until its drawdown is down to half of what tripped the breaker.")
     if pool.frozen:
         parts.append(
             f"On three days within a year at least a third of its recipes lost more than their bounds. `huracan ledger unfreeze {pool.pool}` ends it."
         )
     nearest = next((one for one in ordered if one.is_open), None)
-    if nearest is not None and not reigning:
+    if nearest is not None and not proven:
         parts.append(f"Nearest is {nearest.recipe} at {nearest.horizon}. {when_words(nearest, night)}")
     elif not pool.rows and not pool.waiting:
         parts.append("Nothing is tested here: its coins count in the pool of their preferred instrument.")
-    elif not reigning:
+    elif not proven:
         parts.append("Nothing can be promoted here as things stand.")
     return " ".join(parts)
 

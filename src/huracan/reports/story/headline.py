@@ -46,9 +46,9 @@ class Situation:
 def headline(now: Situation) -> tuple[Mood, str]:
     """The mood of the morning and its first sentence."""
     fallen = [change for change in now.changes if change.reason != "promoted"]
-    crowned = [change for change in now.changes if change.reason == "promoted"]
+    promoted = [change for change in now.changes if change.reason == "promoted"]
     suspended = [one for one in now.rows if one.is_champion and one.suspended]
-    reigning = [one for one in now.rows if one.is_champion]
+    proven = [one for one in now.rows if one.is_champion]
     if fallen:
         return "bad", _fallen(fallen)
     if suspended:
@@ -56,8 +56,8 @@ def headline(now: Situation) -> tuple[Mood, str]:
             "bad",
             f"Suspended: {_named(suspended)}. Close what is open and enter nothing; the drawdown breaker tripped.",
         )
-    if crowned:
-        return "good", f"Promoted tonight: {_named(crowned)}. {_tradable(now.champions)}"
+    if promoted:
+        return "good", f"Promoted tonight: {_named(promoted)}. {_tradable(now.champions)}"
     if now.frozen:
         pools = listed([in_pool(pool) for pool in now.frozen])
         return "bad", f"Promotions are frozen in {pools}: on three days many recipes broke their bounds at once."
@@ -72,8 +72,8 @@ def headline(now: Situation) -> tuple[Mood, str]:
         )
     if now.wanted and now.lost >= 0.2 * now.wanted:
         return "bad", f"{now.lost} of {counted(now.wanted, 'pair')} gave no usable data tonight."
-    if reigning:
-        return "good", f"Proven: {_named(reigning)}. {_tradable(now.champions)}"
+    if proven:
+        return "good", f"Proven: {_named(proven)}. {_tradable(now.champions)}"
     return "plain", _nothing_proven(now)
 
 
