@@ -55,4 +55,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(message)
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        from huracan.domain.extras import missing_module
+
+        told = missing_module(error, f"huracan.{name}", "hamilton" if name == "BAR_SCHEMA" else "train")
+        if told is None:
+            raise
+        raise told from error

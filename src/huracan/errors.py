@@ -4,6 +4,7 @@
 
     HuracanError
     ├── ConfigError              exit 2   the configuration or the command line is wrong
+    │   └── MissingExtraError             a part needs an extra of this distribution that is not installed
     ├── DataError                exit 3   the data are refused; nothing was promoted on them
     │   ├── StaleDataError                too old
     │   ├── ClockSkewError                exchange and system clock disagree
@@ -51,6 +52,12 @@ class ConfigError(HuracanError):
 
     code = "CONFIG"
     exit_status = 2
+
+
+class MissingExtraError(ConfigError):
+    """A part of the program needs an extra that is not installed; the message holds the command that installs it."""
+
+    code = "MISSING_EXTRA"
 
 
 class DataError(HuracanError):

@@ -16,6 +16,7 @@ from huracan.app.demos import DemoMark, read_mark, write_mark
 from huracan.cli.demo_ending import Ending, ending, keep_features
 from huracan.cli.output import print_json
 from huracan.cli.places import is_workdir
+from huracan.domain.extras import require_extra
 from huracan.domain.time import parse_iso
 from huracan.errors import ConfigError, UpstreamError
 
@@ -35,6 +36,7 @@ def run_demo(*, out: Path | None, world: str, days: int, seed: int, as_json: boo
     """Run the demo and print it; returns the exit status."""
     if world not in WORLDS:
         raise ConfigError(f"--world {world!r} is not one of {', '.join(WORLDS)}")
+    require_extra("train", "a demo")
     folder = demo_folder(out)
     write_mark(DemoMark(workdir=folder, world=world))
     started = time.monotonic()

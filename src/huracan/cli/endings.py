@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 
 import typer
 
+from huracan.domain.extras import missing_module
 from huracan.errors import ConfigError, HuracanError, UpstreamError
 
 USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
@@ -54,6 +55,9 @@ def run_to_end(app: typer.Typer, given: Sequence[str]) -> NoReturn:
         if isinstance(error, OSError) and error.errno in OF_THE_PLACE:
             _refuse(ConfigError.code, _place_in_words(error), given)
             raise SystemExit(ConfigError.exit_status) from error
+        if isinstance(error, ModuleNotFoundError) and (told := missing_module(error, "this command")) is not None:
+            _refuse(told.code, str(told), given)
+            raise SystemExit(told.exit_status) from error
         if as_json:
             _refuse("UNEXPECTED", f"{type(error).__name__}: {error}", given)
         raise

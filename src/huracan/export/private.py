@@ -7,6 +7,11 @@ from pathlib import Path
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
+def modes_are_real() -> bool:
+    """Whether a file's mode says who may write it; on Windows it does not, and every file looks open to everybody."""
+    return hasattr(os, "geteuid")
+
+
 def open_parent(path: Path) -> Path | None:
     """The nearest folder on the way to a path into which others than its owner may write, or None; links are followed, too.
 
@@ -14,7 +19,7 @@ def open_parent(path: Path) -> Path | None:
     else can rename that. Neither is one that only a group may write which is this user's alone, as many systems make homes
     and Kubernetes makes volumes. The group of root counts as shared. Where modes say nothing (Windows), always None.
     """
-    if os.name != "posix":
+    if not modes_are_real():
         return None
     for way in dict.fromkeys((path.absolute(), path.resolve())):
         below = way

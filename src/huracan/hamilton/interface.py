@@ -150,7 +150,7 @@ class HamiltonInterface:
         Where nobody has traded the coin for ten minutes (one bar, where bars are longer) the answer is "hold" and HALTED,
         whether the exchange sends flat bars or none: the training fills nothing there either. Raises FeatureError where a
         feature is not known then, as after a day without any bar, ForkedProcessError in a process forked from one where
-        polars had been at work, and what `predict` raises.
+        polars had been at work, MissingExtraError where the extra ``hamilton`` is not installed, and what `predict` raises.
         """
         champion, _ = self._ready(self._serve(), coin, horizon, version)
         inputs, manifest = self.live_inputs(), champion.manifest

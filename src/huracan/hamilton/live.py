@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field, ValidationError
 
 from huracan.domain.bundle import Record
+from huracan.domain.extras import require_extra
 from huracan.domain.ids import Instrument, Market
 from huracan.domain.json import Json, JsonObject
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
@@ -103,6 +104,7 @@ def clean_bars(
 ) -> "Bars":
     """Raw rows (BAR_SCHEMA) before `until_ms`, validated, flagged and repaired as step 2 does it."""
     refuse_lost_threads()
+    require_extra("hamilton", "a prediction from raw bars")
     from huracan.domain.frames import FUNDING_SCHEMA, empty
     from huracan.ingest import IngestConfig, validate_bars
 
@@ -121,9 +123,9 @@ def observed_bars(
     Halted: no real bar (`traded_bars`, as for labels and fills) closed within `patience_ms`. An exchange sends flat bars
     then, or none: where none came for up to a day, flat ones stand in, and both ways give the same answer.
     """
+    bars = clean_bars(instrument, raw, funding, interval_ms, decision_ms)
     from huracan.domain.frames import patience_ms, silence_ms
 
-    bars = clean_bars(instrument, raw, funding, interval_ms, decision_ms)
     silent = silence_ms(bars, decision_ms)
     if bars.frame.is_empty() or silent < patience_ms(interval_ms):
         return bars, None
@@ -156,8 +158,6 @@ def _flat_bars(clean: "pl.DataFrame", missing: int, interval_ms: int) -> "pl.Dat
 
 def market_context(raw: "Mapping[str, pl.DataFrame]", inputs: LiveInputs, until_ms: int) -> "MarketContext":
     """The market from the raw bars of the context's members, by coin; raises FeatureError naming those that are missing."""
-    from huracan.features import build_context
-
     missing = [coin for coin in inputs.context if coin not in raw]
     if missing:
         raise FeatureError(f"the market context wants bars of {', '.join(missing)} as well (LiveInputs.context)")
@@ -165,6 +165,8 @@ def market_context(raw: "Mapping[str, pl.DataFrame]", inputs: LiveInputs, until_
         coin: clean_bars(instrument_of(name), raw[coin], None, inputs.interval_ms, until_ms)
         for coin, name in inputs.context.items()
     }
+    from huracan.features import build_context
+
     return build_context(members, list(inputs.context))
 
 

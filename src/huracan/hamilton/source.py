@@ -10,6 +10,7 @@ from huracan.errors import BundleFormatError, ModelLoadError
 _POINTER = "metadata/timestamp.json"
 _ABSENT = {errno.ENOENT, errno.ENOTDIR}
 _HOSTILE = {errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR}
+_OPENS_IN_FOLDERS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 
 
 class FolderSource:
@@ -54,17 +55,7 @@ class FolderSource:
             raise ModelLoadError(f"{path[:100]!r} in {self.root} cannot be read: {error.strerror}") from error
 
     def _read(self, parts: list[str], limit: int, path: str) -> bytes:
-        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for part in parts[:-1]:
-                inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-                os.close(folder)
-                folder = inner
-            # Non-blocking, so a planted pipe cannot hang the trading process.
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            file = os.open(parts[-1], flags, dir_fd=folder)
-        finally:
-            os.close(folder)
+        file = self._open(parts) if _OPENS_IN_FOLDERS else self._open_by_name(parts)
         with os.fdopen(file, "rb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -74,6 +65,30 @@ class FolderSource:
             raise BundleFormatError(f"{path[:100]!r} in {self.root}: more than {limit} bytes")
         return data
 
+    def _open(self, parts: list[str]) -> int:
+        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in parts[:-1]:
+                inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            # Non-blocking, so a planted pipe cannot hang the trading process.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            return os.open(parts[-1], flags, dir_fd=folder)
+        finally:
+            os.close(folder)
+
+    def _open_by_name(self, parts: list[str]) -> int:
+        """As `_open`, where a folder cannot be opened (Windows): a link may be put in the way after the look for one.
+
+        What is read through it is refused all the same, unless it is the signed bytes.
+        """
+        path = self.root.joinpath(*parts)
+        if any(":" in part for part in parts) or self._is_link(parts) or not stat.S_ISREG(path.lstat().st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
     def _is_link(self, parts: list[str]) -> bool:
         # O_DIRECTORY on a link says ENOTDIR: a link in the way is an attack, not an absence.
-        return any(self.root.joinpath(*parts[:count]).is_symlink() for count in range(1, len(parts) + 1))
+        ways = (self.root.joinpath(*parts[:count]) for count in range(1, len(parts) + 1))
+        return any(way.is_symlink() or getattr(way, "is_junction", bool)() for way in ways)

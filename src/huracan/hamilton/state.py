@@ -3,7 +3,6 @@
 Lives in the user's state folder and not in the store, because who can write the store must not be able to turn it back.
 """
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError, ModelLoadError
 from huracan.export.private import open_parent
 from huracan.export.trust import Seen
+from huracan.hamilton.held import OWN_FILE, held
 
 _LIMIT = 1 << 20
 
@@ -167,7 +167,7 @@ class StoreState:
         into.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = into / f".{name}"
         beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OWN_FILE, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(canonical_json(dict(record)))
             stream.flush()
@@ -178,12 +178,8 @@ class StoreState:
     def _locked(self) -> Iterator[None]:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with held(self.folder / ".lock"):
                 yield
-            finally:
-                os.close(lock)
         except OSError as error:
             raise self._unusable(error) from error
 

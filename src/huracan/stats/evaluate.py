@@ -209,7 +209,16 @@ def decide_row(x: F64, regime_column: int, *context: *Context) -> tuple[int, int
     for engine in range(edges.shape[1]):
         if np.isnan(edges[0, engine]):
             silent += 1
-    return code, silent, score[0], edge[0], confidence[0], side[0], fraction[0], edges[0]
+    return (
+        code,
+        silent,
+        float(score[0]),
+        float(edge[0]),
+        float(confidence[0]),
+        int(side[0]),
+        float(fraction[0]),
+        edges[0],
+    )
 
 
 def _joined_forests(model: ChampionModel) -> tuple[I64, F64, F64, I64, I64]:

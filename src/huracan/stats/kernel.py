@@ -3,17 +3,21 @@
 Numba's on-disk cache holds machine code, so a folder somebody else can write to would run foreign code. It also
 looks only at the file a function stands in: a kernel would go on running the old code of one it calls. So every kernel
 is cached under a fingerprint of all it reaches: kernels, constants, and the fields of named tuples.
+
+Where numba is not installed, as in a trading process that only predicts, a kernel is the plain function with the same results.
 """
 
+import functools
 import hashlib
 import os
 import stat
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import CodeType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
-import numba
+import numpy as np
 
 from huracan.domain.homes import below_home
 from huracan.errors import ConfigError
@@ -22,8 +26,23 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def _compiler() -> Any | None:
+    """Numba, or None where it is not installed; one that is there and broken is an error, and no slow night."""
+    try:
+        return import_module("numba")
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        return None
+
+
+_NUMBA: Final = _compiler()
+
+
 def _private_cache() -> str:
     """What keeps compiled kernels from being stored, in words; nothing where they are."""
+    if _NUMBA is None:
+        return "numba is not installed, so nothing is compiled: pip install 'huracan-engine[hamilton]'"
     try:
         root = below_home(os.environ, "XDG_CACHE_HOME", ".cache", instead="XDG_CACHE_HOME") / "huracan"
         folder = root / "kernels"
@@ -36,10 +55,14 @@ def _private_cache() -> str:
         return (
             f"{error.filename}: {error.strerror}; give this user the folder, or set XDG_CACHE_HOME to one it may write"
         )
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+    if hasattr(os, "getuid") and not _is_private(status):
         return f"{folder} is not private to this user: chmod 700 it, if it is yours"
-    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    _NUMBA.config.CACHE_DIR = str(folder)
     return ""
+
+
+def _is_private(status: os.stat_result) -> bool:
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
 
 
 NOT_CACHED = _private_cache()
@@ -55,17 +78,31 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
     IEEE semantics are kept (no fast-math), so a result does not depend on the batch it is computed in.
     """
-    compile_: Any = numba.njit(cache=CACHED, error_model="numpy", nogil=True)
+    if _NUMBA is None:
+        return _plain(function)
+    compile_: Any = _NUMBA.njit(cache=CACHED, error_model="numpy", nogil=True)
     mark = _fingerprint(function)
-    folder = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    folder = _NUMBA.config.CACHE_DIR
     if CACHED:
-        numba.config.CACHE_DIR = str(Path(folder) / mark[:16])  # type: ignore[attr-defined]
+        _NUMBA.config.CACHE_DIR = str(Path(folder) / mark[:16])
     try:
         compiled = compile_(function)
     finally:
-        numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
+        _NUMBA.config.CACHE_DIR = folder
     _fingerprints[id(compiled)] = mark
     return cast("Callable[P, R]", compiled)
+
+
+def _plain(function: Callable[P, R]) -> Callable[P, R]:
+    """The function itself, with numbers beyond the largest as silent as in compiled code."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with np.errstate(all="ignore"):
+            return function(*args, **kwargs)
+
+    run.py_func = function  # type: ignore[attr-defined]
+    return run
 
 
 def _fingerprint(function: Callable[..., Any]) -> str:
