@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from huracan.cli import demo, night
+from huracan.cli.demo_outcome import BoundRatio, Found, bounds, first_prediction, found_by_horizon, truth_of
+from huracan.cli.run_result import run_result
 from huracan.errors import UpstreamError
 
 pytestmark = pytest.mark.slow
@@ -19,37 +21,36 @@ def result_with(champions=(), candidates=(), horizons=("1h",), evidence=()):
         kind: {f"{row['coin']}_{row['horizon']}": row for row in given}
         for kind, given in (("champions", champions), ("candidates", candidates))
     }
-    return {"horizons": list(horizons), "store": "/nowhere", "summary": {"evidence": list(evidence)}, **rows}
+    places = {"store": "/nowhere", "report": "/nowhere", "duration_seconds": 1.0}
+    return run_result({"horizons": list(horizons), "summary": {"evidence": list(evidence)}, **places, **rows})
 
 
 def test_found_is_set_against_planted_and_odd_coins_do_not_count():
-    found = [{"coin": coin, "horizon": "1h"} for coin in ("ALFA", "OSCAR", "GAPPY")]
-    told = demo.demo_verdict(result_with(found, horizons=("1h", "4h")), "demo", 70, 0)
-    assert told["champions_by_horizon"] == {
-        "1h": {"planted": ["ALFA"], "others": ["OSCAR"]},
-        "4h": {"planted": [], "others": []},
+    champions = [{"coin": coin, "horizon": "1h"} for coin in ("ALFA", "OSCAR", "GAPPY")]
+    truth = truth_of("demo", 70, 0)
+    assert found_by_horizon(result_with(champions, horizons=("1h", "4h")), set(truth["planted"])) == {
+        "1h": Found(planted=("ALFA",), others=("OSCAR",)),
+        "4h": Found(planted=(), others=()),
     }
-    assert "far stronger than any real market's" in told["truth"]["note"]
+    assert "far stronger than any real market's" in truth["note"]
 
 
 @pytest.mark.parametrize(("ratio", "as_built"), [(7.9, False), (8.0, True), (10.0, True), (10.1, False)])
 def test_a_bound_that_is_not_what_the_world_is_built_for_is_told(ratio, as_built):
-    row = {"pool": "um-A", "horizon": "1h", "reigns": True, "bound_over_sd": ratio}
+    row = {"pool": "um-A", "horizon": "1h", "recipe": "linear", "reigns": True, "bound_over_sd": ratio}
     others = [{**row, "reigns": False}, {**row, "pool": "um-B"}, {**row, "horizon": "1d"}]
-    told = demo.demo_verdict(result_with(evidence=[*others, row]), "demo", 70, 0)
-    assert told["bound_over_sd"] == {"1h": {"ratio": ratio, "as_built": as_built}}
-    assert demo.demo_verdict(result_with(evidence=[row]), "null", 70, 0)["bound_over_sd"] == {}
+    assert bounds(result_with(evidence=[*others, row])) == {"1h": BoundRatio(ratio=ratio, as_built=as_built)}
 
 
 def test_without_any_model_there_is_no_prediction():
-    assert demo.first_prediction(result_with()) is None
+    assert first_prediction(result_with()) is None
 
 
 def test_the_prediction_shown_is_one_that_trades(reader):
-    told = demo.first_prediction({**reader.result, "store": str(reader.store)})
+    said = first_prediction(run_result({**reader.result, "store": str(reader.store)}))
     rows = reader.result["champions"]
-    assert told["equals_training"] is True
-    assert (told["direction"] != "hold") == any(row["live"]["side"] for row in rows.values())
+    assert said.equals_training is True
+    assert (said.direction != "hold") == any(row["live"]["side"] for row in rows.values())
 
 
 def test_keys_and_state_lie_in_the_demo_s_folder_and_the_user_s_come_back(tmp_path, monkeypatch):

@@ -10,6 +10,8 @@ import pytest
 from huracan.app.demos import MARK_FILE, DemoMark, read_mark, write_mark
 from huracan.cli.demo import demo_folder
 from huracan.cli.demo_ending import ending, keep_features
+from huracan.cli.demo_outcome import FirstPrediction
+from huracan.cli.run_result import run_result
 from huracan.domain.time import parse_iso
 from huracan.errors import ConfigError, ModelLoadError
 from huracan.hamilton import HamiltonInterface
@@ -173,7 +175,7 @@ def test_every_command_that_a_demo_prints_works_as_printed_in_a_fresh_home(
     demo, finished_night, tmp_path, reader_prediction
 ):
     """Also from another folder, in another shell, without the virtual environment on the path."""
-    shown = keep_features(demo, finished_night.result, reader_prediction)
+    shown = keep_features(demo, run_result(finished_night.result), reader_prediction)
     steps = ending(demo, shown, parse_iso(finished_night.result["summary"]["now"]), "ALFA")
     assert len(steps.commands) == 5
     assert len(steps.python.splitlines()) == 7
@@ -198,7 +200,10 @@ def test_after_the_line_for_the_shell_the_readme_s_commands_work_as_written(demo
 def reader_prediction(finished_night):
     """Which model the demo would show: any of the night's champions."""
     row = next(iter(finished_night.result["champions"].values()))
-    return {"coin": row["coin"], "horizon": row["horizon"]}
+    return FirstPrediction(
+        coin=row["coin"], horizon=row["horizon"], direction="hold", edge_bps=0.0, net_edge_bps=0.0, confidence=0.0,
+        position_fraction=0.0, blocked_reason=None, equals_training=True,
+    )  # fmt: skip
 
 
 def _in_a_shell(line: str, home: Path) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,9 @@ from mornings import MORNINGS
 from rich.console import Console
 
 from huracan.cli.demo_ending import Ending
+from huracan.cli.demo_outcome import BoundRatio, Demo, FirstPrediction, Found
 from huracan.cli.morning import print_morning
+from huracan.cli.run_result import copy_states, run_result
 from huracan.cli.tables import print_copies, print_demo, print_details, print_night, show
 from huracan.reports.summary import summary_of
 
@@ -66,10 +68,10 @@ def night(rows=(), champions=(), skipped=(), notes=(), dry_run=False):
     }
     named = {f"{row['coin']}_{row['horizon']}": row for row in champions}
     places = {"report": "/work/" + "long/" * 30 + "index.html", "store": "/work/store"}
-    return {
+    return run_result({
         "summary": summary, "champions": named, "candidates": {}, "horizons": ["1h", "4h", "1d"], "duration_seconds": 101.0,
         "publish_state": {}, **places
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def details(*rows, skipped=()):
@@ -77,18 +79,18 @@ def details(*rows, skipped=()):
 
 
 def demo(found=PLANTED, others=(), planted=PLANTED, prediction=None, bounds=None):
-    return {
-        "world": "demo",
-        "seed": 0,
-        "days": 100,
-        "truth": {"planted": list(planted), "strength_bps_per_hour": 65.0, "note": NOTE},
-        "regular": ["ALFA", "BRAVO", "BTC", "KILO"],
-        "champions_by_horizon": {"1h": {"planted": list(found), "others": list(others)}},
-        "bound_over_sd": bounds or {},
-        "prediction": prediction,
-        "seconds": 134.2,
-        "next": Ending(commands=("huracan champions list --workdir demo",), python="print(1)", once="export A=1"),
-    }
+    return Demo(
+        world="demo",
+        seed=0,
+        days=100,
+        truth={"planted": list(planted), "strength_bps_per_hour": 65.0, "note": NOTE},
+        regular=("ALFA", "BRAVO", "BTC", "KILO"),
+        champions_by_horizon={"1h": Found(planted=tuple(found), others=tuple(others))},
+        bound_over_sd=bounds or {},
+        prediction=prediction,
+        seconds=134.2,
+        next=Ending(commands=("huracan champions list --workdir demo",), python="print(1)", once="export A=1"),
+    )
 
 
 def printed(function, *arguments, width=80):
@@ -212,7 +214,7 @@ def test_the_demo_sets_what_it_found_against_what_was_planted():
 
 
 def test_the_demo_says_whether_its_bound_is_what_the_world_is_built_for():
-    inside, outside = {"ratio": 9.7, "as_built": True}, {"ratio": 7.9, "as_built": False}
+    inside, outside = BoundRatio(ratio=9.7, as_built=True), BoundRatio(ratio=7.9, as_built=False)
     text = printed(print_demo, night(), demo(bounds={"1h": inside}))
     assert "B/sd" not in text
     assert "in standard deviations of a day: 9.7 at 1h; the world is built for 8 to 10 " in f"{' '.join(text.split())} "
@@ -231,15 +233,17 @@ def test_a_world_without_planted_edge_makes_no_claim():
     ("blocked", "equal", "words"), [(None, True, "; equal to"), ("STALE: x", False, "(blocked: STALE: x); DIFFERENT")]
 )
 def test_hamilton_s_first_prediction_is_told(blocked, equal, words):
-    prediction = {
-        "coin": "ALFA",
-        "horizon": "1d",
-        "direction": "long",
-        "edge_bps": 34.1,
-        "position_fraction": 0.25,
-        "blocked_reason": blocked,
-        "equals_training": equal,
-    }
+    prediction = FirstPrediction(
+        coin="ALFA",
+        horizon="1d",
+        direction="long",
+        edge_bps=34.1,
+        net_edge_bps=20.1,
+        confidence=0.5,
+        position_fraction=0.25,
+        blocked_reason=blocked,
+        equals_training=equal,
+    )
     text = " ".join(printed(print_demo, night(), demo(prediction=prediction)).split())
     assert "Hamilton: ALFA 1d -> long, edge 34.1 bps, position 0.250 of capital" in text
     assert words in text
@@ -258,7 +262,7 @@ def test_copies_are_told_with_their_state_and_what_to_do():
         "dropbox:/x": {"state": "FENCED", "code": "FENCED", "error": "another run published"},
         "gs://e": {"state": "DRY_RUN", "bundles": ["BTC_1h"], "files_at_most": 13},
     }
-    text = printed(print_copies, states)
+    text = printed(print_copies, copy_states(states))
     assert text.splitlines() == [
         "copy   s3://a/b: published",
         "copy   s3://c: PUBLISH_PENDING: no answer [500]; `huracan publish` finishes it",

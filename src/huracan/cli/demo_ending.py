@@ -5,11 +5,15 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from huracan.cli.places import program
 from huracan.domain.homes import WORKDIR_VARIABLE
 from huracan.domain.ids import result_key
+
+if TYPE_CHECKING:
+    from huracan.cli.demo_outcome import FirstPrediction
+    from huracan.cli.run_result import RunResult
 
 FEATURES_FOLDER: Final = "features"
 
@@ -33,17 +37,17 @@ class Ending:
     once: str
 
 
-def keep_features(folder: Path, result: dict[str, Any], prediction: dict[str, Any] | None) -> Shown | None:
+def keep_features(folder: Path, result: "RunResult", prediction: "FirstPrediction | None") -> Shown | None:
     """Write the last row of features of the model that was shown; None where the night has no model."""
     if prediction is None:
         return None
-    coin, horizon = prediction["coin"], prediction["horizon"]
+    coin, horizon = prediction.coin, prediction.horizon
     key = result_key(coin, horizon)
-    candidate = key not in result["champions"]
-    row = result["candidates" if candidate else "champions"][key]
+    candidate = key not in result.champions
+    row = (result.candidates if candidate else result.champions)[key]
     file = folder / FEATURES_FOLDER / f"{key}.json"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(row["live_features"], indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(dict(row.live_features), indent=1) + "\n", encoding="utf-8")
     return Shown(coin=coin, horizon=horizon, candidate=candidate, features=file)
 
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from huracan.cli.output import print_json
 from huracan.errors import HuracanError
 
 if TYPE_CHECKING:
+    from huracan.app import TrainingPipelineConfig
     from huracan.cli.notices import Notices
 
 
@@ -43,7 +44,9 @@ def run_night(
             say_notices(notices)
 
 
-def execute(config: Any, *, as_json: bool, verbose: bool = False, notices: "Notices | None" = None) -> dict[str, Any]:
+def execute(
+    config: "TrainingPipelineConfig", *, as_json: bool, verbose: bool = False, notices: "Notices | None" = None
+) -> Mapping[str, object]:
     """The result of a pipeline run that is shown meanwhile; what must be said at the end goes to `notices`."""
     import stamina.instrumentation
 
@@ -56,32 +59,26 @@ def execute(config: Any, *, as_json: bool, verbose: bool = False, notices: "Noti
         return asyncio.run(TrainingPipeline(config, telemetry=telemetry).run())
 
 
-def report(result: dict[str, Any], *, as_json: bool) -> int:
+def report(body: Mapping[str, object], *, as_json: bool) -> int:
     """Print a result; returns the exit status that belongs to it."""
+    from huracan.cli.run_result import copies_exit, run_result, without_models
+
     if as_json:
-        print_json(_without_arrays(result))
-    elif result["success"]:
-        from huracan.cli.tables import print_night
+        print_json(without_models(body))
+    if body["success"]:
+        result = run_result(body)
+        if not as_json:
+            from huracan.cli.tables import print_night
 
-        print_night(result)
-    if result["success"]:
-        from huracan.app.mirrors import publish_exit
-
-        return publish_exit(result["publish_state"])
-    if result.get("report") and not as_json:
+            print_night(result)
+        return copies_exit(result.publish_state)
+    if body.get("report") and not as_json:
         from huracan.cli.tables import terminal
 
-        terminal().print(f"report {result['report']}", markup=False, soft_wrap=True)
-    error = result["exception"] if isinstance(result.get("exception"), HuracanError) else None
-    if error is not None and not as_json:
+        terminal().print(f"report {body['report']}", markup=False, soft_wrap=True)
+    error = body.get("exception")
+    if not isinstance(error, HuracanError):
+        return 1
+    if not as_json:
         raise error
-    return error.exit_status if error is not None else 1
-
-
-def _without_arrays(result: dict[str, Any]) -> dict[str, Any]:
-    """The result as JSON has it: a model is its bundle's path, an error its code and text."""
-    rows = {
-        kind: {key: {**row, "model": row.get("path")} for key, row in result[kind].items()}
-        for kind in ("champions", "candidates")
-    }
-    return {**{key: value for key, value in result.items() if key != "exception"}, **rows}
+    return error.exit_status

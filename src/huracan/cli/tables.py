@@ -4,7 +4,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -15,9 +15,13 @@ from rich.text import Text
 
 from huracan.cli.morning import print_morning
 from huracan.cli.output import number
+from huracan.cli.run_result import CopyState, CopyStates, ModelRow, RunResult
 from huracan.domain.proof import evidence_number
 from huracan.reports.night_summary import HypothesisRow, NightSummary, SkippedRow
-from huracan.reports.story import read_morning
+
+if TYPE_CHECKING:
+    from huracan.cli.demo_ending import Ending
+    from huracan.cli.demo_outcome import Demo, FirstPrediction
 
 WIDE: Final = 110
 """Columns of a terminal from which on nothing is left out."""
@@ -26,33 +30,30 @@ NOTHING: Final = "none"
 """The champion of a cell without one, as the evidence rows name it."""
 _NUMBER: Final = re.compile(r"[-+v]?[\d,.]+(e[-+]\d+)?[%dhm]?|–")
 
-Row = dict[str, Any]
-
 
 def terminal() -> Console:
     """Stdout as rich sees it, without colouring numbers."""
     return Console(highlight=False, file=sys.stdout)
 
 
-def print_night(result: Row, console: Console | None = None) -> None:
+def print_night(result: RunResult, console: Console | None = None) -> None:
     """The night's story, its champions, and where everything lies."""
     console = console or terminal()
-    summary = result["summary"]
-    story = read_morning(summary)
-    if story is None:
-        console.print(f"[bold]{escape(summary['verdict'])}[/bold]")
+    summary = result.summary
+    if summary.morning is None:
+        console.print(f"[bold]{escape(summary.verdict)}[/bold]")
     else:
-        print_morning(story, console)
-    _champions(list(result["champions"].values()), result["horizons"], console)
-    dry = " · dry run: nothing was written to the store" if summary["dry_run"] else ""
+        print_morning(summary.morning, console)
+    _champions(list(result.champions.values()), result.horizons, console)
+    dry = " · dry run: nothing was written to the store" if summary.dry_run else ""
     console.print(
-        f"{len(result['champions'])} champions + {len(summary['skipped'])} skips = {summary['coin_universe_size']} pairs x "
-        f"{len(result['horizons'])} horizons · {len(result['candidates'])} candidates for paper trading · "
-        f"{result['duration_seconds']:.0f} s{dry}"
+        f"{len(result.champions)} champions + {len(summary.skipped)} skips = {summary.coin_universe_size} pairs x "
+        f"{len(result.horizons)} horizons · {len(result.candidates)} candidates for paper trading · "
+        f"{result.duration_seconds:.0f} s{dry}"
     )
     console.print("evidence and skips in full: huracan explain --details", markup=False)
-    console.print(f"report {result['report']}\nstore  {result['store']}", markup=False, soft_wrap=True)
-    print_copies(result["publish_state"], console)
+    console.print(f"report {result.report}\nstore  {result.store}", markup=False, soft_wrap=True)
+    print_copies(result.publish_state, console)
     console.print()
 
 
@@ -63,23 +64,23 @@ def print_details(summary: NightSummary, console: Console | None = None) -> None
     _skips(summary.skipped, console)
 
 
-def print_copies(states: Row, console: Console) -> None:
+def print_copies(states: CopyStates, console: Console) -> None:
     """One line a remote store: its state, and what to do where it is not published."""
-    for name, state in states.items():
-        style = {"PUBLISHED": "green", "DRY_RUN": None}.get(state["state"], "red")
+    for name, copy in states.items():
+        style = {"PUBLISHED": "green", "DRY_RUN": None}.get(copy.state, "red")
         console.print(
-            f"copy   {name}: {_copy_words(name, state)}", style=style, markup=False, highlight=False, soft_wrap=True
+            f"copy   {name}: {_copy_words(name, copy)}", style=style, markup=False, highlight=False, soft_wrap=True
         )
 
 
-def _copy_words(name: str, state: Row) -> str:
-    if state["state"] == "PUBLISHED":
+def _copy_words(name: str, copy: CopyState) -> str:
+    if copy.state == "PUBLISHED":
         return "published"
-    if state["state"] == "DRY_RUN":
-        return f"dry run: would take up to {len(state['bundles'])} bundles, at most {state['files_at_most']} files"
-    code = "" if state["code"] == state["state"] else f" ({state['code']})"
-    advice = "" if state["state"] == "FENCED" else "; `huracan publish` finishes it"
-    return f"{state['state']}{code}: {state['error'].removeprefix(f'{name}: ')}{advice}"
+    if copy.state == "DRY_RUN":
+        return f"dry run: would take up to {len(copy.bundles)} bundles, at most {copy.files_at_most} files"
+    code = "" if copy.code == copy.state else f" ({copy.code})"
+    advice = "" if copy.state == "FENCED" else "; `huracan publish` finishes it"
+    return f"{copy.state}{code}: {copy.error.removeprefix(f'{name}: ')}{advice}"
 
 
 def show(
@@ -198,14 +199,14 @@ def _evidence_cells(row: HypothesisRow) -> dict[str, str]:
     }
 
 
-def _champions(rows: list[Row], horizons: Sequence[str], console: Console) -> None:
+def _champions(rows: Sequence[ModelRow], horizons: Sequence[str], console: Console) -> None:
     """One line a coin, one column a horizon; the coins with the largest edges."""
     if not rows:
         return
-    by_coin: dict[str, dict[str, Row]] = {}
-    for row in sorted(rows, key=lambda row: -(row["edge_after_cost_bps"] or 0.0)):
-        by_coin.setdefault(row["coin"], {})[row["horizon"]] = row
-    counts = Counter(str(row["status"]) for row in rows)
+    by_coin: dict[str, dict[str, ModelRow]] = {}
+    for row in sorted(rows, key=lambda row: -(row.edge_after_cost_bps or 0.0)):
+        by_coin.setdefault(row.coin, {})[row.horizon] = row
+    counts = Counter(row.status for row in rows)
     outcome = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     shown = list(by_coin.items())[:SHOWN_COINS]
     show(
@@ -213,26 +214,26 @@ def _champions(rows: list[Row], horizons: Sequence[str], console: Console) -> No
         f"{len(rows)} champions ({outcome}): bps a round trip after costs > lower 5%, version",
         ["coin", "market", *horizons],
         [
-            [coin, _market(cells.values()), *(_champion_cell(cells.get(horizon)) for horizon in horizons)]
-            for coin, cells in shown
+            [coin, _market(found.values()), *(_champion_cell(found.get(horizon)) for horizon in horizons)]
+            for coin, found in shown
         ],
     )
     if len(by_coin) > len(shown):
         console.print(f"and {len(by_coin) - len(shown)} more coins: huracan champions list\n")
 
 
-def _market(rows: Iterable[Row]) -> str:
+def _market(rows: Iterable[ModelRow]) -> str:
     """The market that a coin's pools are of, in words."""
-    pool = next((str(row["pool"]) for row in rows if row.get("pool")), "")
+    pool = next((row.pool for row in rows if row.pool), "")
     return {"um": "perpetual", "spot": "spot"}.get(pool.partition("-")[0], "–")
 
 
-def _champion_cell(row: Row | None) -> str:
+def _champion_cell(row: ModelRow | None) -> str:
     if row is None:
         return "–"
-    lower = "" if row["lower_bps"] is None else f" > {number(row['lower_bps'])}"
-    version = "" if row["version"] is None else f"  v{row['version']}"
-    return f"{number(row['edge_after_cost_bps'])}{lower}{version}"
+    lower = "" if row.lower_bps is None else f" > {number(row.lower_bps)}"
+    version = "" if row.version is None else f"  v{row.version}"
+    return f"{number(row.edge_after_cost_bps)}{lower}{version}"
 
 
 def _skips(skipped: Sequence[SkippedRow], console: Console) -> None:
@@ -260,44 +261,47 @@ def _named(coins: Sequence[str], most: int) -> str:
     return ", ".join(coins[:most]) + (f" and {len(coins) - most} more" if len(coins) > most else "")
 
 
-def print_demo(result: Row, extra: Row, console: Console | None = None) -> None:
+def print_demo(result: RunResult, demo: "Demo", console: Console | None = None) -> None:
     """The night, then what its maker knows and what Hamilton says."""
     console = console or terminal()
     print_night(result, console)
-    truth, planted = extra["truth"], set(extra["truth"]["planted"])
-    regular = len(extra["regular"])
-    show(
-        console,
-        f"World '{extra['world']}', seed {extra['seed']}, {extra['days']} days: found against planted",
-        ["horizon", "planted and found", "others found", "missed", "found by mistake"],
-        [
-            [
-                horizon,
-                f"{len(found['planted'])} of {len(planted)}",
-                f"{len(found['others'])} of {regular - len(planted)}",
-                _named(sorted(planted - set(found["planted"])), 6),
-                _named(found["others"], 6),
-            ]
-            for horizon, found in extra["champions_by_horizon"].items()
-        ],
-    )
-    if planted:
-        strength = f"planted: {truth['strength_bps_per_hour']:.0f} bps an hour. {truth['note']}"
-        console.print(strength, markup=False, style="yellow")
-    if extra["bound_over_sd"]:
-        said = ", ".join(f"{found['ratio']:.1f} at {at}" for at, found in sorted(extra["bound_over_sd"].items()))
-        built = all(found["as_built"] for found in extra["bound_over_sd"].values())
+    _against_truth(demo, console)
+    if demo.bound_over_sd:
+        said = ", ".join(f"{found.ratio:.1f} at {at}" for at, found in sorted(demo.bound_over_sd.items()))
+        built = all(found.as_built for found in demo.bound_over_sd.values())
         console.print(
             f"largest daily loss that is allowed, in standard deviations of a day: {said}; the world is built for 8 to 10"
             + ("" if built else ", this seed's is outside")
         )
-    if extra["prediction"] is not None:
-        _prediction(extra["prediction"], console)
-    console.print(f"{extra['seconds']:.0f} s in all\n")
-    _next_steps(extra["next"], console)
+    if demo.prediction is not None:
+        _prediction(demo.prediction, console)
+    console.print(f"{demo.seconds:.0f} s in all\n")
+    _next_steps(demo.next, console)
 
 
-def _next_steps(steps: Any, console: Console) -> None:
+def _against_truth(demo: "Demo", console: Console) -> None:
+    planted, regular = set(demo.truth["planted"]), len(demo.regular)
+    show(
+        console,
+        f"World '{demo.world}', seed {demo.seed}, {demo.days} days: found against planted",
+        ["horizon", "planted and found", "others found", "missed", "found by mistake"],
+        [
+            [
+                horizon,
+                f"{len(found.planted)} of {len(planted)}",
+                f"{len(found.others)} of {regular - len(planted)}",
+                _named(sorted(planted - set(found.planted)), 6),
+                _named(found.others, 6),
+            ]
+            for horizon, found in demo.champions_by_horizon.items()
+        ],
+    )
+    if planted:
+        strength = f"planted: {demo.truth['strength_bps_per_hour']:.0f} bps an hour. {demo.truth['note']}"
+        console.print(strength, markup=False, style="yellow")
+
+
+def _next_steps(steps: "Ending", console: Console) -> None:
     """Commands to copy; a long one is not broken, so that it stays one command."""
     console.print("Copy any of these; each works as it stands, in any shell:", style="bold")
     for line in (*steps.commands, *steps.python.splitlines()):
@@ -306,11 +310,11 @@ def _next_steps(steps: Any, console: Console) -> None:
     console.print(steps.once, markup=False, soft_wrap=True)
 
 
-def _prediction(prediction: Row, console: Console) -> None:
-    blocked = f" (blocked: {prediction['blocked_reason']})" if prediction["blocked_reason"] else ""
-    same = "equal to" if prediction["equals_training"] else "DIFFERENT from"
+def _prediction(prediction: "FirstPrediction", console: Console) -> None:
+    blocked = f" (blocked: {prediction.blocked_reason})" if prediction.blocked_reason else ""
+    same = "equal to" if prediction.equals_training else "DIFFERENT from"
     console.print(
-        f"Hamilton: {prediction['coin']} {prediction['horizon']} -> [bold]{prediction['direction']}[/bold], edge "
-        f"{number(prediction['edge_bps'])} bps, position {prediction['position_fraction']:.3f} of capital"
+        f"Hamilton: {prediction.coin} {prediction.horizon} -> [bold]{prediction.direction}[/bold], edge "
+        f"{number(prediction.edge_bps)} bps, position {prediction.position_fraction:.3f} of capital"
         f"{escape(blocked)}; {same} the training side's, bit for bit"
     )

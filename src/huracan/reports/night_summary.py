@@ -220,11 +220,12 @@ class CacheCounts:
 class NightSummary:
     """A night's summary.
 
-    `data_cutoff` is the ISO instant of its data's end. Counts are None in a file that lacks them. `morning` is the story that
+    `now` is the ISO instant of the night, `data_cutoff` that of its data's end. Counts are None in a file that lacks them. `morning` is the story that
     stands in the file: None where an earlier release wrote it.
     """
 
     run_id: str | None = None
+    now: str = ""
     data_cutoff: str = ""
     dry_run: bool = False
     verdict: str = ""
