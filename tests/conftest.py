@@ -1,5 +1,6 @@
 """What tests of whole nights share."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from nights import FinishedNight
 
 __all__ = ["counted"]
+
+gc.set_threshold(50_000, 20, 50)
+"""Thousands of collected tests stay alive: to look through them every 700 objects costs a fifth of the time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

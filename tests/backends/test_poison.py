@@ -6,6 +6,7 @@ import os
 import jobs_for_workers as work
 import pytest
 from conformance import LightJob
+from records import prepared
 from sizes import size
 
 from huracan.adapters.artefacts import LocalArtefacts
@@ -14,6 +15,8 @@ from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.telemetry import RecordingTelemetry
 from huracan.app import wiring
 from huracan.app.wiring import UNHEARD_PER_DEATH, OrchestratedWaves, SystemClock
+from huracan.domain.codec import to_json
+from huracan.domain.night_records import Done, IngestTask
 from huracan.domain.time import DAY_MS
 from huracan.errors import WorkerLostError
 from huracan.night.jobs.artefacts import Artefacts
@@ -92,7 +95,7 @@ class Poisoned(InProcess):
         type(self).starts += (job.coin,)
         if job.coin == "BAD":
             raise WorkerLostError("gone")
-        return {"coin": job.coin}
+        return {**to_json(Done(record=prepared(job.coin))), "success": True}
 
 
 def wave_run(folder, number, *, code_hash="c", killed=False):
@@ -103,13 +106,13 @@ def wave_run(folder, number, *, code_hash="c", killed=False):
         waves = OrchestratedWaves(
             settings=load_settings(None, (), {}),
             folder=folder,
-            facts={"lake": str(folder / "lake"), "artefacts": str(folder / "artefacts")},
+            wiring={"lake": str(folder / "lake"), "artefacts": str(folder / "artefacts")},
             telemetry=telemetry,
             ledger=ledger,
             artefacts=Artefacts(LocalArtefacts(folder / "artefacts")),
         )
         ledger.record_run(f"r{number}", started_ms=SystemClock().now_ms(), facts={})
-        work_of_wave = [PairWork(coin=coin, wave="train", priority=0, facts={}) for coin in ("BAD", "GOOD")]
+        work_of_wave = [PairWork(coin=coin, task=IngestTask()) for coin in ("BAD", "GOOD")]
         if killed:
             (bad, _) = waves._jobs(plan(number, code_hash), work_of_wave, {})
             ledger.record_attempt(bad, 1)

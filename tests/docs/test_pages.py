@@ -12,7 +12,7 @@ from pages import DOCS, LONGEST_SENTENCE, commands_in, pages, sentences, tool, w
 import huracan
 from huracan.cli.main import app
 from huracan.domain.records import SkipCode
-from huracan.night.carry_over import KEEP_CODES
+from huracan.night.carry_over import EXCUSES
 from huracan.reports.story import headline
 from huracan.settings import OTHER_VARIABLES, SECRETS, SECTIONS
 from huracan.settings_table import setting_rows
@@ -108,7 +108,7 @@ def test_the_page_of_skip_codes_has_every_code_once_and_says_which_keep_a_champi
     assert [code for code, _ in rows] == sorted((code for code, _ in rows), key=list(SkipCode).index)
     assert {code for code, _ in rows} == {code.value for code in SkipCode}
     assert len(rows) == len(SkipCode)
-    assert {code for code, keeps in rows if keeps == "yes"} == {code.value for code in KEEP_CODES}
+    assert {code for code, keeps in rows if keeps == "yes"} == {code.value for code in EXCUSES}
 
 
 def test_every_page_of_docs_is_in_the_navigation_and_the_list_for_language_models():

@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,12 @@ from huracan.errors import HuracanError
 
 SOURCE = Path(__file__).parents[2] / "src" / "huracan"
 NAMES = SOURCE / "adapters" / "telemetry" / "names.py"
-TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(SOURCE.rglob("*.py"))}
 LOGGER_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "fatal", "log", "msg"}
+
+
+@cache
+def trees():
+    return {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(SOURCE.rglob("*.py"))}
 
 
 def calls(tree):
@@ -24,7 +29,7 @@ def calls(tree):
 
 def told():
     """(file, first argument) of every call that tells an event."""
-    for file, tree in TREES.items():
+    for file, tree in trees().items():
         for call, name in calls(tree):
             if name == "event" and call.args:
                 yield file, call.args[0]
@@ -53,7 +58,7 @@ def test_every_event_is_told_by_a_listed_name_or_by_a_variable_that_holds_one():
 def test_every_listed_event_is_told_somewhere():
     used = Counter(
         part.value
-        for file, tree in TREES.items()
+        for file, tree in trees().items()
         if file.parent != NAMES.parent or file.name == "fan_out.py"
         for part in ast.walk(tree)
         if isinstance(part, ast.Constant) and part.value in EVENTS
@@ -63,7 +68,7 @@ def test_every_listed_event_is_told_somewhere():
 
 def test_every_metric_is_counted_somewhere_and_no_other_is():
     metrics = NAMES.parent / "metrics.py"
-    named = {text for text in texts(TREES[metrics]) if text.startswith("huracan_")}
+    named = {text for text in texts(trees()[metrics]) if text.startswith("huracan_")}
     assert named == METRICS.keys()
 
 
@@ -97,7 +102,7 @@ def test_a_metric_has_help_a_unit_and_bounded_labels(name):
 def test_nothing_logs_formatted_text():
     """Facts go through `event`, or through Hamilton's logger in a bot's process, as a name and key-value fields."""
     wrong, direct = [], []
-    for file, tree in TREES.items():
+    for file, tree in trees().items():
         place = file.relative_to(SOURCE).as_posix()
         for call, name in calls(tree):
             logging = name in LOGGER_METHODS and "log" in ast.unparse(call.func.value).lower().split(".")[-1]
@@ -125,7 +130,7 @@ def is_fields(call):
 def test_only_one_place_knows_the_logging_library_and_hamilton_its_own():
     users = {
         file.relative_to(SOURCE).as_posix()
-        for file, tree in TREES.items()
+        for file, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Import | ast.ImportFrom)
         for module in (

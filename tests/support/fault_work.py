@@ -31,7 +31,7 @@ def warm() -> None:
 
 def _load_kernels() -> None:
     """Every compiled kernel that the cache on disk holds, for every type it was compiled for."""
-    for room in ("stats", "features", "labels", "training", "scoring", "consensus", "shadow", "ingest", "regimes"):
+    for room in ("stats", "features", "labels", "training", "scoring", "consensus", "promotion", "ingest", "regimes"):
         package = importlib.import_module(f"huracan.{room}")
         for module in pkgutil.iter_modules(package.__path__, f"huracan.{room}."):
             for value in vars(importlib.import_module(module.name)).values():

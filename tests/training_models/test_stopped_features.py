@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+from records import cell, trained
 from sklearn.linear_model import LinearRegression
 
 from huracan.domain.model import ChampionModel, DecisionParameters
@@ -214,9 +215,9 @@ def test_a_short_gap_stops_nothing(pair, make_recipe):
 def test_the_summary_says_which_feature_stopped_for_which_pairs():
     night = SimpleNamespace(
         trained={
-            "SOL": {"cells": {"a/1h": {"stopped": ["beta"]}, "a/4h": {"stopped": ["beta"]}}},
-            "ADA": {"cells": {"a/1h": {"stopped": ["beta", "funding_last"]}}},
-            "BTC": {"cells": {"a/1h": {"stopped": []}}},
+            "SOL": trained("SOL", cell(stopped=("beta",)), cell(horizon="4h", stopped=("beta",))),
+            "ADA": trained("ADA", cell(stopped=("beta", "funding_last"))),
+            "BTC": trained("BTC", cell()),
         }
     )
     assert stopped_notes(night) == (
