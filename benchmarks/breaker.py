@@ -3,7 +3,7 @@
     python benchmarks/breaker.py [--paths 400]
 
 Worlds: Student-t(3) GARCH(1,1) days of unit variance, cut at the bound, with a planted daily Sharpe ratio. Each path is promoted by the
-product's own e-process (e >= 120 after 60 days or more, within three years) and reigns for 365 days of the same world. The old rule (99%
+product's own e-process (e >= 120 after 60 days or more, within three years) and is champion for 365 days of the same world. The old rule (99%
 quantile of drawdowns resampled from the days that led to the promotion) and the rule in force are tried on the same paths.
 """
 
@@ -28,7 +28,7 @@ WORLDS = ((9.5, 0.15), (9.5, 0.31), (9.5, 0.5), (9.5, 1.0), (6.0, 0.31), (17.0, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reign:
+class ChampionYear:
     """Days (n,) that led to a promotion, and the 365 that follow, in standard deviations."""
 
     before: F64
@@ -46,7 +46,7 @@ def garch(rng: np.random.Generator, paths: int, days: int, bound: float) -> F64:
     return np.asarray(cut - cut.mean())
 
 
-def reigns(bound: float, sharpe: float, paths: int, seed: int) -> list[Reign]:
+def champion_years(bound: float, sharpe: float, paths: int, seed: int) -> list[ChampionYear]:
     """The promoted ones."""
     world = garch(np.random.default_rng(seed), paths, LONGEST + YEAR, bound) + sharpe
     found = []
@@ -55,14 +55,14 @@ def reigns(bound: float, sharpe: float, paths: int, seed: int) -> list[Reign]:
         proven = np.flatnonzero((e >= WANTED_E) & (np.arange(LONGEST) >= MIN_OBSERVED - 1))
         if proven.size:
             day = int(proven[0]) + 1
-            found.append(Reign(before=path[:day], after=path[day : day + YEAR]))
+            found.append(ChampionYear(before=path[:day], after=path[day : day + YEAR]))
     return found
 
 
-def limits(reign: Reign, rng: np.random.Generator) -> tuple[float, float | None]:
+def limits(year: ChampionYear, rng: np.random.Generator) -> tuple[float, float | None]:
     """The drawdown limit of the rule of before, and of the rule in force."""
-    old = drawdown_quantile(reign.before, quantile=0.99, length=YEAR, rng=rng)
-    return old, breaker_limit(reign.before, rng)
+    old = drawdown_quantile(year.before, quantile=0.99, length=YEAR, rng=rng)
+    return old, breaker_limit(year.before, rng)
 
 
 def old_trip(after: F64, limit: float) -> int | None:
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--paths", type=int, default=400)
     wanted = parser.parse_args()
     for number, (bound, sharpe) in enumerate(WORLDS):
-        rows = reigns(bound, sharpe, wanted.paths, seed=number)
+        rows = champion_years(bound, sharpe, wanted.paths, seed=number)
         median = np.median([row.before.size for row in rows])
         spread = np.mean([row.before.std() for row in rows]), np.mean([row.after.std() for row in rows])
         print(

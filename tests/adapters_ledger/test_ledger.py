@@ -214,7 +214,7 @@ def test_runs_and_jobs_are_kept_with_their_attempts(path):
         job.status, job.error, job.error_code, job.attempts = "failed", "killed", "WORKER_LOST", 2
         ledger.note_end(job, job.error_code, job.error)
         assert ledger.attempts("r1")[1].status == "pending"
-        ledger.settle_jobs()
+        ledger.flush_jobs()
         assert ledger.runs()[0].status == "running"
         ledger.finish_run("r1", finished_ms=9, status="done", summary={"champions": 3})
         (run,) = ledger.runs()
@@ -244,7 +244,7 @@ def test_starts_that_cost_a_worker_or_were_never_heard_of_again_are_remembered_o
             fine.status = "completed"
             ledger.note_end(fine, None, None)
             ledger.note_end(poison, "WORKER_LOST", "gone")
-            ledger.settle_jobs()
+            ledger.flush_jobs()
     with SqliteLedger(path) as ledger:
         assert ledger.past_starts(0) == {poison.job_id: (3, 0), killed.job_id: (0, 3), fine.job_id: (0, 0)}
         assert ledger.past_starts(2) == {poison.job_id: (1, 0), killed.job_id: (0, 1), fine.job_id: (0, 0)}
@@ -257,7 +257,7 @@ def test_the_hash_of_what_a_job_wrote_is_known_from_when_it_is_told_and_by_its_o
         assert ledger.artefact("train/a/result.json") is None
         ledger.note_artefact("train/a/result.json", "1" * 64)
         assert ledger.artefact("train/a/result.json") == "1" * 64
-        ledger.settle_jobs()
+        ledger.flush_jobs()
     with SqliteLedger(path) as ledger:
         assert ledger.artefact("train/a/result.json") == "1" * 64
         assert ledger.artefact("train/b/result.json") is None
@@ -271,7 +271,7 @@ def test_hashes_are_kept_of_the_open_run_and_the_finished_one_before_it(path):
             ledger.record_run(f"r{number}", started_ms=number, facts={})
             ledger.note_artefact(f"train/of-r{number}/result.json", str(number) * 64)
             ledger.note_artefact("prior/of-all", "a" * 64)
-            ledger.settle_jobs()
+            ledger.flush_jobs()
             if status != "running":
                 ledger.finish_run(f"r{number}", finished_ms=number, status=status, summary={})
         ledger.record_run("r3", started_ms=3, facts={})
@@ -285,7 +285,7 @@ def test_a_ledger_of_before_hashes_opens_and_knows_no_artefact(filled):
     with SqliteLedger(filled) as ledger:
         assert ledger.artefact("train/a/result.json") is None
         ledger.note_artefact("train/a/result.json", "1" * 64)
-        ledger.settle_jobs()
+        ledger.flush_jobs()
     assert load(filled) == before
 
 

@@ -110,7 +110,7 @@ def test_a_run_that_never_signed_does_not_stand_in_the_way(path):
     with SqliteLedger(path) as ledger:
         ledger.record_run("r2", started_ms=2, facts={})
         ledger.note_artefact(KEYS[0], "3" * 64)
-        ledger.settle_jobs()
+        ledger.flush_jobs()
     load(path)
     night(path, 3, {**hashes_of(1), KEYS[0]: "3" * 64})
     load(path)

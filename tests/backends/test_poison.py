@@ -42,7 +42,7 @@ async def test_two_poison_jobs_of_a_hundred_cost_three_starts_each_and_nothing_e
         made.add_jobs(LightJob(f"C{n}", "*", payload={"what": "die" if n % 50 == 7 else "work"}) for n in range(JOBS))
         summary = await made.train_all()
         await made.shutdown()
-        ledger.settle_jobs()
+        ledger.flush_jobs()
         rows = ledger.attempts("r")
     await pool.stop()
     assert (summary["completed"], summary["failed"]) == (JOBS - POISON, POISON)
@@ -161,5 +161,5 @@ def test_deaths_of_another_day_are_forgotten(tmp_path):
         ledger.record_run("r", started_ms=0, facts={})
         ledger.record_attempt(job, 1)
         ledger.note_end(job, "WORKER_LOST", "gone")
-        ledger.settle_jobs()
+        ledger.flush_jobs()
         assert ledger.past_starts(DAY_MS) == {}

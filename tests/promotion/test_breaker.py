@@ -61,7 +61,7 @@ def test_a_void_day_neither_suspends_nor_ends_a_suspension():
 @pytest.mark.slow
 def test_champions_with_a_constant_edge_trip_in_less_than_one_year_of_twenty(measured):
     """Planted edges, promoted by the product's own e-process; the rule of before tripped for every second of them."""
-    rows = measured.reigns(9.5, 0.5, 120, seed=3)
+    rows = measured.champion_years(9.5, 0.5, 120, seed=3)
     assert len(rows) > 100
     rng = np.random.default_rng(4)
     limited = [(row.after, *measured.limits(row, rng)) for row in rows]
@@ -73,7 +73,7 @@ def test_champions_with_a_constant_edge_trip_in_less_than_one_year_of_twenty(mea
 
 @pytest.mark.slow
 def test_ruin_is_noticed(measured):
-    rows = measured.reigns(9.5, 0.5, 60, seed=5)
+    rows = measured.champion_years(9.5, 0.5, 60, seed=5)
     rng = np.random.default_rng(6)
     limited = [(row.after, measured.limits(row, rng)[1]) for row in rows]
     changes = measured.events(0.5, 9.5)

@@ -288,7 +288,7 @@ def test_fresh_lineages_have_no_numbers_yet(make):
     (view,) = verdict.table
     assert (view.mean_bps, view.sd_bps, view.hac_se_bps, view.shrunk_bps, view.nights_until_decidable) == (None,) * 5
     assert view.confidence_nothing_bps == (-make.bound, make.bound)
-    assert verdict.table_rows()[0].as_dict()["e"] == 1.0
+    assert verdict.table[0].as_dict()["e"] == 1.0
 
 
 def test_forecasts_are_for_the_shrunk_edge_and_for_the_planned_one(make):

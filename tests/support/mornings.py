@@ -113,7 +113,7 @@ def told(
     integrity: Mapping[str, Any] | None = None,
 ) -> Told:
     """A night's summary with its story, as the pipeline puts it together."""
-    rows = tuple(row.as_dict() for row in hypothesis_rows(verdict.table_rows(), evidence))
+    rows = tuple(row.as_dict() for row in hypothesis_rows(verdict.table, evidence))
     pools = {piece.pool: piece.members for piece in evidence}
     trained = sorted({coin for coins in pools.values() for coin in coins} - lost)
     cutoff = iso((verdict.day + 1) * DAY_MS)
@@ -210,7 +210,7 @@ def fortieth() -> Told:
 
 
 @cache
-def _crowned(days: int = 85) -> tuple[Verdict, list[PoolEvidence]]:
+def _promoted(days: int = 85) -> tuple[Verdict, list[PoolEvidence]]:
     evidence = world(days, seen=SHIPPED_SEEN)
     good = replace(MAKE.evidence(MAKE.planted(85, 1.5), recipe=MAKE.recipe(seen=SHIPPED_SEEN)), members=tuple(COINS))
     evidence = [good if _is_best(piece) else piece for piece in evidence]
@@ -224,13 +224,13 @@ def _is_best(piece: PoolEvidence) -> bool:
 @cache
 def promoted() -> Told:
     """A recipe is promoted tonight, and coins follow it."""
-    verdict, evidence = _crowned()
+    verdict, evidence = _promoted()
     return told(verdict, evidence, champions=tuple(champion(coin, "1h") for coin in COINS[:14]))
 
 
 def _going_on(days: int, tail: Any, *, others: float = 0.0) -> tuple[Verdict, list[PoolEvidence]]:
-    """The crowned recipe after so many more days."""
-    start, _ = _crowned()
+    """The promoted recipe after so many more days."""
+    start, _ = _promoted()
     net = np.r_[MAKE.planted(85, 1.5), tail][:days]
     evidence = [
         replace(MAKE.evidence(net, recipe=MAKE.recipe(seen=SHIPPED_SEEN)), members=tuple(COINS)) if _is_best(piece) else piece
@@ -242,7 +242,7 @@ def _going_on(days: int, tail: Any, *, others: float = 0.0) -> tuple[Verdict, li
 @cache
 def suspended() -> Told:
     """The champion's drawdown breaker has tripped."""
-    start, old = _crowned()
+    start, old = _promoted()
     (limit,) = {record.last.breaker_bps for record in start.state.records.values() if record.last.frozen_e} - {
         None
     } or {600.0}

@@ -97,7 +97,7 @@ def demoted():
 
 
 def rolled_back():
-    """`boosted` replaced `linear`, fell behind it, and is rolled back tonight; and the verdict on which it reigned."""
+    """`boosted` replaced `linear`, fell behind it, and is rolled back tonight; and the verdict that made it champion."""
     calm, bold = MAKE.planted(400, 0.1, seed=5), np.r_[np.full(120, 90.0), np.full(280, 1.0)]
     reigning = _going_on(calm[:120], bold[:120], crowned(), 205)
     changed = reigning.state.champions[-1].day - MAKE.day - 85
@@ -108,7 +108,7 @@ def rolled_back():
 
 
 def suspended():
-    """`linear` reigns, and the drawdown breaker has tripped."""
+    """`linear` is the champion, and the drawdown breaker has tripped."""
     start = crowned()
     limit = start.state.records[start.state.champions[0].lineage_id].last.breaker_bps
     crash = -np.full(int(limit / 100) + 1, 100.0)

@@ -93,13 +93,13 @@ class LedgerRuns(LedgerRecords):
     def record_attempt(self, job: TrainingJob, attempt: int) -> None:
         """A job starts, for the attempt-th time in this run; on disk when this returns, with all ends noted before."""
         self._note(job, attempt, job.error_code, job.error)
-        self.settle_jobs()
+        self.flush_jobs()
 
     def note_end(self, job: TrainingJob, code: str | None, error: str | None) -> None:
-        """How the newest attempt of a job ended; on disk with the next start or `settle_jobs`: that saves syncs."""
+        """How the newest attempt of a job ended; on disk with the next start or `flush_jobs`: that saves syncs."""
         self._note(job, job.attempts, code, error)
 
-    def settle_jobs(self) -> None:
+    def flush_jobs(self) -> None:
         """Write every end and artefact that is noted."""
         if self._ends or self._artefacts:
             with self._writing_artefacts("jobs"):

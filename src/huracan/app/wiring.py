@@ -77,7 +77,7 @@ class OrchestratedWaves:
                     self.ledger.note_end(job, error.code, str(error))
             raise
         finally:
-            self.ledger.settle_jobs()
+            self.ledger.flush_jobs()
             if timer is not None:
                 timer.cancel()
             self.telemetry.event("wave_finished", wave=stage, seconds=round(time.monotonic() - began, 3))

@@ -28,7 +28,7 @@ class ArtefactNotes(Protocol):
         """Note what was written, or used, in this run."""
         ...
 
-    def settle_jobs(self) -> None:
+    def flush_jobs(self) -> None:
         """Write what was noted so far."""
         ...
 

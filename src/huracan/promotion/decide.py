@@ -53,10 +53,6 @@ class Verdict:
         """Whether the ledger has nothing to append."""
         return not (self.lineages or self.rows or self.events or self.trials or self.advanced)
 
-    def table_rows(self) -> tuple[LineageView, ...]:
-        """One row per lineage that is shown tonight."""
-        return self.table
-
 
 def evaluate_night(state: LedgerState, pools: Sequence[PoolEvidence], tonight: NightContext) -> Verdict:
     """Decide every night since the last one, in order, ending with tonight; a night evaluated before changes nothing.

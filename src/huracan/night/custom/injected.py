@@ -140,7 +140,7 @@ class InjectedWaves:
             return outcome
 
         outcomes = list(await asyncio.gather(*(one(item) for item in work)))
-        self.ledger.settle_jobs()
+        self.ledger.flush_jobs()
         self.telemetry.event("wave_finished", wave=wave, seconds=round(time.monotonic() - began, 3))
         self._faults.check()
         return outcomes
