@@ -1,11 +1,12 @@
-"""What a backend costs per pair job, against calling the function directly in one process; and scaling from 1 to 2 workers.
+"""What a backend costs per pair job, against calling the function directly in one process; and scaling from 1 to 2
+workers.
 
     python benchmarks/backends.py [--jobs 200] [--work-s 1.0] [--kinds asyncio dask ray]
 
 Empty jobs with a payload and a record of the size of a real pair job's go through orchestrator, ledger and backend, and
-through the function alone. CPU is that of the driver and every process below it; what idle cluster processes burn in the
-meantime is measured on its own and charged to a job of `--work-s` seconds on two workers. Prints one JSON object; fails
-above .5 % of such a job in CPU, and says so by backend.
+through the function alone. CPU is that of the driver and every process below it; what idle cluster processes burn in
+the meantime is measured on its own and charged to a job of `--work-s` seconds on two workers. Prints one JSON object;
+fails above .5 % of such a job in CPU, and says so by backend.
 """
 
 import argparse

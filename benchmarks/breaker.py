@@ -1,10 +1,12 @@
-"""How often the drawdown breaker suspends a champion whose edge is constant, and how soon it does where the edge is gone.
+"""How often the drawdown breaker suspends a champion whose edge is constant, and how soon it does where the edge is
+gone.
 
     python benchmarks/breaker.py [--paths 400]
 
-Worlds: Student-t(3) GARCH(1,1) days of unit variance, cut at the bound, with a planted daily Sharpe ratio. Each path is promoted by the
-product's own e-process (e >= 120 after 60 days or more, within three years) and is champion for 365 days of the same world. The old rule (99%
-quantile of drawdowns resampled from the days that led to the promotion) and the rule in force are tried on the same paths.
+Worlds: Student-t(3) GARCH(1,1) days of unit variance, cut at the bound, with a planted daily Sharpe ratio. Each path is
+promoted by the product's own e-process (e >= 120 after 60 days or more, within three years) and is champion for 365
+days of the same world. The old rule (99% quantile of drawdowns resampled from the days that led to the promotion) and
+the rule in force are tried on the same paths.
 """
 
 import argparse

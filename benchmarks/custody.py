@@ -2,14 +2,16 @@
 
     python benchmarks/custody.py [--coins 6] [--days 60] [--interval 1m] [--repeats 3]
 
-Three nights a side, in one process with its jobs in threads: the first in an empty workdir, the next day's in the same one
-(a warm lake, everything computed), and that one again (a warm lake, everything from the cache). The exchange is another
-process and is not counted. The side without hashes is made here, by taking every hash for the right one: files of lake and
-artefacts are read and written as always, records are believed because they lie there, and their files are not looked at.
+Three nights a side, in one process with its jobs in threads: the first in an empty workdir, the next day's in the same
+one (a warm lake, everything computed), and that one again (a warm lake, everything from the cache). The exchange is
+another process and is not counted. The side without hashes is made here, by taking every hash for the right one: files
+of lake and artefacts are read and written as always, records are believed because they lie there, and their files are
+not looked at.
 
-Prints one JSON object: CPU seconds of each night, the median ratio of both sides, and `share`: CPU spent inside sha256 and in
-reading files for nothing but their hash, by the thread's own clock, over that of the whole night. A busy machine disturbs the
-ratio by several per cent and the share hardly. Fails where the share is above 3 % of the next day's night or 5 % of the first.
+Prints one JSON object: CPU seconds of each night, the median ratio of both sides, and `share`: CPU spent inside sha256
+and in reading files for nothing but their hash, by the thread's own clock, over that of the whole night. A busy machine
+disturbs the ratio by several per cent and the share hardly. Fails where the share is above 3 % of the next day's night
+or 5 % of the first.
 """
 
 import argparse

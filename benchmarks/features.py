@@ -1,11 +1,11 @@
 """Sixty causal features of 150 days of minutes: ours against polars and pandas, CPU seconds, in one run.
 
-Run: ``python benchmarks/features.py [BARS]``. One thread each, the same formulas everywhere. Peers compute them twice: "alone", each
-feature by its own rolling and exponential windows, as feature libraries do, and "shared", with every
+Run: ``python benchmarks/features.py [BARS]``. One thread each, the same formulas everywhere. Peers compute them twice:
+"alone", each feature by its own rolling and exponential windows, as feature libraries do, and "shared", with every
 intermediate that two features have in common computed once by hand. Ours is timed with its joins to market and funding
-and with `regime`, a state machine that only ours computes; theirs start from joined columns. Ours is also timed for what
-a night asks, a row per hour; peers cannot skip bars. Ours is checked against `tests/features/reference.py` at a few
-bars, and the peers against ours at all of them.
+and with `regime`, a state machine that only ours computes; theirs start from joined columns. Ours is also timed for
+what a night asks, a row per hour; peers cannot skip bars. Ours is checked against `tests/features/reference.py` at a
+few bars, and the peers against ours at all of them.
 """
 
 import importlib.util

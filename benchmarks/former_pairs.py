@@ -1,8 +1,8 @@
 """How many former pairs step 1 finds in recorded listings: what a first night has to read beside its members.
 
-Run: ``python benchmarks/former_pairs.py``; needs ../shared/market. USD-M is listed as recorded in July 2026, and all of it taken
-as liquid. Spot is every pair with a book then: one without a bid is taken as delisted, and volumes are those recorded in
-March 2024 (100,000 where a pair had none), for no full spot listing with volumes was recorded.
+Run: ``python benchmarks/former_pairs.py``; needs ../shared/market. USD-M is listed as recorded in July 2026, and all of
+it taken as liquid. Spot is every pair with a book then: one without a bid is taken as delisted, and volumes are those
+recorded in March 2024 (100,000 where a pair had none), for no full spot listing with volumes was recorded.
 """
 
 import gzip

@@ -1,12 +1,14 @@
-"""Our ingest of archive files against unzipping them, and beside freqtrade's loader: CPU seconds of the same zips in one run.
+"""Our ingest of archive files against unzipping them, and beside freqtrade's loader: CPU seconds of the same zips in
+one run.
 
-Run: ``python benchmarks/ingest.py [--rounds 7] [--freqtrade PYTHON]``. Ours is everything between the bytes of a download and
-rows in the lake: sha256 against the published one, the strict zip reader, parsing all columns with units settled, the schema and
-order checks, packing, Parquet and the Delta commit, one append an instrument. "Unzip" is `zipfile` alone. "freqtrade" is freqtrade itself, its archive
-loader (six of twelve columns, nothing checked) and its feather store, in an environment of its own: PYTHON's, else one that is
-made below build/ from requirements/freqtrade.lock. Best of the rounds, one thread each, each side in a process of its own: what
-one side leaves in the allocator makes the others' pages cheap or dear. The ratio of ours and unzip in one process, taking
-turns, is printed too. Fails above 1.8 x unzip or above 28 bytes a row.
+Run: ``python benchmarks/ingest.py [--rounds 7] [--freqtrade PYTHON]``. Ours is everything between the bytes of a
+download and rows in the lake: sha256 against the published one, the strict zip reader, parsing all columns with units
+settled, the schema and order checks, packing, Parquet and the Delta commit, one append an instrument. "Unzip" is
+`zipfile` alone. "freqtrade" is freqtrade itself, its archive loader (six of twelve columns, nothing checked) and its
+feather store, in an environment of its own: PYTHON's, else one that is made below build/ from
+requirements/freqtrade.lock. Best of the rounds, one thread each, each side in a process of its own: what one side
+leaves in the allocator makes the others' pages cheap or dear. The ratio of ours and unzip in one process, taking turns,
+is printed too. Fails above 1.8 x unzip or above 28 bytes a row.
 """
 
 import os
@@ -51,7 +53,9 @@ class Zip:
 
 
 def best(sides: dict[str, Callable[[int], object]], rounds: int) -> dict[str, float]:
-    """CPU seconds of each side's fastest round; the sides take turns, so that a busy machine is busy for all of them."""
+    """CPU seconds of each side's fastest round; the sides take turns, so that a busy machine is busy for all of
+    them.
+    """
     spent: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds):
         for name, run in sides.items():

@@ -1,7 +1,9 @@
-"""`huracan lake fill` on a large simulated archive: CPU beside nothing but sha256 and unzip of the same files, and peak memory.
+"""`huracan lake fill` on a large simulated archive: CPU beside nothing but sha256 and unzip of the same files, and peak
+memory.
 
-One month of one-minute bars stands for every symbol's (the zips differ in their member's name only), served by a process
-of its own. ``python benchmarks/lake_fill.py --symbols 2000 --months 1 [--kill]``; `--kill` ends the first fill half-way.
+One month of one-minute bars stands for every symbol's (the zips differ in their member's name only), served by a
+process of its own. ``python benchmarks/lake_fill.py --symbols 2000 --months 1 [--kill]``; `--kill` ends the first fill
+half-way.
 """
 
 import argparse

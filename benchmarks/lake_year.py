@@ -1,8 +1,8 @@
 """A year of nightly appends to one table: what an append, an open and a read cost, and what lies on the disk.
 
-Run: ``python benchmarks/lake_year.py [--nights 366]``. A night appends one day of one-minute bars and ages every file by a
-day, so that the log expires as it would (merged-away files do not: the log itself says when they went). Beside the lake, the
-same rows as one Parquet file.
+Run: ``python benchmarks/lake_year.py [--nights 366]``. A night appends one day of one-minute bars and ages every file
+by a day, so that the log expires as it would (merged-away files do not: the log itself says when they went). Beside the
+lake, the same rows as one Parquet file.
 """
 
 import argparse

@@ -1,11 +1,12 @@
 """CPU of step 5 with the `boosted` recipe against the CPU LightGBM itself spends, in one run.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/lightgbm_share.py [--pairs 4] [--days 120] [--horizons 1h,4h,1d]
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/lightgbm_share.py [--pairs 4] [--days 120] [--horizons
+    1h,4h,1d]
 
-As in a night, all horizons of a pair share one design. "inside" is binning, the setting up of boosters and boosting (every call into LightGBM that FreqAI's `fit` makes too);
-"boosting" is `Booster.update` alone. Prints one JSON object. The bar is 1.10 (1.15 at 12 fits a
-pair); `--limit` only guards against getting slower than what is measured today, since forests this small (25 ms a fit) leave little to
-hide the fixed cost of a pair behind.
+As in a night, all horizons of a pair share one design. "inside" is binning, the setting up of boosters and boosting
+(every call into LightGBM that FreqAI's `fit` makes too); "boosting" is `Booster.update` alone. Prints one JSON object.
+The bar is 1.10 (1.15 at 12 fits a pair); `--limit` only guards against getting slower than what is measured today,
+since forests this small (25 ms a fit) leave little to hide the fixed cost of a pair behind.
 """
 
 # ruff: noqa: E402 - threads are fixed before numpy loads its BLAS

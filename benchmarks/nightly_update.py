@@ -1,10 +1,10 @@
 """CPU of a nightly update: the client's and the lake's share for one new day of many pairs.
 
-Run: ``python benchmarks/nightly_update.py [--pairs 2000] [--nights 2]``. A simulated exchange of ten thousand symbols in a process of
-its own, on loopback; the first night fills an empty lake with the day before, the later ones add a day each to every table
-and are reported. Counted is everything of this process: HTTP, checksums, unzipping, parsing, comparing with what is stored, commits.
-Waiting for the weight budget takes no time here; `nightly_weight.py` measures it. Fails above 3 CPU minutes a night of
-2,000 pairs.
+Run: ``python benchmarks/nightly_update.py [--pairs 2000] [--nights 2]``. A simulated exchange of ten thousand symbols
+in a process of its own, on loopback; the first night fills an empty lake with the day before, the later ones add a day
+each to every table and are reported. Counted is everything of this process: HTTP, checksums, unzipping, parsing,
+comparing with what is stored, commits. Waiting for the weight budget takes no time here; `nightly_weight.py` measures
+it. Fails above 3 CPU minutes a night of 2,000 pairs.
 """
 
 import argparse

@@ -1,12 +1,12 @@
 """What a nightly update takes of the exchange's limits: `python benchmarks/nightly_weight.py [pairs]`.
 
-Two nights over the same pairs (2,000 unless given: every perpetual that trades, then spot pairs) of a simulated market of
-ten thousand symbols, with the true weights enforced. The first night fills an empty lake with the day before; the second
-one, a day later, is the update that is reported: with yesterday's archive files out, before they are, and as it was when every
-perpetual's settlements were asked for alone.
+Two nights over the same pairs (2,000 unless given: every perpetual that trades, then spot pairs) of a simulated market
+of ten thousand symbols, with the true weights enforced. The first night fills an empty lake with the day before; the
+second one, a day later, is the update that is reported: with yesterday's archive files out, before they are, and as it
+was when every perpetual's settlements were asked for alone.
 
-The clock is simulated and shared by exchange and client: requests take no time, only waiting for the budget does. So the
-minutes say what the limits cost, not how fast a network is.
+The clock is simulated and shared by exchange and client: requests take no time, only waiting for the budget does. So
+the minutes say what the limits cost, not how fast a network is.
 """
 
 import asyncio
@@ -110,7 +110,9 @@ async def night(
     hook: FaultHook | None = None,
     together: bool = True,
 ) -> Night:
-    """Snapshot, then every pair's bars and settlements since the day before; settlements for all `together`, or one by one."""
+    """Snapshot, then every pair's bars and settlements since the day before; settlements for all `together`, or one by
+    one.
+    """
     clock, began = Clock(), time.perf_counter()
     start = world.now_ms // DAY_MS * DAY_MS - DAY_MS
     rows, left = 0, list(chosen)

@@ -2,10 +2,10 @@
 
     python benchmarks/positions.py [--days 1125] [--rounds 9]
 
-States minute bars, hourly decisions, half of them wanting a position, of one coin
-at three horizons, once with three holes in its funding. Milliseconds of CPU are those of the best round of each side, because the machine is shared; the sides take
-turns. `first call` is the CPU it takes to compile all of it, each in a fresh process without a cache. Ends with 1 when a bit
-differs, or when the kernels take more than 1.1 times the time of the one function.
+States minute bars, hourly decisions, half of them wanting a position, of one coin at three horizons, once with three
+holes in its funding. Milliseconds of CPU are those of the best round of each side, because the machine is shared; the
+sides take turns. `first call` is the CPU it takes to compile all of it, each in a fresh process without a cache. Ends
+with 1 when a bit differs, or when the kernels take more than 1.1 times the time of the one function.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Publish a night's champions to a Dropbox-compatible server: commits per 100 files, CPU of the client, calls.
 
-Run: ``python benchmarks/publish_dropbox.py [CHAMPIONS [small|demo]]``. Default: 2,000 champions of seven small files, 22 kB
-each; `demo` are nine files as a champion of the demo has them, 284 kB each. The server is a process of its own on loopback:
-its time is not counted, and no network's is there. Then all of it is published again, as after a crash, and one champion
-in ten anew, as after an ordinary night.
+Run: ``python benchmarks/publish_dropbox.py [CHAMPIONS [small|demo]]``. Default: 2,000 champions of seven small files,
+22 kB each; `demo` are nine files as a champion of the demo has them, 284 kB each. The server is a process of its own on
+loopback: its time is not counted, and no network's is there. Then all of it is published again, as after a crash, and
+one champion in ten anew, as after an ordinary night.
 """
 
 import json

@@ -1,9 +1,11 @@
-"""CPU of all ridge models of a pair: one pass of Gram matrices against one scikit-learn pipeline per fold, engine and regime.
+"""CPU of all ridge models of a pair: one pass of Gram matrices against one scikit-learn pipeline per fold, engine and
+regime.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/ridge.py [--days 120] [--interval-minutes 60] [--engines 8]
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/ridge.py [--days 120] [--interval-minutes 60] [--engines
+    8]
 
-Both sides get the same clipped features, labels, weights and windows. scikit-learn is timed on every `--every`-th day and
-scaled up; ours on all of them, forecasts included. Prints one JSON object; fails below 20 x or above 1e-8.
+Both sides get the same clipped features, labels, weights and windows. scikit-learn is timed on every `--every`-th day
+and scaled up; ours on all of them, forecasts included. Prints one JSON object; fails below 20 x or above 1e-8.
 """
 
 # ruff: noqa: E402 - threads are fixed before numpy loads its BLAS

@@ -37,7 +37,9 @@ ASSUMPTIONS = (
 
 
 def measured_night(coins: int) -> tuple[dict[str, list[float]], float, int]:
-    """Seconds of every job by wave on one worker, the driver's CPU seconds outside the waves, and the pairs of the night."""
+    """Seconds of every job by wave on one worker, the driver's CPU seconds outside the waves, and the pairs of the
+    night.
+    """
     from nights import night_settings, run_pipeline, small_world
 
     from huracan.adapters.backends.asyncio_pool import AsyncioPool

@@ -2,11 +2,12 @@
 
     python -m examples.bot --store huracan-work/store --paper [--exchange URL] [--candidates]
 
-At every decision time (each whole hour) it brings bars up to date, asks Hamilton for each coin and horizon of the signed
-set, and keeps one position each: entered when Hamilton says so, held until the horizon has passed, then rolled over
-(free of cost) while the forecast keeps its side, else closed or turned. Coins not to trade, stale sets and missing bars
-open nothing, and while a market is halted its position stays as it is. Fills are the last close; half a round trip of the model's costs is paid on each side, funding as settled.
-The journal has a line for every cell and decision, with its `code` and `reason`, also where nothing is entered.
+At every decision time (each whole hour) it brings bars up to date, asks Hamilton for each coin and horizon of the
+signed set, and keeps one position each: entered when Hamilton says so, held until the horizon has passed, then rolled
+over (free of cost) while the forecast keeps its side, else closed or turned. Coins not to trade, stale sets and missing
+bars open nothing, and while a market is halted its position stays as it is. Fills are the last close; half a round trip
+of the model's costs is paid on each side, funding as settled. The journal has a line for every cell and decision, with
+its `code` and `reason`, also where nothing is entered.
 """
 
 import argparse
@@ -153,7 +154,9 @@ class Bot:
             self.account.mark(key, price, self.feed.funding_after(held.instrument, held.funded_ms), unit)
 
     def _trade(self, key: str, name: str, fraction: float, choice: Choice, unit: float, at: int) -> None:
-        """Move to a new fraction at the last close, and pay half a round trip for what that trades; the journal says why."""
+        """Move to a new fraction at the last close, and pay half a round trip for what that trades; the journal says
+        why.
+        """
         before, held, price = self.account.fraction(key), self.account.positions.get(key), self.feed.price(name)
         price = price if price is not None or held is None else held.mark
         code, reason = choice.code, choice.reason

@@ -67,7 +67,9 @@ class Account:
         held.mark = price
 
     def trade(self, key: str, new: Position, unit: float, cost_rate: float) -> float:
-        """Move a cell to a new position (fraction 0: out of it), pay `cost_rate` of what that trades; returns the cost."""
+        """Move a cell to a new position (fraction 0: out of it), pay `cost_rate` of what that trades; returns the
+        cost.
+        """
         cost = unit * abs(new.fraction - self.fraction(key)) * cost_rate
         self.costs += cost
         self._book(key, -cost)

@@ -4,8 +4,9 @@
     python tools/demo_seeds.py OUT --world demo --seeds 0-20
     python tools/demo_seeds.py OUT --world null --seeds 0-19
 
-One JSON file a seed in OUT; a seed that is there already is not run again, so the check can be interrupted. Ends with 1 when a
-seed breaks the promise: in `demo` 1h and 4h promoted with at least 8 planted and at most 2 other coins, in `null` nothing at all.
+One JSON file a seed in OUT; a seed that is there already is not run again, so the check can be interrupted. Ends with 1
+when a seed breaks the promise: in `demo` 1h and 4h promoted with at least 8 planted and at most 2 other coins, in
+`null` nothing at all.
 """
 
 import argparse

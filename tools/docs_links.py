@@ -1,5 +1,6 @@
 # ruff: noqa: INP001
-"""Check every link of the built site and of the README: pages, anchors, pictures; other hosts by the form of the address only.
+"""Check every link of the built site and of the README: pages, anchors, pictures; other hosts by the form of the
+address only.
 
 python tools/docs_links.py [build/docs]
 """
@@ -91,7 +92,9 @@ def internal_problem(file: Path, link: str, pages: dict[Path, Page]) -> str | No
 
 
 def broken_in_markdown(file: Path, site: Path) -> Iterator[str]:
-    """The same for a Markdown file beside the site, such as the README; anchors of docs/ are looked up in the built pages."""
+    """The same for a Markdown file beside the site, such as the README; anchors of docs/ are looked up in the built
+    pages.
+    """
     for link in MARKDOWN_LINK.findall(file.read_text(encoding="utf-8")):
         parts = urlsplit(link)
         if parts.scheme:

@@ -288,7 +288,7 @@ def error_classes() -> list[type[errors.HuracanError]]:
 def status_lines() -> list[str]:
     """Exit statuses and the codes of errors."""
     rows = [
-        (code_cell(kind.code), str(kind.exit_status), cell((kind.__doc__ or "").partition("\n\n")[0]))
+        (code_cell(kind.code), str(kind.exit_status), cell(" ".join((kind.__doc__ or "").partition("\n\n")[0].split())))
         for kind in error_classes()
     ]
     return [

@@ -23,7 +23,9 @@ LONG_FUNCTION, LONG_LINE = 50, 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """The figures of a folder; `free` and `wide` are per 1,000 lines of source, `tests` is lines of tests per line of it."""
+    """The figures of a folder; `free` and `wide` are per 1,000 lines of source, `tests` is lines of tests per line of
+    it.
+    """
 
     name: str
     p90: int

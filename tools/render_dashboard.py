@@ -1,9 +1,12 @@
 # ruff: noqa: INP001
-"""Draw deploy/grafana/huracan.json from a real Prometheus: every panel's queries through its HTTP API, on Grafana's own grid.
+"""Draw deploy/grafana/huracan.json from a real Prometheus: every panel's queries through its HTTP API, on Grafana's own
+grid.
 
-    python tools/render_dashboard.py --prometheus http://127.0.0.1:9090 --job huracan-textfile --out page.html --png page.png
+    python tools/render_dashboard.py --prometheus http://127.0.0.1:9090 --job huracan-textfile --out page.html --png
+    page.png
 
-This is our rendering of the dashboard's definition, for machines without Grafana; Grafana itself draws the same file nicer.
+This is our rendering of the dashboard's definition, for machines without Grafana; Grafana itself draws the same file
+nicer.
 """
 
 import argparse

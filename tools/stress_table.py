@@ -1,10 +1,12 @@
 # ruff: noqa: INP001
 """Make the stress table that ships with the package from daily candles, and print what it rests on.
 
-    .venv/bin/python tools/stress_table.py MARKET/klines/spot-1d.parquet [--write src/huracan/promotion/stress_table.json]
+    .venv/bin/python tools/stress_table.py MARKET/klines/spot-1d.parquet [--write
+    src/huracan/promotion/stress_table.json]
 
-Without `--write` it only prints. Dropped before anything is measured: the newest bar (unclosed), each symbol's listing day
-(it opens at a fictitious price), returns across a gap, and days with fewer than 30 earlier days to place a symbol in a tier.
+Without `--write` it only prints. Dropped before anything is measured: the newest bar (unclosed), each symbol's listing
+day (it opens at a fictitious price), returns across a gap, and days with fewer than 30 earlier days to place a symbol
+in a tier.
 """
 
 import argparse

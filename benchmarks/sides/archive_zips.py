@@ -1,9 +1,9 @@
 """Month files of the public archive for benchmarks, made in a process of their own so that their CPU is nobody else's.
 
-Run: ``python benchmarks/sides/archive_zips.py FOLDER``. Prices and base volumes are recorded candles where ../shared/market has
-them, else a simulated market's; quote volume, trades and taker volumes are derived from them with digits as the exchange
-prints them (spot: eight decimals and microseconds, no header; USD-M: shortest decimals, milliseconds, a header). Deflated at level 6,
-which reproduces the sizes of the recorded files.
+Run: ``python benchmarks/sides/archive_zips.py FOLDER``. Prices and base volumes are recorded candles where
+../shared/market has them, else a simulated market's; quote volume, trades and taker volumes are derived from them with
+digits as the exchange prints them (spot: eight decimals and microseconds, no header; USD-M: shortest decimals,
+milliseconds, a header). Deflated at level 6, which reproduces the sizes of the recorded files.
 """
 
 import sys

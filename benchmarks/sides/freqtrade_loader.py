@@ -1,9 +1,10 @@
-"""freqtrade's own archive loader and data store over our zips, for an interpreter that has freqtrade and nothing of ours.
+"""freqtrade's own archive loader and data store over our zips, for an interpreter that has freqtrade and nothing of
+ours.
 
-Run: ``python benchmarks/sides/freqtrade_loader.py ZIPS --market spot|um|both --rounds N --out FOLDER``. Prints the CPU seconds
-of the fastest round, bytes and rows. Its `get_daily_ohlcv` unzips and parses each file (the session hands it the bytes, so no side
-pays for HTTP; what is daily there is a month here, which is in freqtrade's favour), its `concat_safe` joins them, its
-default data handler stores them.
+Run: ``python benchmarks/sides/freqtrade_loader.py ZIPS --market spot|um|both --rounds N --out FOLDER``. Prints the CPU
+seconds of the fastest round, bytes and rows. Its `get_daily_ohlcv` unzips and parses each file (the session hands it
+the bytes, so no side pays for HTTP; what is daily there is a month here, which is in freqtrade's favour), its
+`concat_safe` joins them, its default data handler stores them.
 """
 
 import argparse

@@ -120,7 +120,9 @@ class LedgerError(DataError):
 
 
 class LedgerBehindError(LedgerError):
-    """The ledger lacks the entry that the signed set of its store names: judging on it would repeat nights in silence."""
+    """The ledger lacks the entry that the signed set of its store names: judging on it would repeat nights in
+    silence.
+    """
 
     code = "LEDGER_BEHIND"
 
@@ -160,7 +162,9 @@ class JobFailedError(HuracanError):
 
 
 class UserCodeError(JobFailedError):
-    """A callable that the owner passed in raised for every pair that reached it; `traceback` is that of the first one."""
+    """A callable that the owner passed in raised for every pair that reached it; `traceback` is that of the first
+    one.
+    """
 
     code = "USER_CODE"
 

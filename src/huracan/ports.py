@@ -14,8 +14,8 @@ from huracan.domain.records import Snapshot
 class FetchedFile:
     """Provenance of one archive file already in the lake: a changed checksum means it was replaced.
 
-    `stamp` is how the archive's listing described these bytes (None: never listed to us). A file the archive has lost has
-    no checksum, and `rows` says how many bars of its time came by REST instead.
+    `stamp` is how the archive's listing described these bytes (None: never listed to us). A file the archive has lost
+    has no checksum, and `rows` says how many bars of its time came by REST instead.
     """
 
     name: str
@@ -43,8 +43,9 @@ class FetchedRows:
 class Holding:
     """What the lake holds of an instrument, in short.
 
-    `seal` is one sha256 over the checksums of all its archive files and the hashes of all its data files. `unproven` counts
-    data files with rows of a release that kept no hashes: whether they changed before they were sealed, nobody can tell.
+    `seal` is one sha256 over the checksums of all its archive files and the hashes of all its data files. `unproven`
+    counts data files with rows of a release that kept no hashes: whether they changed before they were sealed, nobody
+    can tell.
     """
 
     seal: str
@@ -56,8 +57,8 @@ class Holding:
 class KnownSettlements:
     """What is known of a perpetual's settlements without asking for it alone.
 
-    All of `stored` (first and last time, ms; None: none) are in the lake without a hole. `rows` (FUNDING_SCHEMA) are all since
-    `since_ms`, from one read of the whole market; None where that read did not name the symbol.
+    All of `stored` (first and last time, ms; None: none) are in the lake without a hole. `rows` (FUNDING_SCHEMA) are
+    all since `since_ms`, from one read of the whole market; None where that read did not name the symbol.
     """
 
     stored: tuple[int, int] | None
@@ -89,7 +90,9 @@ class MarketData(Protocol):
         ...
 
     async def recent_settlements(self, start_ms: int, end_ms: int) -> pl.DataFrame:
-        """Settlements of every perpetual with start_ms <= time < end_ms, in few requests: `symbol`, then FUNDING_SCHEMA."""
+        """Settlements of every perpetual with start_ms <= time < end_ms, in few requests: `symbol`, then
+        FUNDING_SCHEMA.
+        """
         ...
 
     def fetch(
@@ -101,7 +104,8 @@ class MarketData(Protocol):
         settled: KnownSettlements | None = None,
     ) -> AsyncIterator[FetchedRows]:
         """Closed bars and settlements with start_ms <= time < end_ms: archive files first (those in `known` with an
-        unchanged checksum are not fetched again), REST for what the archive does not have yet and `settled` does not tell.
+        unchanged checksum are not fetched again), REST for what the archive does not have yet and `settled` does not
+        tell.
         """
         ...
 
@@ -208,7 +212,9 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteFile:
-    """One file of a remote store: `revision` is what `swap` compares, `digest` the store's own content hash, if it has one."""
+    """One file of a remote store: `revision` is what `swap` compares, `digest` the store's own content hash, if it has
+    one.
+    """
 
     path: str
     size: int
@@ -280,7 +286,8 @@ JobFunction = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
 class Machine:
     """One machine that runs jobs: how many at once, how many now, and its memory in bytes.
 
-    `memory` is what jobs may use together, with what they hold already (None: unknown); `largest` the most one has held.
+    `memory` is what jobs may use together, with what they hold already (None: unknown); `largest` the most one has
+    held.
     """
 
     slots: int

@@ -304,10 +304,11 @@ class TelemetrySettings(Section):
 
 
 class StorageSettings(Section):
-    """Where data live that every worker reads: below the workdir by default, or in buckets, for workers on other machines.
+    """Where data live that every worker reads: below the workdir by default, or in buckets, for workers on other
+    machines.
 
-    Credentials come from the environment of driver and workers, as for publishing. One workdir, one place for artefacts:
-    each night deletes what its last two runs did not use.
+    Credentials come from the environment of driver and workers, as for publishing. One workdir, one place for
+    artefacts: each night deletes what its last two runs did not use.
     """
 
     lake_url: str | None = Field(None, description="s3://bucket/prefix of the lake; null: <workdir>/lake")

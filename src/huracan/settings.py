@@ -120,8 +120,8 @@ class _Given:
 def load_settings(file: Path | None, overrides: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """Settings from ``section.key=value`` overrides over the environment over a YAML file over the defaults.
 
-    Raises ConfigError for a file that cannot be read, a key given twice (both lines) or unknown (its line and the nearest
-    known key), a misspelt HURACAN_ variable, and a value out of range (the value and where it was given).
+    Raises ConfigError for a file that cannot be read, a key given twice (both lines) or unknown (its line and the
+    nearest known key), a misspelt HURACAN_ variable, and a value out of range (the value and where it was given).
     """
     return load_with_origins(file, overrides, environ)[0]
 

@@ -1,4 +1,6 @@
-"""Every setting as a row: what it is, its default, unit, range and environment name. Help, docs and `config show` read this."""
+"""Every setting as a row: what it is, its default, unit, range and environment name. Help, docs and `config show` read
+this.
+"""
 
 import types
 from collections.abc import Iterator, Mapping
@@ -58,7 +60,9 @@ _OWN_UNITS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingRow:
-    """One setting. `default` is as a file would hold it; `unit` and `allowed` are empty where there is nothing to say."""
+    """One setting. `default` is as a file would hold it; `unit` and `allowed` are empty where there is nothing to
+    say.
+    """
 
     path: str
     kind: str

@@ -30,9 +30,9 @@ def open_artefacts(place: str, *, allow_http: bool = False) -> "LocalArtefacts |
 class LocalArtefacts:
     """An ArtefactStore in a folder: a key is visible only with all its bytes on the disk.
 
-    Bytes are staged, synced and then linked to a key that must not exist, or renamed over the one that does. A kill or a
-    power cut leaves no torn artefact behind. Keys are relative paths of plain segments, and file names as they stand: native
-    stores read some of them (``K|``) as drive letters and never return.
+    Bytes are staged, synced and then linked to a key that must not exist, or renamed over the one that does. A kill or
+    a power cut leaves no torn artefact behind. Keys are relative paths of plain segments, and file names as they stand:
+    native stores read some of them (``K|``) as drive letters and never return.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -98,8 +98,8 @@ class LocalArtefacts:
 class BucketArtefacts:
     """An ArtefactStore below a bucket's URL: `put` is a conditional write, whole or not at all. Raises PublishError.
 
-    Credentials come from the environment. A bucket that refuses conditional writes would let a later writer replace a key,
-    which changes nothing here: equal keys have equal bytes.
+    Credentials come from the environment. A bucket that refuses conditional writes would let a later writer replace a
+    key, which changes nothing here: equal keys have equal bytes.
     """
 
     def __init__(self, url: str, *, allow_http: bool = False, patience_s: float | None = None) -> None:

@@ -1,7 +1,7 @@
 """A bucket as the place of lake and artefacts: how it is opened, and which failures mean that it does not answer.
 
-Credentials come from the environment as each cloud names them (AWS_*, GOOGLE_*, AZURE_*), or from the machine's role; an
-endpoint of one's own from AWS_ENDPOINT_URL. They never pass through settings, plans or jobs.
+Credentials come from the environment as each cloud names them (AWS_*, GOOGLE_*, AZURE_*), or from the machine's role;
+an endpoint of one's own from AWS_ENDPOINT_URL. They never pass through settings, plans or jobs.
 """
 
 import re

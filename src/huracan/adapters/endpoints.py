@@ -14,7 +14,7 @@ def is_url(place: str) -> bool:
 
 
 def loopback_endpoint(environ: Mapping[str, str]) -> bool:
-    """Whether the environment names an object store on this machine; plain HTTP anywhere else would send signed requests
-    in the open.
+    """Whether the environment names an object store on this machine; plain HTTP anywhere else would send signed
+    requests in the open.
     """
     return any(_LOOPBACK.match(environ.get(name, "")) for name in _ENDPOINTS)

@@ -2,10 +2,10 @@
 
 A commit writes rows, the list of archive files they came from and the sha256 of every data file in one atomic step (see
 `lake_seal`), so a killed night leaves either all or nothing (stray Parquet files are invisible and go with `vacuum`).
-Every byte is checked when it is read. Nothing is ever appended twice: rows already stored with the same values are dropped
-before the commit, and a commit stands only on the version it was compared with: of two writers at once, also on two
-machines, the later one compares again. Bars are stored packed (see `packing`). A table holds all listings of its ticker, as
-the archive's files do; an earlier one is a cut of its rows.
+Every byte is checked when it is read. Nothing is ever appended twice: rows already stored with the same values are
+dropped before the commit, and a commit stands only on the version it was compared with: of two writers at once, also on
+two machines, the later one compares again. Bars are stored packed (see `packing`). A table holds all listings of its
+ticker, as the archive's files do; an earlier one is a cut of its rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,8 +61,8 @@ class Coverage:
 class DeltaLake:
     """A Lake under a folder or a bucket's URL. Bars of different intervals need different roots.
 
-    A bucket that does not answer is an UpstreamError, a table that cannot be read a DamagedTableError. `allow_http` is for
-    object stores on loopback.
+    A bucket that does not answer is an UpstreamError, a table that cannot be read a DamagedTableError. `allow_http` is
+    for object stores on loopback.
     """
 
     def __init__(self, root: str, *, allow_http: bool = False) -> None:
@@ -78,11 +78,11 @@ class DeltaLake:
     def append(self, instrument: Instrument, batches: Sequence[FetchedRows], vendor: str) -> int:
         """Store what is new in one commit per kind; returns how many rows were new or changed.
 
-        Of two rows of one time that with more trades stays, then that with more volume, then the later one; the other is a
-        double, which is counted. So it is beside stored rows, too, but a row of a file that the exchange has replaced stands
-        whatever it holds. A row that is stored with the same values is dropped; one in place of a stored row is marked
-        restated. A null never erases a stored value: it says that the source lacks the column. Raises SchemaError, or
-        DiskFullError with the lake as it was.
+        Of two rows of one time that with more trades stays, then that with more volume, then the later one; the other
+        is a double, which is counted. So it is beside stored rows, too, but a row of a file that the exchange has
+        replaced stands whatever it holds. A row that is stored with the same values is dropped; one in place of a
+        stored row is marked restated. A null never erases a stored value: it says that the source lacks the column.
+        Raises SchemaError, or DiskFullError with the lake as it was.
         """
         changed = 0
         for kind in KINDS.values():
@@ -119,11 +119,12 @@ class DeltaLake:
         return self._place.size()
 
     def set_aside(self, instrument: Instrument) -> list[str]:
-        """Move damaged data files, and tables whose log is damaged, to ``damaged/`` beside the others; returns where they lie, or that they are gone.
+        """Move damaged data files, and tables whose log is damaged, to ``damaged/`` beside the others; returns where
+        they lie, or that they are gone.
 
-        What such a file held is forgotten with the archive files it may have come from, so the next fetch brings it again.
-        Nothing is lost by that: all rows come from an archive that still has them. A commit is not synced to the disk, so a
-        power cut can leave a torn log or empty files, too.
+        What such a file held is forgotten with the archive files it may have come from, so the next fetch brings it
+        again. Nothing is lost by that: all rows come from an archive that still has them. A commit is not synced to the
+        disk, so a power cut can leave a torn log or empty files, too.
         """
         return [place for kind in KINDS.values() for place in self._set_aside(kind, instrument)]
 

@@ -50,8 +50,8 @@ def known_doubles(
     beside: pl.DataFrame,
     again: Collection[str],
 ) -> dict[str, tuple[Run, ...]]:
-    """Doubles after an append: those known before, less what `replaced` files had, and those found `within` the append and
-    `beside` stored rows, the same one once however often its source is read.
+    """Doubles after an append: those known before, less what `replaced` files had, and those found `within` the append
+    and `beside` stored rows, the same one once however often its source is read.
 
     A source that is read `again` meets the row that once won over its own, and then tells nothing new.
     """

@@ -1,4 +1,6 @@
-"""Data files of the lake as bytes: written as Parquet, hashed, and parsed from the very bytes that had the right hash."""
+"""Data files of the lake as bytes: written as Parquet, hashed, and parsed from the very bytes that had the right
+hash.
+"""
 
 import io
 import uuid

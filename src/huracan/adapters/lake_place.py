@@ -1,4 +1,6 @@
-"""Where a lake's tables lie: folders below a folder, or prefixes below a bucket's URL. Names are table paths such as bars/NAME."""
+"""Where a lake's tables lie: folders below a folder, or prefixes below a bucket's URL. Names are table paths such as
+bars/NAME.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +51,9 @@ class LakePlace(Protocol):
         ...
 
     def move_aside(self, name: str) -> str:
-        """Move a table or one of its files to ``damaged/`` beside the tables; returns where it lies now, or that it is gone."""
+        """Move a table or one of its files to ``damaged/`` beside the tables; returns where it lies now, or that it is
+        gone.
+        """
         ...
 
     def aside(self) -> list[str]:

@@ -1,7 +1,8 @@
-"""Rows on their way into the lake: in order, each time once, marked with where they come from, compared with what is stored.
+"""Rows on their way into the lake: in order, each time once, marked with where they come from, compared with what is
+stored.
 
-Where a row comes from is one integer, `origin`: (place in `VENDORS`) * 4 + (2 if it came by REST) + (1 if the exchange has
-restated it). As three columns it cost a twelfth of an unzip to write.
+Where a row comes from is one integer, `origin`: (place in `VENDORS`) * 4 + (2 if it came by REST) + (1 if the exchange
+has restated it). As three columns it cost a twelfth of an unzip to write.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,8 +29,8 @@ _PER_VENDOR: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of table: its name, its time column, the schema of its rows as the exchange gives them, and by which values
-    one row of a time is fuller than another.
+    """A kind of table: its name, its time column, the schema of its rows as the exchange gives them, and by which
+    values one row of a time is fuller than another.
     """
 
     name: str
@@ -45,7 +46,9 @@ KINDS: Final = {kind.name: kind for kind in (BARS, FUNDING)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
-    """Rows of one append: ascending, each time once, with ORIGIN and BATCH (the place of its batch), and what gave way."""
+    """Rows of one append: ascending, each time once, with ORIGIN and BATCH (the place of its batch), and what gave
+    way.
+    """
 
     rows: pl.DataFrame
     doubles: pl.DataFrame
@@ -55,8 +58,8 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What an append changes: rows that are new or changed, everything that must then stand in their time range (None: nothing
-    stored changes), and doubles of stored rows.
+    """What an append changes: rows that are new or changed, everything that must then stand in their time range (None:
+    nothing stored changes), and doubles of stored rows.
     """
 
     fresh: pl.DataFrame
@@ -65,7 +68,9 @@ class Compared:
 
 
 def combined(kind: Kind, batches: Sequence[FetchedRows], vendor: str) -> Incoming:
-    """All rows and their origin, of two of one time the fuller, then the later one; SchemaError for no time or vendor."""
+    """All rows and their origin, of two of one time the fuller, then the later one; SchemaError for no time or
+    vendor.
+    """
     if vendor not in VENDORS:
         message = f"rows of vendor {vendor!r}; the lake knows {', '.join(VENDORS)}: add it to lake_rows.VENDORS"
         raise SchemaError(message)
@@ -97,8 +102,8 @@ def _source(batch: FetchedRows, vendor: str) -> str:
 def against_stored(kind: Kind, stored: pl.DataFrame, incoming: Incoming, replaced: Collection[str]) -> Compared:
     """What the rows of an append change beside the stored ones of their time range.
 
-    Where values differ the fuller row stays, and it is a double. A row of a file that was `replaced` since, or of the owner's
-    own loader, stands whatever it holds. A row that stands in place of a stored one is marked restated.
+    Where values differ the fuller row stays, and it is a double. A row of a file that was `replaced` since, or of the
+    owner's own loader, stands whatever it holds. A row that stands in place of a stored one is marked restated.
     """
     if stored.is_empty():
         return Compared(fresh=incoming.rows.drop(BATCH), merged=None, doubles=incoming.doubles.clear())

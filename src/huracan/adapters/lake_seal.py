@@ -1,7 +1,8 @@
-"""The seal of a table: every data file with its sha256, every archive file, every double, and one digest over all of it.
+"""The seal of a table: every data file with its sha256, every archive file, every double, and one digest over all of
+it.
 
-Each commit carries the whole seal of the state that it leaves, in the same atomic step as the rows. A reader believes the seal
-and nothing else. So a bit that flips in a data file, in the log or in a checkpoint is seen before any row is.
+Each commit carries the whole seal of the state that it leaves, in the same atomic step as the rows. A reader believes
+the seal and nothing else. So a bit that flips in a data file, in the log or in a checkpoint is seen before any row is.
 """
 
 import json
@@ -20,10 +21,11 @@ FORMER_KEY: Final = "huracan_files"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFile:
-    """One Parquet file of a table: sha256 and number of its bytes, its rows, and its first and last time (ms; None: no rows).
+    """One Parquet file of a table: sha256 and number of its bytes, its rows, and its first and last time (ms; None: no
+    rows).
 
-    Without a sha256 it was written by a release that had none. `late` says that rows came from such a file, so the hash tells
-    of changes since they were first sealed alone. `restated` counts rows that the exchange has changed.
+    Without a sha256 it was written by a release that had none. `late` says that rows came from such a file, so the hash
+    tells of changes since they were first sealed alone. `restated` counts rows that the exchange has changed.
     """
 
     path: str

@@ -1,7 +1,7 @@
 """One table of the lake: a Delta log whose newest commit is sealed, and data files that are read by the seal alone.
 
-Files are written and hashed first. Then one commit adds them, removes those they replace, and carries the seal. A commit
-stands only on the version that it was made from: of two writers at once the later one must look again.
+Files are written and hashed first. Then one commit adds them, removes those they replace, and carries the seal. A
+commit stands only on the version that it was made from: of two writers at once the later one must look again.
 """
 
 import json
@@ -28,9 +28,13 @@ from huracan.ports import FetchedFile
 
 EVER: Final = (-(1 << 63), (1 << 63) - 1)
 _TABLE: Final = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 7 days"}
-"""A commit names every file of its table, so old ones are not kept; measured in docs/measurements/2026-11-25-ingest.md."""
+"""A commit names every file of its table, so old ones are not kept; measured in
+docs/measurements/2026-11-25-ingest.md.
+"""
 _LOST: Final = re.compile("already exists|Invalid table version")
-"""How delta-rs tells that a commit did not become its version. The second comes of a conflict after which nothing stands there."""
+"""How delta-rs tells that a commit did not become its version. The second comes of a conflict after which nothing
+stands there.
+"""
 _TYPES: Final[Mapping[object, str]] = {pl.Int64: "long", pl.Float64: "double"}
 
 

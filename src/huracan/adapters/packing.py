@@ -1,9 +1,9 @@
 """Bars as integers: decimals scaled by a power of ten, high, low and close relative to the open.
 
-Exchanges publish decimals of few digits, which as binary fractions do not compress: 48 bytes a row as floats, 20 to 26 as
-these integers, for half the writing time. Nothing is rounded: a column that is no such decimal keeps its bits.
-By hand: `scales` holds a byte for the prices (the lowest) and one for each size, in the order of `SIZES`; a byte b means
-b - 1 decimals, 0 the float's own bits. open = open / 10^decimals, high = (open + high) / 10^decimals, and so on.
+Exchanges publish decimals of few digits, which as binary fractions do not compress: 48 bytes a row as floats, 20 to 26
+as these integers, for half the writing time. Nothing is rounded: a column that is no such decimal keeps its bits. By
+hand: `scales` holds a byte for the prices (the lowest) and one for each size, in the order of `SIZES`; a byte b means b
+- 1 decimals, 0 the float's own bits. open = open / 10^decimals, high = (open + high) / 10^decimals, and so on.
 """
 
 from typing import Final
@@ -94,8 +94,8 @@ def _bits(values: list[F64]) -> list[I64]:
 
 
 def _floats(stored: I64, first: I64 | None, scale: I64) -> F64:
-    """Values of one column, `scale` one for all rows or one a row; numpy divides exactly where polars would multiply by the
-    reciprocal.
+    """Values of one column, `scale` one for all rows or one a row; numpy divides exactly where polars would multiply by
+    the reciprocal.
     """
     if scale.size == 1 and scale[0] != _BITS:
         return np.asarray((stored if first is None else stored + first) / _POWERS[scale[0]])

@@ -41,8 +41,8 @@ class ProgressFile:
     """Telemetry that passes everything on and keeps the file up to date.
 
     Reads events by name: `run_started` (run_id), `universe_built` (members, pairs), `job_started` (coin, wave, attempt)
-    and `job_finished`, `job_retried`, `job_failed`, `job_cancelled` (coin, wave). A run killed at any moment leaves a file that says
-    "running"; whether it is, the store's lock knows.
+    and `job_finished`, `job_retried`, `job_failed`, `job_cancelled` (coin, wave). A run killed at any moment leaves a
+    file that says "running"; whether it is, the store's lock knows.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Candle files on disk: ``<tree>/<SYMBOL>/<interval>.parquet``, where a tree is a market (spot, um) or begins with one."""
+"""Candle files on disk: ``<tree>/<SYMBOL>/<interval>.parquet``, where a tree is a market (spot, um) or begins with
+one.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""What an object store's refusal says: its status, the cloud's own code and words, what to do, and whether asking again can help.
+"""What an object store's refusal says: its status, the cloud's own code and words, what to do, and whether asking again
+can help.
 
 The client library tells all of that in the text of its errors alone, so it is read from there, in this one place.
 """
@@ -74,7 +75,9 @@ _STATUS_ADVICE: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """One failed request. `status` 0: there was no answer; `code` and `message` are the cloud's, empty where it gave none."""
+    """One failed request. `status` 0: there was no answer; `code` and `message` are the cloud's, empty where it gave
+    none.
+    """
 
     status: int
     code: str
@@ -137,7 +140,9 @@ class Refusal:
 
 
 class NothingChangedError(Exception):
-    """A conditional write was refused, yet what stands there is what its condition wants: the same write may work now."""
+    """A conditional write was refused, yet what stands there is what its condition wants: the same write may work
+    now.
+    """
 
 
 class GivenUpError(Exception):
@@ -175,7 +180,8 @@ def patiently(operation: Callable[[], T], deadline_s: float, sleep: Callable[[fl
 
 
 def bucket_region(refusal: Refusal) -> str:
-    """The region of a bucket whose store only redirects, by one request without credentials; empty where nothing says so.
+    """The region of a bucket whose store only redirects, by one request without credentials; empty where nothing says
+    so.
 
     Amazon names it in a header of any answer, also of a refusal, and the library keeps only that it was redirected.
     """

@@ -37,8 +37,8 @@ READABLE = 0o644  # reports are for people; nothing in them is secret
 class ReportsGenerator:
     """The documented writer of reports: ``{output_dir}/{coin}/{horizon}/*.json`` and ``{output_dir}/summaries/``.
 
-    The first three take a report record, or (coin, horizon, values) with the record's fields as a mapping; a field that is
-    missing is a ValueError and never a made-up value. `timestamp` may be left out of values: the time of writing.
+    The first three take a report record, or (coin, horizon, values) with the record's fields as a mapping; a field that
+    is missing is a ValueError and never a made-up value. `timestamp` may be left out of values: the time of writing.
     """
 
     def __init__(self, output_dir: str | Path) -> None:

@@ -52,7 +52,9 @@ class SnapshotArchive:
             ) from error
 
     def as_of(self, then_ms: int, *, within_ms: int = DAY_MS) -> Snapshot | None:
-        """The newest snapshot at or before a moment, None where it is older than `within_ms`; SchemaError for a damaged one."""
+        """The newest snapshot at or before a moment, None where it is older than `within_ms`; SchemaError for a damaged
+        one.
+        """
         moments = [int(match[1]) for path in self._files() if (match := _NAME.fullmatch(path.name))]
         newest = max((moment for moment in moments if then_ms - within_ms <= moment <= then_ms), default=None)
         return None if newest is None else _read(self._folder / f"{newest:013d}.parquet")

@@ -1,4 +1,5 @@
-"""Composition root: wires steps to adapters. `TrainingPipeline` for people, `run_pair_job` for workers, `open_source` for Hamilton.
+"""Composition root: wires steps to adapters. `TrainingPipeline` for people, `run_pair_job` for workers, `open_source`
+for Hamilton.
 
 The names load lazily: a worker process needs the work on pairs, not the driver's promotion and publication.
 """

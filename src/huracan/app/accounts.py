@@ -1,4 +1,6 @@
-"""The account of a night on disk: the summary, the page, the decisions; in the workdir, and the summary in the store too."""
+"""The account of a night on disk: the summary, the page, the decisions; in the workdir, and the summary in the store
+too.
+"""
 
 import json
 from contextlib import suppress

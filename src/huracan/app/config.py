@@ -108,7 +108,9 @@ class TrainingPipelineConfig:
         return today if today > now_ms else today + DAY_MS
 
     def as_of_ms(self) -> int | None:
-        """`as_of` in milliseconds, None for the exchange's clock; raises ConfigError for a moment without any market."""
+        """`as_of` in milliseconds, None for the exchange's clock; raises ConfigError for a moment without any
+        market.
+        """
         if self.as_of is None:
             return None
         moment = parse_iso(self.as_of)

@@ -1,7 +1,9 @@
-"""Remote copies asked beside the work of a night: training waits for no store behind a network, and signing only so long.
+"""Remote copies asked beside the work of a night: training waits for no store behind a network, and signing only so
+long.
 
-Every copy is asked in a thread of its own, again and again while it does not answer. What is newer there is taken over by one
-more thread, the newest first among those that answer soon, so that the others are compared with what was taken over.
+Every copy is asked in a thread of its own, again and again while it does not answer. What is newer there is taken over
+by one more thread, the newest first among those that answer soon, so that the others are compared with what was taken
+over.
 """
 
 import queue
@@ -52,7 +54,9 @@ class Copy:
 
 
 class UntilClosed:
-    """A remote store for one thread beside the night: raises PublishError for every call once the night goes on without it."""
+    """A remote store for one thread beside the night: raises PublishError for every call once the night goes on without
+    it.
+    """
 
     def __init__(self, remote: RemoteStore, closed: threading.Event) -> None:
         self._remote, self._closed = remote, closed
@@ -100,7 +104,8 @@ class UntilClosed:
 class Fencing:
     """Asks every copy in the background. `ask` sets a copy's fence or its problem; `take` may write to the local store.
 
-    Neither raises. `patience_s` bounds how long `settle` waits for answers, `longest_s` how long for what is being taken over.
+    Neither raises. `patience_s` bounds how long `settle` waits for answers, `longest_s` how long for what is being
+    taken over.
     """
 
     copies: Sequence[Copy]
@@ -123,7 +128,8 @@ class Fencing:
         threading.Thread(target=self._take_over, name="huracan-adopt", daemon=True).start()
 
     def settle(self) -> list[Copy]:
-        """Ask once more where a store did not answer, wait for what can be known by now, and end; those without an answer.
+        """Ask once more where a store did not answer, wait for what can be known by now, and end; those without an
+        answer.
 
         Nothing is written by `take` afterwards.
         """

@@ -27,8 +27,9 @@ def keys_here(environ: Mapping[str, str]) -> KeySet | None:
 def open_ledger(path: Path, store: FolderStore, keys: KeySet | None, telemetry: Telemetry) -> SqliteLedger:
     """The ledger of a store, made where neither has anything yet.
 
-    Raises LedgerBehindError where the newest signed set names an entry that the ledger does not have; a ledger that is not there
-    is not made then. Raises LedgerError where a chain does not hold. Tells where the set of an earlier version names no entry.
+    Raises LedgerBehindError where the newest signed set names an entry that the ledger does not have; a ledger that is
+    not there is not made then. Raises LedgerError where a chain does not hold. Tells where the set of an earlier
+    version names no entry.
     """
     current = newest_set(store, keys)
     if current is not None and (not path.exists() or path.stat().st_size == 0):
@@ -47,14 +48,18 @@ def open_ledger(path: Path, store: FolderStore, keys: KeySet | None, telemetry: 
 
 
 def compare(ledger: SqliteLedger, store: FolderStore, keys: KeySet | None) -> None:
-    """Raise LedgerBehindError unless an open ledger holds the set that stands now: one may have been taken over meanwhile."""
+    """Raise LedgerBehindError unless an open ledger holds the set that stands now: one may have been taken over
+    meanwhile.
+    """
     current = newest_set(store, keys)
     if current is not None:
         ledger.ensure_holds(current, str(store.root))
 
 
 def check_ledger(path: Path | None, store: FolderStore, keys: KeySet, telemetry: Telemetry) -> None:
-    """`open_ledger` for what signs without judging; a store that no ledger lies beside (None) has nothing to compare."""
+    """`open_ledger` for what signs without judging; a store that no ledger lies beside (None) has nothing to
+    compare.
+    """
     if path is not None and newest_set(store, keys) is not None:
         open_ledger(path, store, keys, telemetry).close()
 
@@ -72,7 +77,8 @@ def newest_set(store: FolderStore, keys: KeySet | None) -> ChampionSet | None:
 
 
 def adopt_store(workdir: Path, note: str, environ: Mapping[str, str]) -> Adoption | None:
-    """Let the ledger of a workdir go on with the set in its store, signed by the online key; None where it holds that set anyway.
+    """Let the ledger of a workdir go on with the set in its store, signed by the online key; None where it holds that
+    set anyway.
 
     Raises PublishError without a signed set, LockedError while a run is under way.
     """

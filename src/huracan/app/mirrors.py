@@ -44,9 +44,9 @@ OpenRemote = Callable[[str], RemoteStore]
 class Mirrors:
     """The remote stores of `publish.urls` (and Dropbox where a token is set), in step with one folder store.
 
-    `begin` and `begin_beside` raise ConfigError for a URL that cannot be opened; a store that does not answer, that another
-    run owns, or whose client fails in whatever way is recorded and never stops a night. `taken` are numbers that new files
-    must stay above. A store that is waited for is told once a minute.
+    `begin` and `begin_beside` raise ConfigError for a URL that cannot be opened; a store that does not answer, that
+    another run owns, or whose client fails in whatever way is recorded and never stops a night. `taken` are numbers
+    that new files must stay above. A store that is waited for is told once a minute.
     """
 
     store: FolderStore
@@ -120,10 +120,11 @@ class Mirrors:
         self._fencing.start()
 
     def settle(self) -> None:
-        """Wait, not for long, for the answers that `begin_beside` asked for; afterwards the local store is this run's to sign.
+        """Wait, not for long, for the answers that `begin_beside` asked for; afterwards the local store is this run's
+        to sign.
 
-        A store without an answer is pending. It is asked once more when it is pushed to, and takes a set then only if it
-        holds none, or one that ours follows.
+        A store without an answer is pending. It is asked once more when it is pushed to, and takes a set then only if
+        it holds none, or one that ours follows.
         """
         fencing, self._fencing = self._fencing, None
         for copy in fencing.settle() if fencing is not None else ():
@@ -147,7 +148,9 @@ class Mirrors:
                     self._try(copy, partial(push_files, self.store, copy.remote, "summaries"))
 
     def planned(self, bundles: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What a dry run would push, by URL: at most so many files, since unchanged bundles are not sent. Opens nothing."""
+        """What a dry run would push, by URL: at most so many files, since unchanged bundles are not sent. Opens
+        nothing.
+        """
         names = sorted(bundles)
         files = len(names) * (len(BUNDLE_FILES) + 1) + 4  # the set, its two lists, the pointer
         for url in self.targets:

@@ -16,8 +16,8 @@ from huracan.settings import Settings
 class Observers:
     """Everybody who listens to one run, opened before its first step and closed after its last.
 
-    `telemetry` tells all of them. Raises ConfigError for a missing extra; whatever else goes wrong with a listener is told
-    as an event and never ends the night.
+    `telemetry` tells all of them. Raises ConfigError for a missing extra; whatever else goes wrong with a listener is
+    told as an event and never ends the night.
     """
 
     def __init__(self, settings: Settings, workdir: Path, log: Telemetry) -> None:

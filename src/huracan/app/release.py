@@ -38,8 +38,8 @@ class FolderRelease:
     """Implements `night.ports.ChampionStore` on a folder store with this user's keys.
 
     Keys are made, and the trusted root installed, at the first run that publishes; an existing trusted root is never
-    overwritten. Every run says so while the root key lies here without a passphrase. `mirrors` are the remote copies, `ledger` is
-    the one whose head every set names.
+    overwritten. Every run says so while the root key lies here without a passphrase. `mirrors` are the remote copies,
+    `ledger` is the one whose head every set names.
     """
 
     def __init__(
@@ -152,7 +152,9 @@ class FolderRelease:
         return publish_summary(self.store, body, wall_clock_ms=self._clock.now_ms())
 
     def _check_places(self) -> None:
-        """Keys and trusted root are there, or can be made at the end: else a whole night would be worked for nothing."""
+        """Keys and trusted root are there, or can be made at the end: else a whole night would be worked for
+        nothing.
+        """
         for what, there, folder, variable in (
             ("keys", any(self._folder.glob("*.json")), self._folder, "HURACAN_KEYS_DIR"),
             ("the trusted root", self._trusted.exists(), self._trusted.parent, "HURACAN_TRUSTED_ROOT"),
@@ -192,7 +194,9 @@ class FolderRelease:
 
 
 def live_extras(night: Night) -> JsonObject:
-    """What the set tells whoever trades it: how to make tonight's features from live bars, and the caps of the recipes."""
+    """What the set tells whoever trades it: how to make tonight's features from live bars, and the caps of the
+    recipes.
+    """
     plan, shared = night.plan, night.plan.recipes[0]
     return LiveInputs(
         context={coin: plan.member(coin).instrument.id for coin in night.context_coins},
@@ -206,7 +210,9 @@ def live_extras(night: Night) -> JsonObject:
 
 
 def _served(member: SetMember, manifest: Manifest | str) -> ServedChampion:
-    """A champion of the current set; where its manifest cannot be read, `damage` says why and its measures are missing."""
+    """A champion of the current set; where its manifest cannot be read, `damage` says why and its measures are
+    missing.
+    """
     known = manifest if isinstance(manifest, Manifest) else None
     metrics = known.metrics if known else {}
     evidence = known.evidence if known else {}

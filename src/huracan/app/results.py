@@ -37,7 +37,8 @@ def night_summary(
 ) -> dict[str, Any]:
     """The daily summary: counts that add up, every skip with its reason, and how far away everything is.
 
-    `artefacts` counts what was verified on its way; `publish_state` says of every remote store whether it took the set; `former_pairs` whether the evidence counts them.
+    `artefacts` counts what was verified on its way; `publish_state` says of every remote store whether it took the set;
+    `former_pairs` whether the evidence counts them.
     """
     return daily_summary(
         timestamp=iso(night.plan.cutoff_ms),

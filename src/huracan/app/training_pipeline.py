@@ -47,11 +47,11 @@ FOLDERS = {"lake": 0o700, "artefacts": 0o700, "snapshots": 0o700, "reports": 0o7
 class TrainingPipeline:
     """Trains every eligible pair and exports what is proven.
 
-    `data_loader` async (coin, lookback_days), `feature_builder` async (coin, data), `model_trainer` sync or async
-    (job dict), called once per fold with train rows only and once for the final fit, and `validator` (coin, data) are
-    optional; None means the built-in one. `huracan.DataLoader` and the others say what each gets and returns. InvalidOutput
-    from any of them becomes a skip with its reason; one that raises for every pair that reached it ends the night with
-    USER_CODE and its traceback. Raises ConfigError at once for what cannot be called so.
+    `data_loader` async (coin, lookback_days), `feature_builder` async (coin, data), `model_trainer` sync or async (job
+    dict), called once per fold with train rows only and once for the final fit, and `validator` (coin, data) are
+    optional; None means the built-in one. `huracan.DataLoader` and the others say what each gets and returns.
+    InvalidOutput from any of them becomes a skip with its reason; one that raises for every pair that reached it ends
+    the night with USER_CODE and its traceback. Raises ConfigError at once for what cannot be called so.
 
     >>> config = TrainingPipelineConfig(horizons=["1h"], dry_run=True)
     >>> pipeline = TrainingPipeline(config)
@@ -138,7 +138,8 @@ class TrainingPipeline:
     async def step1_build_coin_universe(self) -> Night:
         """Open the adapters and decide who may be trained; the other steps go on from its result.
 
-        Raises LockedError while another run is at work, and holds nothing afterwards: step 2 takes the lock for all later ones.
+        Raises LockedError while another run is at work, and holds nothing afterwards: step 2 takes the lock for all
+        later ones.
         """
         await self.aclose()
         self._observers = Observers(self.config.resolve(), self.config.folder(), self.telemetry)
@@ -188,7 +189,9 @@ class TrainingPipeline:
         return exported
 
     async def aclose(self, error: BaseException | None = None) -> None:
-        """Release what single steps have opened, the lock among it; `error` is what ended them. Also safe where nothing is open."""
+        """Release what single steps have opened, the lock among it; `error` is what ended them. Also safe where nothing
+        is open.
+        """
         opened, self._open = self._open, None
         observers, self._observers = self._observers, None
         try:
@@ -233,7 +236,9 @@ def _ending(error: BaseException) -> dict[str, str]:
 
 
 class _OpenNight:
-    """All adapters of one run, opened together and closed together. Holds the store's lock but between `rest` and `work`."""
+    """All adapters of one run, opened together and closed together. Holds the store's lock but between `rest` and
+    `work`.
+    """
 
     def __init__(self, config: TrainingPipelineConfig, injected: Injected, telemetry: Telemetry) -> None:
         self.settings = config.resolve()
@@ -273,8 +278,8 @@ class _OpenNight:
         return self
 
     def work(self) -> None:
-        """Hold the lock from here on, and begin to ask the remote copies; raises LockedError, and ConfigError for a copy that
-        cannot be opened.
+        """Hold the lock from here on, and begin to ask the remote copies; raises LockedError, and ConfigError for a
+        copy that cannot be opened.
         """
         self.store.acquire()
         if not self.rules.dry_run and not self._asking:

@@ -28,7 +28,9 @@ from huracan.settings import Settings
 from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
 
 UNHEARD_PER_DEATH = 2
-"""Starts whose end the ledger never heard (the run itself was killed) that count as one dead worker: they may be innocent."""
+"""Starts whose end the ledger never heard (the run itself was killed) that count as one dead worker: they may be
+innocent.
+"""
 PRIVATE = 0o600  # the plan names the exchange's URLs, which may hold a password
 
 
@@ -84,7 +86,9 @@ class OrchestratedWaves:
         return [PairOutcome(coin=job.coin, result=_result_of(job)) for job in jobs]
 
     def _publish(self, plan: NightPlan) -> dict[str, str]:
-        """Write the plan where every worker reads it: in the workdir, and among the artefacts where those are in a bucket."""
+        """Write the plan where every worker reads it: in the workdir, and among the artefacts where those are in a
+        bucket.
+        """
         data = canonical_json({"plan": to_json(plan), "wiring": self.wiring})
         path, sha256 = self.folder / PLAN_FILE, sha256_hex(data)
         write_atomically(path, data, mode=PRIVATE)
@@ -115,8 +119,8 @@ class OrchestratedWaves:
         return jobs
 
     async def start(self) -> TrainingOrchestrator:
-        """Bring the backend up, once; raises BackendError naming the extra or the address, ConfigError for a machine that
-        does not reach what its jobs would read and write.
+        """Bring the backend up, once; raises BackendError naming the extra or the address, ConfigError for a machine
+        that does not reach what its jobs would read and write.
         """
         if self._orchestrator is None:
             training = self.settings.training

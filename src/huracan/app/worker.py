@@ -28,7 +28,9 @@ PLANS = "plans"
 
 @lru_cache(maxsize=2)
 def _plan(path: str, sha256: str) -> tuple[NightPlan, dict[str, Any]]:
-    """The plan in a file; asked by content, because a worker of a cluster outlives the night and the next plan is there too."""
+    """The plan in a file; asked by content, because a worker of a cluster outlives the night and the next plan is there
+    too.
+    """
     data = _plan_bytes(path)
     if sha256_hex(data) != sha256:
         raise DataError(f"{path} is not the plan this job belongs to: another run has written its own; run again")

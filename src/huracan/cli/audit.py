@@ -196,7 +196,9 @@ def _run(run: JudgedRun, rules: IngestConfig) -> dict[str, Any]:
 
 
 def _known(told: Sequence[Findings]) -> list[dict[str, Any]]:
-    """Hours that the exchange is known to have changed, with the tables that hold them: in which version, they cannot say."""
+    """Hours that the exchange is known to have changed, with the tables that hold them: in which version, they cannot
+    say.
+    """
     found = []
     for text in KNOWN_RESTATEMENTS:
         start = parse_iso(text)

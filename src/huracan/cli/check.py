@@ -1,4 +1,6 @@
-"""`huracan lake check`: one day of every instrument against the exchange's REST, and against another venue if one is named."""
+"""`huracan lake check`: one day of every instrument against the exchange's REST, and against another venue if one is
+named.
+"""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""`huracan demo`: a simulated exchange, a whole night against it, champions, a report, and one prediction by Hamilton."""
+"""`huracan demo`: a simulated exchange, a whole night against it, champions, a report, and one prediction by
+Hamilton.
+"""
 
 import json
 import os
@@ -163,6 +165,7 @@ def demo_config(folder: Path, urls: "Urls", world: str) -> "TrainingPipelineConf
         *(f"binance.{name}={PATIENCE_S}" for name in ("read_timeout_s", "total_timeout_s")),
     ]
     if world == "demo":
-        # The planted drift is so strong that it shows in every trend-like feature too: the canary must stand aside here.
+        # The planted drift is so strong that it shows in every trend-like feature too: the canary must stand aside
+        # here.
         overrides.append(f"training.leak_exempt={json.dumps(list(ALL_NAMES))}")
     return TrainingPipelineConfig.from_settings(local_only(load_settings(None, overrides, os.environ)), workdir=folder)

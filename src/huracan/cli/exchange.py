@@ -23,7 +23,9 @@ def serve_exchange(
     attached: bool,
     limits: bool,
 ) -> None:
-    """Serve until interrupted; exactly one of `candles` and `world` must be given, but `coins` alone mean the wide world."""
+    """Serve until interrupted; exactly one of `candles` and `world` must be given, but `coins` alone mean the wide
+    world.
+    """
     if candles is None and world is None and coins is not None:
         world = "wide"
     if (candles is None) == (world is None):

@@ -10,7 +10,9 @@ WHOLE: Final = 10_000
 
 
 class WantsHorizon(TyperCommand):
-    """A command that refuses a coin without a horizon; a key such as BTC_1h holds both, so the parser may not insist."""
+    """A command that refuses a coin without a horizon; a key such as BTC_1h holds both, so the parser may not
+    insist.
+    """
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line, the horizon's without the brackets of what may be left out."""

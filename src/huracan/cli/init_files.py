@@ -52,7 +52,9 @@ class Written:
 
 
 def write_configuration(folder: Path, choices: Choices, *, force: bool) -> Written:
-    """Write configuration and units into a folder; ConfigError where one is there and not `force`, or a choice is wrong."""
+    """Write configuration and units into a folder; ConfigError where one is there and not `force`, or a choice is
+    wrong.
+    """
     folder = folder.absolute()
     texts = {CONFIG_FILE: configuration(choices), SERVICE_FILE: service(folder, choices), TIMER_FILE: timer(choices)}
     there = [name for name in texts if (folder / name).exists() or (folder / name).is_symlink()]
@@ -157,7 +159,8 @@ EnvironmentFile=-{(str(folder) + "/huracan.env").replace("%", "%%")}
 ExecStartPre={command} doctor {config}
 ExecStart={command} run --json --deadline {_deadline(choices.night)} {config}
 TimeoutStartSec=8h
-# 4 (backend lost) and 5 (publishing pending) go on when started again. Configuration (2), refused data (3) and a lock (6)
+# 4 (backend lost) and 5 (publishing pending) go on when started again. Configuration (2), refused data (3) and a lock
+# (6)
 # need somebody to look.
 Restart=on-failure
 RestartSec=10min

@@ -346,7 +346,9 @@ def _finish(status: int) -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command; an error ends with its message and its exit status, in --json mode as the one object on stdout."""
+    """Run the command; an error ends with its message and its exit status, in --json mode as the one object on
+    stdout.
+    """
     answer_shells()
     run_to_end(app, sys.argv[1:] if arguments is None else arguments)
 

@@ -19,7 +19,8 @@ def open_hamilton(
 ) -> "HamiltonInterface":
     """Hamilton over a store's root, a workdir's store or the URL of a remote store; ConfigError where there is none.
 
-    `more` are further arguments of it. A demo's store that the user named is read with the demo's keys, at the demo's time.
+    `more` are further arguments of it. A demo's store that the user named is read with the demo's keys, at the demo's
+    time.
     """
     from huracan.hamilton import HamiltonInterface
 
@@ -41,7 +42,9 @@ def demo_moment(store: str | None, workdir: Path | None) -> int | None:
 
 
 def demo_trust(place: StorePlace) -> dict[str, Any]:
-    """Arguments by which Hamilton reads a demo's store that may be believed here, told on stderr; none for other stores."""
+    """Arguments by which Hamilton reads a demo's store that may be believed here, told on stderr; none for other
+    stores.
+    """
     mark = believed_mark(place)
     if mark is None:
         return {}
@@ -51,13 +54,17 @@ def demo_trust(place: StorePlace) -> dict[str, Any]:
 
 
 def demo_variables(workdir: Path, *, named: bool) -> Mapping[str, str]:
-    """The environment of a command that only looks at a workdir: with the demo's keys, where it is a demo's and named."""
+    """The environment of a command that only looks at a workdir: with the demo's keys, where it is a demo's and
+    named.
+    """
     mark = believed_mark(StorePlace(path=workdir / "store", named=named))
     return os.environ if mark is None else {**os.environ, **mark.variables}
 
 
 def believed_mark(place: StorePlace, *, told: bool = True) -> "DemoMark | None":
-    """The mark of a demo whose own keys are believed by this command; where `told`, stderr says which keys it goes by."""
+    """The mark of a demo whose own keys are believed by this command; where `told`, stderr says which keys it goes
+    by.
+    """
     tell = sys.stderr.write if told else _silently
     from huracan.app.demos import read_mark, refusal_of_mark
     from huracan.domain.time import iso

@@ -1,7 +1,7 @@
 """Which workdir and which store a command is about: one rule for all, and what to type where there is none.
 
-A workdir is what ``--workdir`` names, else HURACAN_WORKDIR, else ``./huracan-work``. The store is what ``--store`` names,
-else that of ``--workdir``, else HURACAN_HAMILTON__MODEL_BASE_PATH, else that of the workdir.
+A workdir is what ``--workdir`` names, else HURACAN_WORKDIR, else ``./huracan-work``. The store is what ``--store``
+names, else that of ``--workdir``, else HURACAN_HAMILTON__MODEL_BASE_PATH, else that of the workdir.
 """
 
 import json
@@ -66,7 +66,9 @@ def store_of(store: str | Path | None, workdir: Path | None) -> StorePlace:
 
 
 def no_workdir(seen: str, looked_into: Path | None = None) -> NoWorkdirError:
-    """The error of a command that found nothing: what it saw, and the workdirs that are near, without the one it looked into."""
+    """The error of a command that found nothing: what it saw, and the workdirs that are near, without the one it looked
+    into.
+    """
     own = None if looked_into is None else looked_into.absolute()
     near = [one for one in workdirs_near(Path.cwd()) if one.absolute() != own]
     refused = "" if own is None else _refusal(own)

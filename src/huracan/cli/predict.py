@@ -87,7 +87,9 @@ def predict_now(asked: Asked, *, as_json: bool) -> int:
 
 
 def lake_workdir(asked: Asked) -> Path:
-    """The workdir whose lake is read: as for every command, but that of a named store where there is a lake beside it."""
+    """The workdir whose lake is read: as for every command, but that of a named store where there is a lake beside
+    it.
+    """
     from huracan.cli.places import workdir_of
 
     if asked.workdir is None and asked.store is not None and (Path(asked.store).parent / "lake").is_dir():

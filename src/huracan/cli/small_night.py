@@ -45,11 +45,15 @@ from huracan.worlds.spec import WorldSpec
 
 DAYS = 40
 COINS: Final = {Wave.INGEST: ("ALFA", "BTC", "GAPPY"), Wave.PREPARE: ("ALFA", "GAPPY"), Wave.TRAIN: ("ALFA",)}
-"""By wave. BTC is there for the market context; repaired bars of GAPPY lie in memory otherwise, which is another type."""
+"""By wave. BTC is there for the market context; repaired bars of GAPPY lie in memory otherwise, which is another
+type.
+"""
 
 
 def run_small_night() -> None:
-    """Run every room once, small: a world, its exchange, a night with both recipes, Hamilton, and the tests of a pool."""
+    """Run every room once, small: a world, its exchange, a night with both recipes, Hamilton, and the tests of a
+    pool.
+    """
     source = simulate(WorldSpec(name="demo", coins=2, days=DAYS))
     with tempfile.TemporaryDirectory(prefix="huracan-warm-") as name:
         folder = Path(name)

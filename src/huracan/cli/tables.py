@@ -90,7 +90,8 @@ def show(
     rows: Iterable[Sequence[str]],
     styles: Sequence[str | None] = (),
 ) -> None:
-    """Print a table that is readable on a narrow terminal: columns that say nothing are left out, names are never broken.
+    """Print a table that is readable on a narrow terminal: columns that say nothing are left out, names are never
+    broken.
 
     Where the names do not fit beside each other, every row is told in lines of its own.
     """
@@ -177,7 +178,9 @@ def _uncounted(row: HypothesisRow) -> bool:
 
 
 def _evidence_cells(row: HypothesisRow) -> dict[str, str]:
-    """Cells by column; on a narrow terminal `counted` is "counted/walked", `bps a day` the walk's where nothing counts."""
+    """Cells by column; on a narrow terminal `counted` is "counted/walked", `bps a day` the walk's where nothing
+    counts.
+    """
     counted, walked = row.observed_days, row.backtest_days
     return {
         "pool": row.pool,

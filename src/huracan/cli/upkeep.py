@@ -67,7 +67,9 @@ def _coverage_cells(row: dict[str, Any], *, to: int) -> list[str]:
 
 
 def show_missing(settings: Any, workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
-    """The months in which an instrument's bars are missing, between its first and its last; earlier listings by themselves."""
+    """The months in which an instrument's bars are missing, between its first and its last; earlier listings by
+    themselves.
+    """
     from huracan.ingest import IngestConfig
 
     place = lake_place(settings, workdir, interval)
@@ -271,7 +273,9 @@ def interval_of(place: str) -> str:
 
 
 def open_lake(place: str, only: str | None) -> tuple[Any, list[Any]]:
-    """The lake, and the instruments it holds (or the one that is wanted); ConfigError where it does not hold that one."""
+    """The lake, and the instruments it holds (or the one that is wanted); ConfigError where it does not hold that
+    one.
+    """
     from huracan.adapters.endpoints import loopback_endpoint
     from huracan.adapters.lake import DeltaLake
     from huracan.domain.ids import Instrument
@@ -287,7 +291,9 @@ def open_lake(place: str, only: str | None) -> tuple[Any, list[Any]]:
 
 
 def _one_of(items: list[Any], text: str) -> str:
-    """The id that a name means: a coin is its preferred instrument, as the universe names it. ConfigError for no such one."""
+    """The id that a name means: a coin is its preferred instrument, as the universe names it. ConfigError for no such
+    one.
+    """
     from huracan.universe import split_symbol
     from huracan.universe.names import coin_keys
 

@@ -1,4 +1,6 @@
-"""Compile the kernels into the user's private cache, so that the first night and the first prediction do not pay for it."""
+"""Compile the kernels into the user's private cache, so that the first night and the first prediction do not pay for
+it.
+"""
 
 import hashlib
 import platform
@@ -13,7 +15,9 @@ from huracan.training.jobs import compute_code_hash
 
 
 def main() -> None:
-    """Warm the cache once for this code; says so on stderr where the cache folder is not private and nothing can be kept."""
+    """Warm the cache once for this code; says so on stderr where the cache folder is not private and nothing can be
+    kept.
+    """
     if not CACHED:
         sys.stderr.write("the kernel cache is not private to this user: kernels are compiled at every start\n")
         return

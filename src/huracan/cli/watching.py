@@ -1,4 +1,6 @@
-"""Who listens to a night of the command line: its log file, what a person sees meanwhile, and what must be said at the end."""
+"""Who listens to a night of the command line: its log file, what a person sees meanwhile, and what must be said at the
+end.
+"""
 
 import shutil
 import sys
@@ -22,8 +24,8 @@ from huracan.ports import Telemetry
 def watched(notices: Notices, *, as_json: bool = False, verbose: bool = False) -> Iterator[Telemetry]:
     """The telemetry of one night. A terminal shows one live panel, a pipe a line a step, `as_json` the log's lines.
 
-    Everything goes to stderr, since stdout belongs to the result. Log lines go to a file in the workdir; `verbose` shows
-    them as well. However the night ends, the terminal is as it was before.
+    Everything goes to stderr, since stdout belongs to the result. Log lines go to a file in the workdir; `verbose`
+    shows them as well. However the night ends, the terminal is as it was before.
     """
     with ExitStack() as stack:
         log, night = stack.enter_context(closing(RunLog())), Following()

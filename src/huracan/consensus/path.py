@@ -100,7 +100,9 @@ def consensus_path(
 
 
 class _Votes(NamedTuple):
-    """What each asked day gives every engine: weight and reliability (t, E), correlation (t, E, E), and the penalty (t,)."""
+    """What each asked day gives every engine: weight and reliability (t, E), correlation (t, E, E), and the penalty
+    (t,).
+    """
 
     weight: F64
     penalty: F64

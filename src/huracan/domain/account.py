@@ -19,8 +19,8 @@ ACCOUNT_KEY: Final = "account"
 class SetAccount(Record):
     """The account of the night behind a set.
 
-    `champions` plus `skips` are `pairs` times horizons. `verdict` names the proven recipe id by pool and horizon, `pools`
-    the pool of every champion by result key.
+    `champions` plus `skips` are `pairs` times horizons. `verdict` names the proven recipe id by pool and horizon,
+    `pools` the pool of every champion by result key.
     """
 
     pairs: int = Field(ge=0)

@@ -302,10 +302,11 @@ class Manifest(Record):
 
 
 class RankRow(Record):
-    """What one champion or candidate is worth in the regime of the cut-off; edge in bps of notional per round trip, after costs.
+    """What one champion or candidate is worth in the regime of the cut-off; edge in bps of notional per round trip,
+    after costs.
 
-    One row a (coin, horizon); sets signed before had one for each regime, with the same numbers. `regime` is ``all`` for a
-    model that does not look at the regime.
+    One row a (coin, horizon); sets signed before had one for each regime, with the same numbers. `regime` is ``all``
+    for a model that does not look at the regime.
     """
 
     coin: str
@@ -344,9 +345,9 @@ class LedgerHead(Record):
 class ChampionSet(Record):
     """The current set: members by result key, ranking rows, and the coins not to trade with reasons.
 
-    `signed_ms` is wall-clock time, `data_cutoff_ms` the data's. `origin` is the set whose members these are
-    (itself, unless a rollback signed an older one anew). `extras` hold what came later than the format, so that older readers
-    go on reading: among it the ledger's head.
+    `signed_ms` is wall-clock time, `data_cutoff_ms` the data's. `origin` is the set whose members these are (itself,
+    unless a rollback signed an older one anew). `extras` hold what came later than the format, so that older readers go
+    on reading: among it the ledger's head.
     """
 
     format: Literal["huracan-set/1"] = SET_FORMAT
@@ -384,7 +385,9 @@ class ChampionSet(Record):
 
     @property
     def store_id(self) -> str:
-        """Which store this set is of, wherever it lies; empty in sets of versions that named none. BundleFormatError for nonsense."""
+        """Which store this set is of, wherever it lies; empty in sets of versions that named none. BundleFormatError
+        for nonsense.
+        """
         found = self.extras.get(STORE_KEY, "")
         if not isinstance(found, str) or (found and not STORE_ID.fullmatch(found)):
             raise BundleFormatError(f"set: the store's id is {str(found)[:60]!r}, wanted 32 hexadecimal digits")

@@ -49,8 +49,10 @@ class CoinNames:
         """The canonical coin; a pair that no known coin has is cut to its base asset, anything else returned.
 
         >>> names = CoinNames({"BTC": "BTCUSDT-um", "SOLUSDC-spot": "SOLUSDC-spot"})
-        >>> [names.resolve(n) for n in ("BTC", "btcusdt", "BTC/USDT", "BTC/USDT:USDT", "BTCUSDT-um", "SOL/USDC", "XRP/USDT")]
-        ['BTC', 'BTC', 'BTC', 'BTC', 'BTC', 'SOLUSDC-spot', 'XRP']
+        >>> [names.resolve(name) for name in ("BTC", "btcusdt", "BTC/USDT", "BTC/USDT:USDT", "BTCUSDT-um")]
+        ['BTC', 'BTC', 'BTC', 'BTC', 'BTC']
+        >>> names.resolve("SOL/USDC"), names.resolve("XRP/USDT")
+        ('SOLUSDC-spot', 'XRP')
         """
         known = self._known(name)
         if known is not None:

@@ -25,9 +25,9 @@ def part_doubles(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows by rising time, each time once, and those that gave way in their old order, with `differs`.
 
-    Of several rows of one time that with most by `fullest` stays, an absent value being less than any; of equal ones the
-    later in the input. `differs` says whether a row has another value than the one that stays where both have one; columns
-    of `marks` are no values.
+    Of several rows of one time that with most by `fullest` stays, an absent value being less than any; of equal ones
+    the later in the input. `differs` says whether a row has another value than the one that stays where both have one;
+    columns of `marks` are no values.
 
     >>> rows = pl.DataFrame({"t": [1, 1], "trades": [11, 1]})
     >>> kept, gone = part_doubles(rows, "t", [pl.col("trades")])

@@ -40,7 +40,9 @@ def require_extra(extra: Extra, what: str) -> None:
 
 
 def missing_module(error: ModuleNotFoundError, what: str, extra: Extra = "train") -> ConfigError | None:
-    """What to tell a user of `what` for a module that was not found; None where it is no business of an installation."""
+    """What to tell a user of `what` for a module that was not found; None where it is no business of an
+    installation.
+    """
     name = (error.name or "").partition(".")[0]
     if name in NOT_ON_WINDOWS:
         return ConfigError(f"{what} needs Linux or macOS: this system has no {name}. Hamilton's predictions work here")

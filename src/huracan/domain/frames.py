@@ -27,7 +27,9 @@ OUTLIER: Final = 8  # suspicious, kept and counted
 UNREAL: Final = REPAIRED | HALT  # nothing happened in it: its price repeats the last real one
 
 PATIENCE_MS: Final = 10 * MINUTE_MS
-"""How far from a decision a price may lie: a fill waits no longer for a trade, and a market silent for as long is halted."""
+"""How far from a decision a price may lie: a fill waits no longer for a trade, and a market silent for as long is
+halted.
+"""
 
 REGIMES: Final = ("trend", "range", "panic", "illiquid")
 REGIME_CODE: Final = {name: code for code, name in enumerate(REGIMES)}

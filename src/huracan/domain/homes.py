@@ -13,8 +13,8 @@ DEFAULT_WORKDIR: Final = "huracan-work"
 def below_home(environ: Mapping[str, str], base: str, below: str, *, instead: str) -> Path:
     """The folder that the variable `base` names (as XDG_CACHE_HOME), else the folder `below` the home folder.
 
-    Raises ConfigError where neither is there, as for a container's user without HOME and without a passwd entry. Its text
-    names `base` and `instead`, the variable of ours that would do as well.
+    Raises ConfigError where neither is there, as for a container's user without HOME and without a passwd entry. Its
+    text names `base` and `instead`, the variable of ours that would do as well.
     """
     given = environ.get(base)
     if given:

@@ -16,12 +16,11 @@ DELISTED: Final = "DELISTED"
 class Instrument:
     """One thing that trades: a symbol on one market, in one listing (tickers are reused).
 
-    `listing_end` tells an earlier listing of the symbol by the UTC day of its last trade, as in 20220513. The newest one has 0
-    and so keeps its plain id. `until_ms` is the moment from which the symbol's bars are another
-    listing's (None: the newest). `listed_ms` is when the exchange says the listing began.
-    `tick_size` is the price filter's, in quote currency (0 = unknown); `contract_type` is None on spot.
-    `coin` is the prefix of all result keys: the base asset for the preferred instrument of a
-    base, else ``SYMBOL-market``; it is empty until the universe has chosen.
+    `listing_end` tells an earlier listing of the symbol by the UTC day of its last trade, as in 20220513. The newest
+    one has 0 and so keeps its plain id. `until_ms` is the moment from which the symbol's bars are another listing's
+    (None: the newest). `listed_ms` is when the exchange says the listing began. `tick_size` is the price filter's, in
+    quote currency (0 = unknown); `contract_type` is None on spot. `coin` is the prefix of all result keys: the base
+    asset for the preferred instrument of a base, else ``SYMBOL-market``; it is empty until the universe has chosen.
     """
 
     market: Market

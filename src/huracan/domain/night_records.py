@@ -96,7 +96,9 @@ class EncodedSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketTerms:
-    """What it costs to trade a pair tonight, and how much of it trades: spread in bps, median daily volume in GBP, its tier."""
+    """What it costs to trade a pair tonight, and how much of it trades: spread in bps, median daily volume in GBP, its
+    tier.
+    """
 
     spread_bps: float
     spread_source: SpreadSource
@@ -109,10 +111,11 @@ class MarketTerms:
 class IngestRecord:
     """Wave 1: what a pair's bars are worth tonight. Without a `skip` the pair has `terms` and goes on.
 
-    `age_minutes` is the time since the last trade (None: no bar). `ended_ms` and `relisted_ms`: the midnight after the last
-    trade of an instrument that trades no more, and the moment the symbol became this listing's. `pool_days` and `series`
-    are None where its past does not count. `earlier` are the symbol's earlier listings. `lost` and `replaced` name archive
-    files that are gone, and that have other bytes than before. `lake_seal` and `unproven` are as in `ports.Holding`.
+    `age_minutes` is the time since the last trade (None: no bar). `ended_ms` and `relisted_ms`: the midnight after the
+    last trade of an instrument that trades no more, and the moment the symbol became this listing's. `pool_days` and
+    `series` are None where its past does not count. `earlier` are the symbol's earlier listings. `lost` and `replaced`
+    name archive files that are gone, and that have other bytes than before. `lake_seal` and `unproven` are as in
+    `ports.Holding`.
     """
 
     coin: str
@@ -215,7 +218,9 @@ Task = IngestTask | PrepareTask | TrainTask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveDecision:
-    """What a model says at the cut-off: score S, edge in bps, confidence 0 to 1, side -1 to 1, regime code (-1: unknown)."""
+    """What a model says at the cut-off: score S, edge in bps, confidence 0 to 1, side -1 to 1, regime code (-1:
+    unknown).
+    """
 
     score: float
     edge_bps: float
@@ -270,8 +275,8 @@ class CellRecord:
     """Steps 5 to 7 of one recipe at one horizon, its files below `root`.
 
     `metrics` and `costs` are those of a `Scorecard`, with the source of the spread among the costs. `window_ms` are the
-    first and last instant that the live model was fitted on. `decisions` counts simulated actions. `live` is None where a
-    feature is not known at the cut-off.
+    first and last instant that the live model was fitted on. `decisions` counts simulated actions. `live` is None where
+    a feature is not known at the cut-off.
     """
 
     recipe_id: str
@@ -341,9 +346,9 @@ PairRecord = IngestRecord | PrepareRecord | TrainRecord
 class Done:
     """A job that has a record.
 
-    `sha256` is that of the stored record ('' where it is not stored). `seconds_by_step` are the job's own, by step number;
-    `peak_bytes` is the worker's peak memory (None: not measured). `quarantined` are damaged files and tables of the lake that
-    were moved away on the way. `verified` and `mismatched` count the artefacts that were read.
+    `sha256` is that of the stored record ('' where it is not stored). `seconds_by_step` are the job's own, by step
+    number; `peak_bytes` is the worker's peak memory (None: not measured). `quarantined` are damaged files and tables of
+    the lake that were moved away on the way. `verified` and `mismatched` count the artefacts that were read.
     """
 
     record: PairRecord

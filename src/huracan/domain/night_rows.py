@@ -27,8 +27,9 @@ class RunError:
 class ServedChampion:
     """A champion of the set that readers see now.
 
-    `instrument` and `data_cutoff_ms` are those of its training; `recipe_id`, `pool` and `lineage` as its bundle names them.
-    `damage` says why the bundle's manifest cannot be read, else ''. `status` and `reason` are set where it is carried over.
+    `instrument` and `data_cutoff_ms` are those of its training; `recipe_id`, `pool` and `lineage` as its bundle names
+    them. `damage` says why the bundle's manifest cannot be read, else ''. `status` and `reason` are set where it is
+    carried over.
     """
 
     coin: str
@@ -56,9 +57,9 @@ class ServedChampion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedRow:
-    """A champion or candidate that was made tonight. Edges in bps, after costs where the name says so; `lower_bps` is the
-    lower 5% point of the coin's own edge. `version` and `path` are None until it is in the store. `nights_missing` counts to
-    the night that can decide (None: not in sight). `live_features` are the model's inputs at the cut-off.
+    """A champion or candidate that was made tonight. Edges in bps, after costs where the name says so; `lower_bps` is
+    the lower 5% point of the coin's own edge. `version` and `path` are None until it is in the store. `nights_missing`
+    counts to the night that can decide (None: not in sight). `live_features` are the model's inputs at the cut-off.
     """
 
     coin: str

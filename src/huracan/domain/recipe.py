@@ -18,7 +18,8 @@ RiskPreset = Literal["conservative", "balanced", "aggressive"]
 class EngineUse:
     """An engine as a recipe uses it: its name, the version of its code, and its hyper-parameters.
 
-    `content` is the hash of the whole specification where another distribution offers it: its version is not ours to raise.
+    `content` is the hash of the whole specification where another distribution offers it: its version is not ours to
+    raise.
     """
 
     name: str

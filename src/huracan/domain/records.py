@@ -108,8 +108,9 @@ class Candidate:
 class Universe:
     """Step 1's answer: who may be trained today, and a Skip per horizon for everyone else.
 
-    `tier_spreads` are (market and liquidity tier, median quoted spread in bps) where enough pairs are quoted. `former` pairs
-    are no members and may have been on a past day: they are walked over for evidence and never trained for tonight.
+    `tier_spreads` are (market and liquidity tier, median quoted spread in bps) where enough pairs are quoted. `former`
+    pairs are no members and may have been on a past day: they are walked over for evidence and never trained for
+    tonight.
     """
 
     now_ms: int
@@ -149,8 +150,8 @@ class IntegrityIssue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierListing:
-    """Bars of a symbol that were another listing's: open times (ms) of the first and of the last one with a trade, the moment
-    from which the symbol was the next listing's, and how many bars there are.
+    """Bars of a symbol that were another listing's: open times (ms) of the first and of the last one with a trade, the
+    moment from which the symbol was the next listing's, and how many bars there are.
     """
 
     first_ms: int
@@ -164,8 +165,8 @@ class IntegrityReport:
     """What validation found. `quality` is the share of expected bars that arrived real and unrepaired (0..1).
 
     `first_ms` and `last_ms` are the open times of the first and the last bar (None without any); `gaps` are all missing
-    stretches between them, filled ones too, and `halts` all long silent ones, each as (open time of its first bar, bars).
-    `earlier` are listings of the symbol before this one, oldest first, whose bars were cut.
+    stretches between them, filled ones too, and `halts` all long silent ones, each as (open time of its first bar,
+    bars). `earlier` are listings of the symbol before this one, oldest first, whose bars were cut.
     """
 
     instrument_id: str

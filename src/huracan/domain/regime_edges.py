@@ -16,7 +16,8 @@ REGIMES_KEY: Final = "regimes"
 
 
 class RegimeEdge(Record):
-    """One regime of a (coin, horizon): net edge in bps of notional per round trip, shrunken to the pool, of `trips` round trips.
+    """One regime of a (coin, horizon): net edge in bps of notional per round trip, shrunken to the pool, of `trips`
+    round trips.
 
     None where there are too few of them to tell. `open` says whether the gate lets any engine vote there.
     """

@@ -21,10 +21,10 @@ class TrainedPair:
 
     `forecasts` and `edges` have FORECAST_SCHEMA_HEAD columns, then one float64 column per engine (bps; NaN = the engine
     abstains). `forecasts` are raw, `edges` calibrated with slopes known at the row's `fold_day` only. Rows are all
-    decisions of the test folds, ascending. The live arrays are fitted on every label closed at the cut-off; shapes
-    as in ChampionModel. `notes` say where a pooled model stood in, and what tonight's models do without; `stopped` are the
-    features among the latter whose source has ended. `n_effective` is the sum of uniqueness weights.
-    `window_ms` are the open times of the first and the last bar behind the live arrays' labels.
+    decisions of the test folds, ascending. The live arrays are fitted on every label closed at the cut-off; shapes as
+    in ChampionModel. `notes` say where a pooled model stood in, and what tonight's models do without; `stopped` are the
+    features among the latter whose source has ended. `n_effective` is the sum of uniqueness weights. `window_ms` are
+    the open times of the first and the last bar behind the live arrays' labels.
     """
 
     horizon: Horizon

@@ -53,7 +53,9 @@ class ExportBundle:
     golden: bytes = b"{}"
 
     def files(self) -> dict[str, bytes]:
-        """Every file of the bundle by name, the manifest included; raises BundleFormatError for what has no JSON form."""
+        """Every file of the bundle by name, the manifest included; raises BundleFormatError for what has no JSON
+        form.
+        """
         reports = {
             "metrics.json": self.metrics_report,
             "cost_report.json": self.cost_report,

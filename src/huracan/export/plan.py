@@ -86,7 +86,9 @@ def bundle_files(
 
 
 def build_manifest(facts: Provenance, files: Mapping[str, bytes]) -> Manifest:
-    """The manifest of these files, not yet numbered; its `timestamp` is the data cut-off, so equal inputs give equal bytes."""
+    """The manifest of these files, not yet numbered; its `timestamp` is the data cut-off, so equal inputs give equal
+    bytes.
+    """
     if set(files) != set(BUNDLE_FILES):
         raise BundleFormatError(f"{facts.coin} {facts.horizon}: files {sorted(files)}, wanted {sorted(BUNDLE_FILES)}")
     return Manifest(

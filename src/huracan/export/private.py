@@ -13,11 +13,13 @@ def modes_are_real() -> bool:
 
 
 def open_parent(path: Path) -> Path | None:
-    """The nearest folder on the way to a path into which others than its owner may write, or None; links are followed, too.
+    """The nearest folder on the way to a path into which others than its owner may write, or None; links are followed,
+    too.
 
-    A sticky folder such as /tmp is no such folder where what lies in it on the way is this user's or root's, since nobody
-    else can rename that. Neither is one that only a group may write which is this user's alone, as many systems make homes
-    and Kubernetes makes volumes. The group of root counts as shared. Where modes say nothing (Windows), always None.
+    A sticky folder such as /tmp is no such folder where what lies in it on the way is this user's or root's, since
+    nobody else can rename that. Neither is one that only a group may write which is this user's alone, as many systems
+    make homes and Kubernetes makes volumes. The group of root counts as shared. Where modes say nothing (Windows),
+    always None.
     """
     if not modes_are_real():
         return None

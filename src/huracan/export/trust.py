@@ -64,7 +64,9 @@ class TrustedTree:
 
     @property
     def identity(self) -> str:
-        """Whose store this is, wherever it lies: the root's key ids and the store's own id; empty where a set names none."""
+        """Whose store this is, wherever it lies: the root's key ids and the store's own id; empty where a set names
+        none.
+        """
         return " ".join((*self.root_keys, self.current.store_id)) if self.current.store_id else ""
 
 

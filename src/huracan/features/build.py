@@ -45,13 +45,13 @@ def build_features(
 ) -> FeatureFrame:
     """Features of recipe `core` at each decision time, from bars that closed at or before it.
 
-    Without `decision_times` (strictly ascending, ms), one row per whole `interval_minutes` inside the bars. A value is NaN
-    until its window is full, windows start afresh with every segment, and a row whose newest bar closed ten
-    minutes ago or more (one bar, where bars are longer) is NaN altogether. `valid` means that no value is NaN.
-    Names the data cannot support are in `absent`. Raises DataError for bars that no window fits.
+    Without `decision_times` (strictly ascending, ms), one row per whole `interval_minutes` inside the bars. A value is
+    NaN until its window is full, windows start afresh with every segment, and a row whose newest bar closed ten minutes
+    ago or more (one bar, where bars are longer) is NaN altogether. `valid` means that no value is NaN. Names the data
+    cannot support are in `absent`. Raises DataError for bars that no window fits.
 
-    Never looks ahead: cutting the bars at a decision time changes no bit of its row. The past fades: regime quantiles span
-    30 days and averages a few half-lives, so a live caller with the last 40 days of bars gets the row of training.
+    Never looks ahead: cutting the bars at a decision time changes no bit of its row. The past fades: regime quantiles
+    span 30 days and averages a few half-lives, so a live caller with the last 40 days of bars gets the row of training.
     """
     bar_minutes = bars.interval_ms // MINUTE_MS
     if bars.interval_ms % MINUTE_MS or not 1 <= bar_minutes <= 60:

@@ -54,6 +54,8 @@ def rank_correlations(x: F64, y: F64) -> F64:
 
 
 def _ranks(values: F64) -> F64:
-    """Ranks from 1, equal values sharing their mean; by hand, since importing scipy.stats takes two seconds a worker."""
+    """Ranks from 1, equal values sharing their mean; by hand, since importing scipy.stats takes two seconds a
+    worker.
+    """
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])

@@ -21,10 +21,11 @@ EQUAL_WEIGHT_MEMBERS: Final = 20
 def build_context(members: Mapping[str, Bars], rank: Sequence[str]) -> MarketContext:
     """The market context of a night from its members' bars, which must share one interval.
 
-    `rank`: member keys by liquidity, largest first. The level is BTC's close where BTC is a member, else an equal-weight index
-    (rebalanced every bar) of the first 20 ranked; `source` says which. Dispersion is the cross-sectional standard
-    deviation (ddof 1) of all members' returns of the last whole hour, held until the next hour; null while fewer
-    than three are known. Raises DataError without members, or when `rank` or the intervals do not fit.
+    `rank`: member keys by liquidity, largest first. The level is BTC's close where BTC is a member, else an
+    equal-weight index (rebalanced every bar) of the first 20 ranked; `source` says which. Dispersion is the
+    cross-sectional standard deviation (ddof 1) of all members' returns of the last whole hour, held until the next
+    hour; null while fewer than three are known. Raises DataError without members, or when `rank` or the intervals do
+    not fit.
     """
     ranked = _checked(members, rank)
     interval_ms = members[ranked[0]].interval_ms

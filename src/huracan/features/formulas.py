@@ -33,7 +33,9 @@ NOTATION: Final[dict[str, str]] = {
     "minute_of_day, minute_of_week": "of the decision, UTC; the week begins on Thursday, as Unix time does",
     "clip(x, c)": "x, and never beyond -c or c",
 }
-"""What the words of a formula stand for. The market is BTC where it is a member, else an index of the 20 most liquid."""
+"""What the words of a formula stand for. The market is BTC where it is a member, else an index of the 20 most
+liquid.
+"""
 
 KNOWN: Final[dict[Need, str]] = {
     "bars": "last bar",

@@ -1,7 +1,8 @@
 """Features of a coin's own prices and volumes, a chunk of bars at a time.
 
-Sums, averages and net moves of a chunk stay in the processor's cache until its features are made of them. Each column is filled
-by a loop of its own, quotients first and logarithms behind them, so that the compiler can vectorise what has no call in it.
+Sums, averages and net moves of a chunk stay in the processor's cache until its features are made of them. Each column
+is filled by a loop of its own, quotients first and logarithms behind them, so that the compiler can vectorise what has
+no call in it.
 """
 
 from typing import Final, NamedTuple
@@ -70,8 +71,8 @@ class Sums(NamedTuple):
 class Constants(NamedTuple):
     """Constants of the price features.
 
-    step: bars of a volatility return. keep (10,): weights of `averages`. returns, extremes: windows in bars. day: bars of a day.
-    floor: least volatility of a bar, and floor_squared. score, log_ratio: limits that values are clipped to.
+    step: bars of a volatility return. keep (10,): weights of `averages`. returns, extremes: windows in bars. day: bars
+    of a day. floor: least volatility of a bar, and floor_squared. score, log_ratio: limits that values are clipped to.
     """
 
     step: int
@@ -150,7 +151,9 @@ def _clipped_over(gap: F64, sigma: F64, root: float, limit: float, out: F64) -> 
 
 @kernel
 def _sd_ratio(above: F64, above_bars: float, below: F64, below_bars: float, constants: Constants, out: F64) -> None:
-    """Half the log of the ratio of two variances, that of standard deviations, each from a sum over bars, with a floor under both."""
+    """Half the log of the ratio of two variances, that of standard deviations, each from a sum over bars, with a floor
+    under both.
+    """
     floor = constants.floor * constants.floor
     for row in range(out.shape[0]):
         out[row] = (above[row] / above_bars + floor) / (below[row] / below_bars + floor)

@@ -1,11 +1,11 @@
 """Rolling statistics without subtraction: sums, extremes, moments and EWMAs, read out at chosen bars.
 
 A window's bars are split at a fixed block border: the older part comes from a suffix table of the block before, the
-newer part from a running prefix (Gil and Werman 1993; van Herk 1992). Nothing is ever taken away from a sum,
-so no error builds up, a NaN lives exactly as long as its window, and the cost is two additions a bar. Large arrays are made
+newer part from a running prefix (Gil and Werman 1993; van Herk 1992). Nothing is ever taken away from a sum, so no
+error builds up, a NaN lives exactly as long as its window, and the cost is two additions a bar. Large arrays are made
 by numpy, outside the kernels: it asks for large pages, and touching small ones first costs as much as the arithmetic.
-Everywhere: `place` (n,) is a bar's number inside its segment, `rows` (m,) the ascending bars to report. A
-window that is not full yet reports what it has.
+Everywhere: `place` (n,) is a bar's number inside its segment, `rows` (m,) the ascending bars to report. A window that
+is not full yet reports what it has.
 """
 
 import math
@@ -77,8 +77,8 @@ def block_starts(place: I64, length: int) -> I64:
 class SumTable(NamedTuple):
     """What windowed sums of c columns are put together from.
 
-    length: bars of a block. starts (k + 1,): see `block_starts`. number (k,): a block's number inside its segment. before,
-    after (c, n): sums of a block's bars up to each bar, and of those behind it. middle (w, c, k): sums of the
+    length: bars of a block. starts (k + 1,): see `block_starts`. number (k,): a block's number inside its segment.
+    before, after (c, n): sums of a block's bars up to each bar, and of those behind it. middle (w, c, k): sums of the
     whole blocks between a window's first, partial one and its last.
     """
 
@@ -93,7 +93,9 @@ class SumTable(NamedTuple):
 
 @kernel
 def _sums_inside(x: F64, starts: I64, after: F64) -> None:
-    """Turn each x (c, n) into the sum of its block up to it; `after` (c, n) takes the sum of what stands behind it there."""
+    """Turn each x (c, n) into the sum of its block up to it; `after` (c, n) takes the sum of what stands behind it
+    there.
+    """
     for column in range(x.shape[0]):
         for block in range(starts.shape[0] - 1):
             begin, end = starts[block], starts[block + 1]
@@ -235,7 +237,8 @@ def _fill_extremes(top: F64, bottom: F64, windows: I64, place: I64, rows: I64, h
 
 @kernel
 def fill_zscores(level: F64, windows: I64, place: I64, rows: I64, floor: float, out: F64) -> None:
-    """Write the level less its window mean, over its window standard deviation plus nothing below `floor`; shape (w, m).
+    """Write the level less its window mean, over its window standard deviation plus nothing below `floor`; shape (w,
+    m).
 
     Deviations are taken from the level at the block border: a level far from zero costs no digits.
     """
@@ -272,7 +275,8 @@ def fill_zscores(level: F64, windows: I64, place: I64, rows: I64, floor: float, 
 def decayed_means(x: F64, keep: F64, place: I64, rows: I64) -> F64:
     """Exponentially weighted means of the columns x (c, n), weights summing to one; shape (c, m).
 
-    `keep` (c,): weight of a bar relative to the next one's. NaN is no observation; before the first one the mean is NaN.
+    `keep` (c,): weight of a bar relative to the next one's. NaN is no observation; before the first one the mean is
+    NaN.
     """
     n_columns, n = x.shape
     out = np.empty((n_columns, rows.shape[0]))

@@ -24,8 +24,8 @@ class SeenClock:
     """Reads a clock and knows the newest time it ever showed, also before a restart. Safe to share between threads.
 
     What is seen is kept with the store's versions once a minute, so a restart forgets a minute at most, well within the
-    tolerance. While a set is served the time of its signing counts as seen, too, unless it is a replay of the past, signed
-    after its data ran out.
+    tolerance. While a set is served the time of its signing counts as seen, too, unless it is a replay of the past,
+    signed after its data ran out.
     """
 
     def __init__(self, state: StoreState, now_ms: Callable[[], int]) -> None:
@@ -67,7 +67,9 @@ class SeenClock:
         self._signed = current.signed_ms if in_its_time else 0
 
     def keep(self) -> None:
-        """Bring memory and disk together, if that is due; a state folder that cannot be written is told, and no reason to fail."""
+        """Bring memory and disk together, if that is due; a state folder that cannot be written is told, and no reason
+        to fail.
+        """
         self.read()
         if self._kept is not None and self._newest < self._kept + KEEP_EVERY_MS:
             return

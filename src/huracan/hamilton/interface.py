@@ -121,13 +121,16 @@ class HamiltonInterface:
         """The decision for one row of features, whose names must be exactly the model's.
 
         Raises FeatureError (missing, unknown, not finite, unseen regime) and ModelLoadError (no champion, or one that
-        does not verify). "hold" and the reason for a blocked coin, after the metadata or the data expired, and while this
-        host's clock is more than five minutes behind a time seen before. Whether the market is halted only `predict_bars` sees.
+        does not verify). "hold" and the reason for a blocked coin, after the metadata or the data expired, and while
+        this host's clock is more than five minutes behind a time seen before. Whether the market is halted only
+        `predict_bars` sees.
         """
         return self._decision(coin, horizon, version, features, None)
 
     def live_inputs(self) -> LiveInputs:
-        """What the current set says of live features, decision times and caps; raises ModelLoadError where it does not."""
+        """What the current set says of live features, decision times and caps; raises ModelLoadError where it does
+        not.
+        """
         return LiveInputs.from_extras(self._serve().champions.tree.current.extras)
 
     def predict_bars(
@@ -147,10 +150,11 @@ class HamiltonInterface:
         enough. `context_bars` has those of every coin of `live_inputs().context`, or is what `market_context` made
         of them, which serves all coins of one moment. `funding` (FUNDING_SCHEMA) is wanted for perpetuals.
 
-        Where nobody has traded the coin for ten minutes (one bar, where bars are longer) the answer is "hold" and HALTED,
-        whether the exchange sends flat bars or none: the training fills nothing there either. Raises FeatureError where a
-        feature is not known then, as after a day without any bar, ForkedProcessError in a process forked from one where
-        polars had been at work, MissingExtraError where the extra ``hamilton`` is not installed, and what `predict` raises.
+        Where nobody has traded the coin for ten minutes (one bar, where bars are longer) the answer is "hold" and
+        HALTED, whether the exchange sends flat bars or none: the training fills nothing there either. Raises
+        FeatureError where a feature is not known then, as after a day without any bar, ForkedProcessError in a process
+        forked from one where polars had been at work, MissingExtraError where the extra ``hamilton`` is not installed,
+        and what `predict` raises.
         """
         champion, _ = self._ready(self._serve(), coin, horizon, version)
         inputs, manifest = self.live_inputs(), champion.manifest
@@ -168,11 +172,15 @@ class HamiltonInterface:
         return self._serve().champions.tree.current
 
     def manifest(self, coin: str, horizon: str, version: int | None = None) -> Manifest:
-        """The verified manifest of a champion: instrument, window, metrics, evidence and files; ModelLoadError as `load_model`."""
+        """The verified manifest of a champion: instrument, window, metrics, evidence and files; ModelLoadError as
+        `load_model`.
+        """
         return self._ready(self._serve(), coin, horizon, version)[0].manifest
 
     def report(self, coin: str, horizon: str, name: str, version: int | None = None) -> Any:
-        """A JSON file of a champion's bundle, such as cost_report.json, checked by its signed hash; ModelLoadError as `load_model`."""
+        """A JSON file of a champion's bundle, such as cost_report.json, checked by its signed hash; ModelLoadError as
+        `load_model`.
+        """
         return self._loader.report(self._ready(self._serve(), coin, horizon, version)[0], name)
 
     def get_members(self) -> list[SetMember]:
@@ -182,10 +190,10 @@ class HamiltonInterface:
     def get_ranking_table(self) -> list[RankingEntry]:
         """The current set, best first, one entry a (coin, horizon); empty where nothing was published yet.
 
-        Candidates stand after all champions, where they are allowed. Blocked coins are left out, and so is what the regime
-        gate had closed at the data cut-off. `net_edge_bps` is the mean per trip in the regime of the data cut-off, where the
-        model was measured in it. `huracan champions list` and `ModelMetadata.net_edge_bps` give the mean over all regimes. Neither
-        is a forecast: that is `predict`.
+        Candidates stand after all champions, where they are allowed. Blocked coins are left out, and so is what the
+        regime gate had closed at the data cut-off. `net_edge_bps` is the mean per trip in the regime of the data
+        cut-off, where the model was measured in it. `huracan champions list` and `ModelMetadata.net_edge_bps` give the
+        mean over all regimes. Neither is a forecast: that is `predict`.
         """
         if not self._loader.published():
             return []

@@ -1,7 +1,7 @@
 """From raw bars to the features of this moment, by the very code of training: validate, market context, features.
 
-What a live caller must know of the night stands in the signed set (`LiveInputs`): the members of the market context, the
-length of a bar, how often one decides, and the caps of the recipes.
+What a live caller must know of the night stands in the signed set (`LiveInputs`): the members of the market context,
+the length of a bar, how often one decides, and the caps of the recipes.
 """
 
 import math
@@ -45,8 +45,8 @@ class _Carried(Record):
 class LiveInputs:
     """What the night says to whoever trades its champions; read from the signed set.
 
-    `context` maps coin to instrument id, the most liquid first. Shares are of the largest position of a horizon, over the mean
-    position of its coins; `daily_loss_stop` is a fraction of capital.
+    `context` maps coin to instrument id, the most liquid first. Shares are of the largest position of a horizon, over
+    the mean position of its coins; `daily_loss_stop` is a fraction of capital.
     """
 
     context: dict[str, str]
@@ -120,8 +120,8 @@ def observed_bars(
 ) -> "tuple[Bars, str | None]":
     """Clean bars up to a decision, and the reason why nobody may enter on them, if the market is halted.
 
-    Halted: no real bar (`traded_bars`, as for labels and fills) closed within `patience_ms`. An exchange sends flat bars
-    then, or none: where none came for up to a day, flat ones stand in, and both ways give the same answer.
+    Halted: no real bar (`traded_bars`, as for labels and fills) closed within `patience_ms`. An exchange sends flat
+    bars then, or none: where none came for up to a day, flat ones stand in, and both ways give the same answer.
     """
     bars = clean_bars(instrument, raw, funding, interval_ms, decision_ms)
     from huracan.domain.frames import patience_ms, silence_ms
@@ -157,7 +157,9 @@ def _flat_bars(clean: "pl.DataFrame", missing: int, interval_ms: int) -> "pl.Dat
 
 
 def market_context(raw: "Mapping[str, pl.DataFrame]", inputs: LiveInputs, until_ms: int) -> "MarketContext":
-    """The market from the raw bars of the context's members, by coin; raises FeatureError naming those that are missing."""
+    """The market from the raw bars of the context's members, by coin; raises FeatureError naming those that are
+    missing.
+    """
     missing = [coin for coin in inputs.context if coin not in raw]
     if missing:
         raise FeatureError(f"the market context wants bars of {', '.join(missing)} as well (LiveInputs.context)")

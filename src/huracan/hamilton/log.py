@@ -10,4 +10,6 @@ log: Any = structlog.wrap_logger(
     processors=[structlog.stdlib.filter_by_level, structlog.processors.KeyValueRenderer(key_order=["event"])],
     wrapper_class=structlog.stdlib.BoundLogger,
 )
-"""Key-value lines through the standard library's logging, where the bot that embeds Hamilton decides what becomes of them."""
+"""Key-value lines through the standard library's logging, where the bot that embeds Hamilton decides what becomes of
+them.
+"""

@@ -23,7 +23,8 @@ class HamiltonRankingTable:
     allow_candidates: bool = False
 
     def entries(self, current: ChampionSet, names: CoinNames, blocked: BlockedCoins) -> list[RankingEntry]:
-        """Ranking of a set, one entry a (coin, horizon): net edge first, then confidence, then names; blocked coins are left out.
+        """Ranking of a set, one entry a (coin, horizon): net edge first, then confidence, then names; blocked coins are
+        left out.
 
         Sets signed before have a row for each regime; the best one that is asked for stands for them.
         """

@@ -9,8 +9,8 @@ from huracan.domain.regime_edges import Regimes
 class ModelMetadata:
     """What a champion is worth, as measured at training; None where it was not measured.
 
-    `net_edge_bps` is per round trip after costs, bps of notional; `capacity_estimate` in quote currency;
-    `created_at` is the data cut-off (ISO 8601), `valid_until` ms UTC, 48 hours after it: then entries close. `e_value` and
+    `net_edge_bps` is per round trip after costs, bps of notional; `capacity_estimate` in quote currency; `created_at`
+    is the data cut-off (ISO 8601), `valid_until` ms UTC, 48 hours after it: then entries close. `e_value` and
     `nights_missing` say how proven it is.
     """
 
@@ -33,7 +33,8 @@ class ModelMetadata:
 
 @dataclass(frozen=True, slots=True)
 class RankingEntry:
-    """One (coin, horizon) of the ranking in the regime that held at the data cut-off: the best net edge first, candidates last.
+    """One (coin, horizon) of the ranking in the regime that held at the data cut-off: the best net edge first,
+    candidates last.
 
     `regimes` are all regimes the coin was measured in, by name.
     """
@@ -58,10 +59,10 @@ class PredictionResult:
     signed fraction of the coin's capital to hold, 0 for hold. `stale`: signed more than 26 hours ago, or the data
     are past `valid_until` (ms UTC, 48 hours after their cut-off).
 
-    With `entries_open` False the direction is hold, `blocked_reason` says why and `blocked_codes` says it in stable codes:
-    OWNER or a code of the training's list, CLOCK, STALE, HALTED. Score and edge still answer for a position that is held: at
-    its end it rolls over while `edge_bps` has its side, else it closes. While HALTED nothing fills, so it stays as it is and
-    the next decision time asks again: the training's simulation does the same.
+    With `entries_open` False the direction is hold, `blocked_reason` says why and `blocked_codes` says it in stable
+    codes: OWNER or a code of the training's list, CLOCK, STALE, HALTED. Score and edge still answer for a position that
+    is held: at its end it rolls over while `edge_bps` has its side, else it closes. While HALTED nothing fills, so it
+    stays as it is and the next decision time asks again: the training's simulation does the same.
 
     Not slotted: Hamilton fills it by one dict, a third of the time of 15 assignments.
     """

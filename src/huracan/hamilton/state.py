@@ -59,9 +59,10 @@ def _larger(before: Seen, now: Seen) -> Seen:
 class StoreState:
     """State of one store, in files of its own; raises ModelLoadError where it cannot be read or written.
 
-    `name` is what the owner calls the store, where that is a link or the like. Versions go by the store itself, so no other
-    name for it starts their count anew (a count kept under the name by an earlier version goes on). Blocks go by both. A
-    place never seen starts from what was seen of the same store elsewhere, so a moved store or an old copy is not new.
+    `name` is what the owner calls the store, where that is a link or the like. Versions go by the store itself, so no
+    other name for it starts their count anew (a count kept under the name by an earlier version goes on). Blocks go by
+    both. A place never seen starts from what was seen of the same store elsewhere, so a moved store or an old copy is
+    not new.
     """
 
     def __init__(self, home: Path, identity: str, name: str | None = None) -> None:
@@ -76,7 +77,9 @@ class StoreState:
         return self._seen("seen.json", self.folder, self._named)
 
     def seen_elsewhere(self, identity: str) -> Seen:
-        """Versions seen of this store (`TrustedTree.identity`) wherever it lay; zeros for one never seen, or that names none."""
+        """Versions seen of this store (`TrustedTree.identity`) wherever it lay; zeros for one never seen, or that names
+        none.
+        """
         return self._seen("seen.json", self._wherever(identity)) if identity else Seen()
 
     def remember(self, now: Seen, identity: str = "") -> None:

@@ -67,7 +67,8 @@ class Champion:
     row: _Row = field(repr=False)
 
     def predict(self, features: Mapping[str, Any], closed: tuple[str, ...], stale: bool) -> PredictionResult:
-        """The decision for one row of features; hold where entries are `closed` for these reasons, each ``CODE: words``.
+        """The decision for one row of features; hold where entries are `closed` for these reasons, each ``CODE:
+        words``.
 
         Raises FeatureError naming what is wrong.
         """
@@ -217,7 +218,9 @@ def read_champion(source: "BundleSource", tree: TrustedTree, coin: str, horizon:
 
 
 def read_report(source: "BundleSource", champion: Champion, name: str) -> Any:
-    """What a JSON file of a bundle holds; raises ModelLoadError for a name it does not have, or bytes that are not the signed ones."""
+    """What a JSON file of a bundle holds; raises ModelLoadError for a name it does not have, or bytes that are not the
+    signed ones.
+    """
     entry = champion.manifest.files.get(name)
     where = f"{champion.coin} {champion.horizon} v{champion.version}"
     if entry is None or not name.endswith(".json"):

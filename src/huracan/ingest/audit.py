@@ -31,8 +31,8 @@ EndKind = Literal["alive", "delisted", "gone", "ended"]
 class Break:
     """A symbol that stopped and came back.
 
-    `rescaled`: the price came back times a power of ten (a swap of the token's unit). `reused`: at another scale that is
-    none (another asset). `relisted`: at its old scale; whether it is the same asset, bars cannot tell.
+    `rescaled`: the price came back times a power of ten (a swap of the token's unit). `reused`: at another scale that
+    is none (another asset). `relisted`: at its old scale; whether it is the same asset, bars cannot tell.
     """
 
     kind: BreakKind
@@ -85,8 +85,8 @@ class Findings:
 class Ending:
     """Where a symbol's bars end, over all sources of its market, and what that means.
 
-    `alive`: with the newest bars. `delisted`: alone (or with few), while others go on for a month and longer. `gone`: with
-    its source, and it is absent from a later one that has most of its companions. `ended`: nothing tells.
+    `alive`: with the newest bars. `delisted`: alone (or with few), while others go on for a month and longer. `gone`:
+    with its source, and it is absent from a later one that has most of its companions. `ended`: nothing tells.
     """
 
     market: Market

@@ -18,10 +18,10 @@ RUNS_KEPT: Final = 2_000
 class IngestConfig:
     """Thresholds of step 2. A gap is repaired when it is short in bars *and* in minutes, so 15m bars never are.
 
-    A bar's extremeness is the larger of its range and its close-to-close move (log), over the mean of the same
-    over the preceding `scale_days`; it must also exceed `extreme_floor` times the square root of the bar's minutes.
-    Extreme and at least as much volume as usual: PANIC. Extreme on less: OUTLIER, and so is a bar of a listing's first day
-    whose range no usual size could judge yet (IOUSDT opened at 0.06 and traded at 5.88).
+    A bar's extremeness is the larger of its range and its close-to-close move (log), over the mean of the same over the
+    preceding `scale_days`; it must also exceed `extreme_floor` times the square root of the bar's minutes. Extreme and
+    at least as much volume as usual: PANIC. Extreme on less: OUTLIER, and so is a bar of a listing's first day whose
+    range no usual size could judge yet (IOUSDT opened at 0.06 and traded at 5.88).
     """
 
     interval_ms: int

@@ -14,8 +14,8 @@ MONTH_SCHEMA: Final[Schema] = {"month": pl.String, "expected": pl.Int64, "held":
 def missing_by_month(open_times: pl.Series, config: IngestConfig) -> pl.DataFrame:
     """Months (UTC, ``2026-01``) in which bars are missing, ascending: MONTH_SCHEMA.
 
-    `open_times` (ms) in any order. Expected is every grid time from the first bar to the last, both included; a bar off the
-    grid stands for none. An instrument that was not listed, or was delisted, is missing nothing outside its life.
+    `open_times` (ms) in any order. Expected is every grid time from the first bar to the last, both included; a bar off
+    the grid stands for none. An instrument that was not listed, or was delisted, is missing nothing outside its life.
     """
     times = np.unique(open_times.drop_nulls().to_numpy())
     on_grid = times[times % config.interval_ms == 0]

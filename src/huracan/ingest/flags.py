@@ -82,7 +82,9 @@ def _issues(kind: IssueKind, marked: Bool, detail: str, times: I64, config: Inge
 
 
 def silent_runs(frame: pl.DataFrame, config: IngestConfig, at_least: int) -> SilentRuns:
-    """Every run of `at_least` or more flat bars without volume: a halt, where the exchange fills it, or a quiet coin."""
+    """Every run of `at_least` or more flat bars without volume: a halt, where the exchange fills it, or a quiet
+    coin.
+    """
     close = frame["close"].to_numpy()
     if not close.size:
         return SilentRuns(first=np.zeros(0, dtype=np.int64), bars=np.zeros(0, dtype=np.int64))

@@ -35,8 +35,9 @@ def clean_settlements(funding: pl.DataFrame, config: IngestConfig) -> Settlement
     """Settlements (FUNDING_SCHEMA) ascending, one a minute at most, finite, `interval_hours` from consecutive times.
 
     The interval is the distance to the settlement before, in hours, and never more than the archive's own column says:
-    what is longer lacks settlements. That column stands alone at the first row and after `funding_max_gap_ms`, null where
-    it is absent, too. Never today's setting: intervals change over a coin's life. Rows in = unusable + duplicates + rows out; of two rows of one minute the later stays.
+    what is longer lacks settlements. That column stands alone at the first row and after `funding_max_gap_ms`, null
+    where it is absent, too. Never today's setting: intervals change over a coin's life. Rows in = unusable + duplicates
+    + rows out; of two rows of one minute the later stays.
     """
     check_schema(funding, FUNDING_SCHEMA, "settlements")
     known = funding.filter(pl.col("funding_time").is_not_null() & pl.col("rate").is_finite())
@@ -109,7 +110,9 @@ def _due_ms(times: I64, hours: F64, config: IngestConfig) -> I64:
 def _hole(
     start_ms: int, end_ms: int, due_ms: int, times: I64, rates: F64, *, settled: bool = True
 ) -> tuple[int, int, int, float] | None:
-    """The hole between two moments, of which the later one is a settlement or the end of the bars; None where none is."""
+    """The hole between two moments, of which the later one is a settlement or the end of the bars; None where none
+    is.
+    """
     length = end_ms - start_ms
     if length <= due_ms + due_ms // SLACK_PARTS:
         return None

@@ -1,7 +1,7 @@
 """Whose gap it is: the whole exchange stood still, or one instrument, or a file was lost, or nothing was listed.
 
-One instrument's bars cannot tell. The others of its market can: what half of those listed at the time miss, the exchange
-missed. The same holds for silent bars, where an exchange fills its halts with them.
+One instrument's bars cannot tell. The others of its market can: what half of those listed at the time miss, the
+exchange missed. The same holds for silent bars, where an exchange fills its halts with them.
 """
 
 import re
@@ -69,9 +69,9 @@ class JudgedRun:
 def judge_runs(presences: Sequence[Presence], config: IngestConfig) -> tuple[JudgedRun, ...]:
     """Every run of every instrument with its cause, by name and time.
 
-    In this order: most of it lies in a lost file; most of it was lacking in `config.common_share` or more of the instruments
-    of the market that were listed, and in two at least (exchange); it lasted `config.relisting_ms` or longer (not
-    listed); nobody else was there to compare with (unknown); else the symbol's own.
+    In this order: most of it lies in a lost file; most of it was lacking in `config.common_share` or more of the
+    instruments of the market that were listed, and in two at least (exchange); it lasted `config.relisting_ms` or
+    longer (not listed); nobody else was there to compare with (unknown); else the symbol's own.
     """
     judged: list[JudgedRun] = []
     for market in sorted({presence.market for presence in presences}):
@@ -117,7 +117,9 @@ def outages(judged: Iterable[JudgedRun], interval_ms: int) -> tuple[Outage, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """A stretch for which some tables hold silent bars and others none: downloads of different ages, one of them restated."""
+    """A stretch for which some tables hold silent bars and others none: downloads of different ages, one of them
+    restated.
+    """
 
     market: Market
     start_ms: int

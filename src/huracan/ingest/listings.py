@@ -23,8 +23,8 @@ from huracan.ingest.rows import judge_rows
 class ListingSpan:
     """One uninterrupted listing: its bars' open times, and what parts it from the one before (None for the first).
 
-    traded_ms: open time of the last bar with a trade. silent_ms: from the last traded bar's close to the first traded open.
-    ratio: that open over that close.
+    traded_ms: open time of the last bar with a trade. silent_ms: from the last traded bar's close to the first traded
+    open. ratio: that open over that close.
     """
 
     first_ms: int
@@ -38,10 +38,10 @@ class ListingSpan:
 def listing_spans(frame: pl.DataFrame, config: IngestConfig, listed_ms: int | None = None) -> tuple[ListingSpan, ...]:
     """The listings of ascending bars, oldest first; none without bars.
 
-    A new one begins where nothing was traded for `config.relisting_ms` (longer than any outage of the whole exchange), or
-    for an hour when the price came back at another scale (`config.rescaled`), and where the exchange says that the present
-    listing began (`listed_ms`). Flat bars without volume are no trade, so a halt that the exchange fills with them counts
-    like missing bars. Known when the first bar of the new listing closes.
+    A new one begins where nothing was traded for `config.relisting_ms` (longer than any outage of the whole exchange),
+    or for an hour when the price came back at another scale (`config.rescaled`), and where the exchange says that the
+    present listing began (`listed_ms`). Flat bars without volume are no trade, so a halt that the exchange fills with
+    them counts like missing bars. Known when the first bar of the new listing closes.
     """
     if frame.is_empty():
         return ()
@@ -70,7 +70,9 @@ def listing_spans(frame: pl.DataFrame, config: IngestConfig, listed_ms: int | No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listings:
-    """A symbol's bars parted: those of the newest listing, the earlier ones (oldest first), and an issue for each of these."""
+    """A symbol's bars parted: those of the newest listing, the earlier ones (oldest first), and an issue for each of
+    these.
+    """
 
     newest: pl.DataFrame
     earlier: tuple[EarlierListing, ...]

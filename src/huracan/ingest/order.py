@@ -27,7 +27,9 @@ class Ordered:
 
 
 def order_rows(frame: pl.DataFrame, time: str, fullest: Sequence[pl.Expr] = ()) -> Ordered:
-    """Sort by the time column and keep one row of each time (see `part_doubles`); `conflicts` had other values than it."""
+    """Sort by the time column and keep one row of each time (see `part_doubles`); `conflicts` had other values than
+    it.
+    """
     times = frame[time].to_numpy()
     if times.size < 2 or bool(np.all(times[1:] > times[:-1])):
         return Ordered(frame=frame, duplicates=0, conflicts=0, disorder=0, issues=())

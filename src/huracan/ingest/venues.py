@@ -17,16 +17,18 @@ OTHER_SHARE: Final = 0.1
 """Two downloads from one exchange agree on all but a few bars; two exchanges have the same volume almost never."""
 
 KNOWN_RESTATEMENTS: Final = ("2020-12-21T13:00", "2021-01-11T08:00", "2021-04-23T01:00")
-"""Hours whose bars Binance changed afterwards for all spot coins: old and new downloads differ there, and neither is damaged."""
+"""Hours whose bars Binance changed afterwards for all spot coins: old and new downloads differ there, and neither is
+damaged.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Two tables of bars at their common times; shares are of the bars that were traded in either.
 
-    same : share with equal close and equal volume. same_close : share with equal close. volume_ratio : median of ours over
-    theirs where both traded, None without such a bar. close_bps : median distance of the closes. moves_apart : bars whose
-    close-to-close moves differ by more than the tolerance, and `moves` how many could be compared.
+    same : share with equal close and equal volume. same_close : share with equal close. volume_ratio : median of ours
+    over theirs where both traded, None without such a bar. close_bps : median distance of the closes. moves_apart :
+    bars whose close-to-close moves differ by more than the tolerance, and `moves` how many could be compared.
     """
 
     bars: int

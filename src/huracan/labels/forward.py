@@ -1,4 +1,6 @@
-"""What a decision would have earned: from the first price it could really have had to the first one after its horizon."""
+"""What a decision would have earned: from the first price it could really have had to the first one after its
+horizon.
+"""
 
 from typing import Final, TypeVar
 

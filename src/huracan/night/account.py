@@ -70,7 +70,9 @@ def _recipes(verdict: Verdict, champions: Mapping[str, ChampionRow]) -> Iterator
 def _coins(
     night: Night, verdict: Verdict, champions: Mapping[str, ChampionRow], blocked: Sequence[DoNotTrade]
 ) -> Iterator[str]:
-    """Every coin without a champion is on the do-not-trade list with a reason, and so is every coin of a suspended pool."""
+    """Every coin without a champion is on the do-not-trade list with a reason, and so is every coin of a suspended
+    pool.
+    """
     listed = {block.coin for block in blocked if block.reason}
     trading = {row.coin for row in champions.values()}
     for coin in sorted((night.incumbents | set(night.pairs)) - trading - listed):

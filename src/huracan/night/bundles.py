@@ -1,4 +1,6 @@
-"""From a cell's artefacts to a bundle: model, recipe, golden rows and the five reports, as bytes that depend on content alone."""
+"""From a cell's artefacts to a bundle: model, recipe, golden rows and the five reports, as bytes that depend on content
+alone.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -119,7 +121,8 @@ def _proof(item: Assignment) -> dict[str, Scalar]:
 
 
 def vendor_comparison(night: Night, instrument_id: str) -> dict[str, object]:
-    """What other sources said of an instrument's bars, the last time they were compared; that nothing was compared, else.
+    """What other sources said of an instrument's bars, the last time they were compared; that nothing was compared,
+    else.
 
     A comparison that came after the night's moment is not known to it.
     """

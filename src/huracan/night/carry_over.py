@@ -1,4 +1,6 @@
-"""Champions of yesterday whose coin failed tonight: those the verdict still stands behind stay, the others are retired."""
+"""Champions of yesterday whose coin failed tonight: those the verdict still stands behind stay, the others are
+retired.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -47,9 +49,10 @@ class CarriedOver:
 def carry_over(store: ChampionStore, night: Night, verdict: Verdict) -> CarriedOver:
     """What of the current set stays in tonight's.
 
-    A champion stays where its coin failed for reasons that say nothing about the edge, is still the instrument and listing
-    it was trained on, where tonight's verdict names its recipe for its pool and horizon and does not suspend it, and where
-    its files verify. Any other champion is retired: its skip says both why the coin failed and why the champion went.
+    A champion stays where its coin failed for reasons that say nothing about the edge, is still the instrument and
+    listing it was trained on, where tonight's verdict names its recipe for its pool and horizon and does not suspend
+    it, and where its files verify. Any other champion is retired: its skip says both why the coin failed and why the
+    champion went.
     """
     champions = _with_pools(store.current_champions(), verdict)
     sound = [row for row in champions if not row.damage]

@@ -11,7 +11,8 @@ from huracan.universe import UniverseConfig
 class NightConfig:
     """Everything about a night that the owner configures; resolved once, before the first step.
 
-    `historical` says whether historical constituents are evidence. `deciding` are the settings that can change a model or a verdict, as JSON text by dotted name.
+    `historical` says whether historical constituents are evidence. `deciding` are the settings that can change a model
+    or a verdict, as JSON text by dotted name.
     """
 
     universe: UniverseConfig

@@ -18,7 +18,9 @@ T = TypeVar("T")
 async def mended(
     ports: PairPorts, plan: NightPlan, coin: str, step: Callable[[], Awaitable[T]]
 ) -> tuple[T, tuple[str, ...]]:
-    """What a step gives, and what was quarantined for it: where the lake was damaged since wave 1, its rows come again first."""
+    """What a step gives, and what was quarantined for it: where the lake was damaged since wave 1, its rows come again
+    first.
+    """
     try:
         return await step(), ()
     except DamagedTableError:

@@ -21,8 +21,8 @@ def without_delisted(promoted: Promoted, gone: Mapping[str, str]) -> Promoted:
 
 
 def retire_stale(night: Night, champions: Iterable[ServedChampion]) -> Night:
-    """The night with a DELISTED skip for every coin whose champion of an earlier night was trained on another instrument,
-    or on an earlier listing of the symbol.
+    """The night with a DELISTED skip for every coin whose champion of an earlier night was trained on another
+    instrument, or on an earlier listing of the symbol.
     """
     known = {member.instrument.coin for member in night.plan.members}
     reasons = ((row.coin, why_stale(night, row)) for row in champions if row.coin in known)

@@ -14,7 +14,9 @@ from huracan.promotion import CoinEdge, coin_filter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredEdges:
-    """A coin's edge with one recipe over all round trips, and in each regime by name; None and empty without a result."""
+    """A coin's edge with one recipe over all round trips, and in each regime by name; None and empty without a
+    result.
+    """
 
     overall: CoinEdge | None = None
     regimes: Mapping[str, CoinEdge] = field(default_factory=dict)

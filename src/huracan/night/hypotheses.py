@@ -1,4 +1,6 @@
-"""The hypotheses of a night as its summary and pages have them: the ledger's line, and what all backtested days gave."""
+"""The hypotheses of a night as its summary and pages have them: the ledger's line, and what all backtested days
+gave.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -17,8 +19,8 @@ NORMAL_90: Final = 1.6448536269514722
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HypothesisRow:
-    """A hypothesis of the ledger tonight, with the pairs its pool counted, its daily Sharpe ratio, and what all backtested
-    days gave.
+    """A hypothesis of the ledger tonight, with the pairs its pool counted, its daily Sharpe ratio, and what all
+    backtested days gave.
 
     Days that do not count as evidence (inside `seen`) are in `walk_days` and `walk_*_bps` alone; the interval is the
     ordinary one of 90%, and holds for one look only. `looked_at_by` says by whom.

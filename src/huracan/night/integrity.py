@@ -144,7 +144,9 @@ def _by_cause(judged: Sequence[JudgedRun]) -> dict[str, dict[str, int]]:
 def _begins_late(
     night: Night, reports: Mapping[str, IntegrityReport], lost: Mapping[str, tuple[LostFile, ...]]
 ) -> list[dict[str, object]]:
-    """Instruments whose first bar is later than the window's start: not listed until then, or their first files are lost."""
+    """Instruments whose first bar is later than the window's start: not listed until then, or their first files are
+    lost.
+    """
     start = night.plan.start_ms
     return [
         {

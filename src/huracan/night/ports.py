@@ -37,7 +37,9 @@ class Ledger(ArtefactNotes, Protocol):
     """The ledger of hypotheses, champions and runs."""
 
     def load_state(self) -> LedgerState:
-        """Every hypothesis with its rows, and every change of champion; raises LedgerError where the chain is broken."""
+        """Every hypothesis with its rows, and every change of champion; raises LedgerError where the chain is
+        broken.
+        """
         ...
 
     def append_verdict(self, verdict: Verdict) -> None:
@@ -73,7 +75,9 @@ class ChampionStore(Protocol):
         ...
 
     def await_copies(self) -> None:
-        """Take over what is newer in other copies of the store, waiting for them a bounded time; before anything is decided."""
+        """Take over what is newer in other copies of the store, waiting for them a bounded time; before anything is
+        decided.
+        """
         ...
 
     def compare(self) -> None:

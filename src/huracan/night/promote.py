@@ -45,7 +45,9 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promoted:
-    """The night after step 8. `evidence` is one row per lineage, `dailies` the pools' daily results by pool/horizon/recipe."""
+    """The night after step 8. `evidence` is one row per lineage, `dailies` the pools' daily results by
+    pool/horizon/recipe.
+    """
 
     night: Night
     verdict: Verdict
@@ -86,7 +88,9 @@ def judge(ports: NightPorts, config: NightConfig, night: Night) -> Promoted:
 
 
 def primary_recipe(first: str) -> str:
-    """The recipe that holds the primary slots: `linear`, or injected code in its place. An owner's own draw from the others."""
+    """The recipe that holds the primary slots: `linear`, or injected code in its place. An owner's own draw from the
+    others.
+    """
     return first if first == INJECTED_RECIPE else PRIMARY_RECIPE
 
 

@@ -52,7 +52,9 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Assembled:
-    """Bundles and result rows by result key, of what could be assembled, and the night with a skip for what could not."""
+    """Bundles and result rows by result key, of what could be assembled, and the night with a skip for what could
+    not.
+    """
 
     night: Night
     bundles: dict[str, BundleFiles]
@@ -126,7 +128,9 @@ def _assembled(ports: NightPorts, config: NightConfig, promoted: Promoted) -> _A
 
 
 def _not_exported(night: Night, item: Assignment, error: HuracanError) -> Night:
-    """The night with the failure as an error, and as the skip of a champion; a candidate's cell has its skip already."""
+    """The night with the failure as an error, and as the skip of a champion; a candidate's cell has its skip
+    already.
+    """
     text = f"the bundle could not be assembled: {error.code}: {error}"
     skip = Skip(coin=item.coin, horizon=item.horizon, step=9, code=SkipCode.EXPORT_FAILED, reason=text)
     error_of_run = RunError(coin=item.coin, horizon=item.horizon, step=9, code=skip.code.value, error=text)

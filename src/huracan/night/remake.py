@@ -16,7 +16,9 @@ REMAKES: Final = 3
 
 
 async def unaltered(step: Callable[[S], T], remake: Remake[S], given: S) -> T:
-    """What a step of the driver makes of what it is given, which is checked, and made again where a file was altered."""
+    """What a step of the driver makes of what it is given, which is checked, and made again where a file was
+    altered.
+    """
     for _ in range(REMAKES):
         try:
             return step(given)

@@ -1,7 +1,7 @@
 """Why recorded days read differently tonight: which archive file, setting or code changed since the night before.
 
-Tonight's own view (books, tiers, the first day of the window, who makes the market context) reaches the past as well, and moves on
-every night. What it alone explains is not mentioned: nothing is wrong, and the recorded days stand.
+Tonight's own view (books, tiers, the first day of the window, who makes the market context) reaches the past as well,
+and moves on every night. What it alone explains is not mentioned: nothing is wrong, and the recorded days stand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ MOST_NAMED: Final = 5
 class Reading:
     """What a night's reading of the past hangs on.
 
-    `settings` are those that can change a verdict, as JSON text by dotted name. `view` is the hash of what only this night saw.
-    `replaced` are archive files with other bytes than before.
+    `settings` are those that can change a verdict, as JSON text by dotted name. `view` is the hash of what only this
+    night saw. `replaced` are archive files with other bytes than before.
     """
 
     settings: Mapping[str, str]
@@ -52,7 +52,8 @@ def _view(record: IngestRecord) -> tuple[float | str | int | None, ...]:
 
 
 def restatement_notes(restated: Sequence[Restatement], tonight: Reading, earlier: Sequence[Reading]) -> tuple[str, ...]:
-    """Notes on days that read differently: with what changed since the last of the `earlier` nights, or that nothing known did.
+    """Notes on days that read differently: with what changed since the last of the `earlier` nights, or that nothing
+    known did.
 
     Silent where only tonight's view is another one than that of any earlier night.
     """

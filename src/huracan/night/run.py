@@ -42,7 +42,9 @@ LONGEST_SNAPSHOT_MS: Final = HOUR_MS // 4
 
 
 NODES_APART_MS: Final = 1_000
-"""Two answers of one exchange come from two machines, whose clocks are milliseconds apart: time may seem to step back."""
+"""Two answers of one exchange come from two machines, whose clocks are milliseconds apart: time may seem to step
+back.
+"""
 
 
 class NightPipeline:
@@ -111,7 +113,9 @@ class NightPipeline:
         return night.skipping(list(universe.skips))
 
     async def _snapshot(self, now_ms: int, server_ms: int) -> Snapshot:
-        """The exchange as it was known at `now_ms`: asked now, or for a past moment what was stored or can still be told."""
+        """The exchange as it was known at `now_ms`: asked now, or for a past moment what was stored or can still be
+        told.
+        """
         if now_ms > server_ms:
             raise ConfigError(f"as of {iso(now_ms)} lies in the future: the exchange's clock says {iso(server_ms)}")
         market, snapshots = self.ports.pair.market, self.ports.snapshots
@@ -195,8 +199,8 @@ class NightPipeline:
             return stage.ending(self._counted(refuse_leaks(night)))
 
     async def step5_train_models(self, night: Night) -> Night:
-        """The pools' priors, then every engine and recipe of every pair in walk-forward folds (and, in the same jobs, steps 6
-        and 7).
+        """The pools' priors, then every engine and recipe of every pair in walk-forward folds (and, in the same jobs,
+        steps 6 and 7).
         """
         with self._stage(5) as stage:
             # A remote copy may have brought champions since step 1; theirs are the pairs that a deadline should spare.

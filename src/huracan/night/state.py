@@ -60,8 +60,8 @@ class WaveRunner(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constituents:
-    """What is known of the plan's historical constituents: records of the waves by coin, those `drawn` for a panel, and the
-    code of why one is not in the evidence.
+    """What is known of the plan's historical constituents: records of the waves by coin, those `drawn` for a panel, and
+    the code of why one is not in the evidence.
     """
 
     ingested: Mapping[str, IngestRecord] = field(default_factory=dict)
@@ -75,12 +75,13 @@ class Constituents:
 class Night:
     """Everything the steps have found so far; each step returns the next one.
 
-    `ingested`, `prepared`, `trained`: records of waves 1 to 3 by coin, of members alone (`historical` has the others). `priors`:
-    by coin. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per (coin, horizon).
-    `incumbents` have a champion in the store, `context_coins` make the market context, most liquid first. `copies` are
-    tonight's pairs whose series is another's, by coin; on `copied_days` past days of pairs such a one was left out of the
-    evidence. `quarantined` are files and tables of the lake that jobs have moved away, by coin. `job_seconds` are the sums of
-    what jobs took, by step number. `checked` is the last comparison of the lake with other sources.
+    `ingested`, `prepared`, `trained`: records of waves 1 to 3 by coin, of members alone (`historical` has the others).
+    `priors`: by coin. `pairs` are all coins of the universe, members and rejected; `skips` holds at most one Skip per
+    (coin, horizon). `incumbents` have a champion in the store, `context_coins` make the market context, most liquid
+    first. `copies` are tonight's pairs whose series is another's, by coin; on `copied_days` past days of pairs such a
+    one was left out of the evidence. `quarantined` are files and tables of the lake that jobs have moved away, by coin.
+    `job_seconds` are the sums of what jobs took, by step number. `checked` is the last comparison of the lake with
+    other sources.
     """
 
     run_id: str

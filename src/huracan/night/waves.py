@@ -1,7 +1,7 @@
 """Steps 2 to 7 over all pairs: three waves of jobs, one job a pair, and what the driver does between them.
 
-Jobs and driver read nothing but what is known to be ours. Where a file is gone or altered, what makes it is run again, and then
-what wanted it.
+Jobs and driver read nothing but what is known to be ours. Where a file is gone or altered, what makes it is run again,
+and then what wanted it.
 """
 
 import math
@@ -273,8 +273,8 @@ def _spent(night: Night, outcomes: Sequence[PairOutcome], cacheable: Sequence[st
 def _sound(outcomes: list[PairOutcome], members: int, wave: Wave) -> tuple[list[PairOutcome], list[PairOutcome]]:
     """A wave's outcomes, those of its `members` (the first ones) and those of historical constituents.
 
-    A full disk is no coin's fault and ends the night, yesterday's champions untouched; neither is it any coin's fault when the
-    job of every member fails: then it is the machines'.
+    A full disk is no coin's fault and ends the night, yesterday's champions untouched; neither is it any coin's fault
+    when the job of every member fails: then it is the machines'.
     """
     failed = {outcome.coin: outcome.result for outcome in outcomes if isinstance(outcome.result, Failed)}
     for coin, result in failed.items():

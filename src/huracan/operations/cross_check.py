@@ -18,7 +18,9 @@ from huracan.ingest.venues import compare_bars, known_restatement
 AT_ONCE: Final = 8
 LISTED_TIMES: Final = 20
 APART_SHARE: Final = 0.01
-"""Share of close-to-close moves that may differ by more than the tolerance before a second venue counts as a mismatch."""
+"""Share of close-to-close moves that may differ by more than the tolerance before a second venue counts as a
+mismatch.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +37,9 @@ class Check:
 async def check_lake(check: Check, instruments: Sequence[Instrument]) -> dict[str, Any]:
     """Compare one sampled day of every instrument; what each comparison found, as JSON values.
 
-    The day is drawn by a hash of instrument and newest archive day from those that came whole from the archive: the same
-    lake gives the same days, the next night's others. An instrument whose sources fail has a code instead of numbers, and
-    the others go on; only a ban ends the check.
+    The day is drawn by a hash of instrument and newest archive day from those that came whole from the archive: the
+    same lake gives the same days, the next night's others. An instrument whose sources fail has a code instead of
+    numbers, and the others go on; only a ban ends the check.
     """
     now_ms = await check.market.server_time()
     names = await _assets(check, now_ms)

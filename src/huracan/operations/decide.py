@@ -1,4 +1,6 @@
-"""One decision now: bars from the lake as far as they go, the rest from the exchange, then Hamilton's answer to them."""
+"""One decision now: bars from the lake as far as they go, the rest from the exchange, then Hamilton's answer to
+them.
+"""
 
 import asyncio
 import os
@@ -142,8 +144,9 @@ async def decide(
 ) -> Decision:
     """The decision of the newest decision time at or before `at_ms`, or before now.
 
-    The lake is the workdir's, or that of `storage.lake_url`. Where it reaches up to the moment nothing is asked of the exchange.
-    Raises ModelLoadError without a champion, ConfigError for a moment in the future, DataError where bars cannot be had.
+    The lake is the workdir's, or that of `storage.lake_url`. Where it reaches up to the moment nothing is asked of the
+    exchange. Raises ModelLoadError without a champion, ConfigError for a moment in the future, DataError where bars
+    cannot be had.
     """
     inputs = hamilton.live_inputs()
     interval = str(Horizon(inputs.interval_ms // MINUTE_MS))

@@ -52,7 +52,8 @@ def engine_rows(settings: Settings) -> tuple[EngineRow, ...]:
 
 
 def examined(target: str | None) -> tuple[Examined, ...]:
-    """The conformance checks of an engine by name, of those (and the callables) in a Python file, or (None) of every engine there is.
+    """The conformance checks of an engine by name, of those (and the callables) in a Python file, or (None) of every
+    engine there is.
 
     Raises ConfigError for an unknown name, and for a file that cannot be run or holds no EngineSpec.
     """

@@ -45,9 +45,9 @@ class FillOrder:
 
 @dataclass(slots=True, kw_only=True)
 class Filled:
-    """What was done: `rows` new or changed in the lake, of these `restated` by files that were replaced; `bytes` received;
-    `holes` are lost files, `set_aside` damaged files and tables of the lake that were fetched again; `failed` symbols and
-    `left_out` ones by code.
+    """What was done: `rows` new or changed in the lake, of these `restated` by files that were replaced; `bytes`
+    received; `holes` are lost files, `set_aside` damaged files and tables of the lake that were fetched again; `failed`
+    symbols and `left_out` ones by code.
     """
 
     symbols: int = 0
@@ -112,7 +112,9 @@ async def _instruments(market: BinanceMarketData, order: FillOrder) -> tuple[lis
 
 
 def _forms(symbol: str, market: str, quote_assets: Sequence[str]) -> set[str]:
-    """What a symbol may be called, in capitals: itself, and in a wanted quote asset its coin; each with the market or without."""
+    """What a symbol may be called, in capitals: itself, and in a wanted quote asset its coin; each with the market or
+    without.
+    """
     base, quote = split_symbol(symbol) or ("", "")
     coin = base.removeprefix("1000") if quote in quote_assets else ""
     return {

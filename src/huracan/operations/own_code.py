@@ -1,4 +1,6 @@
-"""Is an owner's own code fit for a night? Each callable on one invented pair: what it returns, twice, and on a shorter past."""
+"""Is an owner's own code fit for a night? Each callable on one invented pair: what it returns, twice, and on a shorter
+past.
+"""
 
 import asyncio
 import inspect
@@ -36,7 +38,8 @@ RECIPE: Final = Recipe(name="examined", engines=(EngineUse(name="examined"),), f
 
 
 def examined_code(code: Mapping[str, Any]) -> tuple[Examined, ...]:
-    """The checks of an owner's callables by their names (`UserCallable`); those behind the first that fails are left out.
+    """The checks of an owner's callables by their names (`UserCallable`); those behind the first that fails are left
+    out.
 
     The words are those of a night. A loader is asked for 30 days of BTC, so it is really called.
     """

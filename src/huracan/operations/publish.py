@@ -45,8 +45,8 @@ def publish_store(
 ) -> dict[str, Any]:
     """Finish what is pending: every remote gets the store's current set. Nothing pending is no error.
 
-    A set signed before the newest root is signed anew first. Returns the account that the command prints. The store is compared
-    with `ledger`, else with the one beside it where there is one; raises LedgerBehindError.
+    A set signed before the newest root is signed anew first. Returns the account that the command prints. The store is
+    compared with `ledger`, else with the one beside it where there is one; raises LedgerBehindError.
     """
     with _opened(path, settings, telemetry, environ, ledger=ledger) as opened:
         if opened.tree() is None:
@@ -83,7 +83,8 @@ def rotate_store_keys(
 ) -> dict[str, Any]:
     """Replace the online key (with `new_root` the root key as well), and sign the store and its copies anew.
 
-    Raises ConfigError when the root key is not here or HURACAN_ROOT_PASSPHRASE does not open it; nothing has changed then.
+    Raises ConfigError when the root key is not here or HURACAN_ROOT_PASSPHRASE does not open it; nothing has changed
+    then.
     """
     passphrase = environ.get("HURACAN_ROOT_PASSPHRASE")
 

@@ -30,12 +30,12 @@ _PATIENCE_S = 5.0  # for a look that is under way when the source is closed
 class PullingSource:
     """Implements `ports.BundleSource` over a remote store and a cache folder that holds whole, verified sets.
 
-    A thread looks at the remote pointer every `every_s` seconds, from the first `version()` on (None: that call looks once,
-    and only `refresh` looks again). A new set is verified
-    against the trusted root, brought into the cache file by file, and shown by replacing the cached pointer, so
-    readers see the old set or the whole new one. A set that does not verify, or is older than the cached one, is left alone,
-    and `problem` says why. What is cached goes on being served when the remote does not answer, and after a restart.
-    Hamilton verifies every byte again. Several processes may share a cache: one pulls, all read.
+    A thread looks at the remote pointer every `every_s` seconds, from the first `version()` on (None: that call looks
+    once, and only `refresh` looks again). A new set is verified against the trusted root, brought into the cache file
+    by file, and shown by replacing the cached pointer, so readers see the old set or the whole new one. A set that does
+    not verify, or is older than the cached one, is left alone, and `problem` says why. What is cached goes on being
+    served when the remote does not answer, and after a restart. Hamilton verifies every byte again. Several processes
+    may share a cache: one pulls, all read.
     """
 
     def __init__(
@@ -176,9 +176,9 @@ def open_source(
 ) -> "BundleSource":
     """What Hamilton reads champions from: ``s3://``, ``gs://``, ``az://``, ``dropbox:/path``, or a folder's path.
 
-    Remote sets are pulled into `cache` (else ``~/.cache/huracan``, one folder a store, 0700) and served from there:
-    the pointer is looked at every `every_s` seconds in the background, a half-pulled set is never served, and without
-    the remote the last good set goes on. `trusted_root` is as HamiltonInterface takes it; give both the same. Credentials
+    Remote sets are pulled into `cache` (else ``~/.cache/huracan``, one folder a store, 0700) and served from there: the
+    pointer is looked at every `every_s` seconds in the background, a half-pulled set is never served, and without the
+    remote the last good set goes on. `trusted_root` is as HamiltonInterface takes it; give both the same. Credentials
     come from the environment. Raises ConfigError for a URL that no store understands.
 
     >>> from huracan import HamiltonInterface

@@ -12,8 +12,8 @@ from huracan.settings import load_settings
 def configured_hamilton(file: Path | None = None, overrides: Sequence[str] = (), **options: Any) -> HamiltonInterface:
     """Hamilton by the section `hamilton:` of a YAML file, under the environment and ``section.key=value`` overrides.
 
-    `options` are further arguments of HamiltonInterface, such as `allow_candidates`; what is among them goes first. Raises
-    ConfigError as `load_settings` does.
+    `options` are further arguments of HamiltonInterface, such as `allow_candidates`; what is among them goes first.
+    Raises ConfigError as `load_settings` does.
 
     >>> from huracan.app import configured_hamilton
     >>> hamilton = configured_hamilton(Path("config/base.yaml"))  # doctest: +SKIP

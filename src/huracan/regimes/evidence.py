@@ -24,7 +24,9 @@ class Performance(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellEvidence:
-    """Cumulative evidence per moment, engine and regime; all shape (t, E, R). `fresh`: outcomes closed since the last one."""
+    """Cumulative evidence per moment, engine and regime; all shape (t, E, R). `fresh`: outcomes closed since the last
+    one.
+    """
 
     count: I64
     win_rate: F64

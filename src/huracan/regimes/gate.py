@@ -35,8 +35,8 @@ class RegimeGateConfig:
     With `use_limits` an engine must reach `min_win_rate` and `min_sharpe` (annualised over 365 days); without it, hit
     rate and Sharpe are ignored, because a trend engine earns with few, large wins. Either way it closes when its mean
     net edge plus `close_errors` standard errors is below zero, and opens again only when the mean exceeds
-    `reopen_edge_bps`: limits come on top and open nothing. `hysteresis` is the share of a limit by which an open engine may fall short before it closes.
-    Evidence of fewer than `min_sample_size` outcomes decides nothing.
+    `reopen_edge_bps`: limits come on top and open nothing. `hysteresis` is the share of a limit by which an open engine
+    may fall short before it closes. Evidence of fewer than `min_sample_size` outcomes decides nothing.
     """
 
     min_win_rate: float = 0.55
@@ -207,7 +207,8 @@ class RegimeGate:
 
 
 class GatePath(NamedTuple):
-    """The gate as it stood on every fold day, `enabled` (d, E, R) of 0 and 1 and `days` (d,), and as of the cut-off, `live` (E, R).
+    """The gate as it stood on every fold day, `enabled` (d, E, R) of 0 and 1 and `days` (d,), and as of the cut-off,
+    `live` (E, R).
 
     `evidence` is what it knew: its last moment is the cut-off.
     """
@@ -229,9 +230,10 @@ def gate_path(
 ) -> GatePath:
     """The gate on every fold day and as of the cut-off.
 
-    Rows (n,) align with the cells. On a day the gate knows the outcomes closed before that day's start, live
-    those closed before `cutoff_ms`: on long bars an exit at midnight is the fill of the day's first decision. So an outcome changes no earlier decision. Rows with a negative regime teach
-    nothing. Raises DataError when an outcome is older than its decision, or a fold day begins after the cut-off.
+    Rows (n,) align with the cells. On a day the gate knows the outcomes closed before that day's start, live those
+    closed before `cutoff_ms`: on long bars an exit at midnight is the fill of the day's first decision. So an outcome
+    changes no earlier decision. Rows with a negative regime teach nothing. Raises DataError when an outcome is older
+    than its decision, or a fold day begins after the cut-off.
     """
     scored = np.isfinite(cells.net_bps).any(axis=1)
     if np.any(cells.closed_ms[scored] < decision_time[scored]):

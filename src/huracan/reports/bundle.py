@@ -45,8 +45,9 @@ def bundle_reports(
 ) -> dict[str, Any]:
     """The five reports by file name, JSON types only.
 
-    `cell` holds `metrics`, `costs` and `notes` as a Scorecard does, and how many `decisions` there are; `events`, `path` and
-    `edges` as for `decision_logs`. Where the logs are the newest of more, ``metrics.json`` says how many there are.
+    `cell` holds `metrics`, `costs` and `notes` as a Scorecard does, and how many `decisions` there are; `events`,
+    `path` and `edges` as for `decision_logs`. Where the logs are the newest of more, ``metrics.json`` says how many
+    there are.
     """
     counts = {"logged": events.height, "in_all": cell.get("decisions", events.height), "all_of_them": EVENTS_FILE}
     metrics = metrics_report(
@@ -120,8 +121,8 @@ def decision_logs(
     """One log a simulated action, in time order.
 
     `events` has the columns of DecisionEvent; `path` (a ConsensusPath or its frame) adds the confidence and `edges`
-    (calibrated, FORECAST_SCHEMA_HEAD and one column per engine) the votes, both of the last decision before the action: a fill at a later
-    decision's very instant was decided by the one before.
+    (calibrated, FORECAST_SCHEMA_HEAD and one column per engine) the votes, both of the last decision before the action:
+    a fill at a later decision's very instant was decided by the one before.
     """
     frame = events.sort("time", maintain_order=True)
     if path is not None:

@@ -44,8 +44,9 @@ LIVE_TABLES: Final = {
 class LiveView:
     """All that the page shows. Times are ms UTC; `now_ms` is the machine's clock when the files were read.
 
-    `locked` says whether a process holds the store's lock, None where this machine does not know. `summary` is the newest night's,
-    `nights` are those of the ledger, newest first. `problems` are sentences about files that could not be read.
+    `locked` says whether a process holds the store's lock, None where this machine does not know. `summary` is the
+    newest night's, `nights` are those of the ledger, newest first. `problems` are sentences about files that could not
+    be read.
     """
 
     now_ms: int

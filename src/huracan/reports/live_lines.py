@@ -1,4 +1,6 @@
-"""What the live page says in lines: the stages of a night, its jobs and events, why coins were skipped, what the store serves."""
+"""What the live page says in lines: the stages of a night, its jobs and events, why coins were skipped, what the store
+serves.
+"""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
-"""The story of a night as records: sentences and numbers that every surface shows alike; read and written here alone."""
+"""The story of a night as records: sentences and numbers that every surface shows alike; read and written here
+alone.
+"""
 
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,7 +15,9 @@ KEY: Final = "morning"
 """Where a summary keeps its story."""
 
 State = Literal["proven", "suspended", "frozen", "tested", "waiting"]
-"""Of a pool: something proven trades, or may not enter, or promotions are frozen, or only tests run, or nothing is under test."""
+"""Of a pool: something proven trades, or may not enter, or promotions are frozen, or only tests run, or nothing is
+under test.
+"""
 Mood = Literal["good", "bad", "plain"]
 """How a headline is coloured: good news, something to act on, or an ordinary night."""
 
@@ -22,8 +26,8 @@ Mood = Literal["good", "bad", "plain"]
 class TestLine:
     """One recipe at one horizon of a pool.
 
-    `observed` are the sentences about days that count, `backtested` those about days that do not: no evidence. Means and
-    limits are bps of the pool's capital a day. `share` is how much of the evidence is there, 0 to 1.
+    `observed` are the sentences about days that count, `backtested` those about days that do not: no evidence. Means
+    and limits are bps of the pool's capital a day. `share` is how much of the evidence is there, 0 to 1.
     """
 
     horizon: str
@@ -44,9 +48,9 @@ class TestLine:
 class PoolCard:
     """One pool: what it is, how far it is, when at the earliest, and why days count or do not.
 
-    `progress` (0 to 1) is of the days while these are too few, then of the evidence.
-    `earliest` is the ISO date of the first night that could promote something in it, None where none is in sight. `measured` is what
-    its nearest recipe earned; where `is_evidence` is False that is no evidence.
+    `progress` (0 to 1) is of the days while these are too few, then of the evidence. `earliest` is the ISO date of the
+    first night that could promote something in it, None where none is in sight. `measured` is what its nearest recipe
+    earned; where `is_evidence` is False that is no evidence.
     """
 
     pool: str
@@ -100,9 +104,9 @@ class Marks:
 class Morning:
     """A night's story. `night` is the ISO date of its data's end; every text is a whole sentence.
 
-    `needed` says what is wanted and when, `todo` what a reader does now, `changes` what is new since the night before, `missing`
-    which data were not there and what that meant, `cost` what the night took, `remarks` what else must be known. `warning` stands
-    above the headline: what makes all of it no evidence; empty on a real market.
+    `needed` says what is wanted and when, `todo` what a reader does now, `changes` what is new since the night before,
+    `missing` which data were not there and what that meant, `cost` what the night took, `remarks` what else must be
+    known. `warning` stands above the headline: what makes all of it no evidence; empty on a real market.
     """
 
     night: str

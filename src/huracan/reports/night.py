@@ -36,8 +36,9 @@ class Curve:
 class NightReport:
     """Everything the page shows; names inside are untrusted and escaped when drawn.
 
-    `data_cutoff` and `created` are ISO instants UTC; `created` is wall-clock time, None to leave it out. `universe_size` counts pairs.
-    `notes` are sentences that the night left; the story has them as remarks. `story` is what the page says before all tables.
+    `data_cutoff` and `created` are ISO instants UTC; `created` is wall-clock time, None to leave it out.
+    `universe_size` counts pairs. `notes` are sentences that the night left; the story has them as remarks. `story` is
+    what the page says before all tables.
     """
 
     run_id: str

@@ -28,8 +28,9 @@ def _as_error(value: Json) -> Json:
 class HypothesisRow:
     """One recipe in one pool at one horizon, as the ledger has it.
 
-    Days count observations unless they are dates. Means and limits are bps of the pool's capital a day. `e` is None where it is
-    infinite. Confidence intervals are against the champion, and against nothing. `former` are historical constituents of the pool.
+    Days count observations unless they are dates. Means and limits are bps of the pool's capital a day. `e` is None
+    where it is infinite. Confidence intervals are against the champion, and against nothing. `former` are historical
+    constituents of the pool.
     """
 
     pool: str
@@ -122,7 +123,9 @@ class Costs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedRow:
-    """A champion or a candidate; edges are bps of notional a round trip, `costs` None where none were measured tonight."""
+    """A champion or a candidate; edges are bps of notional a round trip, `costs` None where none were measured
+    tonight.
+    """
 
     coin: str
     horizon: str
@@ -220,8 +223,8 @@ class CacheCounts:
 class NightSummary:
     """A night's summary.
 
-    `now` is the ISO instant of the night, `data_cutoff` that of its data's end. Counts are None in a file that lacks them. `morning` is the story that
-    stands in the file: None where an earlier release wrote it.
+    `now` is the ISO instant of the night, `data_cutoff` that of its data's end. Counts are None in a file that lacks
+    them. `morning` is the story that stands in the file: None where an earlier release wrote it.
     """
 
     run_id: str | None = None

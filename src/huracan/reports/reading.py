@@ -1,4 +1,6 @@
-"""How a record is read from a JSON object: by its type alone, and with a short word on the first field that is wrong."""
+"""How a record is read from a JSON object: by its type alone, and with a short word on the first field that is
+wrong.
+"""
 
 from collections.abc import Mapping
 from typing import TypeVar

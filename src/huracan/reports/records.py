@@ -1,7 +1,7 @@
 """The documented reports as records: fields as users know them, ours after them, each checked once when built.
 
-Rates and drawdowns are fractions, ``_bps`` are of notional per round trip, capacity is in quote currency, Sharpe and Sortino
-are annualised over 365 days, None means undefined. `timestamp` is an ISO text or a datetime.
+Rates and drawdowns are fractions, ``_bps`` are of notional per round trip, capacity is in quote currency, Sharpe and
+Sortino are annualised over 365 days, None means undefined. `timestamp` is an ISO text or a datetime.
 """
 
 import math
@@ -49,9 +49,9 @@ class MetricsReport:
 class CostReport:
     """What a round trip costs, on average and at its quantiles, and what it leaves.
 
-    gross edge (entry to exit price) + rebalance - fees - spread - slippage - funding = net. Fees are split by how orders were
-    filled; `fees_if_maker_bps` is what the same fills would have paid as resting orders. `spread_source` says whose spread was
-    charged: the pair's own book, EDGE of its bars, its tier's median, or the owner's.
+    gross edge (entry to exit price) + rebalance - fees - spread - slippage - funding = net. Fees are split by how
+    orders were filled; `fees_if_maker_bps` is what the same fills would have paid as resting orders. `spread_source`
+    says whose spread was charged: the pair's own book, EDGE of its bars, its tier's median, or the owner's.
     """
 
     coin: str
@@ -120,8 +120,9 @@ class RegimeMapReport:
 class DataIntegrityReport:
     """What was wrong with the bars; `data_quality_score` is the share of expected bars that arrived real (0..1).
 
-    `vendor_check` says what `vendor_mismatches` rests on: when (`checked`, None: never) the bars were compared with which
-    sources (`compared_with`), and the `second_venue` among them. Without one the list is empty because nothing was compared.
+    `vendor_check` says what `vendor_mismatches` rests on: when (`checked`, None: never) the bars were compared with
+    which sources (`compared_with`), and the `second_venue` among them. Without one the list is empty because nothing
+    was compared.
     """
 
     coin: str

@@ -64,8 +64,9 @@ def daily_frame(panel: pl.DataFrame, first_day: int, valid: Bool) -> pl.DataFram
 def trip_frame(simulated: SimulatedPositions, forecast_bps: F64, score: F64, regime: I64) -> pl.DataFrame:
     """Round trips: TRADE_SCHEMA, then COST_COLUMNS. forecast, score and regime are per decision.
 
-    Per trip, ``position * net_bps`` is what it added to the panel, in bps of capital. The panel books every day on the same
-    share of capital, so a position that loses shrinks in between: `rebalance_bps` is the difference to the prices' own move.
+    Per trip, ``position * net_bps`` is what it added to the panel, in bps of capital. The panel books every day on the
+    same share of capital, so a position that loses shrinks in between: `rebalance_bps` is the difference to the prices'
+    own move.
     """
     rows, trips = simulated.rows, simulated.trips
     size, notional = trips.rolls.size, np.abs(trips.position)

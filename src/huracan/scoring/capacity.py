@@ -6,8 +6,9 @@ from typing import Final, Literal
 CAPACITY_SHARE: Final = 4.0 / 9.0
 """Profit ``Q (e - 2 Y sigma sqrt(Q / V))`` is largest at this share of the break-even size."""
 BELIEVED_SHARE: Final = 0.10
-"""Share of the traded volume up to which the square-root law was measured (Almgren, Thum, Hauptmann and Li 2005; Toth et al.
-2011). A position must be built and left within its horizon, so the volume is that of the horizon, and of a day at most.
+"""Share of the traded volume up to which the square-root law was measured (Almgren, Thum, Hauptmann and Li 2005; Toth
+et al. 2011). A position must be built and left within its horizon, so the volume is that of the horizon, and of a day
+at most.
 """
 
 
@@ -15,8 +16,8 @@ BELIEVED_SHARE: Final = 0.10
 class Capacity:
     """The notional that earns the most, in quote currency, with what it rests on.
 
-    It is the smaller of `by_impact_quote` (4/9 of the break-even size) and `by_volume_quote`, the share `volume_share` of a
-    day's volume that the impact model can be believed for.
+    It is the smaller of `by_impact_quote` (4/9 of the break-even size) and `by_volume_quote`, the share `volume_share`
+    of a day's volume that the impact model can be believed for.
     """
 
     quote: float
@@ -34,7 +35,8 @@ def edge_capacity(
 ) -> Capacity:
     """What a net edge before impact (bps per round trip) can carry, given a day's volatility and quote volume.
 
-    >>> found = edge_capacity(edge_bps=90.0, sigma_day_bps=450.0, volume_day_quote=1e8, impact_y=1.0, horizon_days=1 / 24)
+    >>> market = {"sigma_day_bps": 450.0, "volume_day_quote": 1e8}
+    >>> found = edge_capacity(edge_bps=90.0, impact_y=1.0, horizon_days=1 / 24, **market)
     >>> round(found.by_impact_quote), round(found.quote), found.limited_by
     (444444, 416667, 'volume')
     """

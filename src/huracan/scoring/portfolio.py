@@ -41,13 +41,13 @@ def pool_result(
 ) -> PoolResult:
     """Daily results of a pool in bps of its capital: the mean over the members whose day is valid.
 
-    `panels` (PANEL_SCHEMA) and `dailies` (DAILY_SCHEMA; `day` and `valid` are read) by coin. `membership` names the UTC days
-    on which a coin belongs to the pool, decided on data before each day (None: every day); it may name coins without results,
-    which have no valid day. A coin that leaves the pool is sold at that midnight, at the expense of its last day in it, and one
-    that comes back is bought. Whenever the mean position leaves the caps (fractions of capital), all positions are scaled down
-    pro rata, and what that trades pays costs at the members' rates of the moment. A member without a price at that moment
-    shares its return pro rata in time. Days with fewer than 80% valid members, or none at all, are invalid. Memory: changes of
-    position x members.
+    `panels` (PANEL_SCHEMA) and `dailies` (DAILY_SCHEMA; `day` and `valid` are read) by coin. `membership` names the UTC
+    days on which a coin belongs to the pool, decided on data before each day (None: every day); it may name coins
+    without results, which have no valid day. A coin that leaves the pool is sold at that midnight, at the expense of
+    its last day in it, and one that comes back is bought. Whenever the mean position leaves the caps (fractions of
+    capital), all positions are scaled down pro rata, and what that trades pays costs at the members' rates of the
+    moment. A member without a price at that moment shares its return pro rata in time. Days with fewer than 80% valid
+    members, or none at all, are invalid. Memory: changes of position x members.
     """
     coins = tuple(sorted(panels))
     first, valid = _validity(coins, dailies, membership)
@@ -88,7 +88,8 @@ def _validity(
     """First day and which member's day is valid, shape (days, members); a day a member does not report is not.
 
     The last day waits for members that are one day behind: their price that closes it is about to come, and a day's
-    result must not change once it was judged. A member further behind has ended, and so has one that is none on that day.
+    result must not change once it was judged. A member further behind has ended, and so has one that is none on that
+    day.
     """
     known = {coin: dailies[coin] for coin in coins if dailies[coin].height}
     if not known:
@@ -160,7 +161,8 @@ def _changes(panel: pl.DataFrame) -> tuple[I64, F64]:
 
 
 def _member(panel: pl.DataFrame, first: int, belongs: Bool, scale: _Scale) -> F64:
-    """SUMS of one member by day, shape (len(SUMS), days), at the pool's scale; flat on days it does not belong to the pool.
+    """SUMS of one member by day, shape (len(SUMS), days), at the pool's scale; flat on days it does not belong to the
+    pool.
 
     `belongs` has one day more than the sums: whoever is not in the pool on that day is sold at its midnight, too.
     """

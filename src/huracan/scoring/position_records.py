@@ -1,4 +1,6 @@
-"""What the simulation of positions reads and fills: named tuples of arrays and scalars, because numba compiles those."""
+"""What the simulation of positions reads and fills: named tuples of arrays and scalars, because numba compiles
+those.
+"""
 
 from typing import Final, NamedTuple
 

@@ -14,12 +14,13 @@ _NAMES: Final = (
 
 
 def round_trip_costs(trips: pl.DataFrame, fees_bps: tuple[float, float]) -> dict[str, float | None]:
-    """Means per round trip (TRADE_SCHEMA and COST_COLUMNS), None without any; `fees_bps` are the market's (maker, taker) one way.
+    """Means per round trip (TRADE_SCHEMA and COST_COLUMNS), None without any; `fees_bps` are the market's (maker,
+    taker) one way.
 
-    gross + rebalance - fees - spread - slippage - funding = net. `gross` is what entry and exit price say, `slippage` is
-    impact, `break_even` what fees, spread and impact may reach together before the mean trip earns nothing. p10, p50, p90
-    are of the whole cost, ``net_p10`` and so on of the net result. Every fill crosses the spread at an open, so `taker` is all
-    that was paid; `fees_if_maker` is what the same fills would have paid as resting orders.
+    gross + rebalance - fees - spread - slippage - funding = net. `gross` is what entry and exit price say, `slippage`
+    is impact, `break_even` what fees, spread and impact may reach together before the mean trip earns nothing. p10,
+    p50, p90 are of the whole cost, ``net_p10`` and so on of the net result. Every fill crosses the spread at an open,
+    so `taker` is all that was paid; `fees_if_maker` is what the same fills would have paid as resting orders.
     """
     if trips.is_empty():
         return {**dict.fromkeys((*_NAMES, *_quantile_names())), "round_trips": 0}

@@ -96,11 +96,12 @@ def simulate_decisions(
 ) -> Simulation:
     """Trade the path over the whole UTC days start_day..end_day, flat at the start.
 
-    Fills are those of the labels, which are known long before the label's outcome. A day is closed by the next day's first real price, so the last day is scored
-    only when that price is known: a day's result never changes afterwards. An open position is cut off there with
-    reason ``end``, at no cost. An instrument that has `ended` (delisted: no bar will ever follow) is scored to its last day:
-    what is still held is closed at the close of its last real bar, at all costs. Raises DataError when a decision of the path has no row of features or labels,
-    and CostUnknownError when a valid row has no spread or volume.
+    Fills are those of the labels, which are known long before the label's outcome. A day is closed by the next day's
+    first real price, so the last day is scored only when that price is known: a day's result never changes afterwards.
+    An open position is cut off there with reason ``end``, at no cost. An instrument that has `ended` (delisted: no bar
+    will ever follow) is scored to its last day: what is still held is closed at the close of its last real bar, at all
+    costs. Raises DataError when a decision of the path has no row of features or labels, and CostUnknownError when a
+    valid row has no spread or volume.
     """
     real = traded_bars(bars.frame)
     last_day = min(end_day, _newest_day(bars, real) - (0 if ended else 1))
@@ -150,7 +151,9 @@ def _bar_arrays(bars: Bars, real: Bool) -> BarArrays:
 
 
 def _ending(bars: BarArrays, interval_ms: int) -> BarArrays:
-    """Bars up to the last real one, and two moments at its close: the end, and the midnight that closes the last day."""
+    """Bars up to the last real one, and two moments at its close: the end, and the midnight that closes the last
+    day.
+    """
     kept = int(np.flatnonzero(bars.real)[-1]) + 1 if bars.real.any() else 0
     if not kept:
         return bars
@@ -167,7 +170,9 @@ def _ending(bars: BarArrays, interval_ms: int) -> BarArrays:
 
 
 def _own(column: pl.Series) -> Any:
-    """A copy that may be written: a view of polars memory may not, which numba takes for another type and compiles again."""
+    """A copy that may be written: a view of polars memory may not, which numba takes for another type and compiles
+    again.
+    """
     return np.array(column.to_numpy())
 
 
@@ -263,7 +268,9 @@ def _rules(recipe: Recipe, horizon: Horizon, market: str, *, allow_short: bool) 
 
 
 def _valid_days(bars: Bars, real: Bool, first_day: int, last_day: int, *, ended: bool) -> Bool:
-    """Days whose data are whole: enough bars of the exchange, and at least one real price. A life's last day may be short."""
+    """Days whose data are whole: enough bars of the exchange, and at least one real price. A life's last day may be
+    short.
+    """
     n_days = max(last_day - first_day + 1, 0)
     day = bars.frame["open_time"].to_numpy() // DAY_MS - first_day
     inside = (day >= 0) & (day < n_days)

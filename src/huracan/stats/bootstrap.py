@@ -32,7 +32,8 @@ def _resampled_drawdowns(net: F64, starts: I64, restart: Bool, out: F64) -> None
 
 
 def bootstrap_drawdowns(net: F64, *, length: int, paths: int, mean_block: float, rng: np.random.Generator) -> F64:
-    """Largest falls (paths,) of resampled paths of `length` days; blocks wrap around and last `mean_block` days on average.
+    """Largest falls (paths,) of resampled paths of `length` days; blocks wrap around and last `mean_block` days on
+    average.
 
     Raises ValueError for an empty or non-finite series.
     """

@@ -100,9 +100,9 @@ def vote(edges: F64, weight: F64, cost_bps: F64, penalty: F64, penalty_weight: f
     edges (n, E): calibrated edges in bps, NaN = abstains, 0 = holds. weight (n, E) >= 0. cost_bps (n,): one round
     trip. penalty (n,): correlation penalty 0..1.
 
-    An engine's confidence is ``c = e^2 / (e^2 + cost^2)``: one half where the edge just pays for the round trip, close to 1
-    only where it dwarfs it; the rest is `weigh_votes`. The confidence that comes out is ``(1 + |A|) / 2``, the weight that agrees. An engine without
-    a view thus dilutes nothing, and a confident dissenter counts in full.
+    An engine's confidence is ``c = e^2 / (e^2 + cost^2)``: one half where the edge just pays for the round trip, close
+    to 1 only where it dwarfs it; the rest is `weigh_votes`. The confidence that comes out is ``(1 + |A|) / 2``, the
+    weight that agrees. An engine without a view thus dilutes nothing, and a confident dissenter counts in full.
     """
     n, n_engines = edges.shape
     direction, confidence = np.zeros((n, n_engines)), np.zeros((n, n_engines))

@@ -1,7 +1,8 @@
-"""EDGE, the bid-ask spread as bars of trades give it away: Ardia, Guidotti, Kroencke 2024, doi 10.1016/j.jfineco.2024.103916.
+"""EDGE, the bid-ask spread as bars of trades give it away: Ardia, Guidotti, Kroencke 2024, doi
+10.1016/j.jfineco.2024.103916.
 
-Trades at the bid and at the ask make returns within and between bars vary together. Two such covariances each estimate the
-squared spread, from other prices of a bar. Their mean is weighted so that the noisier one counts less.
+Trades at the bid and at the ask make returns within and between bars vary together. Two such covariances each estimate
+the squared spread, from other prices of a bar. Their mean is weighted so that the noisier one counts less.
 """
 
 import math
@@ -18,8 +19,8 @@ _MIN_ACTIVE: Final = 2
 def edge_spread(open_: F64, high: F64, low: F64, close: F64) -> float:
     """Effective spread as a fraction of price, from prices (n,) in the order of time.
 
-    It carries the sign of the estimated square, so that noise averages out over samples. A bar without a price (NaN) takes
-    part in no moment that needs the price. NaN below three bars, below two in which the price moved, and where
+    It carries the sign of the estimated square, so that noise averages out over samples. A bar without a price (NaN)
+    takes part in no moment that needs the price. NaN below three bars, below two in which the price moved, and where
     all opens, or all closes, are both the high and the low of their bar.
 
     >>> bid, ask = np.full(6, 99.9), np.full(6, 100.1)

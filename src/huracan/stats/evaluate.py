@@ -144,8 +144,8 @@ def decide_rows(
 ) -> tuple[F64, F64, F64, F64, F64, I64, F64]:
     """Raw forecasts, edges, score, edge, confidence, side, signed position; see `Decisions` and `compile_model`.
 
-    clips (2, 1, p): low and high. scales (2, E): slopes and weights. nodes (3, N): feature, left and right child. Few arrays,
-    because the cost of a call from Python grows with their number.
+    clips (2, 1, p): low and high. scales (2, E): slopes and weights. nodes (3, N): feature, left and right child. Few
+    arrays, because the cost of a call from Python grows with their number.
     """
     slope, weight = scales[0], scales[1]
     n, n_engines = x.shape[0], slope.shape[0]
@@ -189,7 +189,8 @@ def decide_rows(
 
 @kernel
 def decide_row(x: F64, regime_column: int, *context: *Context) -> tuple[int, int, float, float, float, int, float, F64]:
-    """One row, x (1, p), for serving: regime, silent engines, score, edge, confidence, side, signed position, edges (E,).
+    """One row, x (1, p), for serving: regime, silent engines, score, edge, confidence, side, signed position, edges
+    (E,).
 
     The regime is -1 when a feature is not finite and -2 when the regime is not one of the four; then nothing
     else means anything.

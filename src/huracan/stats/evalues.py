@@ -1,9 +1,9 @@
 """Evidence as wealth: the e-process, its ledger, its confidence sequence and the detector for champions that turn bad.
 
-An e-process is the wealth of a gambler who bets that a difference D is positive. If D is not positive on average so far,
-the expected wealth never exceeds the stake at any stopping time, so wealth 120 is evidence of strength 1/120 whenever one looks
-(Ramdas, Gruenwald, Vovk, Shafer 2023). Bets are fixed fractions: adaptive ones promote what was never ahead.
-Wealth is kept as natural logarithms, one per fraction.
+An e-process is the wealth of a gambler who bets that a difference D is positive. If D is not positive on average so
+far, the expected wealth never exceeds the stake at any stopping time, so wealth 120 is evidence of strength 1/120
+whenever one looks (Ramdas, Gruenwald, Vovk, Shafer 2023). Bets are fixed fractions: adaptive ones promote what was
+never ahead. Wealth is kept as natural logarithms, one per fraction.
 """
 
 import math
@@ -82,8 +82,8 @@ def e_process_path(differences: F64, bound: float, start: float = 1.0) -> F64:
 def detector_step(levels: Sequence[float], net: float, bound: float) -> tuple[float, ...]:
     """Shiryaev-Roberts levels, one per fraction, after one more day of a champion's net result.
 
-    ``M = (1 + M) * max(0, 1 + f * min(-net / bound, .6))``; starts at zeros. A net result that is not worse than 0 on average
-    reaches 1000 no sooner than after 1000 days in expectation (Shin, Ramdas, Rinaldo 2024).
+    ``M = (1 + M) * max(0, 1 + f * min(-net / bound, .6))``; starts at zeros. A net result that is not worse than 0 on
+    average reaches 1000 no sooner than after 1000 days in expectation (Shin, Ramdas, Rinaldo 2024).
 
     >>> detector_step((0.0,) * 5, 0.0, 100.0)
     (1.0, 1.0, 1.0, 1.0, 1.0)
@@ -128,8 +128,8 @@ def weighted_ebh(e_values: Sequence[float], gammas: Sequence[float], alpha: floa
 def confidence_sequence(differences: F64, bound: float, delta: float) -> tuple[float, float]:
     """Interval that holds the average mean difference at every time at once, with probability 1 - delta.
 
-    `differences` has shape (n,), in the unit of `bound`, with absolute values up to `bound`; so is the interval, and it is
-    [-bound, bound] before the first day. A value m is left out when betting on "the mean is above (below) m" has
+    `differences` has shape (n,), in the unit of `bound`, with absolute values up to `bound`; so is the interval, and it
+    is [-bound, bound] before the first day. A value m is left out when betting on "the mean is above (below) m" has
     earned 2 / delta. Raises ValueError unless 0 < delta < 1.
     """
     _check_bound(bound)
@@ -191,7 +191,8 @@ def _lowest_mean(values: F64, bound: float, goal: float) -> float:
 
 
 def _log_e_above(values: F64, mean: float, bound: float) -> float:
-    # A day may lie bound + mean below m; the largest bet must survive it, or truncation at 0 would hand out free wealth.
+    # A day may lie bound + mean below m; the largest bet must survive it, or truncation at 0 would hand out free
+    # wealth.
     scale = max(bound, FRACTIONS[-1] * (bound + mean))
     totals = np.empty(_BETS.shape[0])
     log_wealths_above(values, mean, scale, _BETS, GAIN_CAP, totals)
@@ -200,7 +201,9 @@ def _log_e_above(values: F64, mean: float, bound: float) -> float:
 
 @kernel
 def log_wealths_above(values: F64, mean: float, scale: float, bets: F64, cap: float, out: F64) -> None:
-    """Fill `out` with the log-wealth of each bet on "the mean of values (n,) exceeds `mean`"; RUIN where one is lost."""
+    """Fill `out` with the log-wealth of each bet on "the mean of values (n,) exceeds `mean`"; RUIN where one is
+    lost.
+    """
     for at in range(bets.shape[0]):
         total, product = 0.0, 1.0
         for day in range(values.shape[0]):

@@ -4,7 +4,8 @@ Numba's on-disk cache holds machine code, so a folder somebody else can write to
 looks only at the file a function stands in: a kernel would go on running the old code of one it calls. So every kernel
 is cached under a fingerprint of all it reaches: kernels, constants, and the fields of named tuples.
 
-Where numba is not installed, as in a trading process that only predicts, a kernel is the plain function with the same results.
+Where numba is not installed, as in a trading process that only predicts, a kernel is the plain function with the same
+results.
 """
 
 import functools

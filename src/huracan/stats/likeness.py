@@ -8,10 +8,11 @@ from huracan.stats.kernel import kernel
 
 @kernel
 def first_alike(returns: F64, alike: float, fewest: int) -> I64:
-    """For each row of `returns` (n, days), the first row before it whose correlation with it exceeds `alike`; -1 = none.
+    """For each row of `returns` (n, days), the first row before it whose correlation with it exceeds `alike`; -1 =
+    none.
 
-    NaN marks a day that is not known. Only days known to both rows count, and at least `fewest` of them are needed. A row
-    without any variation is like no other.
+    NaN marks a day that is not known. Only days known to both rows count, and at least `fewest` of them are needed. A
+    row without any variation is like no other.
     """
     rows, days = returns.shape
     unit = np.zeros((rows, days))
@@ -50,7 +51,9 @@ def _standardise(values: F64, out: F64) -> None:
 
 @kernel
 def _near(one: F64, other: F64, apart: float) -> bool:
-    """Whether two vectors of length 1 are closer than the square root of `apart`; most pairs are told by one or two days."""
+    """Whether two vectors of length 1 are closer than the square root of `apart`; most pairs are told by one or two
+    days.
+    """
     distance, length = 0.0, 0.0
     for place in range(one.size):
         distance += (one[place] - other[place]) ** 2

@@ -16,8 +16,8 @@ _DEAD_SD = 1e-5  # of a column's own unit: below, it stands still in this window
 LEAST_SPREAD = 1e-9
 """A feature that varies by less than this, and than this share of its size, is a constant plus the rounding of float64.
 
-Differences of log prices over a volatility carry errors up to 1e-12, so one unit is the natural size of a feature. A feature in
-much smaller units has to be scaled by its owner.
+Differences of log prices over a volatility carry errors up to 1e-12, so one unit is the natural size of a feature. A
+feature in much smaller units has to be scaled by its owner.
 """
 
 
@@ -90,8 +90,8 @@ class Moments:
 def moments(grams: F64, dead_variance: float = _DEAD_VARIANCE) -> Moments:
     """Means, sds and correlations of Grams of shape (..., q, q); zeros where there are no rows.
 
-    Columns are in units of their usual spread (`unit_of`). One whose variance is below `dead_variance` of its second moment, which
-    the precision of the Grams decides, or whose sd is a hundred-thousandth of its unit, is dead.
+    Columns are in units of their usual spread (`unit_of`). One whose variance is below `dead_variance` of its second
+    moment, which the precision of the Grams decides, or whose sd is a hundred-thousandth of its unit, is dead.
     """
     rows = grams[..., 0, 0]
     scale = inverse_or_zero(np.where(rows > _NO_ROWS, rows, 0.0))

@@ -1,4 +1,6 @@
-"""Is an engine fit for a night? A small invented pair, fitted a few times: what comes out must be finite, repeatable and causal."""
+"""Is an engine fit for a night? A small invented pair, fitted a few times: what comes out must be finite, repeatable
+and causal.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""What all engines, folds and horizons of a pair share: feature arrays, days, regimes, and the clip bounds of each day."""
+"""What all engines, folds and horizons of a pair share: feature arrays, days, regimes, and the clip bounds of each
+day.
+"""
 
 from dataclasses import dataclass
 
@@ -24,11 +26,11 @@ _MOSTLY = 0.5
 class Design:
     """Features of one pair as arrays; n decisions up to the cut-off, p features.
 
-    x (n, p): raw values of `names`, NaN where missing; usable (n,): warm, and every feature known but those that had stopped by
-    that day, which `presence` tells. day (n,): UTC day. regime (n,): code, -1 unknown,
-    0 throughout when the features have no regime (`has_regime` False). sigma_day_bps (n,). clip_starts (C,): days from
-    which each row of clip_low and clip_high (C, p) is known; rows before the first use the first. `first_test_day` follows
-    the first training window, `last_day` holds the last decision, `live_day` is the first day after the cut-off.
+    x (n, p): raw values of `names`, NaN where missing; usable (n,): warm, and every feature known but those that had
+    stopped by that day, which `presence` tells. day (n,): UTC day. regime (n,): code, -1 unknown, 0 throughout when the
+    features have no regime (`has_regime` False). sigma_day_bps (n,). clip_starts (C,): days from which each row of
+    clip_low and clip_high (C, p) is known; rows before the first use the first. `first_test_day` follows the first
+    training window, `last_day` holds the last decision, `live_day` is the first day after the cut-off.
     """
 
     names: tuple[str, ...]
@@ -67,8 +69,8 @@ class Design:
 class Labels:
     """Labels of the design's decisions; shape (n,). Rows without a usable label have weight 0 and closed_ms NEVER.
 
-    y: forward return in bps, winsorised at `label_clip_sd` ex-ante horizon sds. start_ms: fill. closed_ms: when the exit
-    price was known.
+    y: forward return in bps, winsorised at `label_clip_sd` ex-ante horizon sds. start_ms: fill. closed_ms: when the
+    exit price was known.
     """
 
     y: F64
@@ -80,9 +82,9 @@ class Labels:
 def prepare(features: FeatureFrame, policy: TrainingPolicy, *, cutoff_ms: int) -> Design:
     """The design of a pair; raises TrainingRefused(SHORT_HISTORY) when no test day is left, BAD_FEATURES without rows.
 
-    A feature missing from more than half of the first training window's warm rows is treated as absent, so a column that starts
-    late does not take its neighbours' rows away. Neither does one that stops: from then on it is left out. Volatility and regime
-    cannot be left out; where they have stopped, BAD_FEATURES says so.
+    A feature missing from more than half of the first training window's warm rows is treated as absent, so a column
+    that starts late does not take its neighbours' rows away. Neither does one that stops: from then on it is left out.
+    Volatility and regime cannot be left out; where they have stopped, BAD_FEATURES says so.
     """
     frame = features.frame.filter(features.frame["decision_time"] <= cutoff_ms)
     time = frame["decision_time"].to_numpy().astype(np.int64)
@@ -177,7 +179,8 @@ def _regime(x: F64, names: tuple[str, ...]) -> tuple[I64, bool]:
 
 
 def clip_bounds(x: F64, day: I64, usable: Bool, starts: I64, lookback_days: int) -> tuple[F64, F64]:
-    """Order statistics at both tails of each feature, from the usable rows of the window before each start; (C, p) each.
+    """Order statistics at both tails of each feature, from the usable rows of the window before each start; (C, p)
+    each.
 
     A block without rows keeps the bounds of the one before. Missing values (NaN) count for no bound.
     """
@@ -205,7 +208,9 @@ def _tails(rows: F64) -> tuple[F64, F64]:
 
 
 def align(design: Design, labels: LabelledSet, policy: TrainingPolicy) -> Labels:
-    """Labels of the design's decisions closed before the cut-off; raises TrainingRefused(BAD_LABELS) unless row-aligned."""
+    """Labels of the design's decisions closed before the cut-off; raises TrainingRefused(BAD_LABELS) unless
+    row-aligned.
+    """
     frame = labels.frame
     n = design.decision_time.size
     if frame.height < n or not np.array_equal(frame["decision_time"].to_numpy()[:n], design.decision_time):

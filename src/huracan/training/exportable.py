@@ -50,9 +50,9 @@ class Exported:
 
 
 def export_model(model: Any, sample: F64) -> Exported:
-    """Arrays of a model given as a LightGBM Booster, as an object with ``to_arrays()`` (TreeArrays or a mapping of its fields), or
-    with ``coef_`` and ``intercept_``. Raises TrainingRefused(NOT_EXPORTABLE) for anything else, and when the object's own
-    `predict` disagrees with its arrays on the sample rows (n, p): a classifier has coefficients too.
+    """Arrays of a model given as a LightGBM Booster, as an object with ``to_arrays()`` (TreeArrays or a mapping of its
+    fields), or with ``coef_`` and ``intercept_``. Raises TrainingRefused(NOT_EXPORTABLE) for anything else, and when
+    the object's own `predict` disagrees with its arrays on the sample rows (n, p): a classifier has coefficients too.
     """
     width = sample.shape[1]
     inner = getattr(model, "booster_", model)
@@ -76,7 +76,9 @@ def name_of(model: Any) -> str:
 
 
 def linear_parts(model: Any, width: int) -> tuple[F64, float]:
-    """Slopes (width,) and the intercept of a model that has both; raises TrainingRefused for others than finite numbers."""
+    """Slopes (width,) and the intercept of a model that has both; raises TrainingRefused for others than finite
+    numbers.
+    """
     try:
         coef = np.asarray(model.coef_, dtype=np.float64).ravel()
         intercept = np.asarray(model.intercept_, dtype=np.float64).ravel()

@@ -41,9 +41,10 @@ def fit_pair(
 ) -> TrainedPair:
     """The trained pair; raises TrainingRefused with the SkipCode, what was measured and what was wanted.
 
-    `prior` None shrinks to zero; `engines` None stands for those installed. `design` may be given where several horizons or recipes with the same training policy share it.
-    Engines whose columns the data do not support are left out and noted. Where a feature has stopped, or stands still, tonight's
-    models do without it, and an engine that requires it abstains, which is noted, too.
+    `prior` None shrinks to zero; `engines` None stands for those installed. `design` may be given where several
+    horizons or recipes with the same training policy share it. Engines whose columns the data do not support are left
+    out and noted. Where a feature has stopped, or stands still, tonight's models do without it, and an engine that
+    requires it abstains, which is noted, too.
     """
     policy = recipe.training
     design = design or prepare(features, policy, cutoff_ms=cutoff_ms)
@@ -148,7 +149,8 @@ def _silent(ridge: Mapping[str, Columns], linear: LinearWalk, walks: Mapping[str
 class Walked:
     """All engines' walks before calibration: forecasts (n, E) of every decision, and what goes live.
 
-    Forests count features as the design does. `left_out`: features that no live model reads, so the live row goes without.
+    Forests count features as the design does. `left_out`: features that no live model reads, so the live row goes
+    without.
     """
 
     engines: tuple[str, ...]

@@ -21,10 +21,10 @@ _NO_DAY = NEVER // DAY_MS
 class Folds:
     """Refit blocks of one pair and horizon.
 
-    starts (B,): first UTC day of each test block, ascending; its model knows labels closed before that day began. A label that
-    ends at that very instant is purged: on long bars its exit is the price at which the block's first decision fills.
-    last_day: last test day. block (n,): test block of each decision, -1 outside. closing_day (n,): first UTC day
-    that begins after a decision's label has closed.
+    starts (B,): first UTC day of each test block, ascending; its model knows labels closed before that day began. A
+    label that ends at that very instant is purged: on long bars its exit is the price at which the block's first
+    decision fills. last_day: last test day. block (n,): test block of each decision, -1 outside. closing_day (n,):
+    first UTC day that begins after a decision's label has closed.
     """
 
     starts: I64

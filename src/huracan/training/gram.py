@@ -1,7 +1,7 @@
 """Gram matrices of a pair: by closing day for its own folds, by closing week for its pool.
 
-A label enters on the first UTC day (or week) at whose start it was known. Sums up to a day are thus exactly what a model
-fitted at that moment may have seen, and every fold, regime and engine is read off the same sums.
+A label enters on the first UTC day (or week) at whose start it was known. Sums up to a day are thus exactly what a
+model fitted at that moment may have seen, and every fold, regime and engine is read off the same sums.
 """
 
 from dataclasses import dataclass
@@ -31,9 +31,10 @@ WEEK_DAYS: Final = 7
 class GramRows:
     """Rows z = [1, (clipped feature - shift) / scale, y] of a design, ready to be summed.
 
-    z (n, k + 2), weight (n,) (0 where a row must not enter), regime (n,), names, shift and scale (k,). The shift
-    and scale come from the first training window; they change no fit, since features are standardised anyway, but keep sums
-    of squares free of cancellation, and noise of rounding small (`unit_of`). A feature that had stopped stands at its shift.
+    z (n, k + 2), weight (n,) (0 where a row must not enter), regime (n,), names, shift and scale (k,). The shift and
+    scale come from the first training window; they change no fit, since features are standardised anyway, but keep sums
+    of squares free of cancellation, and noise of rounding small (`unit_of`). A feature that had stopped stands at its
+    shift.
     """
 
     names: tuple[str, ...]
@@ -121,11 +122,11 @@ def cell_moments(grams: F64, dead_variance: float | None = None) -> Moments:
 
 @kernel
 def windows(by_day: F64, columns: I64, upto: I64, days: int) -> F64:
-    """Sums over the `days` days that end before each position `upto` of a daily stack (D, 4, q, q), of these k rows and columns:
-    (s, 4, k, k).
+    """Sums over the `days` days that end before each position `upto` of a daily stack (D, 4, q, q), of these k rows and
+    columns: (s, 4, k, k).
 
-    Days are summed forwards and backwards within blocks as long as the window, so every window is the tail of one block and
-    the head of the next (van Herk 1992). Nothing is subtracted: what left the window leaves no rounding behind.
+    Days are summed forwards and backwards within blocks as long as the window, so every window is the tail of one block
+    and the head of the next (van Herk 1992). Nothing is subtracted: what left the window leaves no rounding behind.
     """
     n_days, n_regimes, k = by_day.shape[0], by_day.shape[1], columns.shape[0]
     head, tail = np.empty((n_days, n_regimes, k, k)), np.empty((n_days, n_regimes, k, k))
@@ -157,9 +158,9 @@ def windows(by_day: F64, columns: I64, upto: I64, days: int) -> F64:
 class PairGrams:
     """A pair's contribution to its pool: Gram increments per closing week and regime.
 
-    names (k,): columns between the leading 1 and the trailing y, in units of the pair's own first window. first_week: number of
-    the week (7 UTC days since 1970) at whose start the first increment was known. increments (K, 4, T) float32: upper
-    triangles of the (k + 2, k + 2) Grams, row by row. horizon_minutes: of the labels.
+    names (k,): columns between the leading 1 and the trailing y, in units of the pair's own first window. first_week:
+    number of the week (7 UTC days since 1970) at whose start the first increment was known. increments (K, 4, T)
+    float32: upper triangles of the (k + 2, k + 2) Grams, row by row. horizon_minutes: of the labels.
     """
 
     names: tuple[str, ...]

@@ -54,11 +54,11 @@ async def fit_injected(
 ) -> TrainedPair:
     """The trained pair of an injected trainer, as one engine named `INJECTED`; raises TrainingRefused.
 
-    The job dict has coin, horizon, regime (None: all), engine_type, job_id, features (name -> array), labels (bps), decision_time,
-    weights, folds (where this fit stands) and seed; arrays are copies. A trainer that raises, or returns anything but
-    the documented dict with an exportable model, refuses the pair. A feature that had stopped by the day of a fit is not in
-    its job. Folds are `tree_refit_days` long. Calibration starts
-    at the prior slope, since inner folds would call the trainer more often than promised.
+    The job dict has coin, horizon, regime (None: all), engine_type, job_id, features (name -> array), labels (bps),
+    decision_time, weights, folds (where this fit stands) and seed; arrays are copies. A trainer that raises, or returns
+    anything but the documented dict with an exportable model, refuses the pair. A feature that had stopped by the day
+    of a fit is not in its job. Folds are `tree_refit_days` long. Calibration starts at the prior slope, since inner
+    folds would call the trainer more often than promised.
     """
     policy = recipe.training
     design = prepare(features, policy, cutoff_ms=cutoff_ms)

@@ -1,4 +1,6 @@
-"""Inner folds of the first training window: they calibrate the first forecasts, before any out-of-fold label has closed."""
+"""Inner folds of the first training window: they calibrate the first forecasts, before any out-of-fold label has
+closed.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +18,9 @@ DECORRELATION_MS = DAY_MS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InnerFold:
-    """Calendar weeks of the first training window: rows to forecast, rows to train on; `week` is the first week's number."""
+    """Calendar weeks of the first training window: rows to forecast, rows to train on; `week` is the first week's
+    number.
+    """
 
     week: int
     train: I64
@@ -27,8 +31,8 @@ def inner_folds(design: Design, labels: Labels, *, weeks: int, horizon_ms: int) 
     """The first training window cut at calendar weeks, `weeks` at a time.
 
     Train rows closed before the first test day and either closed before the weeks began, or were decided at least
-    ``max(horizon, one day)`` after they ended: training follows the test here, so features look back into it. They are also
-    filled after the last outcome of the weeks, so no price serves both sides.
+    ``max(horizon, one day)`` after they ended: training follows the test here, so features look back into it. They are
+    also filled after the last outcome of the weeks, so no price serves both sides.
     """
     first_test_ms = design.first_test_day * DAY_MS
     known = labels.closed_ms < first_test_ms

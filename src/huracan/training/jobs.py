@@ -32,11 +32,12 @@ class TrainingBackend(StrEnum):
 
 @dataclass(slots=True)
 class TrainingJob(Mapping[str, Any]):
-    """One unit of work; its fields are attributes and keys. Its id is the hash of what is to be done, so the same work has the same id tonight and tomorrow.
+    """One unit of work; its fields are attributes and keys. Its id is the hash of what is to be done, so the same work
+    has the same id tonight and tomorrow.
 
-    Jobs of higher `priority` start first. ``horizon="*"`` means all horizons of the coin. `payload` (JSON-able) holds keys
-    and paths, never frames. `created_at` is stamped by the orchestrator that takes the job. `error_code` is the stable code
-    behind `error`; `attempts` counts starts, `deaths` the workers that died at it, in earlier runs too.
+    Jobs of higher `priority` start first. ``horizon="*"`` means all horizons of the coin. `payload` (JSON-able) holds
+    keys and paths, never frames. `created_at` is stamped by the orchestrator that takes the job. `error_code` is the
+    stable code behind `error`; `attempts` counts starts, `deaths` the workers that died at it, in earlier runs too.
 
     >>> job = TrainingJob("BTC", "1h")
     >>> job["coin"], job.coin, job.get("regime")
@@ -102,14 +103,15 @@ _JOB_FIELDS: Final = tuple(item.name for item in fields(TrainingJob))
 class TrainingConfig:
     """How the orchestrator runs jobs; values out of range raise ConfigError.
 
-    At most `max_concurrent_jobs` jobs run at once, and never more than `num_workers` in worker processes. A job may run for
-    `job_timeout_s` seconds and start `max_attempts` times, with waits of `retry_backoff_s`, twice that, and so on; one at
-    which `max_attempts` workers have died is poison and not started any more. A worker
-    process is replaced after `recycle_after` jobs. No job starts while less memory is free than the largest one so far has
-    used and `memory_reserve_mb` (MiB). `gpu_per_worker` GPUs (parts of one too) are asked of Ray for every worker; a machine
-    has no more workers than its GPUs suffice for, and they share them. `ray_address` and `dask_address` name a cluster; None starts one on this machine.
-    Every machine of a named one must reach the `places` that jobs read and write: folders, and URLs of buckets. A backend
-    has `backend_start_s` seconds to come up, and may be without any machine for so long.
+    At most `max_concurrent_jobs` jobs run at once, and never more than `num_workers` in worker processes. A job may run
+    for `job_timeout_s` seconds and start `max_attempts` times, with waits of `retry_backoff_s`, twice that, and so on;
+    one at which `max_attempts` workers have died is poison and not started any more. A worker process is replaced after
+    `recycle_after` jobs. No job starts while less memory is free than the largest one so far has used and
+    `memory_reserve_mb` (MiB). `gpu_per_worker` GPUs (parts of one too) are asked of Ray for every worker; a machine has
+    no more workers than its GPUs suffice for, and they share them. `ray_address` and `dask_address` name a cluster;
+    None starts one on this machine. Every machine of a named one must reach the `places` that jobs read and write:
+    folders, and URLs of buckets. A backend has `backend_start_s` seconds to come up, and may be without any machine for
+    so long.
     """
 
     backend: TrainingBackend = TrainingBackend.ASYNCIO

@@ -27,7 +27,8 @@ class LinearModel:
 def least_squares_trainer(job: dict[str, Any]) -> dict[str, Any]:
     """A ridge fit of the job's labels on its features, as the documented trainer result.
 
-    Features are standardised by the train rows, and those that stand still there get no weight; their mean forecasts nothing, since a coin's mean return is not an edge.
+    Features are standardised by the train rows, and those that stand still there get no weight; their mean forecasts
+    nothing, since a coin's mean return is not an edge.
     """
     x = np.column_stack(list(job["features"].values()))
     y, w = job["labels"], job["weights"]

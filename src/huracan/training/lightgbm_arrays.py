@@ -1,7 +1,7 @@
 """A LightGBM booster as our own flat arrays, read from its text form; anything the arrays cannot say is refused.
 
-The text form prints thresholds and leaves with 17 digits, so the arrays hold the same doubles, and it is already laid out
-as arrays (child c < 0 is leaf ~c), which makes it six times cheaper to read than `dump_model`.
+The text form prints thresholds and leaves with 17 digits, so the arrays hold the same doubles, and it is already laid
+out as arrays (child c < 0 is leaf ~c), which makes it six times cheaper to read than `dump_model`.
 """
 
 from typing import Any, Final
@@ -41,8 +41,9 @@ _CATEGORICAL, _MISSING_BITS, _MISSING_ZERO = 1, 12, 4
 def to_arrays(booster: Any) -> TreeArrays:
     """The forest of a Booster; equal to `Booster.predict(raw_score=True)` on finite rows.
 
-    Raises TrainingRefused(NOT_EXPORTABLE) for several outputs, categorical or linear trees, zero-as-missing, and objectives
-    whose prediction is not the plain sum of leaves. Where a missing value would go is dropped: our kernels abstain on NaN.
+    Raises TrainingRefused(NOT_EXPORTABLE) for several outputs, categorical or linear trees, zero-as-missing, and
+    objectives whose prediction is not the plain sum of leaves. Where a missing value would go is dropped: our kernels
+    abstain on NaN.
     """
     head, *trees = str(booster.model_to_string(num_iteration=-1, importance_type="split")).split("\nTree=")
     if not trees:
@@ -85,8 +86,8 @@ def _check_head(head: str) -> bool:
 def _fields(trees: list[str]) -> dict[str, str]:
     """The values of each field, tree after tree, parted by blanks.
 
-    All plain trees list the same fields in the same order, so each field is a column of lines; only trees with categories or
-    linear leaves list more.
+    All plain trees list the same fields in the same order, so each field is a column of lines; only trees with
+    categories or linear leaves list more.
     """
     lines = [tree.split("\n") for tree in trees]
     if len({len(tree) for tree in lines}) > 1:

@@ -30,11 +30,12 @@ from huracan.training.prior import PoolPrior
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearWalk:
-    """Ridge engines of a pair: forecasts (n, E) of every decision, by inner folds in the first training window, then out of fold;
-    and tonight's arrays on `names` (k,): coef (E, 4, k) on raw clipped features, intercept (E, 4).
+    """Ridge engines of a pair: forecasts (n, E) of every decision, by inner folds in the first training window, then
+    out of fold; and tonight's arrays on `names` (k,): coef (E, 4, k) on raw clipped features, intercept (E, 4).
 
-    live_rows (5,): effective rows behind tonight's models, per regime and in all. silent (E, 4): where an engine has lost its idea
-    and abstains tonight; its arrays are zero there, which is no view. dead (k,): features that tonight's models leave out.
+    live_rows (5,): effective rows behind tonight's models, per regime and in all. silent (E, 4): where an engine has
+    lost its idea and abstains tonight; its arrays are zero there, which is no view. dead (k,): features that tonight's
+    models leave out.
     """
 
     names: tuple[str, ...]
@@ -66,8 +67,8 @@ def walk_linear(
 ) -> LinearWalk:
     """Fit every engine (name -> its columns) on every fold and forecast with each fold's own model.
 
-    A feature that stands still in a fold's train rows, or had stopped by its day, has no weight in that fold; an engine whose
-    required features are among them abstains there.
+    A feature that stands still in a fold's train rows, or had stopped by its day, has no weight in that fold; an engine
+    whose required features are among them abstains there.
     """
     wanted = {name for columns in engines.values() for name in columns.used}
     rows = gram_rows(design, labels, tuple(name for name in design.names if name in wanted))

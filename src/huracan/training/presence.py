@@ -1,4 +1,6 @@
-"""Which features there are on which day: one that has stopped is left out of the fits of that day, its history is kept."""
+"""Which features there are on which day: one that has stopped is left out of the fits of that day, its history is
+kept.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -37,7 +39,8 @@ class Presence:
 
 
 def presence(x: F64, warm: Bool, day: I64, last_day: int) -> Presence:
-    """When each column of x (n, p) stopped: missing from more than half of the warm rows of the last `RECENT_DAYS` days.
+    """When each column of x (n, p) stopped: missing from more than half of the warm rows of the last `RECENT_DAYS`
+    days.
 
     warm and day (n,), days ascending. Days without a warm row before them keep the answer of the day before.
     """

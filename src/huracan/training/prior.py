@@ -1,8 +1,8 @@
 """The pool's coefficients, week by week: what the other coins knew, for a pair to be shrunk to.
 
 Every member is brought to its own standard units first (its features' and its label's own moments), so a coin that is
-twice as volatile pulls no harder and a difference of levels between coins is no edge. The pool is then one sum of correlation
-matrices, each counting by its effective rows.
+twice as volatile pulls no harder and a difference of levels between coins is no edge. The pool is then one sum of
+correlation matrices, each counting by its effective rows.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ DEAD_VARIANCE: Final = 1e-6
 class PoolPrior:
     """Standardised coefficients of a pool, as known at the start of each week.
 
-    engines (E,), names (k,), first_week. coef (K, E, 5, k): per engine and regime, the fifth for all regimes pooled; zero for
-    features an engine does not use. inner (I, E, 5, k): for the weeks from ``first_week - 1`` on, which lie in the pool's first
-    training window: coefficients fitted on that window without the week and all labels near it; they calibrate the
-    first forecasts. Units: label sds per feature sd.
+    engines (E,), names (k,), first_week. coef (K, E, 5, k): per engine and regime, the fifth for all regimes pooled;
+    zero for features an engine does not use. inner (I, E, 5, k): for the weeks from ``first_week - 1`` on, which lie in
+    the pool's first training window: coefficients fitted on that window without the week and all labels near it; they
+    calibrate the first forecasts. Units: label sds per feature sd.
     """
 
     engines: tuple[str, ...]
@@ -40,14 +40,18 @@ class PoolPrior:
     inner: F64
 
     def known_at(self, days: I64, engine: str, columns: tuple[str, ...]) -> F64:
-        """Coefficients (F, 5, k) of an engine's columns as known at the start of each day; zero before the first week."""
+        """Coefficients (F, 5, k) of an engine's columns as known at the start of each day; zero before the first
+        week.
+        """
         week = days // WEEK_DAYS - self.first_week
         picked = self._of(self.coef, np.clip(week, 0, self.coef.shape[0] - 1), engine, columns)
         picked[week < 0] = 0.0
         return picked
 
     def inner_at(self, week: int, engine: str, columns: tuple[str, ...]) -> F64:
-        """Coefficients (5, k) for calibrating on one week of a first training window, blind to the labels of that week."""
+        """Coefficients (5, k) for calibrating on one week of a first training window, blind to the labels of that
+        week.
+        """
         position = week - self.first_week + 1
         if 0 <= position < self.inner.shape[0]:
             found = self._of(self.inner, np.array([position]), engine, columns)
@@ -88,9 +92,9 @@ class PoolPrior:
 def pool_prior(members: Sequence[PairGrams], recipe: Recipe) -> PoolPrior:
     """The pool's coefficients for a recipe's ridge engines, from its members' Grams.
 
-    A member counts for an engine only when it has all the columns the engine has in this pool, and none of them stands still
-    in those of its rows. Rows older than `lookback_days`
-    roll out by whole weeks. A regime of the pool with fewer than `min_regime_rows` uses the coefficients of all regimes.
+    A member counts for an engine only when it has all the columns the engine has in this pool, and none of them stands
+    still in those of its rows. Rows older than `lookback_days` roll out by whole weeks. A regime of the pool with fewer
+    than `min_regime_rows` uses the coefficients of all regimes.
     """
     members = [member for member in members if member.increments.shape[0]]
     names = tuple(dict.fromkeys(name for member in members for name in member.names))
@@ -157,9 +161,9 @@ def _known(member: PairGrams, first: int, weeks: int, policy: TrainingPolicy) ->
 def _without_week(member: PairGrams, first: int, weeks: int) -> F64:
     """Grams (weeks + 1, 5, q, q) of the pool's first window: for each of its weeks, all but the labels near that week.
 
-    The first of these weeks lies before `first`: its labels are the first to be known. Labels of a week's decisions become
-    known from the next week's start on, at most a horizon later. A label kept was filled after that, so it closed another
-    horizon later at the least.
+    The first of these weeks lies before `first`: its labels are the first to be known. Labels of a week's decisions
+    become known from the next week's start on, at most a horizon later. A label kept was filled after that, so it
+    closed another horizon later at the least.
     """
     placed = _placed(member, first, weeks)
     total = placed.sum(axis=0)

@@ -1,7 +1,7 @@
 """What an owner's own data source, features, model and validator are given, and what they must return.
 
-Each callable may be sync or async. What it returns is checked for form; a wrong one is a skip of that pair with its reason,
-and what raises for every pair that reached it ends the night with USER_CODE and the owner's line.
+Each callable may be sync or async. What it returns is checked for form; a wrong one is a skip of that pair with its
+reason, and what raises for every pair that reached it ends the night with USER_CODE and the owner's line.
 """
 
 import inspect
@@ -15,7 +15,9 @@ from huracan.errors import ConfigError
 from huracan.training.user_code import UserCallable
 
 TIME_COLUMNS: Final = ("decision_time", "open_time", "timestamp", "time", "datetime", "date")
-"""Names of a time column, the first that is there counts: datetimes (UTC where they have no zone), or whole s, ms, us or ns."""
+"""Names of a time column, the first that is there counts: datetimes (UTC where they have no zone), or whole s, ms, us
+or ns.
+"""
 BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 """Number columns that bars must have beside a time column; prices in quote currency, volume in the base asset."""
 
@@ -42,10 +44,11 @@ class DataLoader(Protocol):
     """Your own data source: bars of one pair, one row a bar, of the interval `training.base_interval`.
 
     Called once a pair with the coin's name (such as ``BTC``) and `lookback_days`; more days than asked for are welcome.
-    Returns a `Table` with one of `TIME_COLUMNS`, the start of each bar, and `BAR_COLUMNS`. Columns quote_volume, trades,
-    taker_base and taker_quote are read where they are there; features that need an absent one are left out. Order does not
-    matter, other columns are ignored, and gaps stay gaps. The newest bar must be closed and younger than `training.stale_after_minutes`. Rows without
-    finite prices above 0 are dropped and counted. Whatever it raises is told with your file and line.
+    Returns a `Table` with one of `TIME_COLUMNS`, the start of each bar, and `BAR_COLUMNS`. Columns quote_volume,
+    trades, taker_base and taker_quote are read where they are there; features that need an absent one are left out.
+    Order does not matter, other columns are ignored, and gaps stay gaps. The newest bar must be closed and younger than
+    `training.stale_after_minutes`. Rows without finite prices above 0 are dropped and counted. Whatever it raises is
+    told with your file and line.
     """
 
     def __call__(self, coin: str, lookback_days: int, /) -> Table | Awaitable[Table]:
@@ -56,12 +59,12 @@ class DataLoader(Protocol):
 class FeatureBuilder(Protocol):
     """Your own features: 1 to 2,000 columns of numbers for each bar of one pair.
 
-    Called once a pair with the coin's name and the data: what your loader returned, else a polars frame of validated bars
-    (`BAR_SCHEMA`, then flags and segment). Returns a `Table` of number columns, or None for the built-in features. Rows are
-    matched by time: ``open_time`` (or timestamp, time, datetime, date) is the start of a bar, whose values count as known when it
-    closes; ``decision_time`` is the moment from which on they are known. Without a time column there must be one row for each bar. NaN
-    marks what is not known yet: no decision is made on such a row. A value may use nothing later than its own bar: a feature
-    that predicts too well is a skip with LEAK.
+    Called once a pair with the coin's name and the data: what your loader returned, else a polars frame of validated
+    bars (`BAR_SCHEMA`, then flags and segment). Returns a `Table` of number columns, or None for the built-in features.
+    Rows are matched by time: ``open_time`` (or timestamp, time, datetime, date) is the start of a bar, whose values
+    count as known when it closes; ``decision_time`` is the moment from which on they are known. Without a time column
+    there must be one row for each bar. NaN marks what is not known yet: no decision is made on such a row. A value may
+    use nothing later than its own bar: a feature that predicts too well is a skip with LEAK.
     """
 
     def __call__(self, coin: str, data: Any, /) -> Table | Awaitable[Table | None] | None:
@@ -82,9 +85,10 @@ class FitPlace(TypedDict):
 class FitJob(TypedDict):
     """What a `ModelTrainer` is given for one fit. All arrays are copies with n train rows and hold no later row.
 
-    features: name -> (n,) float64, finite, known at `decision_time`. labels: (n,) float64, the return in bps from the fill after
-    `execution_latency` to a horizon later, without costs. decision_time: (n,) int64, ms UTC, ascending. weights: (n,) float64 in
-    (0, 1], how little a label overlaps with others. regime is None: one model for all regimes. seed: for your generators.
+    features: name -> (n,) float64, finite, known at `decision_time`. labels: (n,) float64, the return in bps from the
+    fill after `execution_latency` to a horizon later, without costs. decision_time: (n,) int64, ms UTC, ascending.
+    weights: (n,) float64 in (0, 1], how little a label overlaps with others. regime is None: one model for all regimes.
+    seed: for your generators.
     """
 
     coin: str
@@ -102,9 +106,11 @@ class FitJob(TypedDict):
 
 @runtime_checkable
 class LinearLike(Protocol):
-    """A linear model: `coef_` (p,) in bps a unit of each feature, in the job's order, and `intercept_` in bps; all finite.
+    """A linear model: `coef_` (p,) in bps a unit of each feature, in the job's order, and `intercept_` in bps; all
+    finite.
 
-    scikit-learn's LinearRegression, Ridge and Lasso are such models. A `predict(x)` of rows (n, p) must agree with them.
+    scikit-learn's LinearRegression, Ridge and Lasso are such models. A `predict(x)` of rows (n, p) must agree with
+    them.
     """
 
     coef_: Any
@@ -113,7 +119,9 @@ class LinearLike(Protocol):
 
 @runtime_checkable
 class ForestLike(Protocol):
-    """A forest: `to_arrays()` gives `feature`, `threshold`, `left`, `right`, `leaf_value` and `roots`, as `TreeArrays` has them."""
+    """A forest: `to_arrays()` gives `feature`, `threshold`, `left`, `right`, `leaf_value` and `roots`, as `TreeArrays`
+    has them.
+    """
 
     def to_arrays(self) -> Any:
         """The forest as six vectors."""
@@ -123,9 +131,9 @@ class ForestLike(Protocol):
 class FitResult(TypedDict):
     """What a `ModelTrainer` returns: `success` and a model, or why there is none.
 
-    model: `LinearLike`, `ForestLike`, a LightGBM Booster or an estimator of its scikit-learn interface. It forecasts the label in bps from
-    the features in the job's order. metrics and edge_bps are your own claims: finite numbers, recorded nowhere and never
-    believed, since every model is scored again after costs.
+    model: `LinearLike`, `ForestLike`, a LightGBM Booster or an estimator of its scikit-learn interface. It forecasts
+    the label in bps from the features in the job's order. metrics and edge_bps are your own claims: finite numbers,
+    recorded nowhere and never believed, since every model is scored again after costs.
     """
 
     success: bool

@@ -50,8 +50,8 @@ def built_in_recipes(
 ) -> tuple[Recipe, ...]:
     """The named recipes with these policies, in the order asked for; raises ConfigError for an unknown or doubled name.
 
-    `own` are an owner's: names that `names` may ask for as well, with the installed engines behind each. Nobody can know which
-    days their maker looked at, so all days before their registration count as seen.
+    `own` are an owner's: names that `names` may ask for as well, with the installed engines behind each. Nobody can
+    know which days their maker looked at, so all days before their registration count as seen.
 
     >>> [recipe.name for recipe in built_in_recipes(["boosted", "linear"], feature_recipe="core-1")]
     ['boosted', 'linear']

@@ -1,7 +1,7 @@
 """Boosted trees of one pair: a refit every month of history, one for tonight, all on shared bins.
 
-Bins are quantiles of features alone, made from rows before the first fit that uses them, so sharing them looks at nothing
-later. LightGBM is imported inside functions: it brings scikit-learn along, which costs seconds.
+Bins are quantiles of features alone, made from rows before the first fit that uses them, so sharing them looks at
+nothing later. LightGBM is imported inside functions: it brings scikit-learn along, which costs seconds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,8 @@ INNER_WEEKS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForestWalk:
-    """Forecasts (n,) of every decision: by inner folds in the first training window, then out of fold; and tonight's forest.
+    """Forecasts (n,) of every decision: by inner folds in the first training window, then out of fold; and tonight's
+    forest.
 
     `used` (p,): features that tonight's forest was grown on. `silent`: it abstains tonight and has no trees.
     """
@@ -60,8 +61,8 @@ def walk_forests(
 ) -> ForestWalk:
     """Grow all forests of one engine and let each forecast its own test block.
 
-    A fit leaves out features that had stopped by its first day, and those that stand still in its train rows or its bins. It
-    abstains where a required one is among them.
+    A fit leaves out features that had stopped by its first day, and those that stand still in its train rows or its
+    bins. It abstains where a required one is among them.
     """
     wanted, required = np.isin(design.names, columns.used), np.isin(design.names, columns.required)
     folds = walk_forward(
@@ -114,8 +115,8 @@ def _fits(design: Design, labels: Labels, folds: Folds, era: "_Era", wanted: Boo
 
 
 def _by_presence(design: Design, test: I64) -> list[tuple[int, I64]]:
-    """Test rows of a block by the features there are on their days: (first such day, rows), so that one which stops in the
-    middle of a block silences nothing behind it.
+    """Test rows of a block by the features there are on their days: (first such day, rows), so that one which stops in
+    the middle of a block silences nothing behind it.
     """
     if design.presence.whole or not test.size:
         return [(int(design.day[test[0]]), test)] if test.size else []
@@ -125,7 +126,9 @@ def _by_presence(design: Design, test: I64) -> list[tuple[int, I64]]:
 
 
 def _moves(design: Design, rows: I64) -> Bool:
-    """Features (p,) that are more than a constant plus rounding on these rows; without rows nothing is known against any."""
+    """Features (p,) that are more than a constant plus rounding on these rows; without rows nothing is known against
+    any.
+    """
     if not rows.size:
         return np.ones(len(design.names), dtype=np.bool_)
     low, high = np.fmin.reduce(design.x[rows], axis=0), np.fmax.reduce(design.x[rows], axis=0)

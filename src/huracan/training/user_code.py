@@ -17,7 +17,9 @@ _LIBRARIES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserFault:
-    """What one of the owner's callables raised; `place` is ``file:line`` of the innermost line of the owner's own code."""
+    """What one of the owner's callables raised; `place` is ``file:line`` of the innermost line of the owner's own
+    code.
+    """
 
     name: UserCallable
     error_type: str
@@ -48,7 +50,9 @@ def user_fault(name: UserCallable, error: Exception) -> UserFault:
 
 
 def place_of(error: Exception) -> str:
-    """``file:line`` of the innermost line outside of ours and of libraries; of the innermost line where all are inside."""
+    """``file:line`` of the innermost line outside of ours and of libraries; of the innermost line where all are
+    inside.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_library(frame.filename)]
     frame = (own or frames)[-1]

@@ -1,7 +1,7 @@
 """Instruments by their symbols alone, for an archive that remembers what the exchange has long forgotten.
 
-The archive's folders name symbols and nothing else, and exchangeInfo does not know every delisted one. So base and quote
-are parted by the longest known quote asset that the symbol ends in.
+The archive's folders name symbols and nothing else, and exchangeInfo does not know every delisted one. So base and
+quote are parted by the longest known quote asset that the symbol ends in.
 """
 
 from collections import Counter
@@ -35,7 +35,8 @@ def split_symbol(symbol: str) -> tuple[str, str] | None:
 def archived_instruments(
     symbols: Iterable[str], market: Market, quote_assets: Sequence[str]
 ) -> tuple[list[Instrument], Counter[str]]:
-    """Instruments of the quote assets, and how many symbols were left out and why: PEGGED, QUOTE_ASSET or CONTRACT_TYPE.
+    """Instruments of the quote assets, and how many symbols were left out and why: PEGGED, QUOTE_ASSET or
+    CONTRACT_TYPE.
 
     What only exchangeInfo knows is not known here: contracts on equities are among the perpetuals.
     """

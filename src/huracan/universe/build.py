@@ -53,8 +53,9 @@ def build_universe(
 
     Instruments of other quote assets are no pairs of ours and leave no trace. A spread that is not quoted passes
     (measured in step 2; `tier_spreads` are the medians of those that are quoted, wide ones included). `max_coins` keeps
-    the most liquid. |members| + |skips| / |horizons| = listed pairs. `former` are listed pairs that do not trade any more or
-    too little, and what else the archive remembers (`archived`); `since_ms` is the first instant of the history.
+    the most liquid. |members| + |skips| / |horizons| = listed pairs. `former` are listed pairs that do not trade any
+    more or too little, and what else the archive remembers (`archived`); `since_ms` is the first instant of the
+    history.
     """
     pairs = _look(snapshot, config)
     accepted: list[_Seen] = []

@@ -1,9 +1,9 @@
 """Pairs that are no members tonight and may have been on a past day: evidence from that day has to count them, too.
 
-A pool walked over tonight's members alone is a pool of survivors: whoever was delisted, or lost its trade, is missing with
-all its losses. One instrument a base asset and market, none where the base has had a member of that market, or of the preferred
-one, all the time; what they are worth as evidence is decided day by day (`pipeline.membership`), and no day counts a base twice
-(`pipeline.bases`).
+A pool walked over tonight's members alone is a pool of survivors: whoever was delisted, or lost its trade, is missing
+with all its losses. One instrument a base asset and market, none where the base has had a member of that market, or of
+the preferred one, all the time; what they are worth as evidence is decided day by day (`pipeline.membership`), and no
+day counts a base twice (`pipeline.bases`).
 """
 
 import math
@@ -32,10 +32,11 @@ def former_pairs(
 ) -> tuple[Candidate, ...]:
     """Pairs to walk over for evidence alone, by coin key.
 
-    `others` are listed pairs that fell out, with their keys; `forgotten` instruments are no longer listed at all and get keys
-    of their own beside all `taken` ones. A base without a member is walked over on both markets, one whose member is not of the
-    preferred market on that one, and one whose member was listed after `since_ms` on the other; each by the first instrument by
-    quote asset. Pegged coins and leveraged tokens are none; of more than `most`, some are drawn by hash.
+    `others` are listed pairs that fell out, with their keys; `forgotten` instruments are no longer listed at all and
+    get keys of their own beside all `taken` ones. A base without a member is walked over on both markets, one whose
+    member is not of the preferred market on that one, and one whose member was listed after `since_ms` on the other;
+    each by the first instrument by quote asset. Pegged coins and leveraged tokens are none; of more than `most`, some
+    are drawn by hash.
     """
     fallen = [*others, *(Candidate(instrument=one, volume_24h_gbp=0.0, spread_bps=None) for one in forgotten)]
     bases = frozenset(one.instrument.base for one in (*members, *fallen))
@@ -66,8 +67,8 @@ def is_leveraged(base: str, bases: frozenset[str]) -> bool:
 
 
 def preference(instrument: Instrument, market: str) -> tuple[bool, int, str, float]:
-    """What instruments of one base are sorted by, the preferred one first: market by the owner's policy, quote asset, symbol;
-    of a symbol's listings the earlier one, which was there when the day began on which the next one came.
+    """What instruments of one base are sorted by, the preferred one first: market by the owner's policy, quote asset,
+    symbol; of a symbol's listings the earlier one, which was there when the day began on which the next one came.
     """
     quote = QUOTE_ORDER.index(instrument.quote) if instrument.quote in QUOTE_ORDER else len(QUOTE_ORDER)
     other_market = instrument.market != ("spot" if market == "spot" else "um")
@@ -88,7 +89,9 @@ def _is_none(base: str, bases: frozenset[str]) -> bool:
 
 
 def _named(chosen: Iterable[Candidate], taken: frozenset[str], market: str) -> list[Candidate]:
-    """The candidates with keys: a nameless one gets its base's, or its id where a listed pair or a better one bears that."""
+    """The candidates with keys: a nameless one gets its base's, or its id where a listed pair or a better one bears
+    that.
+    """
     used, named = set(taken), []
     for one in sorted(chosen, key=lambda one: preference(one.instrument, market)):
         instrument = one.instrument

@@ -21,8 +21,10 @@ def is_tradable(instrument: Instrument) -> bool:
 def coin_base(base: str, known: frozenset[str]) -> str:
     """The asset that a contract's base multiplies, or the base itself.
 
-    >>> coin_base("1000SHIB", frozenset({"SHIB"})), coin_base("1000SATS", frozenset({"BTC"})), coin_base("1INCH", frozenset())
-    ('SHIB', '1000SATS', '1INCH')
+    >>> coin_base("1000SHIB", frozenset({"SHIB"})), coin_base("1000SATS", frozenset({"BTC"}))
+    ('SHIB', '1000SATS')
+    >>> coin_base("1INCH", frozenset())
+    '1INCH'
     """
     match = _MULTIPLIED.fullmatch(base)
     return match[1] if match and match[1] in known else base

@@ -46,8 +46,8 @@ class ReplayExchange(LoopbackService):
 
     `clock` counts seconds: the windows and bans of `limits` follow it, and with `tick` so does the market's moment.
     `enforce_weights` answers 429 above the real limits, and 418 to those who go on (`ip_limits` may be others).
-    `unlisted` instruments are not there until a fault lists them. `stress_file` is written when the source declares a worst
-    day; without a path it lies in the server's own folder, which `close` removes.
+    `unlisted` instruments are not there until a fault lists them. `stress_file` is written when the source declares a
+    worst day; without a path it lies in the server's own folder, which `close` removes.
     """
 
     def __init__(

@@ -46,8 +46,8 @@ class Verdict:
 class IpLimits:
     """Counts what one address uses, by a clock in seconds that tests may move. Safe to share between threads.
 
-    `refused` counts the 429s and 418s; `spent` is all that was ever used of each window, `peak` the most within one. Bans that were asked for
-    (`ban`) always hold; 429s and their bans only where `enforce` is set.
+    `refused` counts the 429s and 418s; `spent` is all that was ever used of each window, `peak` the most within one.
+    Bans that were asked for (`ban`) always hold; 429s and their bans only where `enforce` is set.
     """
 
     def __init__(

@@ -50,7 +50,8 @@ def log_path(key: np.uint64, minute: int) -> float:
 
 @kernel
 def wide_bars(key: np.uint64, first: int, n: int, price: tuple[float, float, float], trades: float, lot: float) -> F64:
-    """Minutes first .. first + n - 1, shape (9, n): open, high, low, close, volume, quote volume, trades, taker base, quote.
+    """Minutes first .. first + n - 1, shape (9, n): open, high, low, close, volume, quote volume, trades, taker base,
+    quote.
 
     A bar opens where the one before closed. `price` is (level, scale, waves): prices are whole multiples of 1 / scale,
     and move `waves` times as much as an ordinary coin's. `trades` are expected a minute

@@ -54,7 +54,9 @@ def bar_count(spec: WorldSpec) -> int:
 
 
 def stream(spec: WorldSpec, *names: str) -> np.random.Generator:
-    """The random stream of one purpose. Purposes have streams of their own, so a longer world begins like a shorter one."""
+    """The random stream of one purpose. Purposes have streams of their own, so a longer world begins like a shorter
+    one.
+    """
     return np.random.default_rng(random_seed(spec.seed, "world", *names))
 
 

@@ -1,7 +1,8 @@
 """The exchange's public REST interface over a MarketSource: endpoint, parameters in, status and bytes out.
 
-Spot under ``/api/v3``, USD-M futures under ``/fapi/v1``; coin-margined futures (``/dapi/v1``) list nothing. Limits above the maximum are cut to it. `ticker/24hr` and
-`bookTicker` of futures leave dead symbols out of the full list and refuse them by name.
+Spot under ``/api/v3``, USD-M futures under ``/fapi/v1``; coin-margined futures (``/dapi/v1``) list nothing. Limits
+above the maximum are cut to it. `ticker/24hr` and `bookTicker` of futures leave dead symbols out of the full list and
+refuse them by name.
 """
 
 import json

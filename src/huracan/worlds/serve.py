@@ -68,7 +68,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; the first line on stdout is a JSON object with the addresses.
 
-    `limits`: answer 429 and 418 as the real exchange does. `attached`: until stdin ends, too; it does with whoever holds its other end, however that process ends.
+    `limits`: answer 429 and 418 as the real exchange does. `attached`: until stdin ends, too; it does with whoever
+    holds its other end, however that process ends.
     """
     faults = None if faults_file is None else load_faults(faults_file)
     unlisted = frozenset() if faults is None else faults.unlisted

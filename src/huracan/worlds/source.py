@@ -36,9 +36,9 @@ Book = tuple[float, float, float, float]
 class ListedInstrument:
     """An instrument with what `exchangeInfo` says of it.
 
-    `interval_ms` is the finest bar the source has. `archived_ms` is the first bar of an earlier listing of the ticker, which
-    the archive alone remembers (None: there was none). `step_size` 0 means unknown. `funding_hours` is None without
-    settlements (spot, recorded candles).
+    `interval_ms` is the finest bar the source has. `archived_ms` is the first bar of an earlier listing of the ticker,
+    which the archive alone remembers (None: there was none). `step_size` 0 means unknown. `funding_hours` is None
+    without settlements (spot, recorded candles).
     """
 
     instrument: Instrument

@@ -140,7 +140,9 @@ Hole = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """One symbol of a simulated market. `path` names the base whose random streams it follows (spot = its perpetual)."""
+    """One symbol of a simulated market. `path` names the base whose random streams it follows (spot = its
+    perpetual).
+    """
 
     market: Literal["spot", "um"]
     symbol: str

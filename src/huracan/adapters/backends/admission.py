@@ -13,7 +13,8 @@ LOOK_AGAIN_S = 0.5
 
 @dataclass(slots=True, kw_only=True)
 class Admission:
-    """At most `most` jobs at once, and no more than the backend's machines have slots and memory for; first come, first.
+    """At most `most` jobs at once, and no more than the backend's machines have slots and memory for; first come,
+    first.
 
     The limit is read before every start. With nothing running one job is always let in: memory that other programs hold
     may slow a night down, never stop it.

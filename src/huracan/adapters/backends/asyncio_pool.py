@@ -67,10 +67,10 @@ class _Worker:
 class AsyncioPool:
     """Backend of `slots` worker processes, one job at a time each, single-threaded inside, ended with their parent.
 
-    Module-level functions run in workers; others run in this process (`InProcess`), where time-outs cannot end a thread.
-    In a worker a job must be JSON-able, or of a module-level class with `to_json` and `from_json`. Cancelling `run` ends
-    the worker that was at it. A worker is replaced after `recycle_after` jobs. `import_path` is the workers' (empty: ours). One that
-    is not ready after `start_s` is ended.
+    Module-level functions run in workers; others run in this process (`InProcess`), where time-outs cannot end a
+    thread. In a worker a job must be JSON-able, or of a module-level class with `to_json` and `from_json`. Cancelling
+    `run` ends the worker that was at it. A worker is replaced after `recycle_after` jobs. `import_path` is the workers'
+    (empty: ours). One that is not ready after `start_s` is ended.
     """
 
     slots: int = 4
@@ -102,7 +102,9 @@ class AsyncioPool:
         return decode(await self.answer(data, name_of(job)))
 
     async def answer(self, message: bytes, name: str) -> dict[str, Any]:
-        """A worker's reply to an encoded job; raises WorkerLostError, and BackendError when no worker can be started."""
+        """A worker's reply to an encoded job; raises WorkerLostError, and BackendError when no worker can be
+        started.
+        """
         async with self._slot():
             return await self._in_worker(message, name)
 

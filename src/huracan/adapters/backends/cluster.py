@@ -32,9 +32,9 @@ RESERVE_BYTES: Final = 512 << 20
 class ClusterBackend:
     """Backend on Dask or Ray: at an address, or on a cluster of its own on this machine with `workers` slots.
 
-    Jobs run in the same worker processes as those of `AsyncioPool`, kept by a supervisor on every machine. Functions must
-    be importable there: machines at an address have the same release installed, and reach the `places` (folders, URLs of
-    buckets) that jobs read and write.
+    Jobs run in the same worker processes as those of `AsyncioPool`, kept by a supervisor on every machine. Functions
+    must be importable there: machines at an address have the same release installed, and reach the `places` (folders,
+    URLs of buckets) that jobs read and write.
     """
 
     kind: Literal["dask", "ray"]

@@ -30,7 +30,9 @@ class Gateway:
         self._requests: set[asyncio.Task[None]] = set()
 
     async def serve(self, inbox: "asyncio.Queue[Any]") -> None:
-        """Start the cluster (BackendError or ConfigError when that fails), say so, answer; leave the cluster when the inbox ends."""
+        """Start the cluster (BackendError or ConfigError when that fails), say so, answer; leave the cluster when the
+        inbox ends.
+        """
         try:
             await self._nodes.start()
             write_message(self._sink, {"id": 0, "ok": True})

@@ -1,4 +1,5 @@
-"""Whether the machines of a cluster reach the places a run works in: asked with a file there, since equal paths prove nothing.
+"""Whether the machines of a cluster reach the places a run works in: asked with a file there, since equal paths prove
+nothing.
 
 A place is a folder or a bucket's URL; a landmark is what `plant` has put there, given by its address.
 """

@@ -28,8 +28,8 @@ _SECRET_WORDS: Final = ("TOKEN", "SECRET", "PASSPHRASE", "PASSWORD", "KEY", "CRE
 def address_of(function: JobFunction) -> str | None:
     """``module:qualified.name`` where a worker can import exactly this function, else None.
 
-    None for closures, lambdas, bound methods, partials, and everything in a script (``__main__``) or another module that
-    our import path does not lead to.
+    None for closures, lambdas, bound methods, partials, and everything in a script (``__main__``) or another module
+    that our import path does not lead to.
     """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not name or module == "__main__" or "<" in name:

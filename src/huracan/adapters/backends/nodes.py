@@ -1,4 +1,6 @@
-"""A cluster as the gateway sees it: machines that come and go, a supervisor on each, and jobs placed where there is room."""
+"""A cluster as the gateway sees it: machines that come and go, a supervisor on each, and jobs placed where there is
+room.
+"""
 
 import asyncio
 import contextlib
@@ -16,7 +18,9 @@ from huracan.ports import Machine
 BEAT_S: Final = 2.0
 CALL_TIMEOUT_S: Final = 15.0
 NO_NODE_S: Final = 300.0
-"""How long a cluster may be without any machine, at its start too, before it counts as lost; a setting says otherwise."""
+"""How long a cluster may be without any machine, at its start too, before it counts as lost; a setting says
+otherwise.
+"""
 
 _FACTS: Final = tuple(item.name for item in fields(Machine))
 
@@ -37,7 +41,9 @@ class Cluster(Protocol):
         ...
 
     async def call(self, node: str, method: str, *arguments: Any) -> Any:
-        """Call the supervisor there, made by the call "hello"; raises NodeLostError, or BackendError when the head is lost."""
+        """Call the supervisor there, made by the call "hello"; raises NodeLostError, or BackendError when the head is
+        lost.
+        """
         ...
 
     async def close(self) -> None:
@@ -59,8 +65,8 @@ class _Node:
 class Nodes:
     """Jobs on the machines of a cluster.
 
-    `code` is what every machine must have installed (None: they share our disk); `landmarks` lie where jobs read and write,
-    and every machine must reach them. A machine that fails either is not used, and at the start refuses the run.
+    `code` is what every machine must have installed (None: they share our disk); `landmarks` lie where jobs read and
+    write, and every machine must reach them. A machine that fails either is not used, and at the start refuses the run.
     """
 
     def __init__(
@@ -87,8 +93,8 @@ class Nodes:
         self._pulse: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect and greet every machine; raises BackendError where there is none or one runs other code, ConfigError for
-        one that does not reach the landmarks.
+        """Connect and greet every machine; raises BackendError where there is none or one runs other code, ConfigError
+        for one that does not reach the landmarks.
         """
         await self._cluster.open()
         await self._look()
@@ -204,7 +210,9 @@ class Nodes:
         await asyncio.gather(*map(self._check, list(self._nodes.values())))
 
     async def _greet(self, name: str, slots: int) -> None:
-        """Make a supervisor there. Each time none answers the next one gets twice as long: a busy machine starts slowly."""
+        """Make a supervisor there. Each time none answers the next one gets twice as long: a busy machine starts
+        slowly.
+        """
         tried = self._unanswered.get(name, 0)
         limit_s = min(CALL_TIMEOUT_S * 2.0**tried, max(CALL_TIMEOUT_S, self._no_node_s))
         try:

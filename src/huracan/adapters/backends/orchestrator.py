@@ -32,11 +32,12 @@ WAITING_TOLD_S: Final = 30.0
 class TrainingOrchestrator:
     """Takes jobs and sees each of them through; a job's failure is its own and never the run's.
 
-    `backend` replaces the one `config.backend` names. A module-level training function runs in worker processes, any other
-    in this process (see `AsyncioPool`); sync and async functions are both fine. A result ``{"success": False, "error": ...}``
-    is a failure of the job. `on_start(job, attempt)` is called before every start and may store the attempt;
-    `on_progress(done, total)` after every job, `on_retry(job, error)` when one will start again, `on_failure(job, error)`
-    when one will not, `on_settled(job)` once for each job, however it ended. Exceptions of these callbacks end `train_all`.
+    `backend` replaces the one `config.backend` names. A module-level training function runs in worker processes, any
+    other in this process (see `AsyncioPool`); sync and async functions are both fine. A result ``{"success": False,
+    "error": ...}`` is a failure of the job. `on_start(job, attempt)` is called before every start and may store the
+    attempt; `on_progress(done, total)` after every job, `on_retry(job, error)` when one will start again,
+    `on_failure(job, error)` when one will not, `on_settled(job)` once for each job, however it ended. Exceptions of
+    these callbacks end `train_all`.
     """
 
     def __init__(
@@ -132,8 +133,8 @@ class TrainingOrchestrator:
     async def train_all(self) -> dict[str, Any]:
         """Run every pending job: ``{total_jobs, completed, failed, results: {job_id: result}}``.
 
-        A failed job's result is ``{"success": False, "error", "code"}``. Raises ValueError without a registered function,
-        BackendError when the backend itself is lost (jobs not finished are pending again).
+        A failed job's result is ``{"success": False, "error", "code"}``. Raises ValueError without a registered
+        function, BackendError when the backend itself is lost (jobs not finished are pending again).
         """
         if self._function is None:
             raise ValueError("no training function is registered; call register_training_function(fn) first")
@@ -152,7 +153,9 @@ class TrainingOrchestrator:
         return self._summary()
 
     def cancel_job(self, job_id: str, code: str = CANCELLED) -> bool:
-        """End one job that is pending or running; False where there is nothing to cancel. `code` becomes its error code."""
+        """End one job that is pending or running; False where there is nothing to cancel. `code` becomes its error
+        code.
+        """
         job = self._jobs.get(job_id)
         if job is None or job.status in {"completed", "failed"}:
             return False
@@ -168,7 +171,9 @@ class TrainingOrchestrator:
         return sum(self.cancel_job(job_id, code) for job_id in list(self._jobs))
 
     def get_job_status(self, job_id: str) -> TrainingJob | None:
-        """The job as it stands now, its `status`, `result` and `error` among the rest; None for one that was never added."""
+        """The job as it stands now, its `status`, `result` and `error` among the rest; None for one that was never
+        added.
+        """
         return self._jobs.get(job_id)
 
     def get_all_jobs(self) -> list[TrainingJob]:
@@ -184,7 +189,9 @@ class TrainingOrchestrator:
         return [job for job in self._jobs.values() if job.status == "failed"]
 
     def _admission(self, function: JobFunction) -> Admission:
-        """Who decides when a job starts; time-outs count from the start of the work, so no job may wait for a worker."""
+        """Who decides when a job starts; time-outs count from the start of the work, so no job may wait for a
+        worker.
+        """
         assert self._backend is not None
         in_process = isinstance(self._backend, AsyncioPool) and address_of(function) is None
         return Admission(
@@ -292,7 +299,9 @@ def _ours(error: Exception, job: TrainingJob, limit_s: float | None) -> HuracanE
 
 
 def _may_pass(error: HuracanError) -> bool:
-    """Whether another attempt may end differently: bad data and bad configuration stay bad, a time-out repeats itself."""
+    """Whether another attempt may end differently: bad data and bad configuration stay bad, a time-out repeats
+    itself.
+    """
     final = isinstance(error, ConfigError | DataError | JobTimedOutError)
     return not final or isinstance(error, UpstreamError)
 

@@ -20,7 +20,9 @@ OBJECT_STORE_BYTES: Final = 80_000_000
 CALLS_AT_ONCE: Final = 10_000
 _QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0"}
 _STAY_ON_LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""Ray takes 127.0.0.1 for this machine's address on the network, and listens there, unless this is off (as on a Mac)."""
+"""Ray takes 127.0.0.1 for this machine's address on the network, and listens there, unless this is off (as on a
+Mac).
+"""
 
 
 class RayCluster:
@@ -61,7 +63,9 @@ class RayCluster:
         self._slots: dict[str, int] = {}
 
     async def open(self) -> None:
-        """Connect, or start a local cluster; raises BackendError naming the address, ConfigError where no machine has the GPUs."""
+        """Connect, or start a local cluster; raises BackendError naming the address, ConfigError where no machine has
+        the GPUs.
+        """
         address = checked_ray_address(self._address) if self._address else "local"
         own = self._own() if self._address is None else {}
         self._connect(address, own)

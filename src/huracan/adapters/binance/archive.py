@@ -1,4 +1,6 @@
-"""Files of the public archive: what its list says there is; checksum first, then the zip, verified before it is parsed."""
+"""Files of the public archive: what its list says there is; checksum first, then the zip, verified before it is
+parsed.
+"""
 
 import asyncio
 import re

@@ -27,7 +27,9 @@ LIMITS: Final[dict[str, tuple[int, float]]] = {
 """Published limits: weight and the seconds it lasts. Hosts that are not listed have none."""
 
 LONGEST_BAN_S: Final = 3 * 86_400.0
-"""Published: bans last from two minutes to three days. A longer one is a mistake of a header, of a clock or of the file."""
+"""Published: bans last from two minutes to three days. A longer one is a mistake of a header, of a clock or of the
+file.
+"""
 LONGEST_PAUSE_S: Final = 3_600.0
 """Of a 429; no published window lasts longer than five minutes."""
 
@@ -44,7 +46,8 @@ class WeightBudget:
     """Delays requests so that no sliding window exceeds its limit times `share`; refuses all of them while banned.
 
     `file` is shared with every process that names it; None keeps the count in this object alone. `scope` says which
-    exchange is meant: two of them in one file do not know of each other. Raises ConfigError for a file that is no budget.
+    exchange is meant: two of them in one file do not know of each other. Raises ConfigError for a file that is no
+    budget.
     """
 
     def __init__(
@@ -132,7 +135,9 @@ class WeightBudget:
             self._table.execute("INSERT INTO spent VALUES (?, ?, ?)", (self._name(pool), now, weight))
 
     def _closed_until(self, pool: str, now: float) -> float:
-        """When the pool opens, 0 where nothing closed it. A stored moment beyond the longest wait becomes that, once."""
+        """When the pool opens, 0 where nothing closed it. A stored moment beyond the longest wait becomes that,
+        once.
+        """
         name = self._name(pool)
         row = self._table.execute("SELECT until FROM closed WHERE pool = ?", (name,)).fetchone()
         latest = now + (LONGEST_BAN_S if pool == _BAN else LONGEST_PAUSE_S)

@@ -69,9 +69,9 @@ class BinanceMarketData:
     async def snapshot_as_of(self, then_ms: int, quote_assets: Sequence[str]) -> Snapshot:
         """Who traded in the 24 hours before a past moment, and how much: from those hours' own bars.
 
-        Instruments of other quote assets are left out. One that was not listed yet is left out where the exchange knows its
-        listing date; one without a trade is BREAK, one whose bars the exchange refuses by now is DELISTED. No books are known,
-        so spreads are for step 2 to estimate.
+        Instruments of other quote assets are left out. One that was not listed yet is left out where the exchange knows
+        its listing date; one without a trade is BREAK, one whose bars the exchange refuses by now is DELISTED. No books
+        are known, so spreads are for step 2 to estimate.
         """
         asked = [
             one
@@ -98,12 +98,16 @@ class BinanceMarketData:
         )
 
     async def listed(self) -> tuple[Instrument, ...]:
-        """Everything both markets list or remember now, with its status; a host that does not answer is an UpstreamError."""
+        """Everything both markets list or remember now, with its status; a host that does not answer is an
+        UpstreamError.
+        """
         spot, um = await asyncio.gather(self._rest.listed("spot"), self._rest.listed("um"))
         return (*spot, *um)
 
     async def recent_settlements(self, start_ms: int, end_ms: int) -> pl.DataFrame:
-        """Settlements of every perpetual with start_ms <= time < end_ms: `symbol`, then FUNDING_SCHEMA; a page has 1,000."""
+        """Settlements of every perpetual with start_ms <= time < end_ms: `symbol`, then FUNDING_SCHEMA; a page has
+        1,000.
+        """
         return await self._rest.all_funding(start_ms, end_ms)
 
     async def fetch(
@@ -116,10 +120,10 @@ class BinanceMarketData:
     ) -> AsyncIterator[FetchedRows]:
         """Closed bars, then settlements, before end_ms: one batch a file or page, so memory stays bounded.
 
-        An archive file comes whole even where it reaches back before start_ms: a stored file is complete. Files of the ticker's
-        earlier listings come, too; REST is asked about them for lost files alone. Of an instrument that does not trade any more,
-        what REST refuses to tell is left out. A file that is damaged (ChecksumError) or no table of ours
-        (SchemaError) is left out; the other files come, and then the error. Raises DataError subclasses only.
+        An archive file comes whole even where it reaches back before start_ms: a stored file is complete. Files of the
+        ticker's earlier listings come, too; REST is asked about them for lost files alone. Of an instrument that does
+        not trade any more, what REST refuses to tell is left out. A file that is damaged (ChecksumError) or no table of
+        ours (SchemaError) is left out; the other files come, and then the error. Raises DataError subclasses only.
         """
         for kind in self._kinds(instrument):
             covered: list[Span] = []
@@ -133,13 +137,17 @@ class BinanceMarketData:
     async def fetch_archived(
         self, instrument: Instrument, start_ms: int, end_ms: int, known: Mapping[str, FetchedFile]
     ) -> AsyncIterator[FetchedRows]:
-        """As `fetch`, but REST is asked for the time of lost files alone: what the archive does not have yet is left out."""
+        """As `fetch`, but REST is asked for the time of lost files alone: what the archive does not have yet is left
+        out.
+        """
         for kind in self._kinds(instrument):
             async for batch in self._history(kind, instrument, (start_ms, end_ms), known, [], tail=False):
                 yield batch
 
     async def rest_bars(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
-        """Closed bars with start_ms <= open_time < end_ms from REST alone, ascending; raises DataError subclasses only."""
+        """Closed bars with start_ms <= open_time < end_ms from REST alone, ascending; raises DataError subclasses
+        only.
+        """
         pages = [rows async for rows in self._rest.bars(instrument, start_ms, end_ms, await self._now())]
         return pl.concat(pages) if pages else empty(BAR_SCHEMA)
 
@@ -163,7 +171,9 @@ class BinanceMarketData:
         return await self._archive.symbols(market)
 
     async def newest_archived_day(self, instrument: Instrument, since_ms: int) -> str | None:
-        """Name of the newest daily file since a day, None without one; raises DataError subclasses where it does not answer."""
+        """Name of the newest daily file since a day, None without one; raises DataError subclasses where it does not
+        answer.
+        """
         return await self._archive.newest_day(instrument, self._interval, since_ms)
 
     async def aclose(self) -> None:
@@ -268,9 +278,9 @@ def _asked_of_rest(
 ) -> list[Span]:
     """What no file covers: of the whole window and of files lost before it, or (without `tail`) of lost files alone.
 
-    The window begins with the listing. Where nobody says when the instrument was listed, the archive's first file does: it has
-    every symbol's first day. One that does not trade any more has nothing after its last file, once that is older than files are
-    late, and no bars without one.
+    The window begins with the listing. Where nobody says when the instrument was listed, the archive's first file does:
+    it has every symbol's first day. One that does not trade any more has nothing after its last file, once that is
+    older than files are late, and no bars without one.
     """
     start_ms, end_ms = window
     if not tail:
@@ -303,7 +313,9 @@ def _known_to(settled: KnownSettlements | None, low: int) -> int:
 
 
 def _joining(settled: KnownSettlements, high: int) -> pl.DataFrame | None:
-    """The rows read for all, if they hold the newest stored one and reach `high`: a short answer alone proves no end."""
+    """The rows read for all, if they hold the newest stored one and reach `high`: a short answer alone proves no
+    end.
+    """
     if settled.rows is None or settled.rows.is_empty() or settled.stored is None:
         return None
     times = settled.rows["funding_time"]

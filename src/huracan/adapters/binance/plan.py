@@ -91,8 +91,8 @@ class FilePlan:
     """Files of a window, oldest first and no time twice.
 
     `published` are those the list has: to be read, unless the lake holds them with the same stamp. `kept` are those the
-    lake alone has (or whose time it has filled by REST, for a lost file). `lost` are absent, too old to be merely late, and
-    lie between others.
+    lake alone has (or whose time it has filled by REST, for a lost file). `lost` are absent, too old to be merely late,
+    and lie between others.
     """
 
     published: tuple[ArchiveFile, ...]
@@ -125,14 +125,18 @@ def months_and_days(
 def without_days_before(
     listed_ms: int | None, whole: Sequence[ArchiveFile], single: Sequence[ArchiveFile]
 ) -> list[ArchiveFile]:
-    """The single days without those before the listing, unless some month before it has a file: an earlier listing's."""
+    """The single days without those before the listing, unless some month before it has a file: an earlier
+    listing's.
+    """
     if listed_ms is None or any(file.span[1] <= listed_ms for file in whole):
         return list(single)
     return [file for file in single if file.span[1] > listed_ms]
 
 
 def first_day_to_list(days: Sequence[ArchiveFile], end_ms: int, known: Mapping[str, FetchedFile]) -> int | None:
-    """Where a list of daily files must begin: at the first one that is not stored, or is still watched; None: no need."""
+    """Where a list of daily files must begin: at the first one that is not stored, or is still watched; None: no
+    need.
+    """
     watched_from = end_ms - WATCHED_DAYS * DAY_MS
     return next((day.span[0] for day in days if day.name not in known or day.span[0] >= watched_from), None)
 
@@ -147,8 +151,8 @@ def plan_files(
 ) -> FilePlan:
     """What is to be done about each wanted file, given the list and what the lake holds.
 
-    A file is lost only between others of one listing (or after the known begin of it and before another): before the first
-    one the instrument was not listed, and after the last one it may have ended.
+    A file is lost only between others of one listing (or after the known begin of it and before another): before the
+    first one the instrument was not listed, and after the last one it may have ended.
     """
     published = [listed[file.name] for file in wanted if file.name in listed]
     kept = [file for file in wanted if file.name in known and file.name not in listed]

@@ -1,4 +1,6 @@
-"""Proxies that the environment names, looked at before a client is made of them: the library fails in ways of its own."""
+"""Proxies that the environment names, looked at before a client is made of them: the library fails in ways of its
+own.
+"""
 
 from importlib.util import find_spec
 from typing import Final
@@ -16,8 +18,8 @@ _SOCKS: Final = ("socks5", "socks5h")
 def proxy_variables() -> dict[str, str]:
     """The variable that names a proxy, by the scheme of the URLs it is for.
 
-    Raises ConfigError for a proxy of another kind, for one that is no URL, and for SOCKS without its package. `NO_PROXY` may
-    hold anything: entries that say nothing are passed over.
+    Raises ConfigError for a proxy of another kind, for one that is no URL, and for SOCKS without its package.
+    `NO_PROXY` may hold anything: entries that say nothing are passed over.
     """
     given = getproxies()
     variables: dict[str, str] = {}

@@ -87,7 +87,9 @@ class Rest:
         return instruments(await self._get(market, "exchangeInfo", _host(market).info_weight), market)
 
     async def day_before(self, instrument: Instrument, then_ms: int) -> tuple[float, float] | None:
-        """Quote volume of the last 24 whole hours before a moment, and the last close; None where nothing was traded."""
+        """Quote volume of the last 24 whole hours before a moment, and the last close; None where nothing was
+        traded.
+        """
         end = then_ms // HOUR_MS * HOUR_MS
         params = {
             "symbol": instrument.symbol,
@@ -131,7 +133,8 @@ class Rest:
         at = start_ms
         while at < end_ms:
             params = {"symbol": instrument.symbol, "startTime": at, "endTime": end_ms - 1, "limit": FUNDING_PAGE}
-            # The header counts the whole market's weight; against the small funding limit it would mean minutes of waiting.
+            # The header counts the whole market's weight; against the small funding limit it would mean minutes of
+            # waiting.
             answer = await self._get("um", "fundingRate", 1, params=params, pool=UM_FUNDING, trust=False)
             frame = funding_json(answer, f"fundingRate of {instrument.id}")
             time = frame["funding_time"]
@@ -145,9 +148,9 @@ class Rest:
     async def all_funding(self, start_ms: int, end_ms: int) -> pl.DataFrame:
         """Settlements of every symbol with start_ms <= time < end_ms: `symbol`, then FUNDING_SCHEMA.
 
-        Without a symbol the exchange gives all of them by time, cut at a page's limit, and hundreds share a millisecond. So each
-        page begins with the last millisecond of the one before. Raises SchemaError for an answer that cannot be whole:
-        out of order, outside what was asked, or a page that one millisecond fills.
+        Without a symbol the exchange gives all of them by time, cut at a page's limit, and hundreds share a
+        millisecond. So each page begins with the last millisecond of the one before. Raises SchemaError for an answer
+        that cannot be whole: out of order, outside what was asked, or a page that one millisecond fills.
         """
         at, what = start_ms, "fundingRate of all symbols"
         pages: list[pl.DataFrame] = []

@@ -31,7 +31,8 @@ def wait_before_retry(error: Exception) -> float | bool:
 
 
 def asked_seconds(header: str, default_s: float, *, sent: str = "", now_s: float) -> float:
-    """Seconds that a `Retry-After` asks to wait; the default for none, for nonsense, and for what is past or not above zero.
+    """Seconds that a `Retry-After` asks to wait; the default for none, for nonsense, and for what is past or not above
+    zero.
 
     An HTTP date counts from `sent`, the answer's own `Date`, since two clocks may differ; without one from `now_s`.
 
@@ -56,8 +57,8 @@ def _moment(header: str) -> float | None:
 
 
 class RetryBudget:
-    """Retries a pool may still make: a reserve, refilled by a tenth for every answer, so that an outage of the whole host
-    costs hardly more requests than there are (as Finagle's and gRPC's retry budgets).
+    """Retries a pool may still make: a reserve, refilled by a tenth for every answer, so that an outage of the whole
+    host costs hardly more requests than there are (as Finagle's and gRPC's retry budgets).
     """
 
     def __init__(self, reserve: float = RESERVE, deposit: float = DEPOSIT) -> None:

@@ -1,7 +1,7 @@
 """A zip reader for exactly what the archive publishes: one plain member, nothing else, bounded.
 
-The standard reader accepts overlapping entries, several directories and trailing data; this one accepts the one
-layout below and refuses every other byte. Inflating is half the work of an ingest, and ISA-L does it in a third of the time.
+The standard reader accepts overlapping entries, several directories and trailing data; this one accepts the one layout
+below and refuses every other byte. Inflating is half the work of an ingest, and ISA-L does it in a third of the time.
 """
 
 import struct

@@ -35,7 +35,9 @@ class Access:
         return header is not None and _name_of(header) in self.hosts
 
     def admits_token(self, header: str | None) -> bool:
-        """Whether an Authorization header carries the token: as Bearer, or as the password of Basic; True without one."""
+        """Whether an Authorization header carries the token: as Bearer, or as the password of Basic; True without
+        one.
+        """
         if self.token is None:
             return True
         wanted, seen = self.token.get_secret_value().encode(), _credential(header or "")
@@ -51,7 +53,9 @@ def checked_access(
     tls_key: Path | None = None,
     allowed_hosts: tuple[str, ...] = (),
 ) -> Access:
-    """Access as configured; raises ConfigError for a host beyond loopback without token, TLS and names, saying what is missing."""
+    """Access as configured; raises ConfigError for a host beyond loopback without token, TLS and names, saying what is
+    missing.
+    """
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("TLS needs a certificate and its key: dashboard.tls_cert and dashboard.tls_key, both or none")
     if tls_cert is not None and tls_key is not None:

@@ -35,7 +35,9 @@ _RUNS: Final = (
 
 
 class WorkdirReader:
-    """Reads `LiveView`s; what did not change since the last reading is not read again. Never raises for what it finds there."""
+    """Reads `LiveView`s; what did not change since the last reading is not read again. Never raises for what it finds
+    there.
+    """
 
     def __init__(
         self,

@@ -113,7 +113,9 @@ def server_config(reader: WorkdirReader, access: Access) -> "Config":
 
 
 def serve_dashboard(reader: WorkdirReader, access: Access, *, started: Callable[[str], None]) -> None:
-    """Serve until interrupted; `started` gets the URL once the socket listens. Raises ConfigError where it cannot bind."""
+    """Serve until interrupted; `started` gets the URL once the socket listens. Raises ConfigError where it cannot
+    bind.
+    """
     import uvicorn
 
     config = server_config(reader, access)
@@ -125,7 +127,9 @@ def serve_dashboard(reader: WorkdirReader, access: Access, *, started: Callable[
 
 
 def listening(access: Access) -> socket.socket:
-    """A socket that listens already, so nobody who reads its address is refused; ConfigError where it cannot be bound."""
+    """A socket that listens already, so nobody who reads its address is refused; ConfigError where it cannot be
+    bound.
+    """
     host = access.host.strip("[]")
     try:
         return socket.create_server(

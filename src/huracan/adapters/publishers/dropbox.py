@@ -51,7 +51,8 @@ class DropboxPublisher:
     def publish_bundle(self, bundle: ExportBundle) -> bool:
         """Publish one champion as the next version of its (coin, horizon): True when all of it stands.
 
-        The manifest is written last, by itself: a version without one is not complete, and its number is not used again.
+        The manifest is written last, by itself: a version without one is not complete, and its number is not used
+        again.
         """
         folder = bundle_folder(bundle.coin, bundle.horizon, 1).removesuffix("/v1")
         taken = max((int(match[3]) for match in self._matches(folder)), default=0)

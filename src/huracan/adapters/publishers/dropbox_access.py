@@ -72,8 +72,8 @@ class DropboxEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds: for one answer, for one operation of the store with all its retries, for one that only reads (of a listing, for
-    one page), and between tries.
+    """Seconds: for one answer, for one operation of the store with all its retries, for one that only reads (of a
+    listing, for one page), and between tries.
     """
 
     answer_s: float = 60.0

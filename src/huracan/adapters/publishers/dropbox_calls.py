@@ -1,4 +1,5 @@
-"""Calls of the official SDK: our own deadline and retries instead of its own, errors of ours. Needs the extra [dropbox].
+"""Calls of the official SDK: our own deadline and retries instead of its own, errors of ours. Needs the extra
+[dropbox].
 
 Errors leave here without their cause: frames of the SDK hold tokens, and some tools print the locals of frames.
 """
@@ -60,8 +61,8 @@ class DropboxCalls:
         return time.monotonic() + self.patience.total_s
 
     def asking(self) -> float:
-        """When an operation that only reads has to be done: a store out of reach is known to be, long before an upload is
-        given up.
+        """When an operation that only reads has to be done: a store out of reach is known to be, long before an upload
+        is given up.
         """
         return time.monotonic() + min(self.patience.total_s, self.patience.asking_s)
 

@@ -45,7 +45,8 @@ class _Piece:
 
 
 def upload_new(calls: DropboxCalls, given: Sequence[tuple[str, bytes]], deadline: float) -> None:
-    """Make new files at remote paths, at most a thousand by one commit; those that stand there with the same bytes stay.
+    """Make new files at remote paths, at most a thousand by one commit; those that stand there with the same bytes
+    stay.
 
     Raises FencedError where a path holds other bytes, PublishError when the deadline passed or the service refuses.
     """

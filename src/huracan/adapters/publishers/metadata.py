@@ -28,7 +28,9 @@ class Versions:
 def signed_metadata(
     files: Mapping[str, tuple[str, int]], versions: Versions, online: CryptoSigner, *, wall_clock_ms: int
 ) -> dict[str, bytes]:
-    """Store paths and bytes of targets, snapshot and timestamp, in the order to write them; files map path to (sha256, length)."""
+    """Store paths and bytes of targets, snapshot and timestamp, in the order to write them; files map path to (sha256,
+    length).
+    """
     now = datetime.fromtimestamp(wall_clock_ms // 1000, tz=UTC)
     lists_expire, pointer_expires = now + timedelta(days=LIST_DAYS), now + timedelta(hours=TIMESTAMP_HOURS)
     entries = {path: TargetFile(length, {"sha256": digest}, path) for path, (digest, length) in files.items()}

@@ -1,9 +1,10 @@
 """Copies of the signed store behind a network, one writer at a time without a lock.
 
-The folder store signs; a mirror copies. Order of a push: the set's own name first (creating ``sets/N.json`` is the claim on
-number N, so of two runs that follow the same set one stops before it has sent anything else), then every immutable file,
-new roots last of these, then the one pointer, and only while it is what this run saw when it began. Readers see the old
-set or the whole new one. Everything is create-if-absent, so an interrupted push is finished by repeating it.
+The folder store signs; a mirror copies. Order of a push: the set's own name first (creating ``sets/N.json`` is the
+claim on number N, so of two runs that follow the same set one stops before it has sent anything else), then every
+immutable file, new roots last of these, then the one pointer, and only while it is what this run saw when it began.
+Readers see the old set or the whole new one. Everything is create-if-absent, so an interrupted push is finished by
+repeating it.
 """
 
 import time
@@ -126,8 +127,8 @@ def adopt(
     """Bring the local store to the remote's set where that is newer, so numbers go on and champions are kept.
 
     Takes what the remote's signatures vouch for and nothing else; an interrupted adoption leaves the local set. Raises
-    FencedError when the two went separate ways, PublishError when the remote is signed by other keys or does not answer.
-    `found` is the result of `remote_tree` where it is known already.
+    FencedError when the two went separate ways, PublishError when the remote is signed by other keys or does not
+    answer. `found` is the result of `remote_tree` where it is known already.
     """
     theirs, view = found or remote_tree(remote, fence, keys)
     ours, pointer = signed_tree(local, keys), local.read(TIMESTAMP_PATH)
@@ -218,7 +219,9 @@ def push_files(local: Listed, remote: RemoteStore, prefix: str) -> int:
 
 
 def _stands(remote: RemoteStore, fence: Fence, pointer: bytes) -> bool:
-    """Whether the remote pointer is ours already (an answer was lost); FencedError when it is neither ours nor the fence's."""
+    """Whether the remote pointer is ours already (an answer was lost); FencedError when it is neither ours nor the
+    fence's.
+    """
     found = remote.read(TIMESTAMP_PATH, MAX_POINTER)
     if found is not None and found[0] == pointer:
         return True

@@ -25,8 +25,10 @@ def version_of(path: str) -> tuple[str, int] | None:
 
     Lists and sets are numbered together, so both belong to "sets".
 
-    >>> version_of("models/BTC/1h/v3/golden.json"), version_of("metadata/7.targets.json"), version_of("metadata/1.root.json")
-    (('models/BTC/1h', 3), ('sets', 7), None)
+    >>> version_of("models/BTC/1h/v3/golden.json")
+    ('models/BTC/1h', 3)
+    >>> version_of("metadata/7.targets.json"), version_of("metadata/1.root.json")
+    (('sets', 7), None)
     """
     if (match := _VERSION_PATH.match(path)) is not None:
         return match[1], int(match[2])

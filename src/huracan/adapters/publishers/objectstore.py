@@ -1,7 +1,7 @@
 """S3, Google Cloud Storage and Azure as remote stores, through obstore.
 
-Credentials come from the environment as each cloud names them (AWS_*, GOOGLE_*, AZURE_*), or from the machine's role; an
-endpoint of one's own from AWS_ENDPOINT_URL. `put` with a condition is atomic in all three clouds: that is the fence.
+Credentials come from the environment as each cloud names them (AWS_*, GOOGLE_*, AZURE_*), or from the machine's role;
+an endpoint of one's own from AWS_ENDPOINT_URL. `put` with a condition is atomic in all three clouds: that is the fence.
 """
 
 import hashlib
@@ -68,7 +68,8 @@ class ObjectStore:
     def preflight(self) -> None:
         """Write, read and remove a test file; raises PublishError that names what is missing.
 
-        Conditional writes are tried too, because a server that ignores the condition would let two runs overwrite each other.
+        Conditional writes are tried too, because a server that ignores the condition would let two runs overwrite each
+        other.
         """
         path, data = f".huracan-preflight/{uuid.uuid4().hex}", b"huracan"
         self._create(path, data)
@@ -185,7 +186,9 @@ class ObjectStore:
             raise self._no_bucket() from error
 
     def _standing(self, path: str, limit: int) -> tuple[bytes | None, RemoteFile] | None:
-        """What stands at a path whose condition was refused, None where nothing does; its bytes are None over the limit."""
+        """What stands at a path whose condition was refused, None where nothing does; its bytes are None over the
+        limit.
+        """
         try:
             return self._read(path, limit)
         except BundleFormatError:
@@ -197,7 +200,9 @@ class ObjectStore:
 
     @contextmanager
     def _removed_after(self, path: str) -> Iterator[None]:
-        """The file goes in any case; what went wrong before is told, rather than that it could not be removed either."""
+        """The file goes in any case; what went wrong before is told, rather than that it could not be removed
+        either.
+        """
         try:
             yield
         except PublishError:
@@ -252,7 +257,9 @@ class ObjectStore:
 
 
 def checked_url(url: str) -> str:
-    """An object store's URL without a closing slash; raises ConfigError for other schemes, and for one without bucket."""
+    """An object store's URL without a closing slash; raises ConfigError for other schemes, and for one without
+    bucket.
+    """
     scheme, separator, rest = url.partition("://")
     parts = rest.rstrip("/").split("/")
     if scheme not in SCHEMES or not separator or "@" in rest or "?" in rest or any(p in {"", ".", ".."} for p in parts):

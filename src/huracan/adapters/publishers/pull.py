@@ -22,7 +22,9 @@ Entry = tuple[str, str, int]
 
 
 class RemoteView:
-    """A remote store as the trust chain reads it, at the moment of one pointer; remembers the small files it has read."""
+    """A remote store as the trust chain reads it, at the moment of one pointer; remembers the small files it has
+    read.
+    """
 
     def __init__(self, remote: RemoteStore, pointer: bytes | None) -> None:
         self._remote = remote
@@ -43,8 +45,9 @@ class RemoteView:
 def pull_tree(view: RemoteView, tree: TrustedTree, store: FolderStore, *, every_set: bool) -> int:
     """Make `store` hold the tree's current set (and every listed one with `every_set`); returns how many files came.
 
-    Every byte is checked against the signed list before it is written, and the pointer is replaced when all is there; files
-    that lie there already are not fetched again. Raises BundleSignatureError, and what the remote and the disk raise.
+    Every byte is checked against the signed list before it is written, and the pointer is replaced when all is there;
+    files that lie there already are not fetched again. Raises BundleSignatureError, and what the remote and the disk
+    raise.
     """
     sets = [path for path in tree.files if SET_PATH.fullmatch(path)] if every_set else []
     count = _bring(view, store, ((path, *tree.files[path]) for path in sets))
@@ -78,7 +81,9 @@ def incomplete(tree: TrustedTree, store: FolderStore, wanted: Sequence[str]) -> 
 
 
 def _metadata(seen: Mapping[str, bytes | None]) -> list[tuple[str, bytes]]:
-    """What was read to verify the tree: lists and the set, then roots (readers follow them at once), the pointer last."""
+    """What was read to verify the tree: lists and the set, then roots (readers follow them at once), the pointer
+    last.
+    """
     known = [(path, data) for path, data in seen.items() if data is not None]
     return sorted(known, key=lambda item: (item[0] == TIMESTAMP_PATH, item[0].endswith(".root.json"), item[0]))
 

@@ -30,7 +30,9 @@ def publish_targets(settings: Settings) -> list[str]:
 
 
 def _refuse_twice(targets: list[str]) -> None:
-    """Raise ConfigError for two URLs of one place: the second would find the first's pointer moved, and be FENCED by it."""
+    """Raise ConfigError for two URLs of one place: the second would find the first's pointer moved, and be FENCED by
+    it.
+    """
     places: dict[str, str] = {}
     for target in targets:
         place = unicodedata.normalize("NFC", target).lower() if target.startswith(DROPBOX) else target

@@ -25,8 +25,8 @@ def renumber_set(
 ) -> int | None:
     """Sign the current set anew without a name that is `taken`; returns its number, None when nothing collides.
 
-    `theirs` are the files the remote copy has signed: names it shares with this store are no collision. Raises PublishError
-    when a bundle to be renumbered is not here.
+    `theirs` are the files the remote copy has signed: names it shares with this store are no collision. Raises
+    PublishError when a bundle to be renumbered is not here.
     """
     tree = existing_tree(publisher, keys)
     lost = {path for path, entry in tree.files.items() if _is_taken(path, taken) and theirs.get(path) != entry}

@@ -12,8 +12,8 @@ RUN_IDS: Final = ("run_id",)
 class FanOut:
     """Tells every listener, in order, and binds what identifies the run to everything told after ``run_started``.
 
-    `listeners` by name. One that raises is reported to the others as ``telemetry_failed``, the first time it does, and is
-    told the next fact like everybody else.
+    `listeners` by name. One that raises is reported to the others as ``telemetry_failed``, the first time it does, and
+    is told the next fact like everybody else.
     """
 
     def __init__(self, listeners: Mapping[str, Telemetry]) -> None:

@@ -56,8 +56,8 @@ class StructlogTelemetry:
     """Key-value events through structlog, and a rich progress display on a terminal.
 
     Lines go to `file` (appended, always JSON) or else to stderr: JSON, or a readable form where stderr is a terminal
-    (`as_json` decides otherwise). `progress` None shows the display on a terminal only. Values of `secrets` (None: what the
-    environment holds under names such as ``*_TOKEN``) never reach a line, raw or as base64, URL or hex text.
+    (`as_json` decides otherwise). `progress` None shows the display on a terminal only. Values of `secrets` (None: what
+    the environment holds under names such as ``*_TOKEN``) never reach a line, raw or as base64, URL or hex text.
     """
 
     def __init__(
@@ -122,7 +122,9 @@ def _finite(value: Any) -> Any:
 
 
 class _Sink:
-    """What structlog writes to: whole lines, redacted; stderr is looked up anew, since a display may stand before it."""
+    """What structlog writes to: whole lines, redacted; stderr is looked up anew, since a display may stand before
+    it.
+    """
 
     def __init__(self, file: Path | None, secrets: tuple[str, ...]) -> None:
         self._secrets = secrets

@@ -1,7 +1,7 @@
 """Every event and every metric there is: names, levels, labels, units. Nothing else may be told or counted.
 
-Labels are bounded: a wave, a step, a code, a horizon, a recipe; never a coin. Counters count from the start of the night,
-since a night is a process: their plain value is "tonight", and `rate()` is for watching a night while it runs.
+Labels are bounded: a wave, a step, a code, a horizon, a recipe; never a coin. Counters count from the start of the
+night, since a night is a process: their plain value is "tonight", and `rate()` is for watching a night while it runs.
 """
 
 from dataclasses import dataclass
@@ -177,4 +177,6 @@ METRICS: Final[dict[str, MetricSpec]] = {
 OTHER: Final = "other"
 """What a label says once it has shown more values than a label may have."""
 MOST_VALUES: Final = 64
-"""How many values one label of one metric may show; recipes and targets are the owner's words, so someone must count."""
+"""How many values one label of one metric may show; recipes and targets are the owner's words, so someone must
+count.
+"""

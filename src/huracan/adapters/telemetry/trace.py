@@ -1,4 +1,6 @@
-"""OpenTelemetry spans of a night: the run, its nine steps, the waves and their jobs, made from the events everybody hears."""
+"""OpenTelemetry spans of a night: the run, its nine steps, the waves and their jobs, made from the events everybody
+hears.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final

@@ -30,8 +30,9 @@ REWRITTEN_S: Final = 10.0
 class ScrapeEndpoint:
     """Serves the metrics over HTTP (HTTPS with a certificate) in threads of its own until closed.
 
-    Raises OSError where the address is taken or the certificate cannot be read. Not the client library's server: that one
-    shakes hands over TLS in its only accepting thread, where a silent caller would stop it and the end of the night with it.
+    Raises OSError where the address is taken or the certificate cannot be read. Not the client library's server: that
+    one shakes hands over TLS in its only accepting thread, where a silent caller would stop it and the end of the night
+    with it.
     """
 
     def __init__(
@@ -76,7 +77,8 @@ def _server_class(family: socket.AddressFamily, tls: ssl.SSLContext | None) -> t
 
 
 class _OwnRunOnly:
-    """Acts on some events of a run that owns its workdir: a run that was locked out must not overwrite the owner's account.
+    """Acts on some events of a run that owns its workdir: a run that was locked out must not overwrite the owner's
+    account.
 
     With `every_s`, on any other event too once that many seconds have passed since it last acted.
     """
@@ -102,7 +104,9 @@ class _OwnRunOnly:
 
 
 def textfile(collector: Collector, path: Path, *, every_s: float = REWRITTEN_S) -> _OwnRunOnly:
-    """Replaces the file atomically: when the workdir is opened, after every step, every few seconds between, at the end."""
+    """Replaces the file atomically: when the workdir is opened, after every step, every few seconds between, at the
+    end.
+    """
 
     def write() -> None:
         _make_readable(path.parent)

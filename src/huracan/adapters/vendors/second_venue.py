@@ -19,8 +19,8 @@ PAGE: Final = 500
 class SecondVenue:
     """One exchange of ccxt, by ccxt's own name (bybit, okx, ...). Close it after use.
 
-    `options` are what ccxt's class is built with over its defaults, such as other URLs. Raises ConfigError without the extra
-    or for a name that ccxt does not know.
+    `options` are what ccxt's class is built with over its defaults, such as other URLs. Raises ConfigError without the
+    extra or for a name that ccxt does not know.
     """
 
     def __init__(self, name: str, options: Mapping[str, Any] | None = None) -> None:
@@ -38,7 +38,8 @@ class SecondVenue:
         self._exchange = getattr(ccxt, name)({"enableRateLimit": True, **(options or {})})
 
     def bars(self, instrument: Instrument, interval: str, start_ms: int, end_ms: int) -> pl.DataFrame | None:
-        """Bars with start_ms <= open_time < end_ms, ascending (BAR_SCHEMA; ccxt has no quote volume, trades or taker volume).
+        """Bars with start_ms <= open_time < end_ms, ascending (BAR_SCHEMA; ccxt has no quote volume, trades or taker
+        volume).
 
         None where the venue does not list the instrument. Raises UpstreamError where it does not answer as it should.
         """

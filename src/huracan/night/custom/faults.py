@@ -1,4 +1,6 @@
-"""Which pairs reached each of the owner's callables, and for which of them it raised: a fault of all is no coin's fault."""
+"""Which pairs reached each of the owner's callables, and for which of them it raised: a fault of all is no coin's
+fault.
+"""
 
 import inspect
 from collections import defaultdict

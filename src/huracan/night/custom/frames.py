@@ -73,8 +73,9 @@ def features_from(
 ) -> FeatureFrame:
     """The FeatureFrame of a builder's answer, exactly its columns, with our ex-ante volatility for sizing beside them.
 
-    None stands for the built-in features. Rows are matched by a time column (decision_time; any other time is the start of a
-    bar, whose values are known when it closes), or by position when there are as many rows as bars. Raises InvalidOutput.
+    None stands for the built-in features. Rows are matched by a time column (decision_time; any other time is the start
+    of a bar, whose values are known when it closes), or by position when there are as many rows as bars. Raises
+    InvalidOutput.
     """
     own = build_features(bars, context, interval_minutes=recipe.decision_interval_minutes)
     own = replace(own, frame=own.frame.with_columns(pl.lit(spread_bps, dtype=pl.Float64).alias("spread_bps")))
@@ -115,7 +116,9 @@ def _never_finite(numbers: pl.DataFrame, names: tuple[str, ...]) -> str:
 
 
 def padded_trainer(trainer: Any, features: FeatureFrame) -> Callable[[dict[str, Any]], Any]:
-    """The trainer on exactly the owner's features: our volatility column is hidden from it, and its model widened to ours."""
+    """The trainer on exactly the owner's features: our volatility column is hidden from it, and its model widened to
+    ours.
+    """
     chosen = least_squares_trainer if trainer is None else trainer
     if features.names[-1] != SIGMA or "regime" in features.names:
         return chosen

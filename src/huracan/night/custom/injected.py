@@ -1,6 +1,7 @@
 """User-supplied loaders, features and trainers in place of the built-in ones, in this process.
 
-Whatever such a callable returns is checked for form first; invalid output becomes a skip with its reason, never a champion and never a crash of the run.
+Whatever such a callable returns is checked for form first; invalid output becomes a skip with its reason, never a
+champion and never a crash of the run.
 """
 
 import asyncio
@@ -125,7 +126,9 @@ class InjectedWaves:
         self._faults = UserFaults(telemetry=self.telemetry)
 
     async def run(self, plan: NightPlan, work: list[PairWork]) -> list[PairOutcome]:
-        """One outcome for each job, in order; raises UserCodeError where a callable raised for every pair that reached it."""
+        """One outcome for each job, in order; raises UserCodeError where a callable raised for every pair that reached
+        it.
+        """
         free, done = asyncio.Semaphore(self.limit), 0
         wave = work[0].task.wave.value if work else ""
         began = time.monotonic()

@@ -44,8 +44,8 @@ class SeriesTable:
     def copied_on(self, day: int, rows: Sequence[int] | I64) -> dict[str, str]:
         """Of these rows' pairs, those that are copies on a day, each with the most liquid pair that it is a copy of.
 
-        A pair is a copy of every more liquid one whose returns of the 30 days before correlate with its own by more than
-        .999. Of equals in volume the first by name stays.
+        A pair is a copy of every more liquid one whose returns of the 30 days before correlate with its own by more
+        than .999. Of equals in volume the first by name stays.
         """
         place, rows = day - self.first_day, np.sort(rows)
         if place < 1 or len(rows) < 2:

@@ -1,7 +1,8 @@
-"""Historical constituents in a night: ingested like members, backtested where a pool's draw asks for them, and nothing more.
+"""Historical constituents in a night: ingested like members, backtested where a pool's draw asks for them, and nothing
+more.
 
-Step 1 knows the delisted and the faded ones; earlier listings of a symbol are found in its bars, by step 2. They have no models,
-no skips and no place in the lists of coins: they are part of the evidence, and the summary counts them.
+Step 1 knows the delisted and the faded ones; earlier listings of a symbol are found in its bars, by step 2. They have
+no models, no skips and no place in the lists of coins: they are part of the evidence, and the summary counts them.
 """
 
 from collections import Counter
@@ -25,7 +26,9 @@ def historical_coins(night: Night) -> list[str]:
 
 
 def is_preferred(night: Night, coin: str) -> bool:
-    """Whether a coin stands for its base asset tonight (on past days others may: see `bases`), or is a historical constituent."""
+    """Whether a coin stands for its base asset tonight (on past days others may: see `bases`), or is a historical
+    constituent.
+    """
     instrument = night.plan.member(coin).instrument
     return coin != instrument.ticker or coin in night.historical.ingested
 
@@ -38,8 +41,8 @@ def draw(coins: Iterable[str], panel_size: int) -> list[str]:
 def with_ingested(
     night: Night, outcomes: Iterable[PairOutcome], constituents: Iterable[PairOutcome], *, counted: bool
 ) -> Night:
-    """The night with its historical constituents after step 2: those of the plan, and (if `counted`) the earlier listings
-    that were found in any pair's bars.
+    """The night with its historical constituents after step 2: those of the plan, and (if `counted`) the earlier
+    listings that were found in any pair's bars.
     """
     constituents = [*constituents]
     results = [outcome.result for outcome in (*outcomes, *constituents)]
@@ -90,14 +93,18 @@ def _sorted_out(outcomes: Iterable[PairOutcome], kind: type[R]) -> tuple[dict[st
 
 
 def _refused(record: PairRecord) -> Skip | None:
-    """The skip of a wave's record that leaves nothing to go on with: wave 1's own, or wave 3's first without any cell."""
+    """The skip of a wave's record that leaves nothing to go on with: wave 1's own, or wave 3's first without any
+    cell.
+    """
     if isinstance(record, TrainRecord):
         return None if record.cells or not record.skips else record.skips[0]
     return record.skip if isinstance(record, IngestRecord) else None
 
 
 def with_drawn(night: Night, panel_size: int) -> Night:
-    """The night with the historical constituents that a pool of tonight draws among all that were in its tier on some day."""
+    """The night with the historical constituents that a pool of tonight draws among all that were in its tier on some
+    day.
+    """
     living = {coin: record for coin, record in night.ingested.items() if record.skip is None}
     spans = {coin: record.pool_days or {} for coin, record in (living | {**night.historical.ingested}).items()}
     markets = {coin: night.plan.member(coin).instrument.market for coin in {*living, *spans}}
@@ -115,8 +122,8 @@ def known_constituents(night: Night) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConstituentCounts:
-    """What became of the historical constituents: how many there were (and were earlier listings of a symbol), were drawn
-    and are in the evidence, and why others are not.
+    """What became of the historical constituents: how many there were (and were earlier listings of a symbol), were
+    drawn and are in the evidence, and why others are not.
     """
 
     known: int

@@ -1,6 +1,7 @@
 """Pairs that belong to a pool's evidence and were lost tonight: members without valid data (PROMOTION rule 2).
 
-To leave them out would be to choose who is counted: who trades no more is stale first, and a deadline cuts former pairs first.
+To leave them out would be to choose who is counted: who trades no more is stale first, and a deadline cuts former pairs
+first.
 """
 
 from collections import Counter
@@ -25,7 +26,9 @@ _UNFIT: Final = OF_DATA | {"SPREAD_UNKNOWN", "BAD_DATA", "BAD_FEATURES", "BAD_LA
 
 
 def lost_pairs(night: Night) -> dict[str, str]:
-    """Code by coin of the members and drawn historical constituents that were to be backtested and were not, for no reason of their own."""
+    """Code by coin of the members and drawn historical constituents that were to be backtested and were not, for no
+    reason of their own.
+    """
     codes = {**{skip.coin: skip.code.value for skip in night.skips}, **night.historical.failed}
     evaluated = night.all_trained()
     wanted = (*(member.instrument.coin for member in night.plan.members), *night.historical.drawn)
@@ -36,7 +39,8 @@ def lost_pairs(night: Night) -> dict[str, str]:
 def pool_days_of(night: Night, coin: str, tier: str) -> I64:
     """Days a pair belonged to a tier's pool.
 
-    Of one whose bars were not read tonight they are not known: all days since its listing, in the tier of its 24 h volume.
+    Of one whose bars were not read tonight they are not known: all days since its listing, in the tier of its 24 h
+    volume.
     """
     record = night.all_ingested().get(coin)
     if record is not None and record.pool_days is not None:
@@ -51,7 +55,9 @@ def pool_days_of(night: Night, coin: str, tier: str) -> I64:
 
 
 def _until_tonight(days: I64, spans: TierDays, end_day: int) -> I64:
-    """A stale pair's days: where its last one was in this pool, all days since then are, too, for nothing is known of them."""
+    """A stale pair's days: where its last one was in this pool, all days since then are, too, for nothing is known of
+    them.
+    """
     last = max((span[1] for of_tier in spans.values() for span in of_tier), default=0)
     return np.append(days, np.arange(last + 1, end_day)) if days.size and days[-1] == last else days
 
@@ -59,7 +65,8 @@ def _until_tonight(days: I64, spans: TierDays, end_day: int) -> I64:
 def why_no_admission(night: Night, drawn: Collection[str], lost: Mapping[str, str]) -> str:
     """Why no hypothesis may bring its history with it tonight; empty where that history is whole.
 
-    A first admission reads the past once and for all. `drawn` are the pool's pairs, `lost` those of the night that were lost.
+    A first admission reads the past once and for all. `drawn` are the pool's pairs, `lost` those of the night that were
+    lost.
     """
     failed = Counter(code for code in night.historical.failed.values() if code not in _UNFIT)
     late = sum(failed[code] for code in _LATE)

@@ -17,7 +17,9 @@ from huracan.scoring import pool_result
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Base assets of one market and liquidity tier; `panel` are those whose results are evidence, `coins` all that follow."""
+    """Base assets of one market and liquidity tier; `panel` are those whose results are evidence, `coins` all that
+    follow.
+    """
 
     name: str
     market: str
@@ -27,7 +29,9 @@ class Pool:
 
 
 def make_pools(night: Night, panel_size: int) -> tuple[Pool, ...]:
-    """Pools of tonight's trained pairs. Evidence counts base assets once (the preferred instrument) and no copies, drawn by hash."""
+    """Pools of tonight's trained pairs. Evidence counts base assets once (the preferred instrument) and no copies,
+    drawn by hash.
+    """
     groups: dict[tuple[str, str], list[str]] = {}
     for coin in sorted(night.trained):
         instrument = night.plan.member(coin).instrument
@@ -48,8 +52,8 @@ def make_pools(night: Night, panel_size: int) -> tuple[Pool, ...]:
 
 
 def pool_evidence(store: Artefacts, night: Night, pools: tuple[Pool, ...], panel_size: int) -> Iterator[PoolEvidence]:
-    """Every recipe's results in every pool. A past day counts every pair that was in the pool's tier on that day, members
-    of tonight and historical constituents alike. A pair that was lost tonight counts as without valid data.
+    """Every recipe's results in every pool. A past day counts every pair that was in the pool's tier on that day,
+    members of tonight and historical constituents alike. A pair that was lost tonight counts as without valid data.
     """
     lost = lost_pairs(night)
     counted = [*night.all_trained(), *lost]

@@ -1,7 +1,7 @@
 """Derived files that are believed by their sha256 alone: how jobs hand results to the driver and to the next night.
 
-A record (`result.json`) names the sha256 of every file it stands for. Its own is in the ledger, or in the message that a worker
-sent. So whatever lies in the folder or the bucket, only bytes that a job of ours has written come out.
+A record (`result.json`) names the sha256 of every file it stands for. Its own is in the ledger, or in the message that
+a worker sent. So whatever lies in the folder or the bucket, only bytes that a job of ours has written come out.
 """
 
 import io
@@ -24,7 +24,8 @@ R = TypeVar("R", ContextRecord, PrepareRecord, TrainRecord)
 class Artefacts:
     """An artefact store as the work on pairs sees it: every read is verified, and counted.
 
-    `verified` counts reads, `mismatched` holds the key of each one that found other bytes or none; `on_mismatch` hears of it.
+    `verified` counts reads, `mismatched` holds the key of each one that found other bytes or none; `on_mismatch` hears
+    of it.
     """
 
     def __init__(self, store: ArtefactStore) -> None:
@@ -47,7 +48,8 @@ class Artefacts:
 
     def frame(self, key: str, sha256: str) -> pl.DataFrame:
         """The frame under a key, in one piece; raises as `read` does."""
-        # Columns in several pieces become writable copies as arrays, which numba takes for other types and compiles anew.
+        # Columns in several pieces become writable copies as arrays, which numba takes for other types and compiles
+        # anew.
         return pl.read_parquet(io.BytesIO(self.read(key, sha256))).rechunk()
 
     def write(self, key: str, data: bytes) -> str:
@@ -78,7 +80,9 @@ class Artefacts:
         return True
 
     def believed(self, kind: type[R], root: str, sha256: str | None) -> R | None:
-        """The record of a root where all its files are as it says; None where one is not, or no job is known to have written it."""
+        """The record of a root where all its files are as it says; None where one is not, or no job is known to have
+        written it.
+        """
         if sha256 is None:
             return None
         try:

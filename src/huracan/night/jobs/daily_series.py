@@ -17,8 +17,8 @@ _FLOAT: Final = np.dtype("<f4")
 class DailySeries:
     """What a copy is told by, day by day from `first_day` on, shape (n,) each.
 
-    `returns` are logarithms of close over close of the day before, NaN where either is unknown. `volume_gbp` is the median
-    quote volume of the 30 days up to that one.
+    `returns` are logarithms of close over close of the day before, NaN where either is unknown. `volume_gbp` is the
+    median quote volume of the 30 days up to that one.
     """
 
     first_day: int

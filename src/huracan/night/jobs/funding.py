@@ -1,4 +1,6 @@
-"""Settlements of the last days, read once for all perpetuals: the exchange allows few requests for them, and one names all."""
+"""Settlements of the last days, read once for all perpetuals: the exchange allows few requests for them, and one names
+all.
+"""
 
 from dataclasses import replace
 from typing import Final
@@ -19,7 +21,9 @@ from huracan.ports import KnownSettlements, Lake, MarketData, Telemetry
 RECENT_DAYS: Final = 3
 """A pair whose newest stored settlement is older is asked for by itself: a new one, or one that nights have missed."""
 SHARED_FROM: Final = 12
-"""So many perpetuals cost more requests one by one than together: three days of the whole market are about ten pages."""
+"""So many perpetuals cost more requests one by one than together: three days of the whole market are about ten
+pages.
+"""
 STORED_DAYS: Final = 60
 
 

@@ -37,8 +37,8 @@ _COUNTED_BEFORE: Final = frozenset({SkipCode.STALE, SkipCode.HALTED, SkipCode.PE
 async def ingest_pair(ports: PairPorts, plan: NightPlan, coin: str, task: IngestTask) -> Done:
     """Step 2 for one pair: bring the lake up to date, validate, and say what the bars are worth.
 
-    A damaged file fails the pair by its code; the files that are sound are stored all the same, so the next night asks for
-    the damaged one alone. A damaged table of the lake is moved away, and all its rows are fetched again.
+    A damaged file fails the pair by its code; the files that are sound are stored all the same, so the next night asks
+    for the damaged one alone. A damaged table of the lake is moved away, and all its rows are fetched again.
     """
     clock = StepClock()
     with clock.step(INGEST_STEP):
@@ -189,9 +189,11 @@ def _held(plan: NightPlan, coin: str, prices: DailyPrices) -> Skip | None:
 
 
 def _silent(plan: NightPlan, bars: Bars) -> Skip | None:
-    """STALE where the exchange delivers nothing, HALTED where it delivers bars in which nobody trades; one limit for both.
+    """STALE where the exchange delivers nothing, HALTED where it delivers bars in which nobody trades; one limit for
+    both.
 
-    What is stale says nothing about the coin. A halted market has no price to leave at, so no model may send anybody there.
+    What is stale says nothing about the coin. A halted market has no price to leave at, so no model may send anybody
+    there.
     """
     limit = plan.stale_after_minutes
     delivered, traded = staleness_minutes(bars, plan.now_ms), silence_minutes(bars, plan.now_ms)

@@ -40,7 +40,8 @@ def load_bars(
 ) -> tuple[Bars, IntegrityReport]:
     """Validated bars of a member or historical constituent up to the cut-off, from the lake alone.
 
-    Raises SchemaError where `data_hash` is given and these are not the bars that have it: the lake has changed meanwhile.
+    Raises SchemaError where `data_hash` is given and these are not the bars that have it: the lake has changed
+    meanwhile.
     """
     instrument = member.instrument
     bars, report = validate_bars(

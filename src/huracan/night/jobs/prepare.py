@@ -77,8 +77,8 @@ def label_horizons(
     *,
     grams: bool = True,
 ) -> tuple[dict[str, HorizonLabels], dict[str, str]]:
-    """Labels (and Gram matrices for the pool) of every horizon, stored under `root`; counts and leaks by horizon, and the
-    sha256 of each file by name.
+    """Labels (and Gram matrices for the pool) of every horizon, stored under `root`; counts and leaks by horizon, and
+    the sha256 of each file by name.
     """
     horizons: dict[str, HorizonLabels] = {}
     files: dict[str, str] = {}

@@ -30,9 +30,10 @@ class Spread:
 def known_spread(plan: NightPlan, member: Candidate, bars: Bars, volume_day_gbp: float) -> Spread | Skip:
     """The spread of a member by the best source there is, or the skip where none is known or it is too wide.
 
-    The pair's own book; else, on 1-minute bars, EDGE; else, on coarser ones, whose estimates are noise, the median of its
-    tier's books tonight, or the owner's figure for the tier. One that does not trade any more is charged whatever that is: the
-    limit asks who may be traded tonight, and the spreads of its last days would keep exactly the dying out of the evidence.
+    The pair's own book; else, on 1-minute bars, EDGE; else, on coarser ones, whose estimates are noise, the median of
+    its tier's books tonight, or the owner's figure for the tier. One that does not trade any more is charged whatever
+    that is: the limit asks who may be traded tonight, and the spreads of its last days would keep exactly the dying out
+    of the evidence.
     """
     spread = _best(plan, member, bars, volume_day_gbp)
     if spread is not None and (not member.instrument.trades or spread.bps <= plan.max_spread_bps):

@@ -1,4 +1,6 @@
-"""Which pool a pair was in on each past day, decided on the data before that day: tonight's view must not choose the past."""
+"""Which pool a pair was in on each past day, decided on the data before that day: tonight's view must not choose the
+past.
+"""
 
 import math
 from typing import Final
@@ -18,9 +20,9 @@ def pool_days(known: DailyVolume, prices: DailyPrices, quote_per_gbp: float, min
     """The days a pair belonged to each tier's pool, as the universe's rule would have seen it at their midnights.
 
     The tier is that of the median volume of the 30 days before. A pair whose volume of the day before did not reach
-    `min_volume_gbp` was no member; where nothing at all is known of the day before, the day counts, so that lost data void
-    it (rule 3) instead of changing who is counted. A price that was held over the 30 days before is nobody's bet. What past books
-    quoted is not known: spreads do not enter.
+    `min_volume_gbp` was no member; where nothing at all is known of the day before, the day counts, so that lost data
+    void it (rule 3) instead of changing who is counted. A price that was held over the 30 days before is nobody's bet.
+    What past books quoted is not known: spreads do not enter.
     """
     if not known.day.size:
         return {}

@@ -49,7 +49,8 @@ COST_ROWS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One (coin, horizon, recipe) on its way through steps 5 to 7; `named` is the horizon as the plan writes it, `spread_source` as `jobs.spread` finds it.
+    """One (coin, horizon, recipe) on its way through steps 5 to 7; `named` is the horizon as the plan writes it,
+    `spread_source` as `jobs.spread` finds it.
 
     `ended`: no bar will ever follow, so the last day is scored to its last price.
     """
@@ -136,7 +137,9 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, task: TrainTask) ->
 
 
 def cell_frame(store: Artefacts, cell: CellRecord, name: str) -> pl.DataFrame:
-    """A frame of a cell (`panel`, `daily`, `trades`, `path`, `edges`, `events`, `golden`), by the hash of its record."""
+    """A frame of a cell (`panel`, `daily`, `trades`, `path`, `edges`, `events`, `golden`), by the hash of its
+    record.
+    """
     return store.frame(f"{cell.root}/{name}.parquet", cell.files[f"{name}.parquet"])
 
 
@@ -287,7 +290,9 @@ def _sigma_floor(cell: Cell, trained: TrainedPair) -> float:
 
 
 def golden_inputs(model: ChampionModel, features: FeatureFrame) -> tuple[F64, I64]:
-    """The last rows on which all its features are known, as (x (n, p), regime (n,)), for golden rows and the live prediction."""
+    """The last rows on which all its features are known, as (x (n, p), regime (n,)), for golden rows and the live
+    prediction.
+    """
     known = pl.all_horizontal(pl.col(name).is_finite() for name in model.feature_names)
     rows = features.frame.filter(features.warm).filter(known).tail(GOLDEN_ROWS)
     x = np.ascontiguousarray(rows.select(model.feature_names).to_numpy(), dtype=np.float64)

@@ -15,7 +15,9 @@ State = Literal["right", "doubtful", "wrong"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line: what was looked at, what was seen, what to do; `code` and `exit_status` of a wrong one are an error's."""
+    """One line: what was looked at, what was seen, what to do; `code` and `exit_status` of a wrong one are an
+    error's.
+    """
 
     area: str
     what: str

@@ -82,7 +82,9 @@ def morning_of(
 def refused_morning(
     night: str, code: str, error: str, *, how_far: str, published: bool, simulated: bool = False
 ) -> Morning:
-    """The story of a night that was refused; `how_far` names the step, `published` says whether a set was signed before."""
+    """The story of a night that was refused; `how_far` names the step, `published` says whether a set was signed
+    before.
+    """
     stands = (
         "The set of tonight was signed before the night ended; `huracan champions list` shows what is served."
         if published

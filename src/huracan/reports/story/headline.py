@@ -30,7 +30,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """All that decides the headline. `rows` are ordered by nearness, `lost` of `wanted` pairs gave no data, `champions` counts coins."""
+    """All that decides the headline. `rows` are ordered by nearness, `lost` of `wanted` pairs gave no data, `champions`
+    counts coins.
+    """
 
     night: str
     rows: Sequence[HypothesisRow]

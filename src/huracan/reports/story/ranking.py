@@ -1,4 +1,6 @@
-"""What a night's hypotheses and coins are compared by: how much of the evidence is there, which is nearest, what is closed."""
+"""What a night's hypotheses and coins are compared by: how much of the evidence is there, which is nearest, what is
+closed.
+"""
 
 import math
 from collections.abc import Sequence

@@ -15,8 +15,10 @@ SHOWN_NAMES: Final = 6
 def pool_words(pool: str) -> str:
     """A pool's market and turnover; a name of another form stays as it is.
 
-    >>> pool_words("um-A"), pool_words("spot-B"), pool_words("um-C"), pool_words("other")
-    ('Perpetuals, over 100 M GBP a day', 'Spot pairs, 10 to 100 M GBP a day', 'Perpetuals, under 10 M GBP a day', 'other')
+    >>> pool_words("um-A"), pool_words("spot-B")
+    ('Perpetuals, over 100 M GBP a day', 'Spot pairs, 10 to 100 M GBP a day')
+    >>> pool_words("um-C"), pool_words("other")
+    ('Perpetuals, under 10 M GBP a day', 'other')
     """
     market, _, tier = pool.partition("-")
     turnover = _turnover(tier)

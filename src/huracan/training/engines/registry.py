@@ -92,7 +92,9 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """An engine another distribution offers: its entry point, the distribution, and the specification or what is wrong."""
+    """An engine another distribution offers: its entry point, the distribution, and the specification or what is
+    wrong.
+    """
 
     entry: str
     distribution: str
