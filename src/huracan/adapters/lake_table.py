@@ -28,9 +28,7 @@ from huracan.ports import FetchedFile
 
 EVER: Final = (-(1 << 63), (1 << 63) - 1)
 _TABLE: Final = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 7 days"}
-"""A commit names every file of its table, so old ones are not kept; measured in
-docs/measurements/2026-11-25-ingest.md.
-"""
+"""A commit names every file of its table, so old ones are not kept; measured in docs/measurements/ingest.md."""
 _LOST: Final = re.compile("already exists|Invalid table version")
 """How delta-rs tells that a commit did not become its version. The second comes of a conflict after which nothing
 stands there.
