@@ -317,10 +317,10 @@ class Backend(Protocol):
 
 
 class Telemetry(Protocol):
-    """Where facts about the run go."""
+    """Where events of the run go."""
 
-    def event(self, name: str, **fields: Any) -> None:
-        """A past-tense fact with key-value fields; names are listed in `adapters.telemetry`."""
+    def event(self, name: str, **fields: object) -> None:
+        """A past-tense event with key-value fields; names are listed in `adapters.telemetry`."""
         ...
 
     def progress(self, stage: str, done: int, total: int) -> None:

@@ -5,15 +5,17 @@ Read once at the top (`load_settings`), then passed down. Secrets come from the 
 
 import difflib
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
 import yaml
 from pydantic import SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from huracan.domain.json import Json
 from huracan.errors import ConfigError
 from huracan.sections import (
     BinanceSettings,
@@ -133,12 +135,13 @@ def load_with_origins(
     given: dict[str, _Given] = {}
     for source in (_from_file(file), _from_environment(environ), _from_overrides(overrides)):
         given.update(source)
-    values: dict[str, Any] = {field: environ[name] for name, field in SECRETS.items() if environ.get(name)}
+    secret_values = {field: environ[name] for name, field in SECRETS.items() if environ.get(name)}
+    sections: dict[str, dict[str, object]] = {}
     for path, item in given.items():
         section, _, key = path.partition(".")
-        values.setdefault(section, {})[key] = item.value
+        sections.setdefault(section, {})[key] = item.value
     try:
-        settings = Settings(**values)
+        settings = Settings.model_validate({**secret_values, **sections})
     except ValidationError as error:
         problems = list(_problems(error, given))
         more = [f"and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else []
@@ -152,9 +155,10 @@ def local_only(settings: Settings) -> Settings:
     return settings.model_copy(update={"publish": PublishSettings(), **dict.fromkeys(SECRETS.values())})
 
 
-def resolved_dict(settings: Settings) -> dict[str, Any]:
-    """All settings as JSON types, without secrets: what is hashed into a manifest."""
-    return settings.model_dump(mode="json", exclude=set(SECRETS.values()))
+def resolved_dict(settings: Settings) -> dict[str, dict[str, Json]]:
+    """All settings as JSON types by section, without secrets: what is hashed into a manifest."""
+    sections: dict[str, dict[str, Json]] = settings.model_dump(mode="json", exclude=set(SECRETS.values()))
+    return sections
 
 
 def _problems(error: ValidationError, given: Mapping[str, _Given]) -> Iterator[str]:
@@ -167,7 +171,7 @@ def _problems(error: ValidationError, given: Mapping[str, _Given]) -> Iterator[s
         yield f"{path}{_shown(problem)}{where}: {problem['msg'].removeprefix('Value error, ')}"
 
 
-def _shown(problem: Mapping[str, Any]) -> str:
+def _shown(problem: ErrorDetails) -> str:
     """A refused value in words: nothing of a misspelt name's, which may be a secret, nor of a URL that holds one."""
     value = problem["input"]
     if problem["type"] == "extra_forbidden":
@@ -323,6 +327,6 @@ def _nearest_path(path: str) -> str:
     return f"; did you mean {same[0]!r}?" if same else _nearest(path, _paths())
 
 
-def _nearest(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else f"; known are {', '.join(known)}"

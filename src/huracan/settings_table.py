@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from huracan.domain.json import Json, JsonObject
 from huracan.settings import OTHER_VARIABLES, PREFIX, SECRETS, SECTIONS, Settings
 
 SECRET_SECTION: Final = "secrets"  # noqa: S105 - the name of a section
@@ -159,10 +160,10 @@ def as_written(value: Any) -> str:
     return str(value)
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> JsonObject:
     """A JSON schema of a configuration file, for editors; every key with its unit and its variable."""
-    properties: dict[str, Any] = {}
-    definitions: dict[str, Any] = {}
+    properties: dict[str, Json] = {}
+    definitions: dict[str, Json] = {}
     rows = {row.path: row for row in setting_rows()}
     for section in _ORDER:
         schema = SECTIONS[section].model_json_schema()

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Literal, NotRequired, TypedDict
 
 from huracan.adapters.keys import KeySet
 from huracan.adapters.publishers.folder import FolderStore
@@ -34,6 +34,23 @@ from huracan.ports import Clock, RemoteStore, Telemetry
 from huracan.settings import Settings
 
 State = Literal["PUBLISHED", "PUBLISH_PENDING", "FENCED", "DRY_RUN"]
+
+
+class PushState(TypedDict):
+    """Whether a remote store took the set: code and error where it did not, and what a dry run would have sent."""
+
+    state: State
+    code: NotRequired[str | None]
+    error: NotRequired[str | None]
+    bundles: NotRequired[list[str]]
+    files_at_most: NotRequired[int]
+
+
+class MirrorRecord(PushState):
+    """The last state of a remote store, and the hash of the pointer that was pushed last."""
+
+    pointer: NotRequired[str]
+
 
 _STATUS: dict[str, int] = {"PUBLISHED": 0, "DRY_RUN": 0, "PUBLISH_PENDING": 5, "FENCED": 6}
 
@@ -133,12 +150,9 @@ class Mirrors:
             url, problem = copy.url, copy.problem
             self._copies[self._copies.index(copy)] = Copy(url, self._opened(url), problem=problem, told=copy.told)
 
-    def push(self, keys: KeySet) -> dict[str, dict[str, Any]]:
+    def push(self, keys: KeySet) -> dict[str, PushState]:
         """Copy the signed set to every remote; by identity: state, and code and error where it is not PUBLISHED."""
-        states: dict[str, dict[str, Any]] = {}
-        for copy in self._copies:
-            states[copy.remote.identity] = self._pushed(copy, keys)
-        return states
+        return {copy.remote.identity: self._pushed(copy, keys) for copy in self._copies}
 
     def push_summaries(self) -> None:
         """Copy daily summaries to the remotes that took the set; one that is missed goes along the next time."""
@@ -147,10 +161,8 @@ class Mirrors:
                 with copy.awaited():
                     self._try(copy, partial(push_files, self.store, copy.remote, "summaries"))
 
-    def planned(self, bundles: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What a dry run would push, by URL: at most so many files, since unchanged bundles are not sent. Opens
-        nothing.
-        """
+    def planned(self, bundles: Iterable[str]) -> dict[str, PushState]:
+        """What a dry run would push, by URL. Unchanged bundles are not sent, so it is an upper bound. Opens nothing."""
         names = sorted(bundles)
         files = len(names) * (len(BUNDLE_FILES) + 1) + 4  # the set, its two lists, the pointer
         for url in self.targets:
@@ -221,7 +233,7 @@ class Mirrors:
         if outcome == "adopted":
             self.telemetry.event("store_adopted", store=name, timestamp=copy.fence.version)
         if outcome in {"adopted", "same"}:
-            self._record(name, {"pointer": copy.fence.digest, "state": "PUBLISHED"})
+            self._record(name, {"state": "PUBLISHED"}, copy.fence.digest)
         self._give_way(copy, remote, keys)
 
     def _give_way(self, copy: Copy, remote: RemoteStore, keys: KeySet) -> None:
@@ -235,7 +247,7 @@ class Mirrors:
             if signed is not None:
                 self.telemetry.event("store_renumbered", store=remote.identity, set=signed)
 
-    def _pushed(self, copy: Copy, keys: KeySet) -> dict[str, Any]:
+    def _pushed(self, copy: Copy, keys: KeySet) -> PushState:
         if not isinstance(copy.problem, FencedError):
             copy.problem, copy.told = None, False  # a store that did not answer before may do so now
             with copy.awaited():
@@ -259,7 +271,7 @@ class Mirrors:
             until=time.monotonic() + self.deadline_s,
         )
         pointer = self.store.read(TIMESTAMP_PATH)
-        self._record(name, {"pointer": sha256_hex(pointer or b""), "state": "PUBLISHED"})
+        self._record(name, {"state": "PUBLISHED"}, sha256_hex(pointer or b""))
         facts = {"version": pushed.version, "files": pushed.sent, "pruned": pushed.pruned}
         self.telemetry.event("push_finished", target=copy.kind, store=name, **facts)
 
@@ -281,26 +293,33 @@ class Mirrors:
             facts = {"target": copy.kind, "store": copy.remote.identity, "code": copy.problem.code}
             self.telemetry.event("push_failed", **facts, error=str(copy.problem), **trace)
 
-    def _records(self) -> dict[str, dict[str, Any]]:
+    def _records(self) -> dict[str, MirrorRecord]:
         data = self.store.read(MIRRORS_FILE)
-        records: dict[str, dict[str, Any]] = {} if data is None else json.loads(data)
+        records: dict[str, MirrorRecord] = {} if data is None else json.loads(data)
         return records
 
     def _last(self, name: str) -> str | None:
-        return self._records().get(name, {}).get("pointer")
+        record = self._records().get(name)
+        return None if record is None else record.get("pointer")
 
-    def _record(self, name: str, facts: Mapping[str, Any]) -> None:
+    def _record(self, name: str, state: PushState, pointer: str | None = None) -> None:
         records = self._records()
-        records[name] = {**records.get(name, {}), "code": None, "error": None, **facts}
+        record: MirrorRecord = {"state": state["state"], "code": state.get("code"), "error": state.get("error")}
+        known = records.get(name)
+        if pointer is None and known is not None:
+            pointer = known.get("pointer")
+        if pointer is not None:
+            record["pointer"] = pointer
+        records[name] = record
         self.store.replace(MIRRORS_FILE, canonical_json(records))
 
 
-def publish_exit(states: Mapping[str, Mapping[str, Any]]) -> int:
+def publish_exit(states: Mapping[str, PushState]) -> int:
     """The exit status that publication states ask for: 6 when one is fenced, 5 when one is pending."""
     return max((_STATUS[state["state"]] for state in states.values()), default=0)
 
 
-def _state(problem: HuracanError | None) -> dict[str, Any]:
+def _state(problem: HuracanError | None) -> PushState:
     if problem is None:
         return {"state": "PUBLISHED"}
     state: State = "FENCED" if isinstance(problem, FencedError) else "PUBLISH_PENDING"

@@ -3,10 +3,10 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from huracan.domain.ids import content_hash
-from huracan.domain.json import JsonObject
+from huracan.domain.json import Json, JsonObject
 from huracan.domain.recipe import PRESETS, ConsensusPolicy, CostPolicy, Recipe, SizingPolicy, TrainingPolicy
 from huracan.domain.strict import strict_json
 from huracan.domain.tiers import TIERS
@@ -70,7 +70,7 @@ def night_rules(settings: Settings, as_of_ms: int | None, injected: Injected) ->
     )
 
 
-def deciding(settings: Settings) -> tuple[dict[str, Any], ...]:
+def deciding(settings: Settings) -> tuple[dict[str, Json], ...]:
     """What of the configuration can change a model or a verdict; where and how fast a night runs cannot."""
     training = {key: value for key, value in resolved_dict(settings)["training"].items() if key not in _RUNNING}
     sections = resolved_dict(settings)
@@ -78,7 +78,7 @@ def deciding(settings: Settings) -> tuple[dict[str, Any], ...]:
     return training, sections["consensus"], sections["regime_gate"], sections["costs"], promotion
 
 
-def named(sections: tuple[dict[str, Any], ...]) -> tuple[tuple[str, str], ...]:
+def named(sections: tuple[dict[str, Json], ...]) -> tuple[tuple[str, str], ...]:
     """Each deciding setting as JSON text by its dotted name; a stress table as its hash."""
     found = {
         f"{name}.{key}": value

@@ -1,4 +1,4 @@
-"""Who listens to a run: its log, and the metrics and traces that the settings ask for."""
+"""The listeners of a run: its log, and the metrics and traces that the settings ask for."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,16 +14,16 @@ from huracan.settings import Settings
 
 
 class Observers:
-    """Everybody who listens to one run, opened before its first step and closed after its last.
+    """All listeners of one run, opened before its first step and closed after its last.
 
-    `telemetry` tells all of them. Raises ConfigError for a missing extra; whatever else goes wrong with a listener is
-    told as an event and never ends the night.
+    `telemetry` sends to all of them. Raises ConfigError for a missing extra. Any other fault of a listener is an event
+    and never ends the night.
     """
 
     def __init__(self, settings: Settings, workdir: Path, log: Telemetry) -> None:
         self._stack = ExitStack()
-        listeners: dict[str, Any] = {"log": log}
-        failed: list[dict[str, Any]] = []
+        listeners: dict[str, Telemetry] = {"log": log}
+        failed: list[tuple[str, str]] = []
         served = ""
         if _wants_metrics(settings.metrics):
             from huracan.adapters.telemetry.metrics import MetricsTelemetry
@@ -32,7 +32,7 @@ class Observers:
             listeners["metrics"] = metrics
             listeners |= _files_and_pushes(settings.metrics, metrics.collector)
             served, problem = self._serve(settings.metrics, metrics.collector)
-            failed += [{"listener": "scrape", "error": problem}] if problem else []
+            failed += [("scrape", problem)] if problem else []
         if settings.telemetry.otlp_endpoint is not None:
             from huracan.adapters.telemetry.trace import TraceTelemetry
 
@@ -45,8 +45,8 @@ class Observers:
         self.telemetry = FanOut(listeners)
         if served:
             self.telemetry.event("metrics_served", address=served)
-        for facts in failed:
-            self.telemetry.event("telemetry_failed", **facts)
+        for listener, error in failed:
+            self.telemetry.event("telemetry_failed", listener=listener, error=error)
 
     def _serve(self, metrics: MetricsSettings, collector: Any) -> tuple[str, str]:
         """The address metrics are served at, or why they are not; both empty when nobody asked."""
@@ -91,10 +91,10 @@ def _wants_metrics(metrics: MetricsSettings) -> bool:
     return any(way is not None for way in (metrics.port, metrics.textfile, metrics.pushgateway_url))
 
 
-def _files_and_pushes(metrics: MetricsSettings, collector: Any) -> dict[str, Any]:
+def _files_and_pushes(metrics: MetricsSettings, collector: Any) -> dict[str, Telemetry]:
     from huracan.adapters.telemetry.ways_out import pushgateway, textfile
 
-    listeners: dict[str, Any] = {}
+    listeners: dict[str, Telemetry] = {}
     if metrics.textfile is not None:
         listeners["textfile"] = textfile(collector, metrics.textfile)
     if metrics.pushgateway_url is not None:

@@ -19,7 +19,7 @@ from huracan.adapters.publishers.sets import (
 )
 from huracan.adapters.publishers.trees import Reader, signed_tree
 from huracan.app.ledger_guard import compare
-from huracan.app.mirrors import Mirrors
+from huracan.app.mirrors import Mirrors, PushState
 from huracan.domain.account import SetAccount
 from huracan.domain.bundle import MANIFEST_FILE, MAX_MANIFEST, DoNotTrade, Manifest, SetMember, bundle_folder
 from huracan.domain.ids import result_key
@@ -77,7 +77,7 @@ class FolderRelease:
         if self._ledger is not None:
             compare(self._ledger, self.store, self._keys(create=False))
 
-    def mirror(self) -> dict[str, dict[str, Any]]:
+    def mirror(self) -> dict[str, PushState]:
         """Bring the remote copies up to date; by store: its state. Never raises for a store that fails."""
         keys = self._keys(create=False) if self.mirrors.targets else None
         return self.mirrors.push(keys) if keys is not None else {}

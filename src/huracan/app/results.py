@@ -1,10 +1,12 @@
 """What `TrainingPipeline.run` returns: the documented keys, and ours beside them."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from huracan.app.config import TrainingPipelineConfig
+from huracan.app.mirrors import PushState
 from huracan.domain.time import iso
 from huracan.errors import HuracanError, JobFailedError
 from huracan.night.carry_over import ChampionRow
@@ -29,7 +31,7 @@ def night_summary(
     night: Night,
     promoted: Promoted,
     exported: Exported,
-    publish_state: dict[str, dict[str, Any]],
+    publish_state: Mapping[str, PushState],
     *,
     artefacts: Artefacts,
     dry_run: bool,

@@ -20,9 +20,9 @@ from huracan.adapters.telemetry.on_loop import OnLoop
 from huracan.app.accounts import night_decisions, spent_on, told, write_accounts, write_findings, write_refusal
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
-from huracan.app.exchange import wiring_facts
+from huracan.app.exchange import adapter_places
 from huracan.app.ledger_guard import LEDGER_FILE, keys_here, open_ledger
-from huracan.app.mirrors import Mirrors
+from huracan.app.mirrors import Mirrors, PushState
 from huracan.app.night_config import night_rules
 from huracan.app.observing import Observers
 from huracan.app.pair_adapters import pair_ports
@@ -314,7 +314,7 @@ class _OpenNight:
             write_findings(self.workdir, self.pipeline.ingested)
             raise
 
-    async def mirror(self, exported: Exported) -> dict[str, dict[str, Any]]:
+    async def mirror(self, exported: Exported) -> dict[str, PushState]:
         """Bring the remote copies up to date, by store its state; a dry run says what it would push and opens none."""
         if self.rules.dry_run:
             return self.release.mirrors.planned([*exported.champions, *exported.candidates])
@@ -323,7 +323,7 @@ class _OpenNight:
     def _wire(self) -> None:
         self.ledger = open_ledger(self.workdir / LEDGER_FILE, self.store, keys_here(os.environ), self.telemetry)
         mirrors = Mirrors.of(self.settings, self.store, self.clock, OnLoop(self.telemetry), os.environ)
-        facts = wiring_facts(self.settings, self.workdir)
+        facts = adapter_places(self.settings, self.workdir)
         if self.injected.data_loader is not None:
             facts["lake"] += "-injected"  # an owner's data must never pass for the exchange's
         self.pair_ports = pair_ports(facts)

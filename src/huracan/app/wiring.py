@@ -5,7 +5,6 @@ import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from huracan.adapters.artefacts import open_artefacts
 from huracan.adapters.backends import TrainingOrchestrator
@@ -13,6 +12,7 @@ from huracan.adapters.backends.orchestrator import CANCELLED
 from huracan.adapters.endpoints import is_url, loopback_endpoint
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.reports import write_atomically
+from huracan.app.exchange import AdapterPlaces
 from huracan.app.worker import PLAN_FILE, PLANS, job_result, run_pair_job
 from huracan.domain.codec import to_json
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
@@ -51,7 +51,7 @@ class OrchestratedWaves:
 
     settings: Settings
     folder: Path
-    wiring: dict[str, Any]
+    wiring: AdapterPlaces
     telemetry: Telemetry
     ledger: SqliteLedger
     artefacts: Artefacts

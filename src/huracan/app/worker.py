@@ -19,6 +19,7 @@ from huracan.night.plan import NightPlan
 from huracan.training.jobs import TrainingJob
 
 if TYPE_CHECKING:
+    from huracan.app.exchange import AdapterPlaces
     from huracan.night.jobs.inputs import PairPorts
 
 PLAN_FILE = "plan.json"
@@ -27,10 +28,8 @@ PLANS = "plans"
 
 
 @lru_cache(maxsize=2)
-def _plan(path: str, sha256: str) -> tuple[NightPlan, dict[str, Any]]:
-    """The plan in a file; asked by content, because a worker of a cluster outlives the night and the next plan is there
-    too.
-    """
+def _plan(path: str, sha256: str) -> "tuple[NightPlan, AdapterPlaces]":
+    """The plan in a file, asked by content: a worker of a cluster outlives the night and meets the next plan."""
     data = _plan_bytes(path)
     if sha256_hex(data) != sha256:
         raise DataError(f"{path} is not the plan this job belongs to: another run has written its own; run again")

@@ -4,11 +4,14 @@ named.
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from huracan.cli.output import number, print_json
 from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError, ConfigError
+
+if TYPE_CHECKING:
+    from huracan.operations.cross_check import LakeCheck
 
 LARGEST_OPTIONS: Final = 1 << 20
 
@@ -63,12 +66,12 @@ def _second(venue: str | None, options: Path | None) -> Any:
 
 async def _compared(
     workdir: Path, interval: str, lake: Any, instruments: list[Any], settings: Any, second: Any
-) -> dict[str, Any]:
-    from huracan.app.exchange import market_data, wiring_facts
+) -> "LakeCheck":
+    from huracan.app.exchange import adapter_places, market_data
     from huracan.operations.cross_check import Check, check_lake
 
-    facts = wiring_facts(settings, workdir) | {"interval": interval}
-    market = market_data(facts)
+    places = adapter_places(settings, workdir) | {"interval": interval}
+    market = market_data(places)
     try:
         tolerance_bps = settings.vendors.tolerance_bps
         check = Check(lake=lake, interval=interval, market=market, venue=second, tolerance_bps=tolerance_bps)
@@ -77,7 +80,7 @@ async def _compared(
         await market.aclose()
 
 
-def _show(body: dict[str, Any]) -> None:
+def _show(body: "LakeCheck") -> None:
     from huracan.cli.tables import show, terminal
 
     console = terminal()
@@ -99,8 +102,8 @@ def _show(body: dict[str, Any]) -> None:
     if cells:
         show(console, "mismatches", columns, cells)
     if body["failed"]:
-        columns = ["instrument", "code", "error"]
-        show(console, "not compared", columns, [[str(row[name]) for name in columns] for row in body["failed"]])
+        failed = [[row["instrument"], row["code"], row["error"]] for row in body["failed"]]
+        show(console, "not compared", ["instrument", "code", "error"], failed)
 
 
 def _cell(value: Any) -> str:

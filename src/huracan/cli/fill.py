@@ -74,15 +74,15 @@ def _run(settings: Any, workdir: Path, order: Any, *, as_json: bool) -> Any:
     from huracan.adapters.endpoints import loopback_endpoint
     from huracan.adapters.lake import DeltaLake
     from huracan.adapters.telemetry import StructlogTelemetry
-    from huracan.app.exchange import market_data, wiring_facts
+    from huracan.app.exchange import adapter_places, market_data
     from huracan.operations.fill import fill_lake
 
     stamina.instrumentation.set_on_retry_hooks(())
-    facts = wiring_facts(settings, workdir)
-    lake = DeltaLake(facts["lake"], allow_http=loopback_endpoint(os.environ))
+    places = adapter_places(settings, workdir)
+    lake = DeltaLake(places["lake"], allow_http=loopback_endpoint(os.environ))
 
     async def run(telemetry: StructlogTelemetry) -> Any:
-        market = market_data(facts)
+        market = market_data(places)
         try:
             return await fill_lake(market, lake, order, telemetry)
         finally:

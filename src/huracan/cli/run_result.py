@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Literal
 
 from pydantic import TypeAdapter
 
@@ -30,7 +31,7 @@ class ModelRow(PublishedRow):
 class CopyState:
     """Whether a remote store took the set; `bundles` and `files_at_most` are of a dry run."""
 
-    state: str
+    state: Literal["PUBLISHED", "PUBLISH_PENDING", "FENCED", "DRY_RUN"]
     code: str = ""
     error: str = ""
     bundles: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import SilentTelemetry
-from huracan.app.exchange import wiring_facts
+from huracan.app.exchange import adapter_places
 from huracan.app.night_config import night_rules
 from huracan.app.pair_adapters import pair_ports
 from huracan.app.release import FolderRelease
@@ -108,7 +108,7 @@ async def _night(folder: Path, urls: Urls) -> Exported:
     settings = load_settings(None, overrides, {})
     for name in ("lake", "artefacts"):
         (folder / name).mkdir()
-    clock, telemetry, pair = SystemClock(), SilentTelemetry(), pair_ports(wiring_facts(settings, folder))
+    clock, telemetry, pair = SystemClock(), SilentTelemetry(), pair_ports(adapter_places(settings, folder))
     store, ledger = FolderStore(folder / "store"), SqliteLedger(folder / "ledger.sqlite")
     store.acquire()
     ports = NightPorts(

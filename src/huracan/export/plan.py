@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from huracan.domain.bundle import (
     BUNDLE_FILES,
@@ -18,6 +17,7 @@ from huracan.domain.bundle import (
     model_to_bytes,
 )
 from huracan.domain.ids import canonical_json
+from huracan.domain.json import JsonObject
 from huracan.domain.model import ChampionModel
 from huracan.domain.regime_edges import RegimeEdge
 from huracan.domain.time import iso
@@ -64,20 +64,20 @@ class Provenance:
     data_hash: str
     recipe_id: str
     seed: int
-    metrics: Mapping[str, Any]
+    metrics: JsonObject
     evidence: Mapping[str, float | int | str | bool | None]
     regime: str | None = None
 
 
 def bundle_files(
-    model: ChampionModel | bytes, *, golden: bytes, recipe: Any, reports: Mapping[str, Any]
+    model: ChampionModel | bytes, *, golden: bytes, recipe: object, reports: Mapping[str, object]
 ) -> dict[str, bytes]:
     """The files of a bundle by name; `recipe` and each report are bytes, or anything with a JSON form.
 
     `reports` are keyed by file name (metrics.json, cost_report.json, decision_logs.json, regime_map.json,
     data_integrity.json). Raises BundleFormatError when one is missing, unknown, or not finite.
     """
-    given: dict[str, Any] = {**reports, RECIPE_FILE: recipe, GOLDEN_FILE: golden, MODEL_FILE: model}
+    given: dict[str, object] = {**reports, RECIPE_FILE: recipe, GOLDEN_FILE: golden, MODEL_FILE: model}
     if isinstance(model, ChampionModel):
         given[MODEL_FILE] = model_to_bytes(model)
     if set(given) != set(BUNDLE_FILES):
@@ -137,7 +137,7 @@ def plan_bundle(coin: str, horizon: str, version: int, files: Mapping[str, bytes
     return {f"{folder}/{name}": files[name] for name in ordered}
 
 
-def as_bytes(value: Any, what: str) -> bytes:
+def as_bytes(value: object, what: str) -> bytes:
     """Bytes as they are, anything else as canonical JSON; raises BundleFormatError where it has none."""
     if isinstance(value, bytes):
         return value

@@ -116,7 +116,7 @@ class HamiltonInterface:
         return champion.model, champion.metadata
 
     def predict(
-        self, coin: str, horizon: str, features: Mapping[str, Any], version: int | None = None
+        self, coin: str, horizon: str, features: Mapping[str, object], version: int | None = None
     ) -> PredictionResult:
         """The decision for one row of features, whose names must be exactly the model's.
 
@@ -223,7 +223,7 @@ class HamiltonInterface:
         self._fresh_until_ns = 0
 
     def _decision(
-        self, coin: str, horizon: str, version: int | None, features: Mapping[str, Any], halted: str | None
+        self, coin: str, horizon: str, version: int | None, features: Mapping[str, object], halted: str | None
     ) -> PredictionResult:
         view = self._view
         if view is None or time.monotonic_ns() >= self._fresh_until_ns:

@@ -62,13 +62,12 @@ class Champion:
     model: ChampionModel = field(repr=False)
     metadata: ModelMetadata
     compiled: CompiledModel = field(repr=False)
-    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = field(repr=False)
+    pick: Callable[[Mapping[str, object]], tuple[Any, ...]] = field(repr=False)
     packer: struct.Struct = field(repr=False)
     row: _Row = field(repr=False)
 
-    def predict(self, features: Mapping[str, Any], closed: tuple[str, ...], stale: bool) -> PredictionResult:
-        """The decision for one row of features; hold where entries are `closed` for these reasons, each ``CODE:
-        words``.
+    def predict(self, features: Mapping[str, object], closed: tuple[str, ...], stale: bool) -> PredictionResult:
+        """The decision for one row of features; hold where entries are `closed`, each reason as ``CODE: words``.
 
         Raises FeatureError naming what is wrong.
         """
@@ -111,7 +110,7 @@ class Champion:
         )
         return result
 
-    def _problem(self, features: Mapping[str, Any]) -> FeatureError:
+    def _problem(self, features: Mapping[str, object]) -> FeatureError:
         names = self.compiled.feature_names
         where = f"{self.coin} {self.horizon} v{self.version}"
         missing = [name for name in names if name not in features]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import polars as pl
 
@@ -34,7 +34,66 @@ class Check:
     tolerance_bps: float = 50.0
 
 
-async def check_lake(check: Check, instruments: Sequence[Instrument]) -> dict[str, Any]:
+class Failed(TypedDict):
+    """A comparison that could not be made."""
+
+    instrument: str
+    code: str
+    error: str
+
+
+class Comparison(TypedDict):
+    """One day of an instrument against another source."""
+
+    instrument: str
+    against: str
+    day: str
+    bars: int
+    mismatch: bool
+
+
+class RestComparison(Comparison):
+    """The same day by the exchange's REST: bars that differ, bars that were restated, and bars of one side alone."""
+
+    differing: int
+    restated: int
+    only_ours: int
+    only_theirs: int
+    times: list[str]
+
+
+class VenueComparison(Comparison):
+    """The same day on a second venue: whether it is the same market, and how far closes and moves are apart."""
+
+    venue: str
+    same: float
+    volume_ratio: float | None
+    close_bps: float
+    moves_apart: int
+
+
+class LakeCheck(TypedDict):
+    """All comparisons of one check, as JSON."""
+
+    checked: str
+    interval: str
+    venue: str | None
+    tolerance_bps: float
+    compared: int
+    failed: list[Failed]
+    comparisons: list[RestComparison | VenueComparison]
+    mismatches: list[RestComparison | VenueComparison]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one instrument gave: its comparisons, or why there are none."""
+
+    compared: tuple[RestComparison | VenueComparison, ...] = ()
+    failed: Failed | None = None
+
+
+async def check_lake(check: Check, instruments: Sequence[Instrument]) -> LakeCheck:
     """Compare one sampled day of every instrument; what each comparison found, as JSON values.
 
     The day is drawn by a hash of instrument and newest archive day from those that came whole from the archive: the
@@ -45,21 +104,21 @@ async def check_lake(check: Check, instruments: Sequence[Instrument]) -> dict[st
     names = await _assets(check, now_ms)
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(instrument: Instrument) -> list[dict[str, Any]]:
+    async def one(instrument: Instrument) -> _Answer:
         async with gate:
             return await _guarded(check, names.get(instrument.id, instrument))
 
     answers = await asyncio.gather(*(one(instrument) for instrument in instruments))
-    rows = [row for answer in answers for row in answer]
+    compared = [row for answer in answers for row in answer.compared]
     return {
         "checked": iso(now_ms),
         "interval": check.interval,
         "venue": check.venue.name if check.venue else None,
         "tolerance_bps": check.tolerance_bps,
-        "compared": sum("bars" in row for row in rows),
-        "failed": [row for row in rows if "code" in row],
-        "comparisons": [row for row in rows if "bars" in row],
-        "mismatches": [row for row in rows if row.get("mismatch")],
+        "compared": len(compared),
+        "failed": [answer.failed for answer in answers if answer.failed is not None],
+        "comparisons": compared,
+        "mismatches": [row for row in compared if row["mismatch"]],
     }
 
 
@@ -71,20 +130,21 @@ async def _assets(check: Check, now_ms: int) -> dict[str, Instrument]:
     return {instrument.id: instrument for instrument in snapshot.instruments}
 
 
-async def _guarded(check: Check, instrument: Instrument) -> list[dict[str, Any]]:
+async def _guarded(check: Check, instrument: Instrument) -> _Answer:
     try:
         day = sampled_day(check.lake, instrument, Horizon.parse(check.interval).ms)
         if day is None:
-            return []
+            return _Answer()
         ours = check.lake.bars(instrument, day * DAY_MS, (day + 1) * DAY_MS)
-        rows = [await _against_rest(check, instrument, day, ours)]
+        rows: list[RestComparison | VenueComparison] = [await _against_rest(check, instrument, day, ours)]
         if check.venue is not None:
-            rows += await _against_venue(check, check.venue, instrument, day, ours)
+            found = await _against_venue(check, check.venue, instrument, day, ours)
+            rows += [] if found is None else [found]
     except BannedError:
         raise
     except HuracanError as error:
-        return [{"instrument": instrument.id, "code": error.code, "error": str(error)}]
-    return rows
+        return _Answer(failed={"instrument": instrument.id, "code": error.code, "error": str(error)})
+    return _Answer(compared=tuple(rows))
 
 
 def sampled_day(lake: DeltaLake, instrument: Instrument, interval_ms: int) -> int | None:
@@ -101,7 +161,7 @@ def sampled_day(lake: DeltaLake, instrument: Instrument, interval_ms: int) -> in
     return int(whole[random_seed(int(whole[-1]), "check", instrument.id) % whole.len()])
 
 
-async def _against_rest(check: Check, instrument: Instrument, day: int, ours: pl.DataFrame) -> dict[str, Any]:
+async def _against_rest(check: Check, instrument: Instrument, day: int, ours: pl.DataFrame) -> RestComparison:
     theirs = await check.market.rest_bars(instrument, day * DAY_MS, (day + 1) * DAY_MS)
     both = ours.join(theirs, on="open_time", suffix="_rest")
     names = [name for name in ours.columns if name != "open_time"]
@@ -130,24 +190,22 @@ async def _against_rest(check: Check, instrument: Instrument, day: int, ours: pl
 
 async def _against_venue(
     check: Check, venue: SecondVenue, instrument: Instrument, day: int, ours: pl.DataFrame
-) -> list[dict[str, Any]]:
+) -> VenueComparison | None:
     span = (day * DAY_MS, (day + 1) * DAY_MS)
     theirs = await asyncio.to_thread(venue.bars, instrument, check.interval, *span)
     if theirs is None:
-        return []
-    told = compare_bars(ours, theirs, check.tolerance_bps)
-    itself = told.venue == "same" and not venue.name.startswith("binance")
-    return [
-        {
-            "instrument": instrument.id,
-            "against": venue.name,
-            "day": day_iso(day),
-            "bars": told.bars,
-            "venue": told.venue,
-            "same": told.same,
-            "volume_ratio": told.volume_ratio,
-            "close_bps": told.close_bps,
-            "moves_apart": told.moves_apart,
-            "mismatch": itself or told.apart_share > APART_SHARE or told.close_bps > check.tolerance_bps,
-        }
-    ]
+        return None
+    found = compare_bars(ours, theirs, check.tolerance_bps)
+    itself = found.venue == "same" and not venue.name.startswith("binance")
+    return {
+        "instrument": instrument.id,
+        "against": venue.name,
+        "day": day_iso(day),
+        "bars": found.bars,
+        "venue": found.venue,
+        "same": found.same,
+        "volume_ratio": found.volume_ratio,
+        "close_bps": found.close_bps,
+        "moves_apart": found.moves_apart,
+        "mismatch": itself or found.apart_share > APART_SHARE or found.close_bps > check.tolerance_bps,
+    }

@@ -8,14 +8,14 @@ import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from huracan.adapters.binance import BinanceMarketData
 from huracan.adapters.endpoints import loopback_endpoint
 from huracan.adapters.lake import DeltaLake
-from huracan.app.exchange import market_data, wiring_facts
+from huracan.app.exchange import adapter_places, market_data
 from huracan.domain.bundle import Manifest
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, LONGEST_FUNDING_MS, empty
 from huracan.domain.ids import Instrument
@@ -150,10 +150,10 @@ async def decide(
     """
     inputs = hamilton.live_inputs()
     interval = str(Horizon(inputs.interval_ms // MINUTE_MS))
-    facts = {**wiring_facts(settings, workdir), "interval": interval}
+    places = adapter_places(settings, workdir) | {"interval": interval}
     place = f"{settings.storage.lake_url or workdir / 'lake'}/{interval}"
     lake = DeltaLake(place, allow_http=loopback_endpoint(os.environ))
-    market = market_data(facts)
+    market = market_data(places)
     feed = _Feed(lake=lake, market=market, interval_ms=inputs.interval_ms)
     try:
         opened = asyncio.to_thread(hamilton.manifest, coin, horizon)  # verified and tried out while the lake is read
@@ -231,7 +231,7 @@ def _joined(parts: list[pl.DataFrame], column: str, since: int, until: int) -> p
     return rows.filter(pl.col(column).is_between(since, until))
 
 
-def as_record(made: Decision) -> Mapping[str, Any]:
+def as_record(made: Decision) -> Mapping[str, object]:
     """The decision as JSON has it: the prediction's own fields, and beside them those of the moment."""
     own = asdict(made)
     own.pop("prediction")

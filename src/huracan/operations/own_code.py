@@ -1,6 +1,4 @@
-"""Is an owner's own code fit for a night? Each callable on one invented pair: what it returns, twice, and on a shorter
-past.
-"""
+"""Is user-supplied code fit for a night? Each callable on one invented pair: its output, twice and on less data."""
 
 import asyncio
 import inspect
@@ -9,6 +7,7 @@ from typing import Any, Final, get_args
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from huracan.domain.frames import CLEAN_SCHEMA, Bars, FeatureFrame
 from huracan.domain.ids import Instrument
@@ -34,12 +33,13 @@ DAYS: Final = 45
 SHORTER: Final = 0.8
 """Share of the bars that a second call of a feature builder gets: what it said of these bars must not change."""
 SPREAD_BPS: Final = 2.0
+UserCode = Mapping[UserCallable, Any]
+"""User-supplied callables by their names: anything at all, until it is checked."""
 RECIPE: Final = Recipe(name="examined", engines=(EngineUse(name="examined"),), feature_recipe="examined")
 
 
-def examined_code(code: Mapping[str, Any]) -> tuple[Examined, ...]:
-    """The checks of an owner's callables by their names (`UserCallable`); those behind the first that fails are left
-    out.
+def examined_code(code: UserCode) -> tuple[Examined, ...]:
+    """The checks of user-supplied callables by their names; those behind the first that fails are left out.
 
     The words are those of a night. A loader is asked for 30 days of BTC, so it is really called.
     """
@@ -49,7 +49,7 @@ def examined_code(code: Mapping[str, Any]) -> tuple[Examined, ...]:
     return tuple(found)
 
 
-def _examined(name: UserCallable, code: Mapping[str, Any]) -> list[Examined]:
+def _examined(name: UserCallable, code: UserCode) -> list[Examined]:
     said = _Said(name)
     try:
         check_callable(name, code[name])
@@ -59,7 +59,7 @@ def _examined(name: UserCallable, code: Mapping[str, Any]) -> list[Examined]:
         said.failed("returns", str(error))
     except (HuracanError, TrainingRefused) as error:
         said.failed("specification" if not said.found else "returns", str(error))
-    except Exception as error:  # the boundary to the owner's code, which may raise anything
+    except Exception as error:  # the boundary to user-supplied code, which may raise anything
         said.failed("returns", f"{user_fault(name, error).reason}. {right_one(name)}")
     return said.found
 
@@ -77,17 +77,17 @@ class _Said:
         self.found.append(Examined(engine=self.name, check=check, passed=False, seen=seen))
 
 
-def _loader(said: _Said, code: Mapping[str, Any]) -> None:
+def _loader(said: _Said, code: UserCode) -> None:
     rows = bars_from(_called(code["data_loader"], COIN, 30))
     said.passed("returns", f"{rows.height} bars of {COIN}")
 
 
-def _validator(said: _Said, code: Mapping[str, Any]) -> None:
+def _validator(said: _Said, code: UserCode) -> None:
     verdict = _called(code["validator"], COIN, _bars().frame)
     said.passed("returns", f"{verdict!r} for {DAYS} days of invented bars")
 
 
-def _builder(said: _Said, code: Mapping[str, Any]) -> None:
+def _builder(said: _Said, code: UserCode) -> None:
     bars = _bars()
     built = _features(code, bars)
     said.passed("returns", f"{len(_own(built))} features, {int(built.frame['valid'].sum())} rows with all of them")
@@ -95,7 +95,7 @@ def _builder(said: _Said, code: Mapping[str, Any]) -> None:
         _compare(said, "causal", built, _features(code, _bars(SHORTER)))
 
 
-def _trainer(said: _Said, code: Mapping[str, Any]) -> None:
+def _trainer(said: _Said, code: UserCode) -> None:
     features = _features(code, _bars())
     trained, again = _fitted(code, features), _fitted(code, features)
     made = np.isfinite(trained.edges["injected"].to_numpy()).sum()
@@ -105,7 +105,7 @@ def _trainer(said: _Said, code: Mapping[str, Any]) -> None:
     (said.passed if same else said.failed)("repeatable", seen)
 
 
-_LOOKS: Final[Mapping[UserCallable, Callable[[_Said, Mapping[str, Any]], None]]] = {
+_LOOKS: Final[Mapping[UserCallable, Callable[[_Said, UserCode], None]]] = {
     "data_loader": _loader,
     "feature_builder": _builder,
     "model_trainer": _trainer,
@@ -121,7 +121,7 @@ def _called(function: Callable[..., Any], *arguments: Any) -> Any:
     return asyncio.run(call())
 
 
-def _features(code: Mapping[str, Any], bars: Bars) -> FeatureFrame:
+def _features(code: UserCode, bars: Bars) -> FeatureFrame:
     builder = code.get("feature_builder")
     given = None if builder is None else _called(builder, COIN, bars.frame)
     return features_from(given, bars, None, RECIPE, SPREAD_BPS)
@@ -148,7 +148,7 @@ def _same(one: FeatureFrame, two: FeatureFrame, name: str) -> bool:
     return one.frame[name].head(two.frame.height).equals(two.frame[name])
 
 
-def _fitted(code: Mapping[str, Any], features: FeatureFrame) -> TrainedPair:
+def _fitted(code: UserCode, features: FeatureFrame) -> TrainedPair:
     times = features.frame["decision_time"].to_numpy()
     labels = label_forward_returns(_bars(), times, Horizon.parse("1h"))
     trainer = padded_trainer(code.get("model_trainer") or least_squares_trainer, features)
@@ -165,7 +165,7 @@ def _bars(share: float = 1.0) -> Bars:
     close = 100.0 * np.exp(np.cumsum(rng.standard_t(4, n) / np.sqrt(2) * 6e-3))
     open_ = np.append(100.0, close[:-1])
     volume = rng.lognormal(2, 1, n)
-    columns: dict[str, Any] = {
+    columns: dict[str, NDArray[np.generic]] = {
         "open_time": 20454 * DAY_MS + np.arange(n, dtype=np.int64) * HOUR_MS,
         "open": open_,
         "high": np.maximum(open_, close) * 1.0005,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from pydantic import SecretStr
 
@@ -14,12 +14,24 @@ from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.sets import prune_unlisted, resign_set, rollback_set
 from huracan.adapters.publishers.trees import signed_tree
 from huracan.app.ledger_guard import beside, check_ledger
-from huracan.app.mirrors import Mirrors
+from huracan.app.mirrors import Mirrors, PushState
 from huracan.app.wiring import SystemClock
 from huracan.errors import ConfigError
 from huracan.export.trust import TrustedTree
 from huracan.ports import Telemetry
 from huracan.settings import Settings
+
+
+class StoreAccount(TypedDict):
+    """What a store holds and which remote copies took it, as the commands print it; None where nothing is published."""
+
+    store: str
+    set: int | None
+    origin: int | None
+    members: dict[str, int]
+    publish_state: dict[str, PushState]
+    root_version: NotRequired[int]
+    root_protected: NotRequired[bool | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +54,7 @@ def publish_store(
     environ: Mapping[str, str] = os.environ,
     *,
     ledger: Path | None = None,
-) -> dict[str, Any]:
+) -> StoreAccount:
     """Finish what is pending: every remote gets the store's current set. Nothing pending is no error.
 
     A set signed before the newest root is signed anew first. Returns the account that the command prints. The store is
@@ -64,7 +76,7 @@ def rollback_store(
     environ: Mapping[str, str] = os.environ,
     *,
     ledger: Path | None = None,
-) -> dict[str, Any]:
+) -> StoreAccount:
     """Sign an earlier set (`to`, else the newest that differs) as a new one, here and at every remote."""
     with _opened(path, settings, telemetry, environ, ledger=ledger) as opened:
         opened.mirrors.restore(opened.keys, to)
@@ -80,7 +92,7 @@ def rotate_store_keys(
     new_root: bool,
     environ: Mapping[str, str] = os.environ,
     ledger: Path | None = None,
-) -> dict[str, Any]:
+) -> StoreAccount:
     """Replace the online key (with `new_root` the root key as well), and sign the store and its copies anew.
 
     Raises ConfigError when the root key is not here or HURACAN_ROOT_PASSPHRASE does not open it; nothing has changed
@@ -94,11 +106,13 @@ def rotate_store_keys(
         )
 
     with _opened(path, settings, telemetry, environ, then=rotated, ledger=ledger) as opened:
-        facts = {"root_version": len(opened.keys.roots), "root_protected": opened.keys.root_protected}
-        if opened.tree() is None:
-            return {**_account(opened, None), **facts}
-        resign_set(opened.store, opened.keys, wall_clock_ms=opened.now_ms, taken=opened.mirrors.taken)
-        return {**_pushed(opened), **facts}
+        empty = opened.tree() is None
+        if not empty:
+            resign_set(opened.store, opened.keys, wall_clock_ms=opened.now_ms, taken=opened.mirrors.taken)
+        account = _account(opened, None) if empty else _pushed(opened)
+        account["root_version"] = len(opened.keys.roots)
+        account["root_protected"] = opened.keys.root_protected
+        return account
 
 
 @contextmanager
@@ -130,14 +144,14 @@ def _opened(
             mirrors.close()
 
 
-def _pushed(opened: _Opened) -> dict[str, Any]:
+def _pushed(opened: _Opened) -> StoreAccount:
     prune_unlisted(opened.store, opened.keys)
     states = opened.mirrors.push(opened.keys)
     opened.mirrors.push_summaries()
     return {**_account(opened, opened.tree()), "publish_state": states}
 
 
-def _account(opened: _Opened, tree: TrustedTree | None) -> dict[str, Any]:
+def _account(opened: _Opened, tree: TrustedTree | None) -> StoreAccount:
     members = tree.current.members if tree else {}
     return {
         "store": str(opened.store.root),

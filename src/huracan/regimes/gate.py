@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from math import isfinite, nan, sqrt
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -17,6 +17,30 @@ from huracan.domain.results import CellScores
 from huracan.domain.time import DAY_MS, day_iso, iso
 from huracan.errors import ConfigError, DataError
 from huracan.regimes.evidence import DAYS_A_YEAR, CellEvidence, cell_evidence
+
+
+class EnabledEngines(TypedDict):
+    """Engines that may vote in a regime."""
+
+    enabled_engines: list[str]
+    engine_count: int
+
+
+class EnginePerformance(TypedDict):
+    """What an engine earned in a regime, as a report gives it."""
+
+    win_rate: float
+    sharpe_ratio: float
+    avg_return_bps: float
+    sample_size: int
+
+
+class RegimeMap(TypedDict):
+    """The gate of a coin as JSON: engines by regime, performance by ``regime_engine``."""
+
+    coin: str
+    regimes: dict[str, EnabledEngines]
+    performance: dict[str, EnginePerformance]
 
 
 class RegimeType(StrEnum):
@@ -152,7 +176,7 @@ class RegimeGate:
         """The same for every regime."""
         return {regime: self.get_enabled_engines(regime) for regime in RegimeType}
 
-    def get_regime_map(self, coin: str) -> dict[str, Any]:
+    def get_regime_map(self, coin: str) -> RegimeMap:
         """A JSON-able account of the gate for a coin's report."""
         enabled = {regime.value: sorted(engines) for regime, engines in self.get_all_enabled_engines().items()}
         return {

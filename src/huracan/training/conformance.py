@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import polars as pl
 
+from huracan.domain.arrays import F64
 from huracan.domain.frames import FeatureFrame, LabelledSet
 from huracan.domain.ids import Instrument
 from huracan.domain.recipe import EngineUse, Recipe
@@ -113,7 +114,7 @@ def _pair(names: tuple[str, ...], seed: int) -> tuple[FeatureFrame, LabelledSet]
     x = rng.normal(size=(n, len(names)))
     for row in range(1, n):
         x[row] = 0.95 * x[row - 1] + 0.3 * x[row]
-    columns: dict[str, Any] = {name: x[:, place] for place, name in enumerate(names)}
+    columns: dict[str, F64] = {name: x[:, place] for place, name in enumerate(names)}
     moves = rng.standard_t(4, size=n + 4) / np.sqrt(2) * 80.0
     total = np.concatenate((np.zeros(1), np.cumsum(moves)))
     forward = total[4 : n + 4] - total[:n] + 10.0 * x[:, 0]

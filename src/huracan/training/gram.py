@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from huracan.domain.arrays import F64, I64
+from huracan.domain.bundle import Record
 from huracan.domain.frames import REGIMES, FeatureFrame, LabelledSet
 from huracan.domain.recipe import Recipe
 from huracan.errors import SchemaError
@@ -154,6 +155,12 @@ def windows(by_day: F64, columns: I64, upto: I64, days: int) -> F64:
     return window
 
 
+class _Head(Record):
+    names: list[str]
+    horizon_minutes: int
+    first_week: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairGrams:
     """A pair's contribution to its pool: Gram increments per closing week and regime.
@@ -185,16 +192,16 @@ class PairGrams:
     @classmethod
     def from_bytes(cls, data: bytes) -> "PairGrams":
         """Inverse of `to_bytes`; raises SchemaError for anything else."""
-        head, arrays = unpack("pair-grams", data, {"increments": (np.float32, 3)})
-        q = len(head["names"]) + 2
+        head, arrays = unpack("pair-grams", data, {"increments": (np.float32, 3)}, _Head)
+        q = len(head.names) + 2
         increments = arrays["increments"]
         wanted = (N_REGIMES, q * (q + 1) // 2)
         if increments.shape[1:] != wanted:
             raise SchemaError(f"pair-grams: increments have shape {increments.shape}, wanted (weeks, *{wanted})")
         return cls(
-            names=tuple(head["names"]),
-            horizon_minutes=int(head["horizon_minutes"]),
-            first_week=int(head["first_week"]),
+            names=tuple(head.names),
+            horizon_minutes=head.horizon_minutes,
+            first_week=head.first_week,
             increments=increments,
         )
 

@@ -1,4 +1,4 @@
-"""Somebody else's trainer in our folds: it sees train rows only, once per fold and once for the final fit.
+"""A user-supplied trainer in our folds: it sees train rows only, once per fold and once for the final fit.
 
 What it claims about its own model (metrics, edge) is checked for form and otherwise ignored: we score it ourselves.
 """
@@ -24,7 +24,7 @@ from huracan.training.folds import Folds, walk_forward
 from huracan.training.gram import N_CELLS
 from huracan.training.linear import LinearWalk
 from huracan.training.presence import ALWAYS
-from huracan.training.protocols import right_one
+from huracan.training.protocols import FitJob, FitPlace, right_one
 from huracan.training.refusal import TrainingRefused
 from huracan.training.user_code import UserFault, user_fault
 
@@ -80,9 +80,9 @@ async def fit_injected(
         if not fold.final and (fold.test.size == 0 or not enough):
             continue
         _check_final(design, columns, rows)
-        job = _job(design, rows, columns, returns, known.weight, coin=coin, horizon=str(labels.horizon), seed=seed)
-        job["folds"] = _place(design, rows, fold, folds)
-        job["job_id"] = content_hash(coin, job["horizon"], job["folds"], seed)[:16]
+        train = _TrainRows(rows=rows, columns=columns, returns=returns, weight=known.weight)
+        place = _place(design, rows, fold, folds)
+        job = _job(design, train, place, coin=coin, horizon=str(labels.horizon), seed=seed)
         found = export_model(await _train(trainer, job), np.ascontiguousarray(design.x[rows[:_SAMPLE]][:, columns]))
         asked = fold.test[design.usable[fold.test] & (design.regime[fold.test] >= 0)]
         asked = asked[np.isfinite(design.x[asked][:, columns]).all(axis=1)]
@@ -125,23 +125,34 @@ def _check_final(design: Design, columns: I64, rows: I64) -> None:
         )
 
 
-def _job(
-    design: Design, rows: I64, columns: I64, returns: F64, weight: F64, *, coin: str, horizon: str, seed: int
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TrainRows:
+    """Rows and features of one fit; returns (n,) and weight (n,) are of all rows."""
+
+    rows: I64
+    columns: I64
+    returns: F64
+    weight: F64
+
+
+def _job(design: Design, train: _TrainRows, place: FitPlace, *, coin: str, horizon: str, seed: int) -> FitJob:
+    rows = train.rows
     return {
         "coin": coin,
         "horizon": horizon,
         "regime": None,
         "engine_type": INJECTED,
-        "features": {design.names[column]: design.x[rows, column].copy() for column in columns},
-        "labels": returns[rows].copy(),
+        "features": {design.names[column]: design.x[rows, column].copy() for column in train.columns},
+        "labels": train.returns[rows].copy(),
         "decision_time": design.decision_time[rows].copy(),
-        "weights": weight[rows].copy(),
+        "weights": train.weight[rows].copy(),
         "seed": seed,
+        "folds": place,
+        "job_id": content_hash(coin, horizon, place, seed)[:16],
     }
 
 
-def _place(design: Design, rows: I64, fold: _Fold, folds: Folds) -> dict[str, Any]:
+def _place(design: Design, rows: I64, fold: _Fold, folds: Folds) -> FitPlace:
     return {
         "index": fold.index,
         "count": int(folds.starts.size) + 1,
@@ -151,7 +162,7 @@ def _place(design: Design, rows: I64, fold: _Fold, folds: Folds) -> dict[str, An
     }
 
 
-async def _train(trainer: Callable[[Any], Any], job: dict[str, Any]) -> Any:
+async def _train(trainer: Callable[[Any], Any], job: FitJob) -> Any:
     """The model of one call; raises TrainingRefused when the call fails or its answer is not the documented dict."""
     where = f"{job['coin']} {job['horizon']}, fit {job['folds']['index'] + 1} of {job['folds']['count']}"
     try:

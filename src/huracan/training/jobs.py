@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from huracan.domain.ids import content_hash
+from huracan.domain.json import JsonObject
 from huracan.domain.recipe import RiskPreset
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError
@@ -74,7 +75,7 @@ class TrainingJob(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(_JOB_FIELDS)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The job as JSON types, for a worker: what is to be done, not what came of it."""
         return {
             "coin": self.coin,
@@ -233,7 +234,7 @@ def _feed(digest: _Digest, value: Any) -> None:
         )
 
 
-def _feed_pairs(digest: _Digest, kind: str, pairs: list[tuple[str, Any]]) -> None:
+def _feed_pairs(digest: _Digest, kind: str, pairs: Sequence[tuple[str, object]]) -> None:
     digest.update(f"{kind}:{len(pairs)}:".encode())
     for name, item in pairs:
         _feed(digest, name)

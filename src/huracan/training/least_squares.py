@@ -1,12 +1,13 @@
-"""The trainer that stands in where an owner supplies features but no trainer: heavily shrunk least squares."""
+"""The trainer that stands in where features are user-supplied and the trainer is not: heavily shrunk least squares."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from huracan.domain.arrays import F64
 from huracan.stats.ridge import varies
+from huracan.training.protocols import FitJob, FitResult
 
 PRIOR_ROWS: Final = 500.0
 """Shrinkage towards no edge, in effective rows."""
@@ -24,7 +25,7 @@ class LinearModel:
         return np.asarray(x @ self.coef_ + self.intercept_)
 
 
-def least_squares_trainer(job: dict[str, Any]) -> dict[str, Any]:
+def least_squares_trainer(job: FitJob) -> FitResult:
     """A ridge fit of the job's labels on its features, as the documented trainer result.
 
     Features are standardised by the train rows, and those that stand still there get no weight; their mean forecasts

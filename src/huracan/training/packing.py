@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from huracan.domain.bundle import Record
 from huracan.domain.ids import canonical_json
 from huracan.errors import SchemaError
+
+Head = TypeVar("Head", bound=Record)
 
 _HEAD = "head"
 
 
-def pack(kind: str, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
+def pack(kind: str, head: Mapping[str, object], arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
     """Bytes of a record of this kind; equal contents give equal bytes."""
     text = canonical_json({"kind": kind, **head})
     named = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
@@ -22,11 +26,11 @@ def pack(kind: str, head: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any
 
 
 def unpack(
-    kind: str, data: bytes, wanted: Mapping[str, tuple[type[np.generic], int]]
-) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    kind: str, data: bytes, wanted: Mapping[str, tuple[type[np.generic], int]], head_type: type[Head]
+) -> tuple[Head, dict[str, np.ndarray[Any, Any]]]:
     """Head and arrays of a packed record; `wanted` gives dtype and number of dimensions of each array.
 
-    Raises SchemaError unless the kind, the names, the types and finiteness are as wanted.
+    Raises SchemaError unless the kind, the head, the names, the types and finiteness are as wanted.
     """
     try:
         arrays = load(data)
@@ -39,4 +43,11 @@ def unpack(
         array = arrays[name]
         if array.dtype != dtype or array.ndim != dimensions or not np.isfinite(array).all():
             raise SchemaError(f"{kind}: {name} is {array.dtype}{array.shape}, wanted finite {dtype} in {dimensions}-d")
-    return head, arrays
+    del head["kind"]
+    try:
+        return head_type.model_validate(head), arrays
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise SchemaError(
+            f"{kind}: head: {problem['loc']}: {problem['msg']}; delete the artefact and run again"
+        ) from error

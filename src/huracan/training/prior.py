@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from huracan.domain.arrays import F64, I64
+from huracan.domain.bundle import Record
 from huracan.domain.recipe import Recipe, TrainingPolicy
 from huracan.errors import SchemaError
 from huracan.stats.ridge import shrink_to_prior
@@ -21,6 +22,12 @@ from huracan.training.packing import pack, unpack
 
 DEAD_VARIANCE: Final = 1e-6
 """Increments are float32, so variances of shifted columns are known to 1e-7 of the second moment."""
+
+
+class _Head(Record):
+    engines: list[str]
+    names: list[str]
+    first_week: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +85,13 @@ class PoolPrior:
     def from_bytes(cls, data: bytes) -> "PoolPrior":
         """Inverse of `to_bytes`; raises SchemaError for anything else."""
         wanted = {"coef": (np.float64, 4), "inner": (np.float64, 4)}
-        head, arrays = unpack("pool-prior", data, wanted)
-        shape = (len(head["engines"]), N_CELLS, len(head["names"]))
+        head, arrays = unpack("pool-prior", data, wanted, _Head)
+        shape = (len(head.engines), N_CELLS, len(head.names))
         if arrays["coef"].shape[1:] != shape or arrays["inner"].shape[1:] != shape:
             raise SchemaError(
                 f"pool-prior: coef {arrays['coef'].shape}, inner {arrays['inner'].shape}, wanted *{shape}"
             )
-        return cls(
-            engines=tuple(head["engines"]), names=tuple(head["names"]), first_week=int(head["first_week"]), **arrays
-        )
+        return cls(engines=tuple(head.engines), names=tuple(head.names), first_week=head.first_week, **arrays)
 
 
 def pool_prior(members: Sequence[PairGrams], recipe: Recipe) -> PoolPrior:

@@ -36,7 +36,7 @@ class PandasLike(Protocol):
         ...
 
 
-Table = pl.DataFrame | Mapping[str, Any] | PandasLike
+Table = pl.DataFrame | Mapping[str, object] | PandasLike
 """Columns of equal length: a polars frame, a pandas frame, or a dict of one-dimensional arrays or lists."""
 
 

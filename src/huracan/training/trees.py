@@ -6,7 +6,6 @@ nothing later. LightGBM is imported inside functions: it brings scikit-learn alo
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -172,7 +171,7 @@ class _Grower:
         self._booster = lightgbm.Booster
         self._labels = labels
         self._parameters = parameters
-        self._base: dict[str, Any] = {
+        self._base: dict[str, object] = {
             "objective": "regression",
             "num_leaves": int(parameters["leaves"]),
             "learning_rate": parameters["learning_rate"],

@@ -16,6 +16,7 @@ from huracan.features import build_features
 from huracan.training import (
     BAR_COLUMNS,
     TIME_COLUMNS,
+    FitJob,
     TrainingRefused,
     UserCallable,
     least_squares_trainer,
@@ -115,15 +116,13 @@ def _never_finite(numbers: pl.DataFrame, names: tuple[str, ...]) -> str:
     return f"; {', '.join(dead[:5])}: no finite value at all" if dead else ""
 
 
-def padded_trainer(trainer: Any, features: FeatureFrame) -> Callable[[dict[str, Any]], Any]:
-    """The trainer on exactly the owner's features: our volatility column is hidden from it, and its model widened to
-    ours.
-    """
-    chosen = least_squares_trainer if trainer is None else trainer
+def padded_trainer(trainer: Any, features: FeatureFrame) -> Callable[[FitJob], Any]:
+    """The trainer on exactly the user-supplied features: our volatility column is hidden, its model widened."""
+    chosen: Callable[[FitJob], Any] = least_squares_trainer if trainer is None else trainer
     if features.names[-1] != SIGMA or "regime" in features.names:
         return chosen
 
-    async def narrow(job: dict[str, Any]) -> Any:
+    async def narrow(job: FitJob) -> Any:
         own = {name: values for name, values in job["features"].items() if name != SIGMA}
         result = chosen({**job, "features": own})
         if hasattr(result, "__await__"):

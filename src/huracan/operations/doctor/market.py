@@ -6,7 +6,7 @@ from typing import Final
 
 from huracan.adapters.binance import BinanceMarketData
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
-from huracan.app.exchange import market_data, wiring_facts
+from huracan.app.exchange import adapter_places, market_data
 from huracan.app.night_config import night_rules
 from huracan.domain.records import Snapshot, Universe
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
@@ -28,7 +28,7 @@ ARCHIVE_LAG_DAYS: Final = 3  # by then a day's file is published
 
 async def exchange(here: Circumstances) -> list[Finding]:
     """Reach the exchange as a night would, and say what tonight would be about."""
-    market = market_data(wiring_facts(here.settings, here.workdir))
+    market = market_data(adapter_places(here.settings, here.workdir))
     try:
         server_ms = await market.server_time()
         found = [_clock(here, server_ms)]
