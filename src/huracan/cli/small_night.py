@@ -62,7 +62,7 @@ def run_small_night() -> None:
             hamilton = HamiltonInterface(model_base_path=folder / "store", allow_candidates=True)
             for row in _made(exported):
                 hamilton.predict(row.coin, row.horizon, row.live_features)
-    _judge_a_pool()
+    _evaluate_a_pool()
     simulate(WorldSpec(name="skewed", coins=1, days=2)).store.bars("BTCUSDT-um")
 
 
@@ -131,8 +131,8 @@ async def _night(folder: Path, urls: Urls) -> Exported:
     return exported
 
 
-def _judge_a_pool() -> None:
-    """What step 8 computes on the days of a pool: one coin has no pool that is large enough to be judged."""
+def _evaluate_a_pool() -> None:
+    """What step 8 computes on the days of a pool: one coin has no pool that is large enough to be evaluated."""
     days = np.linspace(-20.0, 30.0, 40)
     for values in (days, _read_only(days)):
         max_drawdown(values)

@@ -57,8 +57,8 @@ class Promoted:
     dailies: dict[str, pl.DataFrame] = field(default_factory=dict)
 
 
-def judge(ports: NightPorts, config: NightConfig, night: Night) -> Promoted:
-    """Evidence of every recipe in every pool, the ledger's verdict on it, and who follows; writes the ledger."""
+def decide(ports: NightPorts, config: NightConfig, night: Night) -> Promoted:
+    """Evidence of every recipe in every pool, the ledger's verdict on it, and its coins; writes the ledger."""
     pools = make_pools(night, config.panel_size)
     evidence = list(pool_evidence(ports.pair.artefacts, night, pools, config.panel_size))
     looked = NightContext(
@@ -95,7 +95,7 @@ def primary_recipe(first: str) -> str:
 
 
 def _emit(telemetry: Telemetry, verdict: Verdict, rows: tuple[HypothesisRow, ...]) -> None:
-    """The verdict as events: what was admitted, judged and expired, who rose and fell, which pools are frozen."""
+    """The verdict as events: what was admitted, evaluated, expired, promoted and demoted, and the frozen pools."""
     for lineage in verdict.lineages:
         telemetry.event(
             "lineage_admitted",

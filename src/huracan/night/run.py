@@ -20,7 +20,7 @@ from huracan.night.evidence.one_per_base import once_a_base
 from huracan.night.jobs.funding import share_settlements
 from huracan.night.plan import NightPlan, cutoff
 from huracan.night.ports import NightPorts
-from huracan.night.promote import Promoted, judge
+from huracan.night.promote import Promoted, decide
 from huracan.night.publish import Exported, publish
 from huracan.night.remake import unaltered
 from huracan.night.stages import Stage
@@ -236,7 +236,7 @@ class NightPipeline:
             await asyncio.to_thread(self.ports.release.await_copies)
             self.ports.release.compare()
             night = replace(night, incumbents=self._incumbents())
-            return await unaltered(partial(judge, self.ports, self.config), partial(train_again, self.ports), night)
+            return await unaltered(partial(decide, self.ports, self.config), partial(train_again, self.ports), night)
 
     async def step9_export_champions(self, promoted: Promoted) -> Exported:
         """Bundles, signatures and the pointer; nothing is written in a dry run."""
@@ -247,11 +247,11 @@ class NightPipeline:
             return await unaltered(partial(publish, self.ports, self.config), self._train_again, final)
 
     async def _train_again(self, promoted: Promoted) -> Promoted:
-        """What was promoted, with altered files made again; they must be those that step 8 has judged."""
+        """What was promoted, with altered files made again; they must be those that step 8 has evaluated."""
         again = await train_again(self.ports, promoted.night)
         if _files(again) != _files(promoted.night):
             raise AlteredArtefactError(
-                "artefacts were altered between steps 8 and 9, and what was made again has other bytes than what was judged; "
+                "artefacts were altered between steps 8 and 9, and what was made again has other bytes than what was evaluated; "
                 "nothing was published: run again"
             )
         return replace(promoted, night=again)
