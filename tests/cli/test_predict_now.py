@@ -1,6 +1,9 @@
 """`huracan predict` without features: the bars are fetched, and the answer is the night's own where the bars are the same."""
 
+import gc
 import json
+import subprocess
+import sys
 
 import pytest
 from every_command import NO_NETWORK
@@ -168,3 +171,37 @@ def test_a_moment_and_features_do_not_go_together(night, ask, tmp_path):
     file.write_text(json.dumps(row["live_features"]), encoding="utf-8")
     answer = ask(row["coin"], row["horizon"], "--features", file, "--at", "2026-01-01", "--json")
     assert (answer.status, answer.json["code"]) == (2, "CONFIG")
+
+
+LEFT_OUT = {"httpx2", "stamina", "structlog", "pyarrow", "scipy", "lightgbm", "jinja2", "pandas"}
+LOADED = """
+import sys
+from huracan.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    assert not end.code, end.code
+print(*sorted(name for name in sys.modules if "." not in name))
+"""
+
+
+def test_a_lake_that_is_whole_costs_no_client_of_the_exchange(night, ask, cutoff):
+    """The packages that a decision from stored bars does without are not even imported."""
+    row = next(row for row in live_rows(night))
+    line = ("predict", row["coin"], row["horizon"], "--store", night.store, "--candidates", "--at", iso(cutoff))
+    workdir = ("--workdir", night.folder / "workdir")
+    made = subprocess.run(
+        [sys.executable, "-c", LOADED, *map(str, (*line, *workdir))], capture_output=True, text=True, check=True
+    )
+    assert made.stdout.startswith(f"{row['coin']} {row['horizon']}")
+    loaded = set(made.stdout.splitlines()[-1].split())
+    assert {"polars", "numba", "deltalake"} <= loaded
+    assert not loaded & LEFT_OUT
+
+
+def test_a_command_leaves_the_collector_as_it_was(night, ask, cutoff):
+    row = next(row for row in live_rows(night))
+    assert gc.isenabled()
+    assert ask(row["coin"], row["horizon"], "--at", iso(cutoff)).status == 0
+    assert ask("NOSUCHCOIN", row["horizon"], "--at", iso(cutoff)).status == 1
+    assert gc.isenabled()

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-import httpx2
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
@@ -188,6 +187,8 @@ def bucket_region(refusal: Refusal) -> str:
     asked = _ASKED.search(refusal.words)
     if not refusal.redirected or asked is None:
         return ""
+    import httpx2  # wanted for this one request alone
+
     try:
         found = httpx2.head(asked[1], timeout=_REGION_S).headers.get("x-amz-bucket-region", "")
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ImportError):

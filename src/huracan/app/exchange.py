@@ -1,14 +1,16 @@
 """The exchange client of a run, and what a worker needs to open the same one."""
 
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
-from huracan.adapters.binance import BinanceMarketData, WeightBudget
 from huracan.domain.addresses import is_loopback
 from huracan.domain.json import Json
 from huracan.sections import BinanceSettings
 from huracan.settings import Settings
+
+if TYPE_CHECKING:
+    from huracan.adapters.binance import BinanceMarketData
 
 WEIGHT_SHARE = 0.8
 """Share of the exchange's weight limit that a run may use."""
@@ -38,8 +40,10 @@ def adapter_places(settings: Settings, workdir: Path) -> AdapterPlaces:
     }
 
 
-def market_data(places: AdapterPlaces) -> BinanceMarketData:
+def market_data(places: AdapterPlaces) -> "BinanceMarketData":
     """The exchange client; all workers and runs of this machine together stay within the share that may be used."""
+    from huracan.adapters.binance import BinanceMarketData, WeightBudget  # the HTTP client costs 60 ms
+
     settings = BinanceSettings.model_validate(places["binance"])
     hosts = [urlsplit(url) for url in (settings.rest_url, settings.futures_url)]
     # Only real exchanges count by address; one on loopback is this workdir's own.

@@ -3,8 +3,9 @@
 from collections import Counter
 from typing import Any, Final
 
+from huracan.cli.cards import terminal
 from huracan.cli.output import number
-from huracan.cli.tables import show, terminal
+from huracan.cli.tables import show
 
 SHOWN: Final = 40
 """Rows of a table; `--json` has all."""

@@ -1,5 +1,6 @@
 """Cards: one thing told in a column of names and a column of words, readable from 60 columns on."""
 
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,11 @@ WIDEST: Final = 100
 """Columns of a card on a wide terminal: longer lines are hard to read."""
 
 _MARKETS: Final = {"um": "perpetual", "spot": "spot"}
+
+
+def terminal() -> Console:
+    """Stdout as rich sees it, without colouring numbers."""
+    return Console(highlight=False, file=sys.stdout)
 
 
 def market_words(instrument: str) -> str:

@@ -59,8 +59,7 @@ def _print(
 ) -> None:
     from rich.text import Text
 
-    from huracan.cli.cards import market_words, print_card
-    from huracan.cli.tables import terminal
+    from huracan.cli.cards import market_words, print_card, terminal
 
     metrics, costs, gates = reports["metrics.json"], reports["cost_report.json"], reports["regime_map.json"]
     rows: list[Row] = [

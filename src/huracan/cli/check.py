@@ -81,7 +81,8 @@ async def _compared(
 
 
 def _show(body: "LakeCheck") -> None:
-    from huracan.cli.tables import show, terminal
+    from huracan.cli.cards import terminal
+    from huracan.cli.tables import show
 
     console = terminal()
     sources = "REST" if body["venue"] is None else f"REST and {body['venue']}"

@@ -50,7 +50,7 @@ def show_settings(config: Path | None, overrides: list[str], *, changed: bool, a
         return 0
     from rich.markup import escape
 
-    from huracan.cli.tables import terminal
+    from huracan.cli.cards import terminal
 
     console, words = terminal(), section_words()
     for section, members in groupby(shown, lambda one: one.row.section):
@@ -73,7 +73,7 @@ def show_schema(*, as_json: bool) -> int:
         return 0
     from rich.markup import escape
 
-    from huracan.cli.tables import terminal
+    from huracan.cli.cards import terminal
 
     console, words = terminal(), section_words()
     for section, rows in groupby(setting_rows(), lambda row: row.section):

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from huracan.cli.cards import terminal
 from huracan.cli.opening import demo_variables, named_workdir
 from huracan.cli.output import print_json
-from huracan.cli.tables import terminal
 from huracan.operations.doctor import Circumstances, Finding, diagnose, verdict_status
 from huracan.settings import load_settings
 

@@ -36,8 +36,9 @@ def engines_check(
 
 def run_list(*, config: Path | None, overrides: Sequence[str], as_json: bool) -> int:
     """Print the engines; the exit status is a ConfigError's where one is broken, since no night would start."""
+    from huracan.cli.cards import terminal
     from huracan.cli.output import print_json
-    from huracan.cli.tables import show, terminal
+    from huracan.cli.tables import show
     from huracan.operations.engines import engine_rows
     from huracan.settings import load_settings
 
@@ -62,8 +63,8 @@ def run_check(target: str | None, *, as_json: bool) -> int:
     """Print what every check saw; the exit status is a ConfigError's where one failed."""
     from rich.text import Text
 
+    from huracan.cli.cards import terminal
     from huracan.cli.output import print_json
-    from huracan.cli.tables import terminal
     from huracan.operations.engines import examined
 
     found = examined(target)

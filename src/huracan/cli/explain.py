@@ -52,8 +52,9 @@ def explain_night(workdir: Path | None, *, details: bool, as_json: bool) -> int:
         names = ("evidence", "skipped") if details else (KEY, "verdict")
         print_json({name: body.get(name) for name in names})
         return 0
+    from huracan.cli.cards import terminal
     from huracan.cli.morning import print_morning
-    from huracan.cli.tables import print_details, terminal
+    from huracan.cli.tables import print_details
 
     if details:
         print_details(summary)

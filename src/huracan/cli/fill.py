@@ -101,7 +101,7 @@ def _print(filled: Any, seconds: float, *, as_json: bool) -> None:
 
         print_json({"success": not filled.failed, **asdict(filled), **spent})
         return
-    from huracan.cli.tables import terminal
+    from huracan.cli.cards import terminal
 
     console = terminal()
     console.print(

@@ -22,7 +22,7 @@ def run_init(out: Path, given: dict[str, Any], *, force: bool, as_json: bool) ->
     if as_json:
         print_json({"files": written.files, "next": written.commands})
         return 0
-    from huracan.cli.tables import terminal
+    from huracan.cli.cards import terminal
 
     console = terminal()
     for file in written.files:

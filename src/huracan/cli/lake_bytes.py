@@ -48,7 +48,8 @@ def verified(lake: Any, instrument: Any) -> dict[str, Any]:
 
 
 def _print(body: dict[str, Any]) -> None:
-    from huracan.cli.tables import show, terminal
+    from huracan.cli.cards import terminal
+    from huracan.cli.tables import show
 
     console = terminal()
     size = f"{body['bytes'] / 1e6:,.1f} MB"

@@ -9,6 +9,7 @@ import typer
 
 from huracan import __version__
 from huracan.cli.champions import champions_app
+from huracan.cli.collector import collector_paused, end_without_collecting
 from huracan.cli.completion import Shell, answer_shells, print_script
 from huracan.cli.config import config_app
 from huracan.cli.endings import run_to_end
@@ -203,16 +204,17 @@ def predict(
     json_: Json = False,
 ) -> None:
     """What to do with a coin now: long, short or no entry, with edge, costs and reasons."""
-    from huracan.cli.predict import Asked, predict_from_features, predict_now
-
     coin, horizon = coin_and_horizon(coin, horizon)
-    asked = Asked(
-        coin=coin, horizon=horizon, store=store, workdir=workdir, config=config, overrides=overrides or (), at=at,
-        candidates=candidates,
-    )  # fmt: skip
-    _finish(
-        predict_now(asked, as_json=json_) if features is None else predict_from_features(asked, features, as_json=json_)
-    )
+    with collector_paused():
+        from huracan.cli.predict import Asked, predict_from_features, predict_now
+
+        asked = Asked(
+            coin=coin, horizon=horizon, store=store, workdir=workdir, config=config, overrides=overrides or (), at=at,
+            candidates=candidates,
+        )  # fmt: skip
+        if features is None:
+            _finish(predict_now(asked, as_json=json_))
+        _finish(predict_from_features(asked, features, as_json=json_))
 
 
 @app.command()
@@ -350,6 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     stdout.
     """
     answer_shells()
+    end_without_collecting()
     run_to_end(app, sys.argv[1:] if arguments is None else arguments)
 
 

@@ -73,7 +73,7 @@ def report(body: Mapping[str, object], *, as_json: bool) -> int:
             print_night(result)
         return copies_exit(result.publish_state)
     if body.get("report") and not as_json:
-        from huracan.cli.tables import terminal
+        from huracan.cli.cards import terminal
 
         terminal().print(f"report {body['report']}", markup=False, soft_wrap=True)
     error = body.get("exception")

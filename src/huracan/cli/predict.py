@@ -56,14 +56,11 @@ def predict_from_features(asked: Asked, features: Path, *, as_json: bool) -> int
 
 def predict_now(asked: Asked, *, as_json: bool) -> int:
     """Fetch the bars that are missing and print the decision."""
-    import stamina.instrumentation
-
     from huracan.cli.opening import demo_moment, open_hamilton
     from huracan.domain.time import parse_iso
     from huracan.operations.decide import Moment, as_record, decide
     from huracan.settings import load_settings
 
-    stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the result
     settings = load_settings(asked.config, list(asked.overrides), os.environ)
     at_ms = demo_moment(asked.store, asked.workdir) if asked.at is None else parse_iso(asked.at)
     moment = Moment()
@@ -123,8 +120,7 @@ def _brief(prediction: "PredictionResult") -> dict[str, Any]:
 def _print(made: "Decision", hamilton: "HamiltonInterface", costs: Mapping[str, Any]) -> None:
     from rich.text import Text
 
-    from huracan.cli.cards import market_words, moment_words, print_card
-    from huracan.cli.tables import terminal
+    from huracan.cli.cards import market_words, moment_words, print_card, terminal
 
     said = made.prediction
     model, metadata = hamilton.load_model(said.coin, said.horizon)

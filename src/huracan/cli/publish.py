@@ -125,7 +125,8 @@ def _print(body: Body, account: Account, text: str, *, as_json: bool) -> int:
     if as_json:
         print_json({"success": status == 0, **body})
         return status
-    from huracan.cli.tables import print_copies, terminal
+    from huracan.cli.cards import terminal
+    from huracan.cli.tables import print_copies
 
     console = terminal()
     console.print(text, markup=False, highlight=False, soft_wrap=True)

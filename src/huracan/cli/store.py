@@ -17,8 +17,8 @@ def list_champions(store: str | None, *, workdir: Path | None = None, as_json: b
     if as_json:
         print_json({"models": rows, "do_not_trade": blocked})
         return 0
-    from huracan.cli.cards import market_words
-    from huracan.cli.tables import show, terminal
+    from huracan.cli.cards import market_words, terminal
+    from huracan.cli.tables import show
     from huracan.domain.proof import evidence_number
 
     show(

@@ -1,7 +1,6 @@
 """The night as a person reads it on a terminal: what is proven, how far away the rest is, what was skipped and why."""
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from huracan.cli.cards import terminal
 from huracan.cli.morning import print_morning
 from huracan.cli.output import number
 from huracan.cli.run_result import CopyState, CopyStates, ModelRow, RunResult
@@ -29,11 +29,6 @@ SHOWN_COINS: Final = 20
 NOTHING: Final = "none"
 """The champion of a cell without one, as the evidence rows name it."""
 _NUMBER: Final = re.compile(r"[-+v]?[\d,.]+(e[-+]\d+)?[%dhm]?|–")
-
-
-def terminal() -> Console:
-    """Stdout as rich sees it, without colouring numbers."""
-    return Console(highlight=False, file=sys.stdout)
 
 
 def print_night(result: RunResult, console: Console | None = None) -> None:

@@ -39,7 +39,8 @@ def show_coverage(settings: Any, workdir: Path | None, interval: str | None, onl
     if as_json:
         print_json({"lake": place, "tables": rows})
         return 0
-    from huracan.cli.tables import WIDE, show, terminal
+    from huracan.cli.cards import terminal
+    from huracan.cli.tables import WIDE, show
 
     console, total = terminal(), sum(row["bytes"] for row in rows)
     wide = console.width >= WIDE
@@ -79,7 +80,8 @@ def show_missing(settings: Any, workdir: Path | None, interval: str | None, only
     if as_json:
         print_json({"lake": place, "instruments": len(instruments), "months": rows})
         return 0
-    from huracan.cli.tables import show, terminal
+    from huracan.cli.cards import terminal
+    from huracan.cli.tables import show
 
     columns = ["instrument", "month", "expected", "held", "missing"]
     cells = [[row["instrument"], row["month"], *(f"{row[name]:,}" for name in columns[2:])] for row in rows]
@@ -129,7 +131,7 @@ def tidy_lake(
     if as_json:
         print_json(body)
     else:
-        from huracan.cli.tables import terminal
+        from huracan.cli.cards import terminal
 
         sizes = f"{body['bytes_before'] / 1e6:,.1f} MB on disk before, {body['bytes_after'] / 1e6:,.1f} MB now"
         terminal().print(f"{len(instruments)} instruments, {sizes}")
@@ -153,7 +155,8 @@ def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
     if as_json:
         print_json(body)
         return 0
-    from huracan.cli.tables import WIDE, show, terminal
+    from huracan.cli.cards import terminal
+    from huracan.cli.tables import WIDE, show
     from huracan.domain.time import day_iso
 
     console = terminal()
@@ -193,7 +196,7 @@ def end_freeze(workdir: Path | None, pool: str, note: str, *, as_json: bool) -> 
     if as_json:
         print_json(entry)
     else:
-        from huracan.cli.tables import terminal
+        from huracan.cli.cards import terminal
 
         terminal().print(f"promotions of {pool} may go on from tonight", markup=False)
     return 0
@@ -209,7 +212,7 @@ def adopt_ledger(workdir: Path | None, note: str, *, as_json: bool) -> int:
     if as_json:
         print_json({"adopted": entry})
         return 0
-    from huracan.cli.tables import terminal
+    from huracan.cli.cards import terminal
 
     if entry is None:
         text = "nothing to adopt: the ledger holds the entry that the newest set was signed on"

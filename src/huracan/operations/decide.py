@@ -8,14 +8,13 @@ import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from huracan.adapters.binance import BinanceMarketData
 from huracan.adapters.endpoints import loopback_endpoint
 from huracan.adapters.lake import DeltaLake
-from huracan.app.exchange import adapter_places, market_data
+from huracan.app.exchange import AdapterPlaces, adapter_places, market_data
 from huracan.domain.bundle import Manifest
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, LONGEST_FUNDING_MS, empty
 from huracan.domain.ids import Instrument
@@ -24,6 +23,9 @@ from huracan.errors import ConfigError, DataError
 from huracan.hamilton import HamiltonInterface, LiveInputs, PredictionResult, instrument_of
 from huracan.hamilton.live import HISTORY_DAYS
 from huracan.settings import Settings
+
+if TYPE_CHECKING:
+    from huracan.adapters.binance import BinanceMarketData
 
 REST_ALONE_MS: Final = 3 * DAY_MS
 """A gap up to this length is asked of REST; of a longer one the archive has most in a few files."""
@@ -76,6 +78,29 @@ class _Rows:
 
 
 @dataclass(slots=True, kw_only=True)
+class _Exchange:
+    """The exchange's client, made when it is first asked: a lake that reaches up to the moment needs none."""
+
+    places: AdapterPlaces
+    opened: "BinanceMarketData | None" = None
+
+    @property
+    def client(self) -> "BinanceMarketData":
+        """The client; raises ConfigError for an address or a proxy that cannot be used."""
+        if self.opened is None:
+            import stamina.instrumentation
+
+            stamina.instrumentation.set_on_retry_hooks(())  # they would print to stdout, which belongs to the result
+            self.opened = market_data(self.places)
+        return self.opened
+
+    async def aclose(self) -> None:
+        """Close it where it was made."""
+        if self.opened is not None:
+            await self.opened.aclose()
+
+
+@dataclass(slots=True, kw_only=True)
 class _Feed:
     """Rows of instruments before a moment: those of the lake, and from the exchange what the lake lacks.
 
@@ -83,7 +108,7 @@ class _Feed:
     """
 
     lake: DeltaLake
-    market: BinanceMarketData
+    exchange: _Exchange
     interval_ms: int
     doubts: list[str] = field(default_factory=list)
 
@@ -117,13 +142,13 @@ class _Feed:
         start = since if rows.bars.is_empty() else int(rows.bars["open_time"][-1]) + self.interval_ms
         parts: dict[str, list[pl.DataFrame]] = {"bars": [rows.bars], "funding": [rows.funding]}
         if until_ms - start > REST_ALONE_MS:
-            async for batch in self.market.fetch(item, start, until_ms, {}):
+            async for batch in self.exchange.client.fetch(item, start, until_ms, {}):
                 parts[batch.kind].append(batch.rows)
         elif start < until_ms:
-            parts["bars"].append(await self.market.rest_bars(item, start, until_ms))
+            parts["bars"].append(await self.exchange.client.rest_bars(item, start, until_ms))
         if item.market == "um" and funding:
             asked = since if rows.funding.is_empty() else int(rows.funding["funding_time"][-1]) + 1
-            parts["funding"].append(await self.market.rest_funding(item, asked, until_ms))
+            parts["funding"].append(await self.exchange.client.rest_funding(item, asked, until_ms))
         bars = _joined(parts["bars"], "open_time", since, until_ms - 1)
         return _Rows(
             bars=bars,
@@ -153,13 +178,13 @@ async def decide(
     places = adapter_places(settings, workdir) | {"interval": interval}
     place = f"{settings.storage.lake_url or workdir / 'lake'}/{interval}"
     lake = DeltaLake(place, allow_http=loopback_endpoint(os.environ))
-    market = market_data(places)
-    feed = _Feed(lake=lake, market=market, interval_ms=inputs.interval_ms)
+    exchange = _Exchange(places=places)
+    feed = _Feed(lake=lake, exchange=exchange, interval_ms=inputs.interval_ms)
     try:
         opened = asyncio.to_thread(hamilton.manifest, coin, horizon)  # verified and tried out while the lake is read
         name, until_ms, rows = await _rows(feed, moment, opened, inputs, at_ms)
     finally:
-        await market.aclose()
+        await exchange.aclose()
     known_ms = hamilton.manifest(coin, horizon).data_cutoff_ms
     if until_ms < known_ms:
         feed.doubts.append(f"the model has learned from data up to {iso(known_ms)}: this is no test of that moment")
@@ -193,7 +218,7 @@ async def _rows(
     moment.set(here, stands=at_ms is not None)
     if all(feed.fresh(instrument_of(name), rows, until_ms, funding=name == own) for name, rows in stored.items()):
         return own, until_ms, stored
-    now = await feed.market.server_time()
+    now = await feed.exchange.client.server_time()
     if at_ms is not None and at_ms > now:
         raise ConfigError(f"--at {iso(at_ms)} lies in the future: the exchange's clock says {iso(now)}")
     if at_ms is None:
