@@ -109,6 +109,29 @@ def test_rows_come_back_ascending_within_the_half_open_window(lake):
     assert lake.bars(OTHER, *ALL).is_empty()
 
 
+def test_held_bytes_give_the_rows_and_their_digest_changes_with_any_of_them(lake):
+    lake.append(COIN, [batch(rows([1, 2, 5, 6]))], "binance")
+    window = (2 * MINUTE_MS, 6 * MINUTE_MS)
+    held = lake.held_bars(COIN, *window)
+    assert held.frame().equals(lake.bars(COIN, *window))
+    assert held.digest == lake.held_bars(COIN, *window).digest
+    assert held.digest != lake.held_bars(COIN, 2 * MINUTE_MS, 7 * MINUTE_MS).digest
+    lake.append(COIN, [batch(rows([7]))], "binance")
+    assert lake.held_bars(COIN, *window).digest == held.digest  # other files than those that may hold the window
+    lake.append(COIN, [batch(rows([3]))], "binance")
+    assert lake.held_bars(COIN, *window).digest != held.digest
+    assert lake.held_bars(OTHER, *window).frame().is_empty()
+
+
+def test_held_bytes_are_checked_at_once_and_not_when_they_are_parsed(lake):
+    lake.append(COIN, [batch(rows([1, 2, 5, 6]))], "binance")
+    held = lake.held_bars(COIN, *ALL)
+    damage(lake, *sealed(lake).values())
+    assert held.frame().equals(rows([1, 2, 5, 6]))
+    with pytest.raises(DamagedTableError, match="sha256"):
+        lake.held_bars(COIN, *ALL)
+
+
 def test_an_earlier_listing_is_a_cut_of_its_tickers_table(lake):
     lake.append(COIN, [batch(rows([1, 2, 5, 6]))], "binance")
     earlier = replace(COIN, listing_end=19700101, until_ms=5 * MINUTE_MS)

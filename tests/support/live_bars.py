@@ -28,13 +28,15 @@ def live_inputs(interval_ms=MINUTE):
     )
 
 
-def publish_live(world, factory, interval_ms=MINUTE, **changes):
+def publish_live(world, factory, interval_ms=MINUTE, inputs=None, **changes):
     """A champion of the true feature recipe that always wants to trade."""
     model = factory.model(names=NAMES, trees=0, drift=300.0, cost_bps=1.0, min_confidence=0.0, **changes)
     model = dataclasses.replace(model, enabled=np.ones_like(model.enabled))
     bundle = factory.bundle(of=model)
     manifest = bundle.manifest.model_copy(update={"features_hash": RECIPE_ID})
-    world.publish(dataclasses.replace(bundle, manifest=manifest), extras=live_inputs(interval_ms).as_extras())
+    world.publish(
+        dataclasses.replace(bundle, manifest=manifest), extras=(inputs or live_inputs(interval_ms)).as_extras()
+    )
 
 
 def random_bars(end_ms, days=5, interval_ms=MINUTE, seed=0):

@@ -9,7 +9,7 @@ ticker, as the archive's files do; an earlier one is a cut of its rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import polars as pl
@@ -29,7 +29,7 @@ from huracan.adapters.lake_rows import (
     provenance_of,
 )
 from huracan.adapters.lake_seal import DataFile, seals_hash
-from huracan.adapters.lake_table import Change, LakeTable
+from huracan.adapters.lake_table import Change, HeldRows, LakeTable
 from huracan.adapters.packing import pack_bars, unpack_bars
 from huracan.domain.ids import Instrument, from_path_segment
 from huracan.domain.time import DAY_MS
@@ -97,6 +97,13 @@ class DeltaLake:
         Of an earlier listing nothing from `Instrument.until_ms` on: all listings of a ticker share its table.
         """
         return self._read(BARS, instrument, start_ms, end_ms)
+
+    def held_bars(self, instrument: Instrument, start_ms: int, end_ms: int) -> HeldRows:
+        """What `bars` would read, checked byte for byte now and parsed when it is wanted."""
+        if instrument.until_ms is not None:
+            end_ms = min(end_ms, instrument.until_ms)
+        held = self._table(BARS, instrument).held(start_ms, end_ms - 1)
+        return replace(held, frame=lambda: _of_the_source(BARS, held.frame()))
 
     def funding(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
         """Stored settlements (FUNDING_SCHEMA), ascending, start_ms <= funding_time < end_ms."""
@@ -189,8 +196,7 @@ class DeltaLake:
     def _read(self, kind: Kind, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
         if instrument.until_ms is not None:
             end_ms = min(end_ms, instrument.until_ms)
-        frame = self._table(kind, instrument).read(start_ms, end_ms - 1).drop(ORIGIN)
-        return _plain_form(kind, frame if frame[kind.time].is_sorted() else frame.sort(kind.time))
+        return _of_the_source(kind, self._table(kind, instrument).read(start_ms, end_ms - 1))
 
     def _append_kind(self, kind: Kind, instrument: Instrument, batches: Sequence[FetchedRows], vendor: str) -> int:
         incoming = combined(kind, batches, vendor)
@@ -261,6 +267,12 @@ class DeltaLake:
 
 def _name(kind: Kind, instrument: Instrument) -> str:
     return f"{kind.name}/{instrument.path_id.replace('%', _ESCAPE)}"
+
+
+def _of_the_source(kind: Kind, stored: pl.DataFrame) -> pl.DataFrame:
+    """Stored rows as the source gave them, ascending."""
+    frame = stored.drop(ORIGIN)
+    return _plain_form(kind, frame if frame[kind.time].is_sorted() else frame.sort(kind.time))
 
 
 def _restated(table: LakeTable) -> int:

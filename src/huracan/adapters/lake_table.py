@@ -7,7 +7,7 @@ commit stands only on the version that it was made from: of two writers at once 
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,6 +23,7 @@ from huracan.adapters.lake_files import check_bytes, checked, describe, encode, 
 from huracan.adapters.lake_place import LakePlace
 from huracan.adapters.lake_rows import Kind
 from huracan.adapters.lake_seal import FORMER_KEY, SEAL_KEY, DataFile, Seal, archive_files, read_seal, seal_text
+from huracan.domain.ids import content_hash, sha256_hex
 from huracan.errors import DiskFullError, HuracanError
 from huracan.ports import FetchedFile
 
@@ -44,6 +45,17 @@ class Change:
     gone: tuple[DataFile, ...] = ()
     archive: Mapping[str, FetchedFile]
     doubles: Mapping[str, tuple[Run, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRows:
+    """What a table holds of a time range, as bytes that had the hash they were sealed with.
+
+    `digest` stands for all of these bytes and the range, `frame` parses them.
+    """
+
+    digest: str
+    frame: Callable[[], pl.DataFrame]
 
 
 class LakeTable:
@@ -91,26 +103,24 @@ class LakeTable:
 
     def read(self, low: int = EVER[0], high: int = EVER[1], columns: Iterable[str] | None = None) -> pl.DataFrame:
         """Rows with low <= time <= high in their stored form, from those files alone that may hold some."""
-        files = [file for file in self.seal.data.values() if file.may_hold(low, high)]
-        return self.rows_of(files, columns, pl.col(self._kind.time).is_between(low, high))
+        return self.rows_of(self._files(low, high), columns, self._between(low, high))
+
+    def held(self, low: int, high: int) -> HeldRows:
+        """The same rows, their bytes read and checked now and parsed when they are wanted."""
+        files = self._files(low, high)
+        sources = self._sources(files)
+        hashes = [file.sha256 or sha256_hex(data) for file, data in zip(files, sources, strict=True)]
+        return HeldRows(
+            digest=content_hash(self._kind.name, low, high, hashes),
+            frame=lambda: self._parsed(sources, list(stored_schema(self._kind)), self._between(low, high)),
+        )
 
     def rows_of(
         self, files: Iterable[DataFile], columns: Iterable[str] | None = None, wanted: pl.Expr | None = None
     ) -> pl.DataFrame:
         """Rows of some of its files in their stored form, parsed from the very bytes that had the right hash."""
-        uri, schema, files = f"{self._place.root}/{self._name}", stored_schema(self._kind), list(files)
-        if self._delta is not None and {field.name for field in self._delta.schema().fields} != set(schema):
-            raise self._place.failure(uri, ValueError("its columns are those of another release of Huracan"))
-        names = list(schema) if columns is None else list(columns)
-        if not files:
-            return pl.DataFrame(schema={name: schema[name] for name in names})
-        try:
-            read = self._place.fetch([f"{self._name}/{file.path}" for file in files])
-            sources = [checked(data, file) for data, file in zip(read, files, strict=True)]
-            rows = pl.scan_parquet(sources, glob=False, hive_partitioning=False)
-            return (rows if wanted is None else rows.filter(wanted)).select(names).collect()
-        except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-            raise self._place.failure(uri, error) from error
+        names = list(stored_schema(self._kind)) if columns is None else list(columns)
+        return self._parsed(self._sources(list(files)), names, wanted)
 
     def damaged(self) -> list[DataFile]:
         """Data files that are gone or have other bytes than were sealed; every byte of the table is read for it."""
@@ -160,6 +170,33 @@ class LakeTable:
         if is_disk_full(error):
             return DiskFullError(f"no space for {what} in {uri}; the lake is as it was")
         return self._place.failure(uri, error)
+
+    def _files(self, low: int, high: int) -> list[DataFile]:
+        return [file for file in self.seal.data.values() if file.may_hold(low, high)]
+
+    def _between(self, low: int, high: int) -> pl.Expr:
+        return pl.col(self._kind.time).is_between(low, high)
+
+    def _sources(self, files: list[DataFile]) -> list[bytes]:
+        """The bytes of files, each as it was sealed, of a table whose columns are those of this release."""
+        uri, schema = f"{self._place.root}/{self._name}", stored_schema(self._kind)
+        if self._delta is not None and {field.name for field in self._delta.schema().fields} != set(schema):
+            raise self._place.failure(uri, ValueError("its columns are those of another release of Huracan"))
+        try:
+            read = self._place.fetch([f"{self._name}/{file.path}" for file in files])
+            return [checked(data, file) for data, file in zip(read, files, strict=True)]
+        except (OSError, ValueError) as error:
+            raise self._place.failure(uri, error) from error
+
+    def _parsed(self, sources: list[bytes], names: list[str], wanted: pl.Expr | None) -> pl.DataFrame:
+        if not sources:
+            schema = stored_schema(self._kind)
+            return pl.DataFrame(schema={name: schema[name] for name in names})
+        try:
+            rows = pl.scan_parquet(sources, glob=False, hive_partitioning=False)
+            return (rows if wanted is None else rows.filter(wanted)).select(names).collect()
+        except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+            raise self._place.failure(f"{self._place.root}/{self._name}", error) from error
 
     def _fetch(self, file: DataFile) -> bytes:
         return next(iter(self._place.fetch([f"{self._name}/{file.path}"])))

@@ -5,7 +5,7 @@ them.
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,14 +14,16 @@ import polars as pl
 
 from huracan.adapters.endpoints import loopback_endpoint
 from huracan.adapters.lake import DeltaLake
+from huracan.adapters.lake_table import HeldRows
 from huracan.app.exchange import AdapterPlaces, adapter_places, market_data
 from huracan.domain.bundle import Manifest
-from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, LONGEST_FUNDING_MS, empty
+from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, LONGEST_FUNDING_MS, MarketContext, empty
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, MINUTE_MS, Horizon, iso
 from huracan.errors import ConfigError, DataError
-from huracan.hamilton import HamiltonInterface, LiveInputs, PredictionResult, instrument_of
+from huracan.hamilton import HamiltonInterface, LiveInputs, PredictionResult, instrument_of, market_context
 from huracan.hamilton.live import HISTORY_DAYS
+from huracan.operations.hour_context import HourContext, context_key, read_context, write_context
 from huracan.settings import Settings
 
 if TYPE_CHECKING:
@@ -112,25 +114,49 @@ class _Feed:
     interval_ms: int
     doubts: list[str] = field(default_factory=list)
 
-    async def stored(self, name: str, until_ms: int) -> _Rows:
-        """What the lake holds of the last forty days."""
-        return await asyncio.to_thread(self._stored, instrument_of(name), until_ms)
+    async def held(self, names: Iterable[str], until_ms: int) -> dict[str, HeldRows | None]:
+        """What the lake holds of the last forty days, as checked bytes; None, and a doubt, where it is damaged."""
+        wanted = list(names)
+        found = await asyncio.gather(*(asyncio.to_thread(self._held, instrument_of(name), until_ms) for name in wanted))
+        return dict(zip(wanted, found, strict=True))
 
-    def _stored(self, item: Instrument, until_ms: int) -> _Rows:
-        since = until_ms - HISTORY_DAYS * DAY_MS
+    async def stored(self, held: Mapping[str, HeldRows | None], until_ms: int, own: str) -> dict[str, _Rows]:
+        """The rows of these bytes, and of the `own` instrument the settlements beside them."""
+        parsed = (
+            asyncio.to_thread(self._stored, instrument_of(name), rows, until_ms, funding=name == own)
+            for name, rows in held.items()
+        )
+        return dict(zip(held, await asyncio.gather(*parsed), strict=True))
+
+    def _held(self, item: Instrument, until_ms: int) -> HeldRows | None:
         try:
-            bars = self.lake.bars(item, since, until_ms)
-            funding = self.lake.funding(item, since, until_ms) if item.market == "um" else empty(FUNDING_SCHEMA)
+            return self.lake.held_bars(item, until_ms - HISTORY_DAYS * DAY_MS, until_ms)
         except DataError as error:
-            self.doubts.append(
-                f"{item.id}: the lake's rows are left out ({error.code}), `huracan lake fill --verify` mends them"
-            )
+            self._left_out(item, error)
+            return None
+
+    def _stored(self, item: Instrument, held: HeldRows | None, until_ms: int, *, funding: bool) -> _Rows:
+        settled = empty(FUNDING_SCHEMA)
+        try:
+            if held is not None and funding and item.market == "um":
+                settled = self.lake.funding(item, until_ms - HISTORY_DAYS * DAY_MS, until_ms)
+            return _Rows(bars=empty(BAR_SCHEMA) if held is None else held.frame(), funding=settled)
+        except DataError as error:
+            self._left_out(item, error)
             return _Rows(bars=empty(BAR_SCHEMA), funding=empty(FUNDING_SCHEMA))
-        return _Rows(bars=bars, funding=funding)
+
+    def _left_out(self, item: Instrument, error: DataError) -> None:
+        self.doubts.append(
+            f"{item.id}: the lake's rows are left out ({error.code}), `huracan lake fill --verify` mends them"
+        )
+
+    def reaches(self, newest_ms: int | None, until_ms: int) -> bool:
+        """Whether bars whose newest opened then are all that there were at the moment."""
+        return newest_ms is not None and newest_ms >= until_ms - self.interval_ms
 
     def fresh(self, item: Instrument, rows: _Rows, until_ms: int, *, funding: bool) -> bool:
         """Whether nothing is missing that was there at the moment."""
-        whole = not rows.bars.is_empty() and int(rows.bars["open_time"][-1]) >= until_ms - self.interval_ms
+        whole = self.reaches(_newest(rows.bars), until_ms)
         return whole and (item.market == "spot" or not funding or _settled_to(rows.funding) >= until_ms)
 
     async def completed(self, name: str, rows: _Rows, until_ms: int, *, funding: bool) -> _Rows:
@@ -182,14 +208,14 @@ async def decide(
     feed = _Feed(lake=lake, exchange=exchange, interval_ms=inputs.interval_ms)
     try:
         opened = asyncio.to_thread(hamilton.manifest, coin, horizon)  # verified and tried out while the lake is read
-        name, until_ms, rows = await _rows(feed, moment, opened, inputs, at_ms)
+        made_of = await _made_of(feed, moment, opened, inputs, at_ms)
     finally:
         await exchange.aclose()
     known_ms = hamilton.manifest(coin, horizon).data_cutoff_ms
+    name, until_ms, own = made_of.name, made_of.until_ms, made_of.rows[made_of.name]
     if until_ms < known_ms:
         feed.doubts.append(f"the model has learned from data up to {iso(known_ms)}: this is no test of that moment")
-    own = rows[name]
-    context = {member: rows[one].bars for member, one in inputs.context.items()}
+    context = made_of.context(inputs)
     prediction = hamilton.predict_bars(coin, horizon, own.bars, context, until_ms, funding=own.funding)
     return Decision(
         prediction=prediction,
@@ -197,27 +223,64 @@ async def decide(
         decision_ms=until_ms,
         holds_until_ms=until_ms + inputs.decision_ms,
         exit_ms=until_ms + Horizon.parse(prediction.horizon).ms,
-        stored=sum(item.bars.height - item.fetched for item in rows.values()),
-        fetched=sum(item.fetched for item in rows.values()),
+        stored=made_of.stored,
+        fetched=sum(item.fetched for item in made_of.rows.values()),
         doubts=tuple(feed.doubts),
     )
 
 
-async def _rows(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MadeOf:
+    """What a decision is made of: the instrument, the decision time, and rows of the instrument and of the market.
+
+    Where the market context of the hour is `kept`, the rows are those of the instrument alone. `key` is that under which it
+    may be kept; none where anything was fetched or left out.
+    """
+
+    name: str
+    until_ms: int
+    rows: Mapping[str, _Rows]
+    kept: HourContext | None = None
+    key: str | None = None
+
+    @property
+    def stored(self) -> int:
+        """Bars from the lake."""
+        rows = {name: item.bars.height - item.fetched for name, item in self.rows.items()}
+        return sum((rows if self.kept is None else {**rows, **self.kept.bars}).values())
+
+    def context(self, inputs: LiveInputs) -> MarketContext:
+        """The market context; one that is made anew of stored rows alone is kept for the other coins of the hour."""
+        if self.kept is not None:
+            return self.kept.context
+        bars = {name: self.rows[name].bars for name in inputs.context.values()}
+        context = market_context({coin: bars[name] for coin, name in inputs.context.items()}, inputs, self.until_ms)
+        if self.key is not None:
+            counts = {name: frame.height for name, frame in bars.items()}
+            newest = {name: int(frame["open_time"][-1]) for name, frame in bars.items()}
+            write_context(self.key, HourContext(context=context, bars=counts, newest_ms=newest), os.environ)
+        return context
+
+
+async def _made_of(
     feed: _Feed, moment: Moment, opened: Awaitable[Manifest], inputs: LiveInputs, at_ms: int | None
-) -> tuple[str, int, dict[str, _Rows]]:
+) -> _MadeOf:
     """The instrument, the decision time, and the rows of the instrument and of the market."""
     here = time.time_ns() // MINUTE_MS // 1_000_000 * MINUTE_MS if at_ms is None else at_ms
     until_ms = here // inputs.decision_ms * inputs.decision_ms
-    members = sorted({*inputs.context.values()})
-    read = asyncio.gather(*(feed.stored(name, until_ms) for name in members))
-    manifest, found = await asyncio.gather(opened, read)
-    own, stored = manifest.instrument, dict(zip(members, found, strict=True))
-    if own not in stored:
-        stored[own] = await feed.stored(own, until_ms)
+    manifest, held = await asyncio.gather(opened, feed.held(sorted({*inputs.context.values()}), until_ms))
+    own, key = manifest.instrument, _key(inputs, until_ms, held)
+    if own not in held:
+        held |= await feed.held([own], until_ms)
     moment.set(here, stands=at_ms is not None)
+    kept = None if key is None else read_context(key, os.environ)
+    if kept is not None and all(feed.reaches(newest, until_ms) for newest in kept.newest_ms.values()):
+        mine = await feed.stored({own: held[own]}, until_ms, own)
+        if feed.fresh(instrument_of(own), mine[own], until_ms, funding=True):
+            return _MadeOf(name=own, until_ms=until_ms, rows=mine, kept=kept)
+    stored = await feed.stored(held, until_ms, own)
     if all(feed.fresh(instrument_of(name), rows, until_ms, funding=name == own) for name, rows in stored.items()):
-        return own, until_ms, stored
+        return _MadeOf(name=own, until_ms=until_ms, rows=stored, key=key)
     now = await feed.exchange.client.server_time()
     if at_ms is not None and at_ms > now:
         raise ConfigError(f"--at {iso(at_ms)} lies in the future: the exchange's clock says {iso(now)}")
@@ -225,10 +288,21 @@ async def _rows(
         moment.set(now)
         if now // inputs.decision_ms * inputs.decision_ms != until_ms:
             until_ms = now // inputs.decision_ms * inputs.decision_ms
-            stored = {name: await feed.stored(name, until_ms) for name in stored}
+            stored = await feed.stored(await feed.held(stored, until_ms), until_ms, own)
     free = asyncio.Semaphore(AT_ONCE)
     tasks = (_completed(feed, free, name, rows, until_ms, own) for name, rows in stored.items())
-    return own, until_ms, dict(zip(stored, await asyncio.gather(*tasks), strict=True))
+    completed = dict(zip(stored, await asyncio.gather(*tasks), strict=True))
+    return _MadeOf(name=own, until_ms=until_ms, rows=completed)
+
+
+def _key(inputs: LiveInputs, until_ms: int, held: Mapping[str, HeldRows | None]) -> str | None:
+    """The key of the market context that these bytes make; None where some are left out."""
+    digests = {name: rows.digest for name, rows in held.items() if rows is not None}
+    return context_key(inputs, until_ms, digests) if len(digests) == len(held) else None
+
+
+def _newest(bars: pl.DataFrame) -> int | None:
+    return None if bars.is_empty() else int(bars["open_time"][-1])
 
 
 async def _completed(feed: _Feed, free: asyncio.Semaphore, name: str, rows: _Rows, until_ms: int, own: str) -> _Rows:
