@@ -233,8 +233,8 @@ async def decide(
 class _MadeOf:
     """What a decision is made of: the instrument, the decision time, and rows of the instrument and of the market.
 
-    Where the market context of the hour is `kept`, the rows are those of the instrument alone. `key` is that under which it
-    may be kept; none where anything was fetched or left out.
+    Where the market context of the hour is `kept`, the rows are those of the instrument alone. `key` is the one under
+    which it may be kept. There is none where anything was fetched or left out.
     """
 
     name: str

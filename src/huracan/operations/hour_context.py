@@ -1,8 +1,8 @@
-"""The market context of an hour, kept in this user's cache: the next coin of the hour is decided without making it anew.
+"""The market context of an hour, kept in this user's cache: the hour's next coin is decided without making it anew.
 
-An entry lies under a hash over all that it was made of: the members' stored bytes as they were checked a moment ago, the
-moment, the code, the libraries and the processor. So what was made of other bars is not found. It is read only where its own
-sha256 is right, and nothing is kept where somebody else may write.
+An entry lies under a hash over all that it was made of: the members' stored bytes as they were checked a moment ago,
+the moment, the code, the libraries and the processor. So what was made of other bars is not found. It is read only
+where its own sha256 is right, and nothing is kept where somebody else may write.
 """
 
 import os
@@ -161,6 +161,6 @@ def _code() -> str:
 
 @cache
 def _machine() -> str:
-    """The processor: the libraries pick their instructions by it, and sums of another one may differ in the last digit."""
+    """The processor: libraries pick their instructions by it, and sums of another one may differ in the last digit."""
     codegen: Any = import_module("numba.core.codegen")
     return content_hash(codegen.ll.get_host_cpu_name(), codegen.get_host_cpu_features())
