@@ -36,8 +36,8 @@ def test_a_demoted_coin_is_no_longer_served(world, factory):
     world.publish(factory.bundle("BTC"), factory.bundle("ETH"))
     hamilton = world.hamilton()
     hamilton.load_model("BTC", "1h")
-    world.publish(factory.bundle("ETH"), do_not_trade=[DoNotTrade(coin="BTC", code="DEMOTED", reason="lost money")])
-    with pytest.raises(ModelLoadError, match="DEMOTED: lost money"):
+    world.publish(factory.bundle("ETH"), do_not_trade=[DoNotTrade(coin="BTC", code="NOT_PROVEN", reason="lost money")])
+    with pytest.raises(ModelLoadError, match="NOT_PROVEN: lost money"):
         hamilton.predict("BTC", "1h", factory.features())
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from huracan.domain.frames import DAILY_SCHEMA, PANEL_SCHEMA
 from huracan.domain.time import DAY_MS, HOUR_MS
-from huracan.scoring import pool_result, simulate, stress_costs
+from huracan.scoring import pool_result, simulate_decisions, stress_costs
 
 START_DAY = 20454
 MONEY = ("net_bps", "gross_bps", "fees_bps", "spread_bps", "impact_bps", "funding_bps", "turnover", "exposure")
@@ -196,9 +196,9 @@ def test_a_pool_of_simulated_coins_equals_the_mean_of_their_scorecards(case):
     cards = {}
     for index in range(4):
         world = case(seed=20 + index, days=3, stop=1.0)
-        cards[f"C{index}"] = simulate(
+        cards[f"C{index}"] = simulate_decisions(
             *world.arguments, allow_short=True, start_day=START_DAY, end_day=START_DAY + 1, coin=f"C{index}"
-        )
+        ).card
     result = pool({name: (card.panel, card.daily) for name, card in cards.items()}).daily
     for name in MONEY:
         mean = np.mean([card.daily[name].to_numpy() for card in cards.values()], axis=0)

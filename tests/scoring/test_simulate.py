@@ -18,7 +18,7 @@ from huracan.errors import DataError
 from huracan.ingest import IngestConfig
 from huracan.ingest.funding import funding_holes
 from huracan.labels import label_forward_returns
-from huracan.scoring import decision_events, positions, simulate, simulate_decisions
+from huracan.scoring import decision_events, positions, simulate_decisions
 from huracan.stats.decide import position_fraction, wants_entry
 
 START_DAY = 20454
@@ -527,9 +527,11 @@ def test_size_falls_with_volatility_and_never_exceeds_the_declared_cap(case):
     assert card.panel["position"].abs().max() <= cap
 
 
-def test_simulate_returns_the_scorecard_of_simulate_decisions_with_metrics_and_costs(case):
+def test_simulated_decisions_give_a_scorecard_with_metrics_and_costs(case):
     world = case(seed=8, days=3)
-    card = simulate(*world.arguments, allow_short=True, start_day=START_DAY, end_day=START_DAY + 2, coin="SOL")
+    card = simulate_decisions(
+        *world.arguments, allow_short=True, start_day=START_DAY, end_day=START_DAY + 2, coin="SOL"
+    ).card
     assert card.metrics["round_trips"] == card.trades.height > 3
     assert card.metrics["win_rate"] == card.metrics["hit_rate"]
     assert card.metrics["without_best_day"]["days"] == card.metrics["days"] - 1

@@ -1,4 +1,4 @@
-"""Identities: instruments, coins, model keys, content hashes, and names that are safe as paths."""
+"""Identities: instruments, coins, result keys, content hashes, and names that are safe as paths."""
 
 import hashlib
 import json
@@ -54,19 +54,6 @@ class Instrument:
     def trades(self) -> bool:
         """Whether the exchange lets it trade now; what does not may have ended for good."""
         return self.status == "TRADING"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelKey:
-    """The one identity of a model: job id, path, log context and random stream derive from it."""
-
-    coin: str
-    horizon: str
-    engine: str = "*"
-    regime: str = "*"
-
-    def __str__(self) -> str:
-        return f"{self.coin}/{self.horizon}/{self.engine}/{self.regime}"
 
 
 def result_key(coin: str, horizon: str) -> str:

@@ -43,7 +43,6 @@ class SkipCode(StrEnum):
     COPY = "COPY"
     EDGE_BELOW_MIN = "EDGE_BELOW_MIN"
     NOT_SCORED = "NOT_SCORED"
-    DEMOTED = "DEMOTED"
     EXPORT_FAILED = "EXPORT_FAILED"
 
 

@@ -7,7 +7,7 @@ from huracan.scoring.events import EVENT_SCHEMA, decision_events
 from huracan.scoring.metrics import scorecard_metrics
 from huracan.scoring.portfolio import FEWEST_VALID, pool_result, stress_costs
 from huracan.scoring.round_trips import round_trip_costs
-from huracan.scoring.simulate import Simulation, simulate, simulate_decisions
+from huracan.scoring.simulate import Simulation, simulate_decisions
 
 __all__ = [
     "EVENT_SCHEMA",
@@ -24,7 +24,6 @@ __all__ = [
     "row_costs",
     "score_cells",
     "scorecard_metrics",
-    "simulate",
     "simulate_decisions",
     "stress_costs",
 ]

@@ -50,36 +50,6 @@ class Simulation:
     events: pl.DataFrame
 
 
-def simulate(
-    path: ConsensusPath,
-    bars: Bars,
-    labels: LabelledSet,
-    features: FeatureFrame,
-    recipe: Recipe,
-    horizon: Horizon,
-    *,
-    allow_short: bool,
-    start_day: int,
-    end_day: int,
-    coin: str,
-    ended: bool = False,
-) -> Scorecard:
-    """Scorecard of `simulate_decisions`, without its events."""
-    return simulate_decisions(
-        path,
-        bars,
-        labels,
-        features,
-        recipe,
-        horizon,
-        allow_short=allow_short,
-        start_day=start_day,
-        end_day=end_day,
-        coin=coin,
-        ended=ended,
-    ).card
-
-
 def simulate_decisions(
     path: ConsensusPath,
     bars: Bars,
