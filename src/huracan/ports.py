@@ -86,7 +86,7 @@ class MarketData(Protocol):
         ...
 
     async def snapshot_as_of(self, then_ms: int, quote_assets: Sequence[str]) -> Snapshot:
-        """What can be told afterwards of a past moment, from its own bars: who traded, and how much; no books."""
+        """What is known afterwards of a past moment from its own bars: which symbols traded, and how much; no books."""
         ...
 
     async def recent_settlements(self, start_ms: int, end_ms: int) -> pl.DataFrame:

@@ -20,7 +20,7 @@ class Section(BaseModel):
 
 
 class OwnRecipe(Section):
-    """A recipe of the owner's: a name, and the installed engines that compete under it."""
+    """A user-supplied recipe: a name, and the installed engines that compete under it."""
 
     name: str
     engines: tuple[str, ...]
@@ -191,7 +191,7 @@ class BinanceSettings(Section):
 
 
 class CostSettings(Section):
-    """Costs the owner knows better than we: fees in bps per side, capital per coin."""
+    """Costs that depend on the account: fees in bps per side, capital per coin."""
 
     spot_maker_bps: float = Field(10.0, ge=0, description="spot fee of a resting order, per side")
     spot_taker_bps: float = Field(10.0, ge=0, description="spot fee of an order that takes, per side")

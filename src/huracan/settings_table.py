@@ -26,7 +26,7 @@ SECRET_WORDS: Final = {
 }
 
 _ORDER: Final = ("costs", *(name for name in SECTIONS if name != "costs"))
-"""What trading costs comes first: the owner alone knows it."""
+"""Trading costs come first: they depend on the account."""
 _NUMBERS: Final = ("whole number", "number")
 _UNITS: Final = {
     "days": "days",

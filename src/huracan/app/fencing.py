@@ -21,7 +21,7 @@ from huracan.ports import RemoteFile, RemoteStore
 PAUSE_S: Final = 60.0
 """Between two questions to a store that did not answer."""
 LINE_EVERY_S: Final = 60.0
-"""How often a store that is waited for is told."""
+"""How often an event says that a store is still awaited."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,8 +33,8 @@ class Copy:
     fence: Fence | None = None
     found: Verified | None = None
     problem: HuracanError | None = None
-    told: bool = False
-    """Whether a failure of this run was told; later ones of the same store are not, until it is pushed to."""
+    logged: bool = False
+    """Whether a failure of this run was logged; later ones of the same store are not, until it is pushed to."""
     awaited_since: float | None = None
     """When this run began to wait for it, in monotonic seconds; None while it does not."""
 

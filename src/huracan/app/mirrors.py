@@ -63,7 +63,7 @@ class Mirrors:
 
     `begin` and `begin_beside` raise ConfigError for a URL that cannot be opened; a store that does not answer, that
     another run owns, or whose client fails in whatever way is recorded and never stops a night. `taken` are numbers
-    that new files must stay above. A store that is waited for is told once a minute.
+    that new files must stay above. An awaited store is an event once a minute.
     """
 
     store: FolderStore
@@ -148,7 +148,7 @@ class Mirrors:
             # Its client may still wait for an answer, in a thread that nothing can end.
             self._left.append(copy.remote)
             url, problem = copy.url, copy.problem
-            self._copies[self._copies.index(copy)] = Copy(url, self._opened(url), problem=problem, told=copy.told)
+            self._copies[self._copies.index(copy)] = Copy(url, self._opened(url), problem=problem, logged=copy.logged)
 
     def push(self, keys: KeySet) -> dict[str, PushState]:
         """Copy the signed set to every remote; by identity: state, and code and error where it is not PUBLISHED."""
@@ -249,7 +249,7 @@ class Mirrors:
 
     def _pushed(self, copy: Copy, keys: KeySet) -> PushState:
         if not isinstance(copy.problem, FencedError):
-            copy.problem, copy.told = None, False  # a store that did not answer before may do so now
+            copy.problem, copy.logged = None, False  # a store that did not answer before may do so now
             with copy.awaited():
                 self._try(copy, partial(self._push, copy, keys))
         name, state = copy.remote.identity, _state(copy.problem)
@@ -276,7 +276,7 @@ class Mirrors:
         self.telemetry.event("push_finished", target=copy.kind, store=name, **facts)
 
     def _try(self, copy: Copy, action: Callable[[], object]) -> None:
-        """Do it; whatever fails is the problem of this copy alone, and told once."""
+        """Do it; whatever fails is the problem of this copy alone, and logged once."""
         trace: dict[str, str] = {}
         try:
             action()
@@ -288,8 +288,8 @@ class Mirrors:
                 f"{copy.remote.identity}: {type(error).__name__}: {error}. This is a fault of Huracan or of the store's"
                 " client, please report it with its traceback; the set stands in the local store"
             )
-        if copy.problem is not None and not copy.told:
-            copy.told = True
+        if copy.problem is not None and not copy.logged:
+            copy.logged = True
             facts = {"target": copy.kind, "store": copy.remote.identity, "code": copy.problem.code}
             self.telemetry.event("push_failed", **facts, error=str(copy.problem), **trace)
 

@@ -1,4 +1,4 @@
-"""From the owner's settings to the rules of a night: presets, recipes, limits, the stress table."""
+"""From the settings to the configuration of a night: presets, recipes, limits, the stress table."""
 
 import json
 from dataclasses import replace
@@ -91,7 +91,7 @@ def named(sections: tuple[dict[str, Json], ...]) -> tuple[tuple[str, str], ...]:
 
 
 def recipes_of(settings: Settings) -> tuple[Recipe, ...]:
-    """The recipes the owner enabled, with the owner's costs, preset and consensus.
+    """The enabled recipes, with the configured costs, preset and consensus.
 
     Raises ConfigError where a recipe, or an engine it names, is unknown, or an installed engine is broken.
     """

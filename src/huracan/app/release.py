@@ -194,7 +194,7 @@ class FolderRelease:
 
 
 def live_extras(night: Night) -> JsonObject:
-    """What the set tells whoever trades it: how to make tonight's features from live bars, and the caps of the
+    """What the set says for live trading: how to make tonight's features from live bars, and the caps of the
     recipes.
     """
     plan, shared = night.plan, night.plan.recipes[0]

@@ -258,7 +258,7 @@ Status = Literal["champion", "candidate"]
 EVERY_REGIME: Final = "all"
 """What stands for the regime of a model that does not look at it."""
 Instant = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
-"""ms UTC up to the end of the year 9999, beyond which no instant can be told in words."""
+"""ms UTC up to the end of the year 9999, beyond which no instant has a text form."""
 
 
 class Manifest(Record):
@@ -386,7 +386,7 @@ class ChampionSet(Record):
     @property
     def store_id(self) -> str:
         """Which store this set is of, wherever it lies; empty in sets of versions that named none. BundleFormatError
-        for nonsense.
+        for an invalid id.
         """
         found = self.extras.get(STORE_KEY, "")
         if not isinstance(found, str) or (found and not STORE_ID.fullmatch(found)):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 FEWEST_ROUND_TRIPS: Final = 10
-"""Below these a coin's own edge cannot be told."""
+"""Below these a coin's own edge cannot be estimated."""
 
 Evidence = Mapping[str, float | int | str | bool | None]
 
@@ -35,10 +35,10 @@ def why_no_champion(evidence: Evidence) -> str:
         return "nothing is proven yet: its pool has no evidence of this recipe"
     wanted = "" if needed is None else f", wanted {needed:,.0f}"
     if pool_is_proven(evidence):
-        told, own = f"(e-value {evidence_number(e_value)}{wanted})", _edge_words(evidence)
+        proof, own = f"(e-value {evidence_number(e_value)}{wanted})", _edge_words(evidence)
         if own:
-            return f"its pool is proven {told}, this coin is not: {own}"
-        return f"its pool's evidence is enough {told}; `huracan explain` says what keeps this coin out"
+            return f"its pool is proven {proof}, this coin is not: {own}"
+        return f"its pool's evidence is enough {proof}; `huracan explain` says what keeps this coin out"
     missing = f", about {nights:,.0f} nights missing at this pace" if nights else ""
     return f"nothing is proven yet: its pool's e-value is {evidence_number(e_value)}{wanted}{missing}"
 

@@ -1,4 +1,4 @@
-"""Liquidity tiers: pools, stress tables and spreads of pairs nobody quotes are all told apart by them."""
+"""Liquidity tiers: pools, stress tables and spreads of unquoted pairs go by them."""
 
 from typing import Final, Literal
 

@@ -1,4 +1,4 @@
-"""What Hamilton tells the trading process."""
+"""What Hamilton returns to the trading process."""
 
 from dataclasses import dataclass, field
 

@@ -86,7 +86,7 @@ class Ending:
     """Where a symbol's bars end, over all sources of its market, and what that means.
 
     `alive`: with the newest bars. `delisted`: alone (or with few), while others go on for a month and longer. `gone`:
-    with its source, and it is absent from a later one that has most of its companions. `ended`: nothing tells.
+    with its source, and it is absent from a later one that has most of its companions. `ended`: no source says why.
     """
 
     market: Market
@@ -177,22 +177,22 @@ def endings(findings: Sequence[Findings], config: IngestConfig) -> tuple[Ending,
 
 
 def _ending(last: Findings, tables: Sequence[Findings], newest_ms: int, config: IngestConfig) -> Ending:
-    def told(kind: EndKind, absent_from: str = "") -> Ending:
+    def ending(kind: EndKind, absent_from: str = "") -> Ending:
         return Ending(market=last.market, symbol=last.symbol, last_ms=last.last_ms, kind=kind, absent_from=absent_from)
 
     if newest_ms - last.last_ms < config.relisting_ms:
-        return told("alive")
+        return ending("alive")
     beside = [one for one in tables if one.source == last.source and one.first_ms <= last.last_ms]
     listed = [one for one in beside if one.last_ms > last.last_ms - DAY_MS]
     together = {one.symbol for one in listed if one.last_ms < last.last_ms + DAY_MS}
     if len(together) < 2 or len(together) < config.common_share * len(listed):
-        return told("delisted" if newest_ms - last.last_ms >= SURELY_GONE_MS else "ended")
+        return ending("delisted" if newest_ms - last.last_ms >= SURELY_GONE_MS else "ended")
     for source in sorted({one.source for one in tables}):
         held = [one for one in tables if one.source == source]
         begins_later = min(one.first_ms for one in held) > last.last_ms
         if begins_later and len(together & {one.symbol for one in held}) >= config.common_share * len(together):
-            return told("gone", source)
-    return told("ended")
+            return ending("gone", source)
+    return ending("ended")
 
 
 def _presence(found: Findings, runs: tuple[tuple[int, int], ...]) -> Presence:

@@ -106,7 +106,7 @@ class _Exchange:
 class _Feed:
     """Rows of instruments before a moment: those of the lake, and from the exchange what the lake lacks.
 
-    A settlement at the very moment is left out, as the night leaves it out: whether it is told in time is luck.
+    A settlement at the very moment is left out, as the night leaves it out: whether it is published in time is luck.
     """
 
     lake: DeltaLake
@@ -318,7 +318,7 @@ async def _completed(feed: _Feed, free: asyncio.Semaphore, name: str, rows: _Row
 
 
 def _settled_to(funding: pl.DataFrame) -> int:
-    """The moment of the next settlement after those that are known; 0 where that cannot be told."""
+    """The moment of the next settlement after those that are known; 0 where that is not known."""
     if funding.height < 2:
         return 0
     last, before = int(funding["funding_time"][-1]), int(funding["funding_time"][-2])

@@ -1,4 +1,4 @@
-"""Engines as an owner sees them: which there are, who offers them, which recipes use them, and whether they are fit."""
+"""Engines as a user sees them: their distributions, the recipes that use them, and whether they are fit."""
 
 import importlib.util
 import traceback
@@ -103,13 +103,13 @@ def _names_of(file: Path) -> dict[str, object]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the owner's code raises
+    except Exception as error:  # user-supplied code may raise anything
         raise ConfigError(f"{file} cannot be run: {_told(error)}") from error
     return vars(module)
 
 
 def _told(error: Exception) -> str:
-    """An error of the owner's code with its file and line; frames of the import machinery say nothing."""
+    """An error of user-supplied code with its file and line; frames of the import machinery say nothing."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} ({error.filename} line {error.lineno})"
     frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith("<frozen")]

@@ -29,7 +29,7 @@ LARGEST_BPS: Final = 1e4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """One check of one engine, or of one callable of an owner: whether it passed, and what was seen."""
+    """One check of one engine, or of one user-supplied callable: whether it passed, and what was seen."""
 
     engine: str
     check: Check

@@ -27,7 +27,7 @@ class Design:
     """Features of one pair as arrays; n decisions up to the cut-off, p features.
 
     x (n, p): raw values of `names`, NaN where missing; usable (n,): warm, and every feature known but those that had
-    stopped by that day, which `presence` tells. day (n,): UTC day. regime (n,): code, -1 unknown, 0 throughout when the
+    stopped by that day, as `presence` says. day (n,): UTC day. regime (n,): code, -1 unknown, 0 throughout when the
     features have no regime (`has_regime` False). sigma_day_bps (n,). clip_starts (C,): days from which each row of
     clip_low and clip_high (C, p) is known; rows before the first use the first. `first_test_day` follows the first
     training window, `last_day` holds the last decision, `live_day` is the first day after the cut-off.

@@ -71,7 +71,7 @@ def export_model(model: Any, sample: F64) -> Exported:
 
 
 def name_of(model: Any) -> str:
-    """What a model is called in words: its type, or that of the owner's model behind it."""
+    """What a model is called in words: its type, or that of the user-supplied model behind it."""
     return str(getattr(model, "shown_as", type(model).__name__))
 
 

@@ -13,7 +13,7 @@ RECENT_DAYS: Final = 7
 """Days that decide whether a feature has stopped: longer than the three days that a feature warms up after a gap."""
 
 ALWAYS: Final = frozenset({"regime", "sigma_day_bps"})
-"""Features without which nothing can be sized or told apart: where they are missing, the decision is no decision."""
+"""Features without which nothing can be sized or distinguished: where they are missing, the decision is no decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

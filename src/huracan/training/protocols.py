@@ -1,7 +1,7 @@
-"""What an owner's own data source, features, model and validator are given, and what they must return.
+"""What a user-supplied data source, features, model and validator are given, and what they must return.
 
 Each callable may be sync or async. What it returns is checked for form; a wrong one is a skip of that pair with its
-reason, and what raises for every pair that reached it ends the night with USER_CODE and the owner's line.
+reason, and what raises for every pair that reached it ends the night with USER_CODE and the line at fault.
 """
 
 import inspect
@@ -48,7 +48,7 @@ class DataLoader(Protocol):
     trades, taker_base and taker_quote are read where they are there; features that need an absent one are left out.
     Order does not matter, other columns are ignored, and gaps stay gaps. The newest bar must be closed and younger than
     `training.stale_after_minutes`. Rows without finite prices above 0 are dropped and counted. Whatever it raises is
-    told with your file and line.
+    logged with your file and line.
     """
 
     def __call__(self, coin: str, lookback_days: int, /) -> Table | Awaitable[Table]:
@@ -172,7 +172,7 @@ ARGUMENTS: Final[dict[UserCallable, str]] = {
     "model_trainer": "(job)",
     "validator": "(coin, data)",
 }
-"""What each of the owner's callables is called with."""
+"""What each user-supplied callable is called with."""
 
 RIGHT: Final[dict[UserCallable, str]] = {
     "data_loader": 'pl.DataFrame({"open_time": [1767225600000], "open": [99.0], "high": [101.0], "low": [98.0], "close": [100.0],'
@@ -186,7 +186,7 @@ RIGHT: Final[dict[UserCallable, str]] = {
 
 
 def right_one(name: UserCallable) -> str:
-    """The last sentence of an error about what a callable of the owner did.
+    """The last sentence of an error about what a user-supplied callable did.
 
     >>> right_one("validator")
     'A right answer to validator(coin, data): data.height > 1000'

@@ -1,4 +1,4 @@
-"""Which engines compete under which name: the recipes that ship, and those an owner configures."""
+"""Which engines compete under which name: the recipes that ship, and user-supplied ones."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -50,7 +50,7 @@ def built_in_recipes(
 ) -> tuple[Recipe, ...]:
     """The named recipes with these policies, in the order asked for; raises ConfigError for an unknown or doubled name.
 
-    `own` are an owner's: names that `names` may ask for as well, with the installed engines behind each. Nobody can
+    `own` are user-supplied: names that `names` may ask for as well, with the installed engines behind each. Nobody can
     know which days their maker looked at, so all days before their registration count as seen.
 
     >>> [recipe.name for recipe in built_in_recipes(["boosted", "linear"], feature_recipe="core-1")]
@@ -91,7 +91,7 @@ def _engines_of(name: str, own: Collection[str]) -> tuple[str, ...]:
 
 
 def _own_uses(name: str, engines: tuple[str, ...]) -> tuple[EngineUse, ...]:
-    """The engines of an owner's recipe; raises ConfigError where its name or one of them will not do."""
+    """The engines of a user-supplied recipe; raises ConfigError where its name or one of them will not do."""
     wrong = {
         "wanted a lower-case name of at most 32 letters, digits and underscores": not OWN_NAME.fullmatch(name),
         "that name is taken by a recipe that ships": name in {*ENGINES_OF, *RESERVED},

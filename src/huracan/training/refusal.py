@@ -8,7 +8,7 @@ from huracan.training.user_code import UserFault
 class TrainingRefused(HuracanError):  # noqa: N818 - a verdict on the data, not a fault
     """Step 5 refuses a (coin, horizon); carries everything its Skip needs, `code` among it.
 
-    `fault` is set where the owner's own code raised.
+    `fault` is set where user-supplied code raised.
     """
 
     code: SkipCode  # type: ignore[misc]  # every other error has one code for its class, this one has one per verdict

@@ -1,4 +1,4 @@
-"""Faults in code that the owner passed in: which callable raised what, at which file and line."""
+"""Faults in user-supplied code: which callable raised what, at which file and line."""
 
 import sysconfig
 import traceback
@@ -12,12 +12,12 @@ _LIBRARIES: Final = (
     Path(__file__).parents[1],
     *(Path(sysconfig.get_paths()[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
 )
-"""Where code lies that is not the owner's: ours, Python's and that of installed packages."""
+"""Where code lies that is not user-supplied: ours, Python's and that of installed packages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserFault:
-    """What one of the owner's callables raised; `place` is ``file:line`` of the innermost line of the owner's own
+    """What a user-supplied callable raised; `place` is ``file:line`` of the innermost line of user-supplied
     code.
     """
 
@@ -39,7 +39,7 @@ class UserFault:
 
 
 def user_fault(name: UserCallable, error: Exception) -> UserFault:
-    """The fault behind an exception of the owner's code."""
+    """The fault behind an exception of user-supplied code."""
     return UserFault(
         name=name,
         error_type=type(error).__name__,
