@@ -20,6 +20,7 @@ from huracan.reports import (
     DecisionLog,
     MetricsReport,
     RegimeMapReport,
+    Scored,
     bundle_reports,
     cost_report,
     daily_summary,
@@ -128,7 +129,7 @@ def test_costs_name_fees_by_kind_and_quantiles():
 def test_a_scorecard_without_a_documented_number_is_an_error_and_not_a_zero():
     with pytest.raises(KeyError, match="sharpe_ratio"):
         bundle_reports(
-            coin="BTC", horizon="1h", timestamp=NOW, cell={"metrics": {}, "costs": COSTS}, events=events(), gate={}, integrity=integrity()
+            coin="BTC", horizon="1h", timestamp=NOW, scored=Scored(metrics={}, costs=COSTS), events=events(), gate={}, integrity=integrity()
         )  # fmt: skip
 
 
@@ -203,7 +204,7 @@ def test_a_bundles_reports_are_five_files_of_valid_json_with_nulls_for_nan():
         coin="BTC",
         horizon="1h",
         timestamp=NOW,
-        cell={"metrics": spoiled, "costs": {**COSTS, "net": -math.inf}, "notes": []},
+        scored=Scored(metrics=spoiled, costs={**COSTS, "net": -math.inf}),
         events=events(60_000).with_columns(edge_bps=pl.lit(math.nan)),
         gate={"coin": "BTC", "performance": {"trend_flow": {"sharpe_ratio": math.nan}}},
         integrity=integrity(quality=math.nan),

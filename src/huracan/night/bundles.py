@@ -23,7 +23,7 @@ from huracan.night.jobs.artefacts import Artefacts
 from huracan.night.jobs.train import cell_frame, cell_model
 from huracan.night.promote import Assignment
 from huracan.night.state import Night
-from huracan.reports import bundle_reports
+from huracan.reports import Scored, bundle_reports
 from huracan.stats.evaluate import REGIME_FEATURE
 
 Scalar = float | int | str | bool | None
@@ -56,7 +56,7 @@ def _assemble(store: Artefacts, config: NightConfig, night: Night, item: Assignm
             coin=item.coin,
             horizon=item.horizon,
             timestamp=iso(night.plan.cutoff_ms),
-            cell=asdict(cell),
+            scored=Scored(metrics=cell.metrics, costs=cell.costs, notes=cell.notes, decisions=cell.decisions),
             events=cell_frame(store, cell, "events").tail(LOGGED_DECISIONS),
             gate=asdict(cell.gate),
             integrity={**asdict(ingested.report), **vendor_comparison(night, ingested.report.instrument_id)},

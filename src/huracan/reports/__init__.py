@@ -1,6 +1,7 @@
 """Records to JSON and HTML, as dicts and strings: what a bundle carries, the daily summary, the page of a night."""
 
 from huracan.reports.bundle import (
+    Scored,
     bundle_reports,
     cost_report,
     decision_logs,
@@ -29,6 +30,7 @@ __all__ = [
     "MetricsReport",
     "NightReport",
     "RegimeMapReport",
+    "Scored",
     "bundle_reports",
     "cost_report",
     "curve_from_daily",

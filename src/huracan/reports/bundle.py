@@ -1,15 +1,20 @@
 """From what the steps found to the five reports of a bundle."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Final, TypedDict, cast
 
 import polars as pl
+from pydantic import TypeAdapter
 
-from huracan.domain.records import IntegrityReport
+from huracan.domain.json import Json, JsonObject
+from huracan.domain.records import IntegrityIssue, IntegrityReport
 from huracan.domain.results import ConsensusPath, Scorecard
 from huracan.domain.time import iso
+from huracan.reports.night_summary import Number
 from huracan.reports.plain import plain
+from huracan.reports.reading import record_of
 from huracan.reports.records import (
     CostReport,
     DataIntegrityReport,
@@ -31,32 +36,71 @@ METRICS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What the simulation of a model measured, as a Scorecard has it; `decisions` counts all of them, None: those given."""
+
+    metrics: Mapping[str, object]
+    costs: Mapping[str, object]
+    notes: Sequence[str] = ()
+    decisions: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedBars:
+    """What validation found in a pair's bars, and what a comparison with other sources found since."""
+
+    issues: tuple[IntegrityIssue, ...]
+    rows_in: int
+    rows_out: int
+    repaired: int
+    cut: int
+    quality: Number | None
+    vendor: str
+    counts: Mapping[str, int]
+    vendor_mismatches: tuple[JsonObject, ...]
+    vendor_check: JsonObject = field(default_factory=dict)
+
+
+class EventRow(TypedDict):
+    """A row of DecisionEvent, with the confidence of the decision before it."""
+
+    time: int
+    coin: str
+    horizon: str
+    score: float | None
+    action: str
+    edge_bps: float | None
+    net_edge_bps: float | None
+    position: float | None
+    price: float | None
+    said_confidence: float | None
+
+
 def bundle_reports(
     *,
     coin: str,
     horizon: str,
     timestamp: str,
-    cell: Mapping[str, Any],
+    scored: Scored,
     events: pl.DataFrame,
-    gate: Mapping[str, Any],
-    integrity: IntegrityReport | Mapping[str, Any],
+    gate: Mapping[str, object],
+    integrity: IntegrityReport | Mapping[str, object],
     path: pl.DataFrame | ConsensusPath | None = None,
     edges: pl.DataFrame | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """The five reports by file name, JSON types only.
 
-    `cell` holds `metrics`, `costs` and `notes` as a Scorecard does, and how many `decisions` there are; `events`,
-    `path` and `edges` as for `decision_logs`. Where the logs are the newest of more, ``metrics.json`` says how many
-    there are.
+    `events`, `path` and `edges` are as for `decision_logs`. Where the logs are the newest of more, ``metrics.json``
+    says how many there are.
     """
-    counts = {"logged": events.height, "in_all": cell.get("decisions", events.height), "all_of_them": EVENTS_FILE}
-    metrics = metrics_report(
-        coin, horizon, {**cell["metrics"], "decisions": counts}, timestamp, notes=cell.get("notes", ())
-    )
+    in_all = events.height if scored.decisions is None else scored.decisions
+    counts = {"logged": events.height, "in_all": in_all, "all_of_them": EVENTS_FILE}
+    metrics = metrics_report(coin, horizon, {**scored.metrics, "decisions": counts}, timestamp, notes=scored.notes)
     logs = decision_logs(events, path, edges)
     return {
         "metrics.json": metrics.as_dict(),
-        "cost_report.json": cost_report(coin, horizon, cell["costs"], timestamp).as_dict(),
+        "cost_report.json": cost_report(coin, horizon, scored.costs, timestamp).as_dict(),
         "decision_logs.json": [log.as_dict() for log in logs],
         "regime_map.json": regime_map_report(coin, {horizon: gate}, timestamp).as_dict(),
         "data_integrity.json": integrity_report(coin, horizon, integrity, timestamp).as_dict(),
@@ -72,7 +116,7 @@ def scorecard_reports(card: Scorecard, timestamp: str) -> tuple[MetricsReport, C
 
 
 def metrics_report(
-    coin: str, horizon: str, metrics: Mapping[str, Any], timestamp: str, *, notes: Iterable[str] = ()
+    coin: str, horizon: str, metrics: Mapping[str, object], timestamp: str, *, notes: Iterable[str] = ()
 ) -> MetricsReport:
     """The documented metrics; everything else that was measured goes to `details`."""
     known = {*METRICS, "win_rate", "without_best_day"}
@@ -87,7 +131,7 @@ def metrics_report(
     )
 
 
-def cost_report(coin: str, horizon: str, costs: Mapping[str, Any], timestamp: str) -> CostReport:
+def cost_report(coin: str, horizon: str, costs: Mapping[str, object], timestamp: str) -> CostReport:
     """Means per round trip as a scorecard's `costs` has them."""
     return CostReport(
         coin=coin,
@@ -105,8 +149,8 @@ def cost_report(coin: str, horizon: str, costs: Mapping[str, Any], timestamp: st
         p50_bps=plain(costs.get("p50")),
         p90_bps=plain(costs.get("p90")),
         break_even_cost_bps=plain(costs.get("break_even")),
-        round_trips=costs.get("round_trips"),
-        spread_source=costs.get("spread_source"),
+        round_trips=plain(costs.get("round_trips")),
+        spread_source=plain(costs.get("spread_source")),
         rebalance_bps=plain(costs.get("rebalance")),
         maker_fill_share=plain(costs.get("maker_fill_share")),
         fees_if_maker_bps=plain(costs.get("fees_if_maker")),
@@ -134,61 +178,64 @@ def decision_logs(
     engines: list[str] = []
     if edges is not None:
         engines = [name for name in edges.columns if name not in {"decision_time", "fold_day", "regime"}]
-        cast = edges.select("decision_time", *(pl.col(name).alias(f"vote_{name}") for name in engines))
+        voted = edges.select("decision_time", *(pl.col(name).alias(f"vote_{name}") for name in engines))
         frame = frame.join_asof(
-            cast.sort("decision_time"), left_on="time", right_on="decision_time", allow_exact_matches=False
+            voted.sort("decision_time"), left_on="time", right_on="decision_time", allow_exact_matches=False
         )
-    return [_log(row, engines) for row in frame.iter_rows(named=True)]
+    return [
+        _log(cast("EventRow", row), {name: plain(row[f"vote_{name}"]) for name in engines})
+        for row in frame.iter_rows(named=True)
+    ]
 
 
-def regime_map_report(coin: str, horizons: Mapping[str, Any], timestamp: str) -> RegimeMapReport:
+def regime_map_report(coin: str, horizons: Mapping[str, Mapping[str, object]], timestamp: str) -> RegimeMapReport:
     """The gate's map of each horizon; the coin's name stands once, at the top."""
     maps = {h: {key: plain(v) for key, v in gate.items() if key != "coin"} for h, gate in horizons.items()}
     return RegimeMapReport(coin=coin, horizons=maps, timestamp=timestamp)
 
 
 def integrity_report(
-    coin: str, horizon: str, report: IntegrityReport | Mapping[str, Any], timestamp: str
+    coin: str, horizon: str, report: IntegrityReport | Mapping[str, object], timestamp: str
 ) -> DataIntegrityReport:
     """What validation found; the newest issues are listed, all are counted."""
-    found = asdict(report) if isinstance(report, IntegrityReport) else dict(report)
-    issues = found["issues"]
-    kinds = {kind: [issue for issue in issues if issue["kind"] == kind] for kind in ("gap", "outlier")}
-    counts = {name: found[name] for name in ("rows_in", "rows_out", "repaired", "cut")}
+    found = record_of(_checked_bars(), asdict(report) if isinstance(report, IntegrityReport) else report)
+    gaps, outliers = (tuple(one for one in found.issues if one.kind == kind) for kind in ("gap", "outlier"))
+    rows = {"rows_in": found.rows_in, "rows_out": found.rows_out, "repaired": found.repaired, "cut": found.cut}
+    issues = {"gap_issues": len(gaps), "outlier_issues": len(outliers)}
     return DataIntegrityReport(
         coin=coin,
         horizon=horizon,
-        gaps=_listed(kinds["gap"]),
-        outliers=_listed(kinds["outlier"]),
-        vendor_mismatches=[plain(row) for row in found["vendor_mismatches"]],
-        data_quality_score=plain(found["quality"]),
+        gaps=_listed(gaps),
+        outliers=_listed(outliers),
+        vendor_mismatches=[plain(row) for row in found.vendor_mismatches],
+        data_quality_score=plain(found.quality),
         timestamp=timestamp,
-        vendor=found["vendor"],
-        vendor_check=plain(found.get("vendor_check", {})),
-        counts={**counts, **{f"{kind}_issues": len(rows) for kind, rows in kinds.items()}, **found["counts"]},
+        vendor=found.vendor,
+        vendor_check=plain(found.vendor_check),
+        counts={**rows, **issues, **found.counts},
     )
 
 
-def _listed(issues: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    newest = sorted(issues, key=lambda issue: int(issue["start_ms"]))[-LISTED_ISSUES:]
+def _listed(issues: Iterable[IntegrityIssue]) -> list[JsonObject]:
+    newest = sorted(issues, key=lambda issue: issue.start_ms)[-LISTED_ISSUES:]
     return [
-        {
-            "start": iso(issue["start_ms"]),
-            "bars": issue["bars"],
-            "action": issue["action"],
-            "detail": issue.get("detail", ""),
-        }
+        {"start": iso(issue.start_ms), "bars": issue.bars, "action": issue.action, "detail": issue.detail}
         for issue in newest
     ]
 
 
-def _log(row: Mapping[str, Any], engines: list[str]) -> DecisionLog:
+@cache
+def _checked_bars() -> TypeAdapter[CheckedBars]:
+    return TypeAdapter(CheckedBars)
+
+
+def _log(row: EventRow, votes: JsonObject) -> DecisionLog:
     return DecisionLog(
         timestamp=iso(row["time"]),
         coin=row["coin"],
         horizon=row["horizon"],
         consensus_score=plain(row["score"]),
-        votes={name: plain(row[f"vote_{name}"]) for name in engines},
+        votes=votes,
         confidence=plain(row.get("said_confidence")),
         action_taken=row["action"],
         edge_bps=plain(row["edge_bps"]),

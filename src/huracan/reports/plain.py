@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """The value as JSON types; what has no JSON form becomes its text.
 
     >>> plain({"edge": float("nan"), "pair": (1, 2.5)})
@@ -36,7 +36,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def json_text(value: Any) -> str:
+def json_text(value: object) -> str:
     """Valid JSON, indented, keys in their order."""
     return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -5,11 +5,16 @@ Sortino are annualised over 365 days, None means undefined. `timestamp` is an IS
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
+from huracan.domain.json import Json, JsonObject
 from huracan.reports.plain import plain
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Moment = datetime | str
 
@@ -28,8 +33,8 @@ class MetricsReport:
     turnover: float | None
     capacity_estimate: float | None
     timestamp: Moment
-    without_best_day: dict[str, Any] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
+    without_best_day: JsonObject = field(default_factory=dict)
+    details: JsonObject = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_share(self, "max_drawdown")
@@ -40,7 +45,7 @@ class MetricsReport:
         """The same as `hit_rate`."""
         return self.hit_rate
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """All fields as JSON types, with `win_rate`."""
         return {**_fields(self), "win_rate": plain(self.win_rate)}
 
@@ -51,7 +56,8 @@ class CostReport:
 
     gross edge (entry to exit price) + rebalance - fees - spread - slippage - funding = net. Fees are split by how
     orders were filled; `fees_if_maker_bps` is what the same fills would have paid as resting orders. `spread_source`
-    says whose spread was charged: the pair's own book, EDGE of its bars, its tier's median, or the owner's.
+    says whose spread was charged: the pair's own order book, EDGE of its bars, its tier's median, or
+    a user-supplied one.
     """
 
     coin: str
@@ -77,7 +83,7 @@ class CostReport:
     maker_rate_bps: float | None = None
     taker_rate_bps: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """All fields as JSON types."""
         return _fields(self)
 
@@ -90,7 +96,7 @@ class DecisionLog:
     coin: str
     horizon: str
     consensus_score: float | None
-    votes: Any
+    votes: Json
     confidence: float | None
     action_taken: str
     edge_bps: float | None
@@ -98,7 +104,7 @@ class DecisionLog:
     position: float | None = None
     price: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """All fields as JSON types."""
         return _fields(self)
 
@@ -108,10 +114,10 @@ class RegimeMapReport:
     """Which engines may vote in which regime: `horizons` maps horizon to the gate's map."""
 
     coin: str
-    horizons: dict[str, Any]
+    horizons: JsonObject
     timestamp: Moment
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """All fields as JSON types."""
         return _fields(self)
 
@@ -127,28 +133,28 @@ class DataIntegrityReport:
 
     coin: str
     horizon: str
-    gaps: list[dict[str, Any]]
-    outliers: list[dict[str, Any]]
-    vendor_mismatches: list[dict[str, Any]]
+    gaps: Sequence[JsonObject]
+    outliers: Sequence[JsonObject]
+    vendor_mismatches: Sequence[JsonObject]
     data_quality_score: float | None
     timestamp: Moment
     vendor: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
-    vendor_check: dict[str, Any] = field(default_factory=dict)
+    vendor_check: JsonObject = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_share(self, "data_quality_score")
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """All fields as JSON types."""
         return _fields(self)
 
 
-def _fields(report: Any) -> dict[str, Any]:
+def _fields(report: "DataclassInstance") -> dict[str, Json]:
     return {f.name: plain(getattr(report, f.name)) for f in fields(report)}
 
 
-def _check_share(report: Any, name: str) -> None:
+def _check_share(report: MetricsReport | DataIntegrityReport, name: str) -> None:
     value = getattr(report, name)
     if value is not None and not math.isnan(value) and not 0 <= value <= 1:
         raise ValueError(f"{report.coin} {report.horizon}: {name} is {value}, wanted a share of 0 to 1")
