@@ -8,6 +8,7 @@ import pytest
 
 from huracan.adapters.lake import DeltaLake
 from huracan.cli.audit import audit_candles
+from huracan.cli.audit_records import audit_body
 from huracan.domain.frames import BAR_SCHEMA
 from huracan.domain.ids import Instrument
 from huracan.domain.time import DAY_MS, HOUR_MS, iso
@@ -73,7 +74,7 @@ OUTAGES = """2018-01-04T04 1 2018-02-08T01 33 2018-06-26T02 10 2018-06-27T13 1 2
 @pytest.fixture(scope="module")
 def history():
     """The audit of ../shared/market/history, by interval."""
-    return {audit["interval"]: audit for audit in audit_candles(MARKET / "history")["audits"]}
+    return {audit["interval"]: audit for audit in audit_body(audit_candles(MARKET / "history"))["audits"]}
 
 
 def pairs(text):
@@ -182,7 +183,7 @@ def test_the_three_restated_hours_are_found_where_an_older_copy_lies_beside_the_
         file = tmp_path / tree / "BTCUSDT" / "1h.parquet"
         file.parent.mkdir(parents=True)
         frame.write_parquet(file)
-    (audit,) = audit_candles(tmp_path)["audits"]
+    (audit,) = audit_body(audit_candles(tmp_path))["audits"]
     (overlap,) = audit["overlaps"]
     assert [time[:13] for time in overlap["differing"]] == list(hours)
     assert overlap["venue"] == "same"
@@ -271,7 +272,7 @@ def test_damage_inside_files_is_counted_not_hidden(tmp_path):
     file = tmp_path / "spot-x" / "AUSDT" / "1h.parquet"
     file.parent.mkdir(parents=True)
     broken.write_parquet(file)
-    (audit,) = audit_candles(tmp_path)["audits"]
+    (audit,) = audit_body(audit_candles(tmp_path))["audits"]
     (table,) = audit["tables"]
     assert (table["duplicates"], table["conflicts"], table["disorder"]) == (3, 1, 3)
     assert table["cut"] == {"non_positive": 1}
