@@ -271,7 +271,7 @@ def _run(run: JudgedRun, rules: IngestConfig) -> RunRow:
 
 
 def _known(found: Sequence[Findings]) -> Iterator[KnownRow]:
-    """Hours that the exchange is known to have changed, with the tables that hold them: in which version, they cannot say."""
+    """Hours that the exchange is known to have changed, with how many tables hold them, in whichever version."""
     for text in KNOWN_RESTATEMENTS:
         start = parse_iso(text)
         holding = [

@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from huracan.cli.model_reports import Gate, ModelCosts, ModelMetrics, costs_in, gate_in, metrics_in
 from huracan.cli.output import number, print_json
-from huracan.cli.predict import PARTS, paper_only
+from huracan.cli.predict import paper_only
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 _SPREADS: Final = {"book": "its own order book", "edge": "estimated from its bars", "tier": "the median of its tier"}
 
 Row = tuple[str, "str | Text"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One model, with the reports in its bundle."""
+
+    manifest: "Manifest"
+    model: "ChampionModel"
+    metrics: ModelMetrics
+    costs: ModelCosts
+    gate: Gate
 
 
 def show_champion(
@@ -48,26 +60,29 @@ def show_champion(
         }
         print_json(body)
         return 0
-    names = ("metrics.json", "cost_report.json", "regime_map.json")
-    reports = {name: hamilton.report(coin, horizon, name) for name in names}
-    _print(manifest, model, reports, served=hamilton.current_set().version, with_features=with_features)
+    card = Card(
+        manifest=manifest,
+        model=model,
+        metrics=metrics_in(hamilton.report(coin, horizon, "metrics.json")),
+        costs=costs_in(hamilton.report(coin, horizon, "cost_report.json")),
+        gate=gate_in(hamilton.report(coin, horizon, "regime_map.json"), manifest.horizon),
+    )
+    _print(card, served=hamilton.current_set().version, with_features=with_features)
     return 0
 
 
-def _print(
-    manifest: "Manifest", model: "ChampionModel", reports: Mapping[str, Any], *, served: int, with_features: bool
-) -> None:
+def _print(card: Card, *, served: int, with_features: bool) -> None:
     from rich.text import Text
 
     from huracan.cli.cards import market_words, print_card, terminal
 
-    metrics, costs, gates = reports["metrics.json"], reports["cost_report.json"], reports["regime_map.json"]
+    manifest, model = card.manifest, card.model
     rows: list[Row] = [
-        *_worth(manifest, metrics, costs),
+        *_worth(card),
         ("", ""),
         *_proof(manifest),
         ("", ""),
-        *_regimes(gates["horizons"].get(manifest.horizon, {})),
+        *_regimes(card.gate),
         (
             "engines",
             ", ".join(f"{name} {weight:.0%}" for name, weight in zip(model.engines, model.weight, strict=True)),
@@ -75,7 +90,7 @@ def _print(
         ("features", _features(model, with_features=with_features)),
         ("window", f"{manifest.training_window_start[:10]} to {manifest.training_window_end[:10]}"),
         ("model", f"version {manifest.version} in set {served}, recipe {manifest.recipe_id}"),
-        *(("note", str(note)) for note in metrics.get("details", {}).get("notes", ())),
+        *(("note", note) for note in card.metrics.details.notes),
     ]
     if manifest.status == "candidate":
         rows.append(("note", Text(paper_only(manifest), style="yellow")))
@@ -83,13 +98,14 @@ def _print(
     print_card(terminal(), title, rows)
 
 
-def _worth(manifest: "Manifest", metrics: Mapping[str, Any], costs: Mapping[str, Any]) -> list[Row]:
+def _worth(card: Card) -> list[Row]:
     """Edge, costs, trades and risk of the simulation."""
-    edge, details = manifest.metrics.get("net_edge_bps"), metrics.get("details", {})
-    parts = ", ".join(f"{name} {number(costs.get(f'{name}_bps'))}" for name in PARTS)
-    spread = _SPREADS.get(str(costs.get("spread_source")), costs.get("spread_source") or "unknown")
-    quantiles = " / ".join(number(costs.get(f"{name}_bps")) for name in ("p10", "p50", "p90"))
-    trips = details.get("round_trips", costs.get("round_trips"))
+    metrics, costs, details = card.metrics, card.costs, card.metrics.details
+    edge = card.manifest.metrics.get("net_edge_bps")
+    parts = ", ".join(f"{name} {number(value)}" for name, value in costs.parts)
+    spread = _SPREADS.get(costs.spread_source or "", costs.spread_source or "unknown")
+    quantiles = " / ".join(number(value) for value in (costs.p10_bps, costs.p50_bps, costs.p90_bps))
+    trips = costs.round_trips if details.round_trips is None else details.round_trips
     return [
         (
             "edge",
@@ -97,35 +113,34 @@ def _worth(manifest: "Manifest", metrics: Mapping[str, Any], costs: Mapping[str,
         ),
         (
             "",
-            f"measured {number(costs.get('net_edge_after_cost_bps'))} after costs, {number(costs.get('gross_edge_bps'))} before",
+            f"measured {number(costs.net_edge_after_cost_bps)} after costs, {number(costs.gross_edge_bps)} before",
         ),
         *_rebalance(costs),
         ("costs", f"{parts} bps"),
         ("", f"10% / half / 90% of round trips cost up to {quantiles}; spread: {spread}"),
-        ("", f"the edge is gone at {number(costs.get('break_even_cost_bps'))} bps a round trip"),
+        ("", f"the edge is gone at {number(costs.break_even_cost_bps)} bps a round trip"),
         (
             "trades",
-            f"{number(trips, 0)} round trips on {number(details.get('days'), 0)} days, {_share(metrics.get('hit_rate'))} won",
+            f"{number(trips, 0)} round trips on {number(details.days, 0)} days, {_share(metrics.hit_rate)} won",
         ),
         (
             "",
-            f"gains {number(metrics.get('profit_factor'), 2)} times losses, {number(details.get('net_bps_a_day'))} bps a day",
+            f"gains {number(metrics.profit_factor, 2)} times losses, {number(details.net_bps_a_day)} bps a day",
         ),
-        ("drawdown", f"{_share(metrics.get('max_drawdown'), 1)} of the coin's capital at worst"),
+        ("drawdown", f"{_share(metrics.max_drawdown, 1)} of the coin's capital at worst"),
         (
             "Sharpe",
-            f"{number(metrics.get('sharpe_ratio'), 2)} a year, Sortino {number(metrics.get('sortino_ratio'), 2)}",
+            f"{number(metrics.sharpe_ratio, 2)} a year, Sortino {number(metrics.sortino_ratio, 2)}",
         ),
-        ("capacity", f"{number(metrics.get('capacity_estimate'), 0)} in quote currency"),
+        ("capacity", f"{number(metrics.capacity_estimate, 0)} in quote currency"),
     ]
 
 
-def _rebalance(costs: Mapping[str, Any]) -> list[Row]:
+def _rebalance(costs: ModelCosts) -> list[Row]:
     """What lies between before and after besides the costs; before + this - the costs = after."""
-    added = costs.get("rebalance_bps")
-    if not isinstance(added, int | float):
+    if costs.rebalance_bps is None:
         return []
-    return [("", f"holding a constant share of capital from day to day adds {added:+,.1f}")]
+    return [("", f"holding a constant share of capital from day to day adds {costs.rebalance_bps:+,.1f}")]
 
 
 def _proof(manifest: "Manifest") -> list[Row]:
@@ -148,15 +163,14 @@ def _proof(manifest: "Manifest") -> list[Row]:
     return rows
 
 
-def _regimes(gate: Mapping[str, Any]) -> list[Row]:
+def _regimes(gate: Gate) -> list[Row]:
     """Which engines may vote in which regime."""
-    found = gate.get("regimes", {})
     rows: list[Row] = [
         (
             "" if place else "regimes",
-            f"{name}: {', '.join(item.get('enabled_engines', ())) or 'no entry, every engine is closed'}",
+            f"{name}: {', '.join(item.enabled_engines) or 'no entry, every engine is closed'}",
         )
-        for place, (name, item) in enumerate(sorted(found.items()))
+        for place, (name, item) in enumerate(sorted(gate.regimes.items()))
     ]
     return rows
 

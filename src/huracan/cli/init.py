@@ -1,19 +1,22 @@
 """`huracan init`: from flags, or from questions on a terminal, to a configuration and the units of a night."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from huracan.cli.init_files import MARKETS, SPOT_BPS, Choices, night_time, write_configuration
 from huracan.cli.output import print_json
 from huracan.errors import ConfigError
+from huracan.reports.reading import record_of
 
 
-def run_init(out: Path, given: dict[str, Any], *, force: bool, as_json: bool) -> int:
+def run_init(out: Path, given: Mapping[str, object], *, force: bool, as_json: bool) -> int:
     """Write the files and say the next three commands; questions are asked on a terminal where no choice was given."""
-    choices = Choices(**given)
+    choices = record_of(TypeAdapter(Choices), given)
     if not given and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
         sys.stdout.write("Enter keeps what stands in brackets.\n")
         choices = asked(choices, lambda question, default: input(f"{question} [{default}]: "))

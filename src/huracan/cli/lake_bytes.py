@@ -1,16 +1,68 @@
 """`huracan lake audit --bytes`: every byte of a lake read and compared with the sha256 in its table's commit."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from huracan.cli.output import print_json
+from huracan.domain.ids import Instrument
 from huracan.errors import ConfigError, DamagedTableError
+
+if TYPE_CHECKING:
+    from huracan.adapters.lake import DeltaLake
+    from huracan.settings import Settings
 
 WAY_OUT: Final = "a night fetches again what it reads, `huracan lake fill --verify` everything"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadTable:
+    """What reading all bytes of an instrument shows; `seal` is None where its table is damaged."""
+
+    table: str
+    damaged: tuple[str, ...]
+    unproven: int = 0
+    bytes: int = 0
+    seal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedFile:
+    """A damaged file or table of an instrument."""
+
+    table: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnprovenFiles:
+    """Files of an instrument that were sealed after they were written."""
+
+    table: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadLake:
+    """What reading all bytes of a lake shows; `set_aside` was quarantined on earlier days."""
+
+    audited: str
+    tables: int
+    bytes: int
+    damaged: tuple[DamagedFile, ...]
+    unproven: tuple[UnprovenFiles, ...]
+    seals: dict[str, str | None]
+    set_aside: tuple[str, ...]
+
+
 def show_bytes(
-    settings: Any, workdir: Path | None, candles: Path | None, interval: str | None, only: str | None, *, as_json: bool
+    settings: "Settings",
+    workdir: Path | None,
+    candles: Path | None,
+    interval: str | None,
+    only: str | None,
+    *,
+    as_json: bool,
 ) -> int:
     """Verify a lake; the status of bad data where something is damaged, 0 otherwise. Nothing is changed."""
     from huracan.cli.upkeep import lake_place, open_lake
@@ -19,48 +71,46 @@ def show_bytes(
         raise ConfigError("--bytes compares a lake with its own hashes, and --candles is no lake; give one of them")
     place = lake_place(settings, workdir, interval)
     lake, instruments = open_lake(place, only)
-    rows = [verified(lake, instrument) for instrument in instruments]
-    body = {
-        "audited": place,
-        "tables": len(rows),
-        "bytes": sum(row["bytes"] for row in rows),
-        "damaged": [{"table": row["table"], "what": what} for row in rows for what in row["damaged"]],
-        "unproven": [{"table": row["table"], "files": row["unproven"]} for row in rows if row["unproven"]],
-        "seals": {row["table"]: row["seal"] for row in rows},
-        "set_aside": lake.aside(),
-    }
+    rows = [read_table(lake, instrument) for instrument in instruments]
+    found = ReadLake(
+        audited=place,
+        tables=len(rows),
+        bytes=sum(row.bytes for row in rows),
+        damaged=tuple(DamagedFile(table=row.table, what=what) for row in rows for what in row.damaged),
+        unproven=tuple(UnprovenFiles(table=row.table, files=row.unproven) for row in rows if row.unproven),
+        seals={row.table: row.seal for row in rows},
+        set_aside=tuple(lake.aside()),
+    )
     if as_json:
-        print_json(body)
+        print_json(found)
     else:
-        _print(body)
-    return DamagedTableError.exit_status if body["damaged"] else 0
+        _print(found)
+    return DamagedTableError.exit_status if found.damaged else 0
 
 
-def verified(lake: Any, instrument: Any) -> dict[str, Any]:
-    """What reading all bytes of an instrument shows."""
-    damaged = lake.damaged(instrument)
-    row: dict[str, Any] = {"table": instrument.id, "damaged": damaged, "unproven": 0, "bytes": 0, "seal": None}
+def read_table(lake: "DeltaLake", instrument: Instrument) -> ReadTable:
+    """Read all bytes of an instrument."""
+    damaged = tuple(lake.damaged(instrument))
     try:
         held = lake.holding(instrument)
     except DamagedTableError:
-        return row
-    return {**row, "unproven": held.unproven, "bytes": held.bytes, "seal": held.seal}
+        return ReadTable(table=instrument.id, damaged=damaged)
+    return ReadTable(table=instrument.id, damaged=damaged, unproven=held.unproven, bytes=held.bytes, seal=held.seal)
 
 
-def _print(body: dict[str, Any]) -> None:
+def _print(found: ReadLake) -> None:
     from huracan.cli.cards import terminal
     from huracan.cli.tables import show
 
     console = terminal()
-    size = f"{body['bytes'] / 1e6:,.1f} MB"
-    console.print(f"{body['tables']:,} instruments, {size} read, {len(body['damaged']):,} damaged", markup=False)
-    if body["damaged"]:
-        cells = [[row["table"], row["what"]] for row in body["damaged"]]
-        show(console, f"damaged; {WAY_OUT}", ["instrument", "what"], cells)
-    if body["unproven"]:
-        cells = [[row["table"], f"{row['files']:,}"] for row in body["unproven"]]
-        show(console, "sealed after they were written by a release without hashes", ["instrument", "files"], cells)
-    if body["set_aside"]:
+    size = f"{found.bytes / 1e6:,.1f} MB"
+    console.print(f"{found.tables:,} instruments, {size} read, {len(found.damaged):,} damaged", markup=False)
+    if found.damaged:
+        show(console, f"damaged; {WAY_OUT}", ["instrument", "what"], [[row.table, row.what] for row in found.damaged])
+    if found.unproven:
+        rows = [[row.table, f"{row.files:,}"] for row in found.unproven]
+        show(console, "sealed after they were written by a release without hashes", ["instrument", "files"], rows)
+    if found.set_aside:
         console.print(
-            f"{len(body['set_aside']):,} set aside on earlier days, in damaged/ beside the tables", markup=False
+            f"{len(found.set_aside):,} quarantined on earlier days, in damaged/ beside the tables", markup=False
         )

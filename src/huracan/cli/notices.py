@@ -1,6 +1,7 @@
 """What a person must see of a night although its log lines went to a file: said once, when it is over."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 from huracan.adapters.telemetry import EVENTS
@@ -67,7 +68,7 @@ class Notices:
         return found
 
 
-def _sentence(name: str, fields: dict[str, Any]) -> str:
+def _sentence(name: str, fields: Mapping[str, object]) -> str:
     words = WORDS.get(name, name.replace("_", " ") + (": {error}" if "error" in fields else ""))
     return words.format_map(_Shown({key: _short(value) for key, value in fields.items()}))
 

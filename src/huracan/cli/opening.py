@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from huracan.cli.places import StorePlace, store_of, workdir_of
 from huracan.errors import ConfigError
@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from huracan.hamilton import HamiltonInterface
 
 
+class Arguments(TypedDict, total=False):
+    """Further arguments of Hamilton: whose root it believes, where it keeps what it has seen, and its clock."""
+
+    trusted_root: Path
+    state_dir: Path | str
+    now_ms: Callable[[], int]
+
+
 def open_hamilton(
-    store: str | Path | None, *, workdir: Path | None = None, allow_candidates: bool = True, **more: Any
+    store: str | Path | None, *, workdir: Path | None = None, allow_candidates: bool = True, **more: Unpack[Arguments]
 ) -> "HamiltonInterface":
     """Hamilton over a store's root, a workdir's store or the URL of a remote store; ConfigError where there is none.
 
@@ -29,8 +37,9 @@ def open_hamilton(
 
         return HamiltonInterface(source=open_source(store, every_s=None), allow_candidates=allow_candidates, **more)
     place = store_of(store, workdir)
-    trust = demo_trust(place)
-    return HamiltonInterface(model_base_path=str(place.path), allow_candidates=allow_candidates, **{**trust, **more})
+    arguments = demo_trust(place)
+    arguments.update(more)
+    return HamiltonInterface(model_base_path=str(place.path), allow_candidates=allow_candidates, **arguments)
 
 
 def demo_moment(store: str | None, workdir: Path | None) -> int | None:
@@ -41,16 +50,19 @@ def demo_moment(store: str | None, workdir: Path | None) -> int | None:
     return None if mark is None else mark.now_ms
 
 
-def demo_trust(place: StorePlace) -> dict[str, Any]:
-    """Arguments by which Hamilton reads a demo's store that may be believed here, told on stderr; none for other
-    stores.
+def demo_trust(place: StorePlace) -> Arguments:
+    """Arguments by which Hamilton reads a demo's store that may be believed here; none for other stores.
+
+    Standard error names the keys.
     """
     mark = believed_mark(place)
     if mark is None:
         return {}
     now_ms = mark.now_ms
-    clock = {} if now_ms is None else {"now_ms": lambda: now_ms}
-    return {"trusted_root": mark.root_file, "state_dir": mark.state_folder, **clock}
+    found: Arguments = {"trusted_root": mark.root_file, "state_dir": mark.state_folder}
+    if now_ms is not None:
+        found["now_ms"] = lambda: now_ms
+    return found
 
 
 def demo_variables(workdir: Path, *, named: bool) -> Mapping[str, str]:

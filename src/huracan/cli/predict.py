@@ -4,11 +4,11 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from huracan.cli.output import number, print_json
 from huracan.errors import ConfigError, HuracanError
@@ -16,13 +16,13 @@ from huracan.errors import ConfigError, HuracanError
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from huracan.cli.model_reports import ModelCosts
+    from huracan.cli.opening import Arguments
     from huracan.domain.bundle import Manifest
     from huracan.domain.json import JsonObject
     from huracan.domain.model import DecisionParameters
     from huracan.hamilton import HamiltonInterface, PredictionResult
     from huracan.operations.decide import Decision
-
-PARTS: Final = ("fees", "spread", "slippage", "funding")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,7 @@ def predict_from_features(asked: Asked, features: Path, *, as_json: bool) -> int
 
 def predict_now(asked: Asked, *, as_json: bool) -> int:
     """Fetch the bars that are missing and print the decision."""
+    from huracan.cli.model_reports import costs_in
     from huracan.cli.opening import demo_moment, open_hamilton
     from huracan.domain.time import parse_iso
     from huracan.operations.decide import Moment, as_record, decide
@@ -65,7 +66,7 @@ def predict_now(asked: Asked, *, as_json: bool) -> int:
     at_ms = demo_moment(asked.store, asked.workdir) if asked.at is None else parse_iso(asked.at)
     moment = Moment()
     with ExitStack() as stack:
-        more: dict[str, Any] = {"now_ms": moment}
+        more: Arguments = {"now_ms": moment}
         if at_ms is not None:  # a past moment is none that this host's clock has seen
             more["state_dir"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="huracan-at-"))
         hamilton = open_hamilton(asked.store, workdir=asked.workdir, allow_candidates=asked.candidates, **more)
@@ -79,7 +80,7 @@ def predict_now(asked: Asked, *, as_json: bool) -> int:
         if as_json:
             print_json({**as_record(made), "set_version": hamilton.current_set().version, "costs": costs})
         else:
-            _print(made, hamilton, costs)
+            _print(made, hamilton, costs_in(costs))
     return 0
 
 
@@ -109,7 +110,7 @@ def read_features(path: Path) -> "JsonObject":
     return value
 
 
-def _brief(prediction: "PredictionResult") -> dict[str, Any]:
+def _brief(prediction: "PredictionResult") -> "JsonObject":
     names = (
         "coin", "horizon", "direction", "confidence", "edge_bps", "net_edge_bps", "score", "regime",
         "position_fraction", "version", "stale", "blocked_reason",
@@ -117,7 +118,7 @@ def _brief(prediction: "PredictionResult") -> dict[str, Any]:
     return {name: getattr(prediction, name) for name in names}
 
 
-def _print(made: "Decision", hamilton: "HamiltonInterface", costs: Mapping[str, Any]) -> None:
+def _print(made: "Decision", hamilton: "HamiltonInterface", costs: "ModelCosts") -> None:
     from rich.text import Text
 
     from huracan.cli.cards import market_words, moment_words, print_card, terminal
@@ -176,11 +177,10 @@ def _sources(made: "Decision") -> str:
     return f"from {made.stored:,} bars in the lake and {made.fetched:,} fetched now"
 
 
-def _cost_words(costs: Mapping[str, Any]) -> str:
+def _cost_words(costs: "ModelCosts") -> str:
     """What the cost was made of, on average over the model's simulated round trips."""
-    parts = [(name, costs.get(f"{name}_bps")) for name in PARTS]
-    told = [f"{name} {number(value)}" for name, value in parts if isinstance(value, int | float)]
-    return f"; measured: {', '.join(told)}" if told else "; no round trip was simulated that would tell its parts"
+    parts = [f"{name} {number(value)}" for name, value in costs.parts if value is not None]
+    return f"; measured: {', '.join(parts)}" if parts else "; no round trip was simulated that would tell its parts"
 
 
 def reasons(said: "PredictionResult", rule: "DecisionParameters") -> list[str]:

@@ -1,12 +1,17 @@
 """Commands that look into a store through Hamilton: list, verify; and `keys init`."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from huracan.cli.opening import open_hamilton
 from huracan.cli.output import number, print_json
 from huracan.domain.ids import result_key
 from huracan.errors import HuracanError
+
+if TYPE_CHECKING:
+    from huracan.domain.bundle import SetMember
+    from huracan.hamilton import HamiltonInterface
 
 
 def list_champions(store: str | None, *, workdir: Path | None = None, as_json: bool) -> int:
@@ -27,14 +32,14 @@ def list_champions(store: str | None, *, workdir: Path | None = None, as_json: b
         ["coin", "market", "at", "status", "version", "net edge bps", "Sharpe/yr", "pool's e-value"],
         [
             [
-                row["coin"],
-                market_words(row["instrument"]),
-                row["horizon"],
-                row["status"],
-                f"v{row['version']}",
-                number(row["net_edge_bps"]),
-                number(row["sharpe_ratio"], 2),
-                "–" if row["e_value"] is None else evidence_number(row["e_value"]),
+                row.coin,
+                market_words(row.instrument),
+                row.horizon,
+                row.status,
+                f"v{row.version}",
+                number(row.net_edge_bps),
+                number(row.sharpe_ratio, 2),
+                "–" if row.e_value is None else evidence_number(row.e_value),
             ]
             for row in rows
         ],
@@ -42,32 +47,57 @@ def list_champions(store: str | None, *, workdir: Path | None = None, as_json: b
     return 0
 
 
-def _member_row(hamilton: Any, member: Any) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRow:
+    """A model of the current set."""
+
+    coin: str
+    horizon: str
+    status: str
+    version: int
+    net_edge_bps: float | None
+    sharpe_ratio: float | None
+    e_value: float | None
+    instrument: str
+    market: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedModel:
+    """A model that does not verify, and why."""
+
+    model: str
+    code: str
+    error: str
+
+
+def _member_row(hamilton: "HamiltonInterface", member: "SetMember") -> MemberRow:
     _, metadata = hamilton.load_model(member.coin, member.horizon)
-    return {
-        "coin": member.coin,
-        "horizon": member.horizon,
-        "status": member.status,
-        "version": member.version,
-        "net_edge_bps": metadata.net_edge_bps,
-        "sharpe_ratio": metadata.sharpe_ratio,
-        "e_value": metadata.e_value,
-        "instrument": member.instrument,
-        "market": "um" if member.instrument.partition("~")[0].endswith("-um") else "spot",
-    }
+    return MemberRow(
+        coin=member.coin,
+        horizon=member.horizon,
+        status=member.status,
+        version=member.version,
+        net_edge_bps=metadata.net_edge_bps,
+        sharpe_ratio=metadata.sharpe_ratio,
+        e_value=metadata.e_value,
+        instrument=member.instrument,
+        market="um" if member.instrument.partition("~")[0].endswith("-um") else "spot",
+    )
 
 
 def verify_store(store: str | None, *, workdir: Path | None = None, as_json: bool) -> int:
     """Load every model of the current set, golden rows included; status 1 when one is refused."""
     hamilton = open_hamilton(store, workdir=workdir)
-    good, bad = [], []
+    good: list[str] = []
+    bad: list[RefusedModel] = []
     for member in hamilton.get_members():
         name = result_key(member.coin, member.horizon)
         try:
             hamilton.load_model(member.coin, member.horizon)
             good.append(name)
         except HuracanError as error:
-            bad.append({"model": name, "code": error.code, "error": str(error)})
+            bad.append(RefusedModel(model=name, code=error.code, error=str(error)))
     if as_json:
         print_json({"verified": good, "refused": bad})
     else:
@@ -76,7 +106,7 @@ def verify_store(store: str | None, *, workdir: Path | None = None, as_json: boo
         console = Console()
         console.print(f"[green]{len(good)} verified[/green], {len(bad)} refused")
         for row in bad:
-            console.print(f"  {row['model']}: {row['code']} {row['error']}", markup=False)
+            console.print(f"  {row.model}: {row.code} {row.error}", markup=False)
     return 1 if bad else 0
 
 

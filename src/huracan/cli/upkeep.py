@@ -3,14 +3,67 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huracan.cli.output import number, print_json
 from huracan.cli.places import is_workdir, no_workdir, short, workdir_of
 from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from huracan.promotion.hypothesis import LineageRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageRow:
+    """What the lake holds of one instrument and kind; times are ISO texts, `missing` is None for settlements."""
+
+    instrument: str
+    kind: str
+    rows: int
+    first: str
+    last: str
+    missing: int | None
+    restated: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthRow:
+    """A month in which an instrument's bars are missing."""
+
+    instrument: str
+    month: str
+    expected: int
+    held: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HypothesisLine:
+    """A hypothesis of the ledger, with its newest row."""
+
+    pool: str
+    at: str
+    recipe: str
+    against: str
+    slot: str
+    days: int
+    breaches: int
+    e: str
+    status: str
+    reason: str
+    first_day: int
+    bound_nothing_bps: float
+    gamma: float
+
+    @property
+    def cells(self) -> list[str]:
+        """What its line of the table shows; the last two have a place on wide terminals alone."""
+        counts = [str(self.days), str(self.breaches)]
+        return [self.pool, self.at, self.recipe, self.against, *counts, self.e, self.status, self.slot, self.reason]
 
 
 def show_coverage(settings: Any, workdir: Path | None, interval: str | None, only: str | None, *, as_json: bool) -> int:
@@ -25,16 +78,16 @@ def show_coverage(settings: Any, workdir: Path | None, interval: str | None, onl
         for held in lake.coverage(instrument):
             expected = (held.last_ms - held.first_ms) // step + 1 if held.kind == "bars" else None
             rows.append(
-                {
-                    "instrument": held.instrument_id,
-                    "kind": held.kind,
-                    "rows": held.rows,
-                    "first": iso(held.first_ms),
-                    "last": iso(held.last_ms),
-                    "missing": None if expected is None else expected - held.rows,
-                    "restated": held.restated,
-                    "bytes": held.bytes,
-                }
+                CoverageRow(
+                    instrument=held.instrument_id,
+                    kind=held.kind,
+                    rows=held.rows,
+                    first=iso(held.first_ms),
+                    last=iso(held.last_ms),
+                    missing=None if expected is None else expected - held.rows,
+                    restated=held.restated,
+                    bytes=held.bytes,
+                )
             )
     if as_json:
         print_json({"lake": place, "tables": rows})
@@ -42,7 +95,7 @@ def show_coverage(settings: Any, workdir: Path | None, interval: str | None, onl
     from huracan.cli.cards import terminal
     from huracan.cli.tables import WIDE, show
 
-    console, total = terminal(), sum(row["bytes"] for row in rows)
+    console, total = terminal(), sum(row.bytes for row in rows)
     wide = console.width >= WIDE
     columns = ["instrument", "kind", "rows", "first", "last", "missing", "restated", "bytes a row"]
     show(
@@ -54,16 +107,16 @@ def show_coverage(settings: Any, workdir: Path | None, interval: str | None, onl
     return 0
 
 
-def _coverage_cells(row: dict[str, Any], *, to: int) -> list[str]:
-    """A table's line; its first and last instant are told in so many letters."""
+def _coverage_cells(row: CoverageRow, *, to: int) -> list[str]:
+    """A table's line; its first and last instant are shown in so many letters."""
     return [
-        row["instrument"],
-        row["kind"],
-        f"{row['rows']:,}",
-        *(row[name][:to].replace("T", " ") for name in ("first", "last")),
-        number(row["missing"], 0),
-        f"{row['restated']:,}",
-        number(row["bytes"] / row["rows"], 1),
+        row.instrument,
+        row.kind,
+        f"{row.rows:,}",
+        *(instant[:to].replace("T", " ") for instant in (row.first, row.last)),
+        number(row.missing, 0),
+        f"{row.restated:,}",
+        number(row.bytes / row.rows, 1),
     ]
 
 
@@ -84,14 +137,14 @@ def show_missing(settings: Any, workdir: Path | None, interval: str | None, only
     from huracan.cli.tables import show
 
     columns = ["instrument", "month", "expected", "held", "missing"]
-    cells = [[row["instrument"], row["month"], *(f"{row[name]:,}" for name in columns[2:])] for row in rows]
-    lacking = len({row["instrument"] for row in rows})
+    cells = [[row.instrument, row.month, f"{row.expected:,}", f"{row.held:,}", f"{row.missing:,}"] for row in rows]
+    lacking = len({row.instrument for row in rows})
     title = f"{lacking} of {len(instruments)} instruments lack {interval_of(place)} bars between their first and last"
     show(terminal(), title, columns, cells)
     return 0
 
 
-def _missing(lake: Any, instrument: Any, rules: Any) -> Iterator[dict[str, Any]]:
+def _missing(lake: Any, instrument: Any, rules: Any) -> Iterator[MonthRow]:
     """Months with missing bars of every listing of a ticker: what lies between two of them is missing to neither."""
     from huracan.ingest import missing_by_month, stored_listings
     from huracan.night.jobs.listings import earlier_candidates
@@ -105,7 +158,9 @@ def _missing(lake: Any, instrument: Any, rules: Any) -> Iterator[dict[str, Any]]
     }
     lives[instrument.id] = listings.newest["open_time"]
     for name, times in lives.items():
-        yield from ({"instrument": name, **row} for row in missing_by_month(times, rules).iter_rows(named=True))
+        months = missing_by_month(times, rules).select("month", "expected", "held", "missing")
+        for month, expected, held, missing in months.iter_rows():
+            yield MonthRow(instrument=name, month=month, expected=expected, held=held, missing=missing)
 
 
 def _bar_ms(place: str) -> int:
@@ -142,7 +197,7 @@ def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
     """Every lineage with its newest row, and every change of champion; all chains are checked on the way."""
     with _ledger(workdir, read_only=True) as ledger:
         state, runs, adoptions = ledger.load_state(), ledger.runs(), ledger.adoptions()
-    rows = [_lineage_row(record) for record in state.records.values()]
+    rows = [_hypothesis_line(record) for record in state.records.values()]
     body = {
         "runs": len(runs),
         "judged_day": state.evaluated_day,
@@ -162,7 +217,7 @@ def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
     console = terminal()
     columns = ["pool", "at", "recipe", "against", "days", "breaches", "e", "status"]
     columns += ["slot", "reason"] if console.width >= WIDE else []
-    cells = [[str(row[name]) for name in columns] for row in rows]
+    cells = [row.cells[: len(columns)] for row in rows]
     show(console, f"{len(rows)} lineages, chains sound; {len(runs)} runs, {len(state.trials)} trials", columns, cells)
     for event in state.champions:
         console.print(
@@ -227,25 +282,25 @@ def adopt_ledger(workdir: Path | None, note: str, *, as_json: bool) -> int:
     return 0
 
 
-def _lineage_row(record: Any) -> dict[str, Any]:
+def _hypothesis_line(record: "LineageRecord") -> HypothesisLine:
     from huracan.domain.proof import evidence_number
 
     lineage, last = record.lineage, record.rows[-1] if record.rows else None
-    return {
-        "pool": lineage.pool,
-        "at": lineage.horizon,
-        "recipe": lineage.recipe_name,
-        "against": lineage.champion_id,
-        "slot": lineage.slot,
-        "days": last.observed if last else 0,
-        "breaches": len(last.breaches) if last else 0,
-        "e": evidence_number(last.e) if last else "1.00",
-        "status": last.status if last else "open",
-        "reason": last.reason if last else "",
-        "first_day": lineage.first_day,
-        "bound_nothing_bps": lineage.bound_nothing_bps,
-        "gamma": lineage.gamma,
-    }
+    return HypothesisLine(
+        pool=lineage.pool,
+        at=lineage.horizon,
+        recipe=lineage.recipe_name,
+        against=lineage.champion_id,
+        slot=lineage.slot,
+        days=last.observed if last else 0,
+        breaches=len(last.breaches) if last else 0,
+        e=evidence_number(last.e) if last else "1.00",
+        status=last.status if last else "open",
+        reason=last.reason if last else "",
+        first_day=lineage.first_day,
+        bound_nothing_bps=lineage.bound_nothing_bps,
+        gamma=lineage.gamma,
+    )
 
 
 def lake_folder(workdir: Path | None, interval: str | None) -> Path:

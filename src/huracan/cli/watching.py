@@ -29,7 +29,7 @@ def watched(notices: Notices, *, as_json: bool = False, verbose: bool = False) -
     """
     with ExitStack() as stack:
         log, night = stack.enter_context(closing(RunLog())), Following()
-        listeners: dict[str, Any] = {"log file": log, "notices": notices, "display": night}
+        listeners: dict[str, Telemetry] = {"log file": log, "notices": notices, "display": night}
         if not as_json:
             console = Console(stderr=True, highlight=False)
             stack.callback(_last_line, night, log)

@@ -38,7 +38,7 @@ METRICS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What the simulation of a model measured, as a Scorecard has it; `decisions` counts all of them, None: those given."""
+    """What the simulation of a model measured, as a Scorecard has it; `decisions` is None for as many as are given."""
 
     metrics: Mapping[str, object]
     costs: Mapping[str, object]
