@@ -7,8 +7,9 @@ from typing import Final, TypeVar
 from rich.console import Console
 
 from huracan.cli.audit_records import Audit, IntervalAudit, OverlapRow, RunRow, TableRow
+from huracan.cli.cards import terminal
 from huracan.cli.output import number
-from huracan.cli.tables import show, terminal
+from huracan.cli.tables import show
 
 SHOWN: Final = 40
 """Rows of a table; `--json` has all."""
