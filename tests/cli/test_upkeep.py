@@ -136,7 +136,7 @@ def test_the_ledger_shows_every_lineage_and_change_of_champion(huracan, reader):
     assert [event["recipe_id"] for event in told["champions"]] == [event.recipe_id for event in state.champions]
     assert told["trials"] == len(state.trials)
     spoken = huracan("ledger", "show", "--workdir", reader.store.parent).out
-    assert f"{len(state.records)} lineages, chains sound" in spoken
+    assert f"{len(state.records)} hypotheses, chains sound" in spoken
     assert all(event.reason in spoken for event in state.champions)
 
 

@@ -91,7 +91,7 @@ def test_a_finished_night_is_read_on_a_phone_and_its_report_opens(browser_page, 
     with served(reader) as url:
         page.goto(url)
         assert fits(page)
-        assert page.locator("#table-lineages tbody tr").count() == len(night.result["summary"]["evidence"])
+        assert page.locator("#table-hypotheses tbody tr").count() == len(night.result["summary"]["evidence"])
         with page.expect_response(lambda response: "/parts/tonight" in response.url):
             pass  # the page polls by itself
         page.locator("#table-nights a").first.click()

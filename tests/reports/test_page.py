@@ -144,7 +144,7 @@ def test_lineages_are_ordered_by_progress_with_ended_ones_last():
     assert [row[2].text for row in table.rows][-1] == HOSTILE
     shares = [row[6].sort for row in table.rows][:-1]
     assert shares == sorted(shares, reverse=True)
-    assert table.rows[0][3].text == "reigns"
+    assert table.rows[0][3].text == "champion"
 
 
 def test_a_lineage_row_that_lacks_numbers_is_drawn_with_dashes():

@@ -86,9 +86,9 @@ def test_the_date_is_the_night_that_judges_the_sixtieth_day():
     (card, *_) = story.cards
     assert date.fromisoformat(card.earliest) == date.fromisoformat(story.night) + timedelta(days=60)
     assert (card.observed_days, card.wanted_days, card.progress) == (0, 60, 0.0)
-    assert "300 walked days do not count: its makers looked at them" in card.why
+    assert "300 backtested days do not count: its makers looked at them" in card.why
     assert card.is_evidence is False
-    assert re.search(r"300 days walked: mean [+-][\d.]+ bps a day, 90% interval .* to ", card.measured)
+    assert re.search(r"300 days backtested: mean [+-][\d.]+ bps a day, 90% interval .* to ", card.measured)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Cards: one thing told in a column of names and a column of words, readable from 60 columns on."""
+"""Cards: one thing shown in a column of names and a column of words, readable from 60 columns on."""
 
 import sys
 from collections.abc import Sequence

@@ -79,9 +79,9 @@ def show_schema(*, as_json: bool) -> int:
     for section, rows in groupby(setting_rows(), lambda row: row.section):
         console.print(f"\n[bold]{section}[/bold]: {escape(words[section])}", soft_wrap=True)
         for row in rows:
-            facts = ", ".join(part for part in (row.kind, row.unit, row.allowed) if part)
+            limits = ", ".join(part for part in (row.kind, row.unit, row.allowed) if part)
             default = "" if row.secret else f" = {row.default}"
-            console.print(f"  [bold]{row.key}[/bold]{escape(default)}  ({escape(facts)})", soft_wrap=True)
+            console.print(f"  [bold]{row.key}[/bold]{escape(default)}  ({escape(limits)})", soft_wrap=True)
             console.print(f"      {row.description}\n      {row.environment}", markup=False, soft_wrap=True)
     console.print("\n[bold]variables[/bold]: Read from the environment, and no settings.")
     for name, text in other_variables().items():

@@ -55,9 +55,9 @@ def run_to_end(app: typer.Typer, given: Sequence[str]) -> NoReturn:
         if isinstance(error, OSError) and error.errno in OF_THE_PLACE:
             _refuse(ConfigError.code, _place_in_words(error), given)
             raise SystemExit(ConfigError.exit_status) from error
-        if isinstance(error, ModuleNotFoundError) and (told := missing_module(error, "this command")) is not None:
-            _refuse(told.code, str(told), given)
-            raise SystemExit(told.exit_status) from error
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_module(error, "this command")) is not None:
+            _refuse(missing.code, str(missing), given)
+            raise SystemExit(missing.exit_status) from error
         if as_json:
             _refuse("UNEXPECTED", f"{type(error).__name__}: {error}", given)
         raise
@@ -120,12 +120,12 @@ def _place_in_words(error: OSError) -> str:
 
 
 def _refuse(code: str, text: str, given: Sequence[str]) -> None:
-    told = _tamed(text, given)
+    error = _tamed(text, given)
     if "--json" in given:
         from huracan.cli.output import print_json
 
-        print_json({"success": False, "code": code, "error": told})
-    typer.secho(f"{code}: {told}", err=True, fg="red")
+        print_json({"success": False, "code": code, "error": error})
+    typer.secho(f"{code}: {error}", err=True, fg="red")
 
 
 def _tamed(text: str, given: Sequence[str]) -> str:

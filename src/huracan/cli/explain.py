@@ -60,7 +60,7 @@ def explain_night(workdir: Path | None, *, details: bool, as_json: bool) -> int:
         print_details(summary)
     elif summary.morning is None:
         raise ConfigError(
-            f"the night of {summary.data_cutoff} was told by an earlier version; run a night, or see `huracan explain --details`"
+            f"the night of {summary.data_cutoff} was written by an earlier version; run a night, or see `huracan explain --details`"
         )
     else:
         print_morning(summary.morning, terminal())
@@ -171,6 +171,6 @@ def _standing(row: HypothesisRow) -> str:
         return "champion"
     if not row.observed_days:
         days, mean = row.backtest_days, number(row.backtest_mean_bps)
-        return f"{row.status}, no day counts as evidence so far{f', walked {days} days at {mean} bps' if days else ''}"
+        return f"{row.status}, no day counts as evidence so far{f', backtested over {days} days at {mean} bps' if days else ''}"
     nights = row.nights_until_decidable
     return f"{row.status}, " + ("never at this pace" if nights is None else f"{nights:.0f} nights missing")

@@ -112,7 +112,7 @@ def _print(filled: Any, seconds: float, *, as_json: bool) -> None:
     )
     if filled.set_aside:
         console.print(
-            f"{filled.set_aside:,} damaged files or tables of the lake set aside and fetched again", markup=False
+            f"{filled.set_aside:,} damaged files or tables of the lake quarantined and fetched again", markup=False
         )
     for title, counts in (("left out", filled.left_out), ("failed", filled.failed)):
         if counts:

@@ -16,7 +16,7 @@ STEP_WORDS: Final = {
     "train": "train and test every pair",
     "score": "score after costs",
     "consensus": "weigh the engines' votes",
-    "promote": "judge the evidence",
+    "promote": "evaluate the evidence",
     "export": "sign and publish",
 }
 """The nine steps in plain words."""
@@ -37,7 +37,7 @@ class Step:
 class Following:
     """Counts the events of one night. An event costs a few additions, whatever shows them has the work.
 
-    `now` is a monotonic clock in seconds. Another thread may read while events are told.
+    `now` is a monotonic clock in seconds. Another thread may read while events are emitted.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -47,8 +47,8 @@ class Following:
         self.number = 0
         self.words = "prepare the night"
         self.pairs = self.members = 0
-        self.skips = self.cells = 0
-        self.jobs = self.settled = self.slots = self.most_running = 0
+        self.skips = self.pair_horizons = 0
+        self.jobs = self.ended = self.slots = self.most_running = 0
         self.running: dict[str, float] = {}
         self.failed = self.retried = 0
         self.worker_peak_bytes = 0
@@ -56,7 +56,7 @@ class Following:
         self.steps: list[Step] = []
         self._seconds: list[float] = []
         self._counted: Counter[str] = Counter()
-        self._told: dict[str, Callable[..., None]] = {
+        self._handlers: dict[str, Callable[..., None]] = {
             "run_started": self._run_started,
             "universe_built": self._universe_built,
             "backend_started": self._backend_started,
@@ -75,14 +75,14 @@ class Following:
         }
 
     def event(self, name: str, **fields: Any) -> None:
-        """Count the fact."""
-        told = self._told.get(name)
-        if told is not None:
-            told(**fields)
+        """Count the event."""
+        handler = self._handlers.get(name)
+        if handler is not None:
+            handler(**fields)
         self._counted[name] += 1
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Nothing: waves and jobs are told as events too."""
+        """Nothing: waves and jobs are emitted as events too."""
 
     @property
     def elapsed_s(self) -> float:
@@ -99,7 +99,7 @@ class Following:
             return None
         now = self.now()
         spent = sum(now - since for since in list(self.running.values()))
-        work = sum(seconds) / len(seconds) * (self.jobs - self.settled)
+        work = sum(seconds) / len(seconds) * (self.jobs - self.ended)
         return max(0.0, work - spent) / max(1, self.most_running)
 
     def _run_started(self, *, run_id: str, **_: Any) -> None:
@@ -113,7 +113,7 @@ class Following:
 
     def _stage_started(self, *, step: str, number: int, **_: Any) -> None:
         self.number, self.words = number, STEP_WORDS[step]
-        self.jobs = self.settled = self.failed = self.retried = 0
+        self.jobs = self.ended = self.failed = self.retried = 0
         self._counted.clear()
         self._seconds = []
 
@@ -123,10 +123,10 @@ class Following:
         self.jobs = 0
 
     def _skips_counted(self, *, skips: int, cells: int, **_: Any) -> None:
-        self.skips, self.cells = skips, cells
+        self.skips, self.pair_horizons = skips, cells
 
     def _wave_started(self, *, jobs: int, **_: Any) -> None:
-        self.jobs, self.settled, self.most_running = jobs, 0, 0
+        self.jobs, self.ended, self.most_running = jobs, 0, 0
         self.running, self._seconds = {}, []
 
     def _wave_finished(self, **_: Any) -> None:
@@ -141,7 +141,7 @@ class Following:
         if since is not None and not cached:
             self._seconds.append(self.now() - since)
         self.worker_peak_bytes = max(self.worker_peak_bytes, peak_memory_bytes or 0)
-        self.settled += 1
+        self.ended += 1
 
     def _job_retried(self, *, coin: str, **_: Any) -> None:
         self.running.pop(coin, None)
@@ -150,7 +150,7 @@ class Following:
     def _job_failed(self, *, coin: str, **_: Any) -> None:
         self.running.pop(coin, None)
         self.failed += 1
-        self.settled += 1
+        self.ended += 1
 
     def _found(self) -> str:
         """What a step that is over has counted, in words."""
@@ -163,7 +163,11 @@ class Following:
             "consensus": _many(counted["consensus_reached"], "forecast"),
             "promote": _many(counted["pool_evaluated"], "line") + " of evidence",
         }.get(step, _many(counted["job_finished"] + self.failed, "job") if counted["wave_started"] else "")
-        skips = [f"skips so far {self.skips} of {self.cells}"] if self.cells and counted["skips_counted"] else []
+        skips = (
+            [f"skips so far {self.skips} of {self.pair_horizons}"]
+            if self.pair_horizons and counted["skips_counted"]
+            else []
+        )
         return ", ".join([*([many] if many else []), *rare, *skips])
 
 

@@ -30,7 +30,7 @@ MARKETS: Final = ("auto", "um", "spot")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What an owner decides before the first night; fees in bps per side, `None` for those of the tier."""
+    """What a user decides before the first night; fees in bps per side, `None` for those of the tier."""
 
     market: str = "auto"
     quotes: tuple[str, ...] = ("USDT", "USDC", "FDUSD")

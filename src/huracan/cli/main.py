@@ -296,7 +296,7 @@ def keys_init(json_: Json = False) -> None:
 
 @ledger_app.command("show")
 def ledger_show(workdir: Workdir = None, json_: Json = False) -> None:
-    """Lineages, champions and notes, with every chain checked."""
+    """Hypotheses, champions and notes, with every chain checked."""
     from huracan.cli.upkeep import show_ledger
 
     _finish(show_ledger(workdir, as_json=json_))

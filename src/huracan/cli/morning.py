@@ -95,8 +95,8 @@ def coin_lines(story: Morning, pools: Sequence[str], horizon: str | None, consol
         console.print(Text.assemble((card.title, "bold"), f": {card.progress_words}"))
         for line in card.lines:
             if horizon in {None, line.horizon}:
-                told = " ".join(part for part in (line.when, line.observed, _not_evidence(line.backtested)) if part)
-                console.print(hanging(" ", f"{line.recipe} at {line.horizon}. {told}"))
+                said = " ".join(part for part in (line.when, line.observed, _not_evidence(line.backtested)) if part)
+                console.print(hanging(" ", f"{line.recipe} at {line.horizon}. {said}"))
 
 
 def _not_evidence(backtested: str) -> str:

@@ -13,7 +13,7 @@ WORDS: Final[dict[str, str]] = {
     "export_failed": "{coin} {horizon} could not be exported: {error}",
     "job_failed": "the {wave} job of {coin} failed, and the pair is skipped: {error}",
     "keys_created": "signing keys were made in {folder}; keep a copy of that folder elsewhere",
-    "lake_table_quarantined": "market data of {coin} were damaged; they were set aside and fetched again",
+    "lake_table_quarantined": "market data of {coin} were damaged; they were quarantined and fetched again",
     "ledger_unnamed": "the signed set {set} names no ledger; it was signed by an earlier release",
     "listing_unknown": "whether the exchange still lists every pair is not known: {error}",
     "member_delisted": "{coin} was delisted during the night: {reason}",
@@ -43,7 +43,7 @@ class Notices:
         self._counts: Counter[str] = Counter()
 
     def event(self, name: str, **fields: Any) -> None:
-        """Keep the fact when it is one for a person."""
+        """Keep the event when it is one for a person."""
         if name in self._but or (name not in WORDS and EVENTS.get(name) not in {"warning", "error"}):
             return
         self._counts[name] += 1

@@ -46,7 +46,7 @@ def demo_moment(store: str | None, workdir: Path | None) -> int | None:
     """When a demo's store that is believed here has its night, ms UTC: its bars end there. None for other stores."""
     if store is not None and ("://" in store or store.startswith("dropbox:")):
         return None
-    mark = believed_mark(store_of(store, workdir), told=False)
+    mark = believed_mark(store_of(store, workdir), announced=False)
     return None if mark is None else mark.now_ms
 
 
@@ -73,11 +73,9 @@ def demo_variables(workdir: Path, *, named: bool) -> Mapping[str, str]:
     return os.environ if mark is None else {**os.environ, **mark.variables}
 
 
-def believed_mark(place: StorePlace, *, told: bool = True) -> "DemoMark | None":
-    """The mark of a demo whose own keys are believed by this command; where `told`, stderr says which keys it goes
-    by.
-    """
-    tell = sys.stderr.write if told else _silently
+def believed_mark(place: StorePlace, *, announced: bool = True) -> "DemoMark | None":
+    """The mark of a demo whose own keys are believed by this command; `announced` on stderr, or in silence."""
+    write = sys.stderr.write if announced else _silently
     from huracan.app.demos import read_mark, refusal_of_mark
     from huracan.domain.time import iso
 
@@ -87,10 +85,10 @@ def believed_mark(place: StorePlace, *, told: bool = True) -> "DemoMark | None":
         return None
     refusal = refusal_of_mark(mark, named=place.named, environ=os.environ)
     if refusal is not None:
-        tell(f"{path} says that it is a demo's store; {refusal}\n")
+        write(f"{path} says that it is a demo's store; {refusal}\n")
         return None
     at = "" if mark.now_ms is None else f" The time there is {iso(mark.now_ms)[:16]}Z."
-    tell(f"demo keys: a simulated market, so nothing here is evidence and nothing to trade on.{at}\n")
+    write(f"demo keys: a simulated market, so nothing here is evidence and nothing to trade on.{at}\n")
     return mark
 
 

@@ -94,14 +94,14 @@ def _bar(night: Following) -> Table:
     jobs = night.jobs
     bar = ProgressBar(
         total=jobs or None,
-        completed=night.settled,
+        completed=night.ended,
         pulse=not jobs,
         animation_time=night.now(),
         complete_style="cyan",
         finished_style="cyan",
         pulse_style="cyan",
     )
-    return _row(bar, Text(f"{night.settled} of {jobs} jobs") if jobs else Text(""))
+    return _row(bar, Text(f"{night.ended} of {jobs} jobs") if jobs else Text(""))
 
 
 def _facts(night: Following, log: Path | None, driver_bytes: int) -> Table:
@@ -110,7 +110,7 @@ def _facts(night: Following, log: Path | None, driver_bytes: int) -> Table:
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     rare = [f"{night.retried} repeated"] if night.retried else []
     rare += [f"{night.failed} without a result"] if night.failed else []
-    skips = f"{night.skips} of {night.cells} so far" if night.cells else "none known yet"
+    skips = f"{night.skips} of {night.pair_horizons} so far" if night.pair_horizons else "none known yet"
     worker = f", worker {night.worker_peak_bytes / MB:,.0f} MB" if night.worker_peak_bytes else ""
     rows = {
         "left": _left(night),
@@ -129,7 +129,7 @@ def _left(night: Following) -> str:
         return "stopping after Ctrl-C" if night.ending == INTERRUPTED else f"stopping: {night.ending}"
     if not night.jobs:
         return "not known for this step"
-    if night.settled >= night.jobs:
+    if night.ended >= night.jobs:
         return "the jobs of this step are done"
     left = night.left_s()
     return "ETA after the first jobs" if left is None else f"about {roughly(left)} in this step"

@@ -78,17 +78,17 @@ def no_workdir(seen: str, looked_into: Path | None = None) -> NoWorkdirError:
             f" {WORKDIR_VARIABLE}; no {'other ' if own is not None and is_workdir(own) else ''}folder here is one"
         )
         return NoWorkdirError(f"{seen}{refused}, then run again" if refused else f"{seen}; {advice}", near)
-    told = ", ".join(map(short, near[:MOST_TOLD])) + (
+    named = ", ".join(map(short, near[:MOST_TOLD])) + (
         f" and {len(near) - MOST_TOLD} more" if len(near) > MOST_TOLD else ""
     )
-    return NoWorkdirError(f"{seen}{refused}; run a night first, or use a workdir that is here: {told}", near)
+    return NoWorkdirError(f"{seen}{refused}; run a night first, or use a workdir that is here: {named}", near)
 
 
 def _refusal(workdir: Path) -> str:
     """That the newest night of a workdir was refused, and where to read why; nothing where it was not."""
     try:
-        told = json.loads((workdir / "progress.json").read_bytes())
-        state, code, error = (str(told[name]) for name in ("state", "code", "error"))
+        progress = json.loads((workdir / "progress.json").read_bytes())
+        state, code, error = (str(progress[name]) for name in ("state", "code", "error"))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
     if state not in {"refused", "failed"}:

@@ -180,7 +180,7 @@ def _sources(made: "Decision") -> str:
 def _cost_words(costs: "ModelCosts") -> str:
     """What the cost was made of, on average over the model's simulated round trips."""
     parts = [f"{name} {number(value)}" for name, value in costs.parts if value is not None]
-    return f"; measured: {', '.join(parts)}" if parts else "; no round trip was simulated that would tell its parts"
+    return f"; measured: {', '.join(parts)}" if parts else "; no round trip was simulated that would show its parts"
 
 
 def reasons(said: "PredictionResult", rule: "DecisionParameters") -> list[str]:

@@ -27,7 +27,7 @@ WIDE: Final = 110
 """Columns of a terminal from which on nothing is left out."""
 SHOWN_COINS: Final = 20
 NOTHING: Final = "none"
-"""The champion of a cell without one, as the evidence rows name it."""
+"""The champion where there is none, as the evidence rows name it."""
 _NUMBER: Final = re.compile(r"[-+v]?[\d,.]+(e[-+]\d+)?[%dhm]?|–")
 
 
@@ -88,7 +88,7 @@ def show(
     """Print a table that is readable on a narrow terminal: columns that say nothing are left out, names are never
     broken.
 
-    Where the names do not fit beside each other, every row is told in lines of its own.
+    Where the names do not fit beside each other, every row has lines of its own.
     """
     cells = [tuple(row) for row in rows]
     kept = [place for place, _ in enumerate(columns) if not cells or any(row[place] != "–" for row in cells)]
@@ -134,8 +134,8 @@ def _show_in_lines(
 ) -> None:
     for at, row in enumerate(cells):
         first, *others = kept
-        told = Text(row[first], style=styles[at] or "bold" if at < len(styles) else "bold")
-        console.print(told, soft_wrap=True)
+        head = Text(row[first], style=styles[at] or "bold" if at < len(styles) else "bold")
+        console.print(head, soft_wrap=True)
         grid = Table.grid(padding=(0, 2))
         grid.add_column(no_wrap=True, style="dim")
         grid.add_column(overflow="fold")
@@ -152,7 +152,7 @@ def _evidence(rows: Sequence[HypothesisRow], console: Console) -> None:
     wide = console.width >= WIDE
     first = ["pool", "at", "recipe"]
     last = ["B/sd", "e", "needed", "nights", "status"]
-    middle = ["members", "days", "bps/day", "Sharpe", "walked", "bps walked"] if wide else ["days", "bps/day"]
+    middle = ["members", "days", "bps/day", "Sharpe", "backtested", "bps backtested"] if wide else ["days", "bps/day"]
     if any(_uncounted(row) for row in rows) and not wide:
         middle = ["counted", "bps a day"]
     show(
@@ -173,22 +173,23 @@ def _uncounted(row: HypothesisRow) -> bool:
 
 
 def _evidence_cells(row: HypothesisRow) -> dict[str, str]:
-    """Cells by column; on a narrow terminal `counted` is "counted/walked", `bps a day` the walk's where nothing
-    counts.
+    """Cells by column; on a narrow terminal `counted` is "counted/backtested".
+
+    There `bps a day` is the backtest's where nothing counts.
     """
-    counted, walked = row.observed_days, row.backtest_days
+    counted, backtested = row.observed_days, row.backtest_days
     return {
         "pool": row.pool,
         "at": row.horizon,
         "recipe": row.recipe,
         "members": str(len(row.members)),
         "days": str(counted),
-        "counted": f"{counted}/{walked}",
+        "counted": f"{counted}/{backtested}",
         "bps/day": number(row.mean_bps if counted else None, 2),
         "bps a day": number(row.mean_bps if counted else row.backtest_mean_bps, 2),
         "Sharpe": number(row.sharpe_day if counted else None, 2),
-        "walked": number(walked, 0),
-        "bps walked": number(row.backtest_mean_bps, 2),
+        "backtested": number(backtested, 0),
+        "bps backtested": number(row.backtest_mean_bps, 2),
         "B/sd": number(row.bound_over_sd if counted else None, 1),
         "e": "–" if row.e is None else evidence_number(row.e),
         "needed": number(row.needed, 0),

@@ -194,7 +194,7 @@ def tidy_lake(
 
 
 def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
-    """Every lineage with its newest row, and every change of champion; all chains are checked on the way."""
+    """Every hypothesis with its newest row, and every change of champion; all chains are checked on the way."""
     with _ledger(workdir, read_only=True) as ledger:
         state, runs, adoptions = ledger.load_state(), ledger.runs(), ledger.adoptions()
     rows = [_hypothesis_line(record) for record in state.records.values()]
@@ -218,7 +218,7 @@ def show_ledger(workdir: Path | None, *, as_json: bool) -> int:
     columns = ["pool", "at", "recipe", "against", "days", "breaches", "e", "status"]
     columns += ["slot", "reason"] if console.width >= WIDE else []
     cells = [row.cells[: len(columns)] for row in rows]
-    show(console, f"{len(rows)} lineages, chains sound; {len(runs)} runs, {len(state.trials)} trials", columns, cells)
+    show(console, f"{len(rows)} hypotheses, chains sound; {len(runs)} runs, {len(state.trials)} trials", columns, cells)
     for event in state.champions:
         console.print(
             f"{day_iso(event.day)} {event.pool} {event.horizon}: {event.reason} {event.recipe_id or 'nothing'}",

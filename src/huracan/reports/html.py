@@ -18,7 +18,7 @@ UNTOLD: Final = "Of this night only its tables are known."
 def night_page(night: NightReport) -> str:
     """The page; every name in it is escaped, it loads nothing from any network, and it works without scripts."""
     shown: dict[str, tables.Table] = {
-        "lineages": tables.hypothesis_table(night),
+        "hypotheses": tables.hypothesis_table(night),
         "champions": tables.champion_table(night.champions, "champions"),
         "candidates": tables.champion_table(night.candidates, "candidates"),
         "skips": tables.skip_table(night),

@@ -116,7 +116,7 @@ def _values(view: LiveView) -> dict[str, object]:
         "stages": stage_lines(progress, view.state, view.now_ms),
         "jobs": job_lines(progress, view.now_ms),
         "events": event_lines(progress),
-        "lineages": tables.hypothesis_table(night),
+        "hypotheses": tables.hypothesis_table(night),
         "champions": tables.champion_table(champions[:SHOWN_CHAMPIONS], "champions"),
         "more_champions": max(0, len(champions) - SHOWN_CHAMPIONS),
         "skips": skip_groups(summary.skipped),

@@ -19,7 +19,7 @@ STAGES: Final = {
     "ingest": ("Ingest", "step 2"),
     "prepare": ("Features, labels", "steps 3-4"),
     "train": ("Train, score, vote", "steps 5-7"),
-    "judge": ("Judge", "step 8"),
+    "judge": ("Evaluate", "step 8"),
     "publish": ("Publish", "step 9"),
 }
 EVENTS: Final = {

@@ -91,7 +91,7 @@ class Pick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """What the next morning compares with. Cells are ``pool/horizon/recipe``."""
+    """What the next morning compares with. Tests are named ``pool/horizon/recipe``."""
 
     pairs: tuple[str, ...] = ()
     trained: tuple[str, ...] = ()

@@ -88,10 +88,10 @@ def hypothesis_table(night: NightReport) -> Table:
         ),
         _number("Mean", lambda row: row.mean_bps, 2, about="bps of capital a day against the champion"),
         _Column("Mean lies within", _interval, about="confidence sequence against nothing, bps a day"),
-        _Column("Days", _days, about="walked forward at admission + scored live since"),
+        _Column("Days", _days, about="backtested at admission + scored live since"),
         _Column("Gates and reasons", _gates, about="what must still open, or why it was decided", numeric=False),
     )
-    return _table("lineages", columns, sorted(night.hypotheses, key=_by_progress))
+    return _table("hypotheses", columns, sorted(night.hypotheses, key=_by_progress))
 
 
 def champion_table(rows: Sequence[PublishedRow], name: str) -> Table:
@@ -312,8 +312,8 @@ def _either(value: float | str | None) -> Cell:
 
 
 def _status(row: HypothesisRow) -> Cell:
-    shown = "suspended" if row.suspended else "reigns" if row.is_champion else row.status or DASH
-    styles = {"reigns": "good", "promoted": "good", "expired": "dim", "closed": "dim", "suspended": "bad"}
+    shown = "suspended" if row.suspended else "champion" if row.is_champion else row.status or DASH
+    styles = {"champion": "good", "promoted": "good", "expired": "dim", "closed": "dim", "suspended": "bad"}
     return Cell(shown, shown, f"badge {styles.get(shown, '')}".strip())
 
 

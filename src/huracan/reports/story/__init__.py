@@ -1,4 +1,4 @@
-"""The story of a night in sentences: the terminal, `explain`, both pages and the summary tell it from here."""
+"""The story of a night in sentences: the terminal, `explain`, both pages and the summary take it from here."""
 
 from huracan.reports.morning import (
     KEY,

@@ -21,7 +21,7 @@ from huracan.reports.story.sections import (
 from huracan.reports.story.words import counted, day_after, day_words, listed
 
 SIMULATED: Final = "Simulated market (demo): nothing here is evidence."
-"""What stands above everything that is told of a night of the demo."""
+"""What stands above everything that is said of a night of the demo."""
 
 
 def morning_of(
@@ -162,27 +162,27 @@ def _next_promotion(rows: list[HypothesisRow], night: str) -> tuple[str, ...]:
         (nights_left(one) for one in rows if one.is_open and one.nights_until_decidable is not None), default=None
     )
     if nights is None or nights > FURTHEST:
-        told = "at the edges measured so far, none within two years"
+        forecast = "at the edges measured so far, none within two years"
     else:
-        told = f"about {day_words(day_after(night, nights), night)}, {counted(nights, 'more night')} at the edge measured so far"
-    return (f"Next {which}: {told}. Not before {day_words(earliest, night)}, {bound}.",)
+        forecast = f"about {day_words(day_after(night, nights), night)}, {counted(nights, 'more night')} at the edge measured so far"
+    return (f"Next {which}: {forecast}. Not before {day_words(earliest, night)}, {bound}.",)
 
 
 def _todo(summary: NightSummary, rows: list[HypothesisRow], picks: Sequence[Pick]) -> tuple[str, ...]:
-    told = []
+    lines = []
     if any(one.is_champion and one.suspended for one in rows):
-        told.append("Close the positions of suspended champions; Hamilton refuses new entries by itself.")
+        lines.append("Close the positions of suspended champions; Hamilton refuses new entries by itself.")
     if summary.frozen_pools:
         commands = listed([f"`huracan ledger unfreeze {pool} --note TEXT`" for pool in summary.frozen_pools])
-        told.append(f"Look at the days that broke the bounds, then end the freeze: {commands}.")
+        lines.append(f"Look at the days that broke the bounds, then end the freeze: {commands}.")
     proven = [one for one in rows if one.is_champion]
     if summary.champions and not (proven and all(one.suspended for one in proven)):
-        told.append("See what may be traded: `huracan champions list`.")
+        lines.append("See what may be traded: `huracan champions list`.")
     elif not summary.champions:
-        told.append("Trade nothing with money: every coin is on the do-not-trade list.")
+        lines.append("Trade nothing with money: every coin is on the do-not-trade list.")
     if picks:
-        told.append(
+        lines.append(
             f"Paper-trade the shortlist: `huracan predict {picks[0].coin} {picks[0].horizon} --candidates` decides on the first."
         )
-    told.append("Run the next night; one that is missed is caught up in order.")
-    return tuple(told)
+    lines.append("Run the next night; one that is missed is caught up in order.")
+    return tuple(lines)

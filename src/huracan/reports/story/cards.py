@@ -71,7 +71,7 @@ def pool_card(pool: PoolSituation, night: str) -> PoolCard:
 
 
 def earliest_night(one: HypothesisRow) -> str | None:
-    """The ISO date of the first night that could promote it: the morning after the day that it judges."""
+    """The ISO date of the first night that could promote it: the morning after the day that it evaluates."""
     return None if one.earliest_day is None or not one.is_open else day_after(one.earliest_day)
 
 
@@ -116,15 +116,15 @@ def when_words(one: HypothesisRow, night: str) -> str:
 
 
 def why_words(one: HypothesisRow) -> str:
-    """Why walked days count, or do not."""
+    """Why days of the backtest count, or do not."""
     parts = []
     if one.looked_at_days:
         who = (
             "its makers looked at them when they chose it"
             if one.looked_at_by == "makers"
-            else "nobody knows which of them its maker looked at"
+            else "which of them its maker looked at is not known"
         )
-        parts.append(f"{counted(one.looked_at_days, 'walked day')} {_do(one.looked_at_days)} not count: {who}.")
+        parts.append(f"{counted(one.looked_at_days, 'backtested day')} {_do(one.looked_at_days)} not count: {who}.")
     if one.against_champion and one.observed_days == 0:
         parts.append("Against the new champion the counting starts afresh.")
     elif one.history_days:
@@ -276,7 +276,7 @@ def _observed_words(one: HypothesisRow) -> str:
 
 
 def _backtested_words(one: HypothesisRow) -> str:
-    """What the walk gave, where days of it do not count; the days that count are told by themselves."""
+    """What the backtest gave, where days of it do not count; the days that count have a sentence of their own."""
     if one.backtest_mean_bps is None or one.backtest_days <= one.observed_days:
         return ""
     interval = (
@@ -285,9 +285,7 @@ def _backtested_words(one: HypothesisRow) -> str:
         else f", 90% interval {bps(one.backtest_low_bps)} to {bps(one.backtest_high_bps)}"
     )
     counting = f", of which {one.observed_days:,} count" if one.observed_days else ""
-    return (
-        f"{counted(one.backtest_days, 'day')} walked{counting}: mean {bps(one.backtest_mean_bps)} bps a day{interval}."
-    )
+    return f"{counted(one.backtest_days, 'day')} backtested{counting}: mean {bps(one.backtest_mean_bps)} bps a day{interval}."
 
 
 def _measured(one: HypothesisRow) -> str:

@@ -99,7 +99,7 @@ def _named(found: Sequence[HypothesisRow | Change]) -> str:
     by_pool: dict[str, list[HypothesisRow | Change]] = {}
     for one in found:
         by_pool.setdefault(one.pool, []).append(one)
-    return listed([f"{listed(at_horizons(cells))} in {in_pool(pool)}" for pool, cells in by_pool.items()])
+    return listed([f"{listed(at_horizons(same))} in {in_pool(pool)}" for pool, same in by_pool.items()])
 
 
 def _tradable(champions: int) -> str:
@@ -152,13 +152,13 @@ def _because(one: HypothesisRow) -> str:
 def _distance(one: HypothesisRow, night: str) -> str:
     if share_of(one) <= 0.0:
         return "and its days so far speak against it"
-    told = f"with {share_words(share_of(one))} of the evidence that is needed"
+    distance = f"with {share_words(share_of(one))} of the evidence that is needed"
     if one.nights_until_decidable is None:
-        return f"{told}; at its measured edge it never gets there"
+        return f"{distance}; at its measured edge it never gets there"
     nights = nights_left(one)
     if nights > FURTHEST:
-        return f"{told}: more than two years away at its measured edge"
-    return f"{told}: about {counted(nights, 'night')} more at its measured edge, {day_words(day_after(night, nights), night)}"
+        return f"{distance}: more than two years away at its measured edge"
+    return f"{distance}: about {counted(nights, 'night')} more at its measured edge, {day_words(day_after(night, nights), night)}"
 
 
 def changes_of(summary: NightSummary, names: Mapping[str, str]) -> tuple[Change, ...]:

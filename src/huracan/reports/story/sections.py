@@ -154,40 +154,40 @@ def changes(
     """What is new since the night before, in sentences."""
     if before is None:
         return ("There is no earlier night to compare with.",)
-    told = []
+    lines = []
     gap = days_between(night_before, night) - 1
     if gap > 0:
-        told.append(
+        lines.append(
             f"The night before was that of {day_words(night_before, night)}; {counted(gap, 'night')} between "
             f"{'was' if gap == 1 else 'were'} caught up."
         )
-    told += _moved("may be traded now", "may be traded no more", now.champions, before.champions)
-    told += _progress(now, before)
-    told += _moved("came under test", "left the tests", _cells(now.observed), _cells(before.observed))
-    told += [
+    lines += _moved("may be traded now", "may be traded no more", now.champions, before.champions)
+    lines += _progress(now, before)
+    lines += _moved("came under test", "left the tests", _tests(now.observed), _tests(before.observed))
+    lines += [
         f"{one.recipe} at {one.horizon} in {in_pool(one.pool)} has ended: {ended_words(one.reason)}."
         for one in ended
         if _was(one, before)
     ]
-    told += _moved("joined the exchange's list", "left the exchange's list", now.pairs, before.pairs)
-    told += _moved("were trained again or for the first time", "were not trained tonight", now.trained, before.trained)
-    return tuple(told) or ("Nothing: the same pairs, the same tests, no further day.",)
+    lines += _moved("joined the exchange's list", "left the exchange's list", now.pairs, before.pairs)
+    lines += _moved("were trained again or for the first time", "were not trained tonight", now.trained, before.trained)
+    return tuple(lines) or ("Nothing: the same pairs, the same tests, no further day.",)
 
 
 def _was(one: HypothesisRow, before: Marks) -> bool:
     return one.name in before.observed
 
 
-def _cells(observed: Mapping[str, int]) -> tuple[str, ...]:
+def _tests(observed: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(
-        f"{recipe} at {horizon} in {in_pool(pool)}" for pool, horizon, recipe in (cell.split("/") for cell in observed)
+        f"{recipe} at {horizon} in {in_pool(pool)}" for pool, horizon, recipe in (name.split("/") for name in observed)
     )
 
 
 def _moved(came: str, left: str, now: Sequence[str], before: Sequence[str]) -> list[str]:
     new, gone = sorted(set(now) - set(before)), sorted(set(before) - set(now))
-    told = [f"{len(names):,} {words}: {named(names)}." for names, words in ((new, came), (gone, left)) if names]
-    return [_singular(text) if text.startswith("1 ") else text for text in told]
+    lines = [f"{len(names):,} {words}: {named(names)}." for names, words in ((new, came), (gone, left)) if names]
+    return [_singular(text) if text.startswith("1 ") else text for text in lines]
 
 
 def _singular(text: str) -> str:
@@ -195,87 +195,87 @@ def _singular(text: str) -> str:
 
 
 def _progress(now: Marks, before: Marks) -> list[str]:
-    gained = Counter(now.observed[cell] - days for cell, days in before.observed.items() if cell in now.observed)
-    told = [
+    gained = Counter(now.observed[name] - days for name, days in before.observed.items() if name in now.observed)
+    lines = [
         f"{counted(number, 'test')} gained {counted(days, 'day')}."
         for days, number in sorted(gained.items())
         if days > 0
     ]
     if gained[0]:
-        told.append(f"{counted(gained[0], 'test')} gained no day.")
+        lines.append(f"{counted(gained[0], 'test')} gained no day.")
     if now.shares:
-        nearest = max(now.shares, key=lambda cell: now.shares[cell])
+        nearest = max(now.shares, key=lambda name: now.shares[name])
         was = before.shares.get(nearest)
         if was is not None and share_words(was) != share_words(now.shares[nearest]):
             pool, horizon, recipe = nearest.split("/")
-            told.append(
+            lines.append(
                 f"The evidence for {recipe} at {horizon} in {in_pool(pool)} went from {share_words(was)} to "
                 f"{share_words(now.shares[nearest])} of what is needed."
             )
-    return told
+    return lines
 
 
 def missing(
     losses: Losses, rows: Sequence[HypothesisRow], integrity: NightIntegrity, waiting: Sequence[str]
 ) -> tuple[str, ...]:
     """Which data were not there tonight, and what that meant."""
-    told = []
+    lines = []
     if losses.lost:
-        told.append(
+        lines.append(
             f"{losses.lost} of {counted(losses.wanted, 'pair')} gave no usable data, and are not traded tonight."
         )
-        told += [
+        lines += [
             f"{counted(len(coins), 'pair')} ({named(coins)}): {LOST[code]}." for code, coins in losses.by_code.items()
         ]
     void = sorted({one.pool for one in rows if one.tonight == "void"})
     if void:
         pools = listed([in_pool(pool) for pool in void])
-        told.append(
+        lines.append(
             f"Tonight's day does not count for {pools}: a day needs valid data of 80% of a pool's coins. "
             "It is lost, not held against anything."
         )
-    told += [f"Nothing new was admitted: {reason}." for reason in dict.fromkeys(waiting)]
-    told += _gaps(integrity)
-    return tuple(told) or ("Nothing: every pair that was wanted gave its data.",)
+    lines += [f"Nothing new was admitted: {reason}." for reason in dict.fromkeys(waiting)]
+    lines += _gaps(integrity)
+    return tuple(lines) or ("Nothing: every pair that was wanted gave its data.",)
 
 
 def _gaps(integrity: NightIntegrity) -> list[str]:
     """What bars and files lack that were fetched."""
-    told = []
+    lines = []
     outages, lost_files = len(integrity.outages), len(integrity.lost_files)
     if outages:
         stretches = counted(outages, "stretch").replace("stretchs", "stretches")
-        told.append(
+        lines.append(
             f"{stretches} of the window is missing for most of a market: the exchange's own outages, no fault of a pair."
         )
     if lost_files:
-        told.append(
+        lines.append(
             f"{counted(lost_files, 'archive file')} never came; their days are gaps, and the next night asks again."
         )
     repaired = [row.repaired for row in integrity.instruments if row.repaired]
     if repaired:
         bars, verb = sum(repaired), "was" if sum(repaired) == 1 else "were"
-        told.append(
+        lines.append(
             f"{counted(bars, 'short gap bar')} of {counted(len(repaired), 'pair')} {verb} filled flat; "
             "no order is ever filled and no outcome read on them."
         )
-    return told
+    return lines
 
 
 def cost(summary: NightSummary, spent: Spent | None) -> tuple[str, ...]:
     """What the night took of time, and of the year's chances."""
-    told = []
+    lines = []
     if spent is not None:
         workers = f" on {counted(spent.workers, 'worker')}" if spent.workers else ""
         longest = [f"{name} {time_words(seconds)}" for name, seconds in spent.stages if seconds >= 1.0]
         stages = f": {', '.join(longest)}" if longest else ""
-        told.append(f"{time_words(spent.seconds)}{workers}{stages}.")
+        lines.append(f"{time_words(spent.seconds)}{workers}{stages}.")
     if summary.cache.total:
-        told.append(f"{summary.cache.hits:,} of {counted(summary.cache.total, 'job')} came from the cache.")
+        lines.append(f"{summary.cache.hits:,} of {counted(summary.cache.total, 'job')} came from the cache.")
     if summary.budget is not None:
         budget = summary.budget
-        told.append(
+        lines.append(
             f"{budget.used} of the {budget.slots} chances of {budget.year} are used. A recipe that is tested in a pool at a "
             "horizon uses one, for good."
         )
-    return tuple(told)
+    return tuple(lines)
