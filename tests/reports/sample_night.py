@@ -65,7 +65,13 @@ def curves(rng: np.random.Generator, days: int = 97) -> list[Curve]:
             valid = rng.random(days) > 0.03
             made.append(
                 curve_from_daily(
-                    "um-A", horizon, recipe, list(range(20454, 20454 + days)), net.tolist(), valid.tolist(), 20454 + 85
+                    "um-A",
+                    horizon,
+                    recipe,
+                    days=list(range(20454, 20454 + days)),
+                    net_bps=net.tolist(),
+                    valid=valid.tolist(),
+                    live_from=20454 + 85,
                 )
             )
     return made

@@ -133,7 +133,9 @@ def test_more_pools_than_colours_stay_grey_and_recipes_differ_by_dash():
 
 
 def test_a_curve_from_daily_results_voids_days_that_do_not_count():
-    curve = curve_from_daily("p", "1h", "r", [20454, 20455, 20456], [1.0, 2.0, float("nan")], [True, False, True], None)
+    curve = curve_from_daily(
+        "p", "1h", "r", days=[20454, 20455, 20456], net_bps=[1.0, 2.0, float("nan")], valid=[True, False, True], live_from=None
+    )  # fmt: skip
     assert curve == Curve(pool="p", horizon="1h", recipe="r", days=("2026-01-01", "2026-01-02", "2026-01-03"), net_bps=(1.0, None, None))  # fmt: skip
     with pytest.raises(ValueError, match="3 days and 1 results"):
         dataclasses.replace(curve, net_bps=(1.0,))

@@ -149,7 +149,9 @@ def told(
 def _report(summary: dict[str, Any], evidence: list[PoolEvidence], integrity: Mapping[str, Any]) -> NightReport:
     curves = [
         curve_from_daily(
-            piece.pool, piece.horizon, piece.recipe.name, *(piece.daily[name].to_list() for name in ("day", "net_bps", "valid")), None
+            piece.pool, piece.horizon, piece.recipe.name,
+            days=piece.daily["day"].to_list(), net_bps=piece.daily["net_bps"].to_list(),
+            valid=piece.daily["valid"].to_list(), live_from=None,
         )
         for piece in evidence
     ]  # fmt: skip

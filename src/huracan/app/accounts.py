@@ -153,7 +153,8 @@ def _curves(promoted: Promoted) -> list[Curve]:
         view = next((view for view in views if (view.pool, view.horizon, view.recipe_id) == wanted), None)
         live = None if view is None or not view.live_days else promoted.verdict.day - view.live_days + 1
         days, net, valid = (daily[name].to_list() for name in ("day", "net_bps", "valid"))
-        curves.append(curve_from_daily(pool, horizon, names[recipe_id], days, net, valid, live))
+        recipe = names[recipe_id]
+        curves.append(curve_from_daily(pool, horizon, recipe, days=days, net_bps=net, valid=valid, live_from=live))
     return curves
 
 

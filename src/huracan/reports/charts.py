@@ -49,8 +49,10 @@ def equity_figure(night: NightReport) -> Figure | None:
         live = min((curve.live_from for curve in curves if curve.live_from), default=None)
         if live is not None:
             shapes.append(_line(suffix, x=live))
-            notes.append(_note("live →", f"x{suffix}", live, f"y{suffix} domain", 1.15, "left"))
-        notes.append(_note(f"<b>{escape(horizon)}</b>", f"x{suffix} domain", 0.0, f"y{suffix} domain", 1.15, "left"))
+            notes.append(_note("live →", f"x{suffix}", live, f"y{suffix} domain", 1.15, anchor="left"))
+        notes.append(
+            _note(f"<b>{escape(horizon)}</b>", f"x{suffix} domain", 0.0, f"y{suffix} domain", 1.15, anchor="left")
+        )
     legend: Figure = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
     layout |= {"shapes": shapes, "annotations": notes, "legend": legend}
     return {"data": traces, "layout": layout}
@@ -182,6 +184,6 @@ def _title(text: str) -> Figure:
     return {"text": text, "font": {"size": 12}}
 
 
-def _note(text: str, xref: str, x: str | float, yref: str, y: float, anchor: str) -> Figure:
+def _note(text: str, xref: str, x: str | float, yref: str, y: float, *, anchor: str) -> Figure:
     place: Figure = {"xref": xref, "x": x, "yref": yref, "y": y, "xanchor": anchor, "yanchor": "top"}
     return {"text": text, "showarrow": False, **place}

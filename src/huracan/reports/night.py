@@ -92,6 +92,7 @@ def curve_from_daily(
     pool: str,
     horizon: str,
     recipe: str,
+    *,
     days: list[int],
     net_bps: list[float],
     valid: list[bool],

@@ -10,6 +10,7 @@ from huracan.reports.story.cards import FURTHEST, PoolSituation, earliest_night,
 from huracan.reports.story.headline import Situation, changes_of, headline, refused_headline
 from huracan.reports.story.ranking import entries_closed, nearest_first
 from huracan.reports.story.sections import (
+    Losses,
     Spent,
     changes,
     cost,
@@ -35,22 +36,9 @@ def morning_of(
     """The story of a finished night; `before` is that of the night before it, None where there was none."""
     night = summary.data_cutoff[:10]
     rows = nearest_first(summary.hypotheses)
-    ids = {row.recipe_id: row.recipe for row in summary.hypotheses}
     waiting = tuple(row.reason for row in summary.waiting)
     losses = losses_of(summary.skipped, summary.coins_processed or 0)
-    mood, sentence = headline(
-        Situation(
-            night=night,
-            rows=rows,
-            changes=changes_of(summary, ids),
-            frozen=summary.frozen_pools,
-            waiting=waiting,
-            champions=len({row.coin for row in summary.champions}),
-            void_pools=_void(rows),
-            lost=losses.lost,
-            wanted=losses.wanted,
-        )
-    )
+    mood, sentence = headline(_situation(summary, rows, losses))
     picks, note = shortlist(summary.candidates, entries_closed(summary))
     trained = {coin for pool in summary.pools for coin in pool.members}
     marks = marks_of(summary, rows, trained)
@@ -76,6 +64,21 @@ def morning_of(
         cost=cost(summary, spent),
         remarks=summary.notes,
         marks=marks,
+    )
+
+
+def _situation(summary: NightSummary, rows: list[HypothesisRow], losses: Losses) -> Situation:
+    names = {row.recipe_id: row.recipe for row in summary.hypotheses}
+    return Situation(
+        night=summary.data_cutoff[:10],
+        rows=rows,
+        changes=changes_of(summary, names),
+        frozen=summary.frozen_pools,
+        waiting=tuple(row.reason for row in summary.waiting),
+        champions=len({row.coin for row in summary.champions}),
+        void_pools=_void(rows),
+        lost=losses.lost,
+        wanted=losses.wanted,
     )
 
 
