@@ -121,13 +121,24 @@ class ProgressFile:
         return int(self._facts["workers"])
 
     def close(self, *, state: str, code: str | None = None, error: str | None = None) -> None:
-        """The last word on this night: ``finished``, ``refused`` or ``failed``, with the error that ended it."""
+        """The last word on this night: ``finished``, ``interrupted``, ``refused`` or ``failed``, with its error.
+
+        A file that tells of another night since then is left alone.
+        """
         self._running.clear()
         self._facts |= {"state": state, "code": code, "error": error}
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._write()
+        if not self._replaced():
+            self._write()
+
+    def _replaced(self) -> bool:
+        try:
+            body = json.loads(self._path.read_bytes())
+            return any(body[name] != self._facts[name] for name in ("pid", "started_ms"))
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return False
 
     def _follow_job(self, name: str, fields: dict[str, Any]) -> None:
         if not name.startswith("job_"):

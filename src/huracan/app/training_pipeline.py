@@ -20,6 +20,7 @@ from huracan.adapters.telemetry.on_loop import OnLoop
 from huracan.app.accounts import night_decisions, spent_on, told, write_accounts, write_findings, write_refusal
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
+from huracan.app.endings import emit_end, emit_refusal, finish, unfinished
 from huracan.app.exchange import adapter_places
 from huracan.app.ledger_guard import LEDGER_FILE, keys_here, open_ledger
 from huracan.app.mirrors import Mirrors, PushState
@@ -27,15 +28,15 @@ from huracan.app.night_config import night_rules
 from huracan.app.observing import Observers
 from huracan.app.pair_adapters import pair_ports
 from huracan.app.release import FolderRelease
-from huracan.app.results import failure, night_summary, success, traced
+from huracan.app.results import failure, night_summary, success
 from huracan.app.wiring import OrchestratedWaves, SystemClock, worker_count
 from huracan.errors import ClockSkewError, HuracanError, StaleDataError
 from huracan.night.custom.injected import Injected, InjectedWaves
 from huracan.night.ports import NightPorts
 from huracan.night.promote import Promoted
 from huracan.night.publish import Exported
-from huracan.night.run import NightPipeline
-from huracan.night.stages import INTERRUPTED, is_interruption
+from huracan.night.run import NightPipeline, all_steps
+from huracan.night.stages import INTERRUPTED, STEPS, is_interruption
 from huracan.night.state import Night, WaveRunner
 from huracan.ports import Telemetry
 from huracan.training import DataLoader, FeatureBuilder, ModelTrainer, Validator
@@ -72,59 +73,26 @@ class TrainingPipeline:
             data_loader=data_loader, feature_builder=feature_builder, model_trainer=model_trainer, validator=validator
         )
         self.telemetry = telemetry or StructlogTelemetry(progress=False)
+        self.result: dict[str, Any] | None = None
+        """What `run` returns, once step 9 has ended."""
         self._open: _OpenNight | None = None
         self._observers: Observers | None = None
+        self._whole = False
+        self._page: Path | None = None
 
     async def run(self) -> dict[str, Any]:
         """Run all nine steps; the result says what was promoted, what was skipped and why. Never raises our errors."""
         started = time.monotonic()
+        self._whole = True
         try:
-            with Observers(self.config.resolve(), self.config.folder(), self.telemetry) as observers:
-                return await self._night(observers.telemetry, started)
-        except HuracanError as error:  # of the configuration, before anybody else could listen
-            self.telemetry.event("run_refused", code=error.code, error=str(error), **traced(error))
-            return failure(self.config, error, time.monotonic() - started)
-
-    async def _night(self, telemetry: Telemetry, started: float) -> dict[str, Any]:
-        """The result of a night, refused ones included; everybody still listens when it ends."""
-        opened: _OpenNight | None = None
-        try:
-            opened = _OpenNight(self.config, self.injected, telemetry)
-            async with opened:
-                opened.work()
-                night, promoted, exported = await opened.steps()
-                states = await opened.mirror(exported)
-                rules = opened.rules
-                decisions = night_decisions(opened.pair_ports.artefacts, exported.night)
-                summary = night_summary(
-                    night,
-                    promoted,
-                    exported,
-                    states,
-                    artefacts=opened.pair_ports.artefacts,
-                    dry_run=rules.dry_run,
-                    former_pairs=rules.historical,
-                )
-                spent = spent_on(opened.progress, time.monotonic() - started)
-                summary, integrity = told(opened.workdir, summary, exported.night, spent)
-                places = write_accounts(
-                    opened.workdir,
-                    opened.release,
-                    decisions,
-                    opened.clock,
-                    telemetry,
-                    summary,
-                    integrity,
-                    promoted,
-                    exported,
-                )
-                if not opened.rules.dry_run:
-                    await asyncio.to_thread(opened.release.mirrors.push_summaries)
-                finish(opened, summary, exported)
-                return success(exported.night, exported, summary, time.monotonic() - started, places)
+            async with self:
+                await all_steps(self)
         except HuracanError as error:
-            telemetry.event("run_refused", code=error.code, error=str(error), **traced(error))
-            return failure(self.config, error, time.monotonic() - started, opened.page if opened else None)
+            return failure(self.config, error, time.monotonic() - started, self._page)
+        finally:
+            self._whole = False
+        assert self.result is not None
+        return self.result
 
     async def __aenter__(self) -> Self:
         """For steps one by one: whatever they have opened is closed at the end, after an error too."""
@@ -142,19 +110,29 @@ class TrainingPipeline:
         later ones.
         """
         await self.aclose()
-        self._observers = Observers(self.config.resolve(), self.config.folder(), self.telemetry)
+        self.result = self._page = None
+        observers = self._observers = self._observe()
         try:
-            self._open = await _OpenNight(self.config, self.injected, self._observers.telemetry).__aenter__()
-            universe = await self._open.pipeline.step1_build_coin_universe()
+            opened = self._open = await self._opened(observers.telemetry)
+            if self._whole:
+                opened.work()
+            universe = await opened.pipeline.step1_build_coin_universe()
         except BaseException as error:
             await self.aclose(error)
             raise
-        self._open.rest()
+        if not self._whole:
+            opened.rest()
         return universe
 
     async def step2_ingest_and_validate_data(self, universe: Night) -> Night:
-        """Bars and settlements in the lake, validated."""
-        return await self._steps().step2_ingest_and_validate_data(universe)
+        """Bars and settlements in the lake, validated. A night that is refused for its data leaves what was found."""
+        steps = self._steps()
+        try:
+            return await steps.step2_ingest_and_validate_data(universe)
+        except StaleDataError:
+            assert steps.ingested is not None
+            write_findings(self.config.folder(), steps.ingested)
+            raise
 
     async def step3_generate_features(self, ingested: Night) -> Night:
         """Features of every pair that passed step 2."""
@@ -181,58 +159,52 @@ class TrainingPipeline:
         return await self._steps().step8_shadow_test_challengers(agreed)
 
     async def step9_export_champions(self, promoted: Promoted) -> Exported:
-        """Bundles and reports, and the remote copies; closes the adapters."""
+        """Bundles, remote copies, and the night's end: summary, reports, the ledger's run. Closes the adapters."""
         exported = await self._steps().step9_export_champions(promoted)
         assert self._open is not None
-        await self._open.mirror(exported)
+        self.result = await self._open.conclude(promoted, exported)
         await self.aclose()
         return exported
 
     async def aclose(self, error: BaseException | None = None) -> None:
-        """Release what single steps have opened, the lock among it; `error` is what ended them. Also safe where nothing
-        is open.
+        """Release what single steps have opened, the lock among it; `error` is what ended them.
+
+        A night that is left before step 9 has ended counts as interrupted. Also safe where nothing is open.
         """
         opened, self._open = self._open, None
         observers, self._observers = self._observers, None
+        left = None if opened is None else opened.left
         try:
             if opened is not None:
-                await opened.__aexit__(type(error) if error else None, error, None)
+                await opened.close(error)
+                self._page = opened.page
+        except HuracanError as of_closing:
+            error = of_closing
+            raise
         finally:
             if observers is not None:
-                observers.close()
+                emit_end(observers, error, left)
+
+    async def _opened(self, telemetry: Telemetry) -> "_OpenNight":
+        opened = _OpenNight(self.config, self.injected, telemetry)
+        try:
+            await opened.open()
+        finally:
+            self._page = opened.page
+        return opened
+
+    def _observe(self) -> Observers:
+        try:
+            return Observers(self.config.resolve(), self.config.folder(), self.telemetry)
+        except HuracanError as error:  # of the configuration, before anybody else could listen
+            emit_refusal(self.telemetry, error)
+            raise
 
     def _steps(self) -> NightPipeline:
         if self._open is None:
             raise RuntimeError("call step1_build_coin_universe first; it opens the exchange, the lake and the store")
         self._open.work()
         return self._open.pipeline
-
-
-def finish(opened: "_OpenNight", summary: dict[str, Any], exported: Exported) -> None:
-    """Record the end of the run in the ledger, and tell its outcome as events."""
-    counts = {key: summary[key] for key in ("champions_count", "candidates_count", "coins_processed", "skip_counts")}
-    opened.ledger.finish_run(
-        summary["run_id"],
-        finished_ms=opened.clock.now_ms(),
-        status="finished",
-        summary={**counts, "dry_run": summary["dry_run"]},
-    )
-    for row in exported.champions.values():
-        name = {"promoted": "champion_promoted", "refreshed": "champion_refreshed"}.get(row.status, "champion_kept")
-        opened.telemetry.event(name, coin=row.coin, horizon=row.horizon, version=row.version)
-    for made in exported.candidates.values():
-        place = {"coin": made.coin, "horizon": made.horizon}
-        opened.telemetry.event("candidate_published", **place, recipe=made.recipe, version=made.version)
-    for skip in summary["skipped"]:
-        opened.telemetry.event("pair_skipped", **{key: skip[key] for key in ("coin", "horizon", "step", "code")})
-    opened.telemetry.event("run_finished", run_id=summary["run_id"], champions=summary["champions_count"])
-
-
-def _ending(error: BaseException) -> dict[str, str]:
-    """What the ledger keeps of a run that ended without a result."""
-    if is_interruption(error):
-        return {"status": "interrupted", "reason": "interrupted; start again to go on"}
-    return {"status": "refused", "reason": f"{type(error).__name__}: {error}"}
 
 
 class _OpenNight:
@@ -249,11 +221,13 @@ class _OpenNight:
         self.clock = SystemClock()
         self.deadline_ms = config.deadline_ms(self.clock.now_ms())
         self.store_path = self.workdir / "store"
-        self._asking = False
+        self._asking = self._concluded = False
+        self._began = time.monotonic()
         self.page: Path | None = None
         """That of a refusal."""
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> None:
+        """Open everything, or raise and leave nothing open."""
         with disk_errors(self.workdir):
             make_folders(self.workdir)
             for name, mode in FOLDERS.items():
@@ -273,9 +247,8 @@ class _OpenNight:
             if isinstance(self.waves, OrchestratedWaves):  # a night without workers is refused before anything is asked
                 await self.waves.start()
         except BaseException as error:
-            await self.__aexit__(type(error), error, None)
+            await self.close(error)
             raise
-        return self
 
     def work(self) -> None:
         """Hold the lock from here on, and begin to ask the remote copies; raises LockedError, and ConfigError for a
@@ -294,9 +267,18 @@ class _OpenNight:
         path, backend = self.workdir / PROGRESS_FILE, self.settings.training.training_backend
         return ProgressFile(path, self.telemetry, workers=worker_count(self.settings), backend=backend)
 
+    @property
+    def left(self) -> str | None:
+        """After which step the night was left, so far; None once it is concluded."""
+        reached = self.pipeline.reached
+        where = f"left after step {reached} ({STEPS[reached - 1]})" if reached else "left in step 1"
+        return None if self._concluded else f"{where}; start again to go on"
+
     def _end_progress(self, error: BaseException | None) -> None:
-        if error is None:
+        if error is None and self._concluded:
             self.progress.close(state="finished")
+        elif error is None:
+            self.progress.close(state="interrupted", code=INTERRUPTED, error=self.left)
         elif is_interruption(error):
             self.progress.close(state="interrupted", code=INTERRUPTED, error="start again to go on")
         elif isinstance(error, HuracanError):
@@ -305,14 +287,37 @@ class _OpenNight:
         else:
             self.progress.close(state="failed", code="UNEXPECTED", error=type(error).__name__)
 
-    async def steps(self) -> tuple[Night, Promoted, Exported]:
-        """The nine steps; a night that is refused for its data leaves what was found of them."""
-        try:
-            return await self.pipeline.run()
-        except StaleDataError:
-            assert self.pipeline.ingested is not None
-            write_findings(self.workdir, self.pipeline.ingested)
-            raise
+    async def conclude(self, promoted: Promoted, exported: Exported) -> dict[str, Any]:
+        """The end of a night: remote copies, summary, reports, the ledger's run. Returns what `run` returns."""
+        states = await self.mirror(exported)
+        decisions = night_decisions(self.pair_ports.artefacts, exported.night)
+        summary = night_summary(
+            promoted.night,
+            promoted,
+            exported,
+            states,
+            artefacts=self.pair_ports.artefacts,
+            dry_run=self.rules.dry_run,
+            former_pairs=self.rules.historical,
+        )
+        spent = spent_on(self.progress, time.monotonic() - self._began)
+        summary, integrity = told(self.workdir, summary, exported.night, spent)
+        places = write_accounts(
+            self.workdir,
+            self.release,
+            decisions,
+            self.clock,
+            self.telemetry,
+            summary,
+            integrity,
+            promoted,
+            exported,
+        )
+        if not self.rules.dry_run:
+            await asyncio.to_thread(self.release.mirrors.push_summaries)
+        finish(self.ledger, self.telemetry, self.clock.now_ms(), summary, exported)
+        self._concluded = True
+        return success(exported.night, exported, summary, time.monotonic() - self._began, places)
 
     async def mirror(self, exported: Exported) -> dict[str, PushState]:
         """Bring the remote copies up to date, by store its state; a dry run says what it would push and opens none."""
@@ -367,16 +372,21 @@ class _OpenNight:
                 "synchronise this machine's clock (NTP), then run again"
             )
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        ours = self.store.held  # else another run may be at work, and what it tells of itself is left alone
+    def _hold_again(self) -> bool:
+        """Whether the lock is ours; a resting night takes it back for its last word, unless another run is at work."""
+        with suppress(HuracanError):
+            self.store.acquire()
+        return self.store.held
+
+    async def close(self, error: BaseException | None) -> None:
+        """Close everything, after the last word on a night that was not concluded: `error` ended it, or it was left."""
+        ours = self._hold_again()  # else another run may be at work, and what it tells of itself is left alone
         if ours:
             self._end_progress(error)
         try:
-            if error is not None and ours:
+            if ours:
                 with suppress(HuracanError):  # the reason of the refusal matters more than its record
-                    self.ledger.abandon_run(finished_ms=self.clock.now_ms(), **_ending(error))
+                    self.ledger.abandon_run(finished_ms=self.clock.now_ms(), **unfinished(error, self.left))
             if isinstance(self.waves, OrchestratedWaves):
                 await self.waves.stop()
             await self.pair_ports.market.aclose()

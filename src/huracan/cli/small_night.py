@@ -34,7 +34,7 @@ from huracan.night.jobs.train import train_pair
 from huracan.night.plan import NightPlan
 from huracan.night.ports import NightPorts
 from huracan.night.publish import Exported
-from huracan.night.run import NightPipeline
+from huracan.night.run import NightPipeline, all_steps
 from huracan.night.state import PairOutcome, PairWork
 from huracan.settings import load_settings
 from huracan.stats.bootstrap import drawdown_quantile, max_drawdown
@@ -123,7 +123,7 @@ async def _night(folder: Path, urls: Urls) -> Exported:
         workdir=folder,
     )
     try:
-        _, _, exported = await NightPipeline(ports, night_rules(settings, None, Injected())).run()
+        exported = await all_steps(NightPipeline(ports, night_rules(settings, None, Injected())))
     finally:
         await pair.market.aclose()
         ledger.close()

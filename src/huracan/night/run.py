@@ -1,10 +1,12 @@
-"""The nine steps over ports. `run` is the story; each step takes the night so far and returns the next."""
+"""The nine steps over ports. `all_steps` is the story; each step takes the night so far and returns the next."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from statistics import median
-from typing import Final
+from typing import Final, Protocol
 
 from huracan.domain.ids import Instrument
 from huracan.domain.night_records import Files
@@ -47,8 +49,61 @@ back.
 """
 
 
+class NineSteps(Protocol):
+    """The steps of a night, each from the result of the one before."""
+
+    async def step1_build_coin_universe(self) -> Night:
+        """Who may be trained."""
+        ...
+
+    async def step2_ingest_and_validate_data(self, universe: Night, /) -> Night:
+        """Bars, validated."""
+        ...
+
+    async def step3_generate_features(self, ingested: Night, /) -> Night:
+        """What is known at each bar."""
+        ...
+
+    async def step4_label_forward_returns(self, featured: Night, /) -> Night:
+        """What came of it."""
+        ...
+
+    async def step5_train_models(self, labelled: Night, /) -> Night:
+        """Models of every pair."""
+        ...
+
+    async def step6_score_edge_after_costs(self, trained: Night, /) -> Night:
+        """What they earned."""
+        ...
+
+    async def step7_run_consensus(self, scored: Night, /) -> Night:
+        """What they say together."""
+        ...
+
+    async def step8_shadow_test_challengers(self, agreed: Night, /) -> Promoted:
+        """What is proven."""
+        ...
+
+    async def step9_export_champions(self, promoted: Promoted, /) -> Exported:
+        """The signed set."""
+        ...
+
+
+async def all_steps(steps: NineSteps) -> Exported:
+    """The whole story; raises HuracanError where a night must be refused."""
+    universe = await steps.step1_build_coin_universe()
+    ingested = await steps.step2_ingest_and_validate_data(universe)
+    featured = await steps.step3_generate_features(ingested)
+    labelled = await steps.step4_label_forward_returns(featured)
+    trained = await steps.step5_train_models(labelled)
+    scored = await steps.step6_score_edge_after_costs(trained)
+    agreed = await steps.step7_run_consensus(scored)
+    promoted = await steps.step8_shadow_test_challengers(agreed)
+    return await steps.step9_export_champions(promoted)
+
+
 class NightPipeline:
-    """One night. Steps may be called one by one, in order; `run` calls them all and recovers from any earlier crash.
+    """One night. Steps are called in order, one by one or by `all_steps`, and recover from any earlier crash.
 
     Steps 3 and 4 of a pair are one job, and so are 5 to 7: the methods hand out their parts as they are reached.
     """
@@ -58,19 +113,8 @@ class NightPipeline:
         self.config = config
         self.ingested: Night | None = None
         """The night after its ingest, refused or not: what is known of the data outlives a refusal."""
-
-    async def run(self) -> tuple[Night, Promoted, Exported]:
-        """The whole story; raises HuracanError where a night must be refused."""
-        universe = await self.step1_build_coin_universe()
-        ingested = await self.step2_ingest_and_validate_data(universe)
-        featured = await self.step3_generate_features(ingested)
-        labelled = await self.step4_label_forward_returns(featured)
-        trained = await self.step5_train_models(labelled)
-        scored = await self.step6_score_edge_after_costs(trained)
-        agreed = await self.step7_run_consensus(scored)
-        promoted = await self.step8_shadow_test_challengers(agreed)
-        exported = await self.step9_export_champions(promoted)
-        return promoted.night, promoted, exported
+        self.reached = 0
+        """Number of the last step that ended well."""
 
     async def step1_build_coin_universe(self) -> Night:
         """Who may be trained today, from the exchange's own listing, and the plan of the night."""
@@ -273,8 +317,11 @@ class NightPipeline:
             self.ports.telemetry.event("member_delisted", coin=coin, reason=reason)
         return gone
 
-    def _stage(self, number: int) -> Stage:
-        return Stage(self.ports.telemetry, number)
+    @contextmanager
+    def _stage(self, number: int) -> Iterator[Stage]:
+        with Stage(self.ports.telemetry, number) as stage:
+            yield stage
+        self.reached = number
 
     def _counted(self, night: Night) -> Night:
         """The night, with its skips so far counted."""
