@@ -173,7 +173,7 @@ def test_a_moment_and_features_do_not_go_together(night, ask, tmp_path):
     assert (answer.status, answer.json["code"]) == (2, "CONFIG")
 
 
-LEFT_OUT = {"httpx2", "stamina", "structlog", "pyarrow", "scipy", "lightgbm", "jinja2", "pandas"}
+LEFT_OUT = {"httpx2", "stamina", "structlog", "pyarrow", "lightgbm", "jinja2", "pandas"}
 LOADED = """
 import sys
 from huracan.cli.main import main
