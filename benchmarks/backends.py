@@ -88,7 +88,7 @@ async def costs(kind: str, count: int, folder: Path) -> dict[str, float]:
         ledger.record_run("bench", started_ms=0, facts={})
         made = TrainingOrchestrator(TrainingConfig(num_workers=WORKERS), backend)
         made.on_start = ledger.record_attempt
-        made.on_settled = lambda job: ledger.note_end(job, None, None)
+        made.on_finished = lambda job: ledger.note_end(job, None, None)
         made.register_training_function(empty)
         started = time.perf_counter()
         await made.initialize()

@@ -431,7 +431,7 @@ def test_every_job_ends_completed_or_failed_whatever_fails_how_often(plans, limi
 
 
 async def test_a_backend_that_takes_its_time_is_told_while_it_is_waited_for(monkeypatch):
-    monkeypatch.setattr(orchestrator_module, "WAITING_TOLD_S", 0.01)
+    monkeypatch.setattr(orchestrator_module, "WAITING_LOGGED_S", 0.01)
     told = asyncio.Event()
 
     class Late(InProcess):

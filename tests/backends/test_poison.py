@@ -38,7 +38,7 @@ async def test_two_poison_jobs_of_a_hundred_cost_three_starts_each_and_nothing_e
         made = TrainingOrchestrator(TrainingConfig(num_workers=2, retry_backoff_s=0), pool)
         made.register_training_function(work.behave_as_named)
         made.on_start = ledger.record_attempt
-        made.on_settled = lambda job: ledger.note_end(job, job.error_code, job.error)
+        made.on_finished = lambda job: ledger.note_end(job, job.error_code, job.error)
         made.add_jobs(LightJob(f"C{n}", "*", payload={"what": "die" if n % 50 == 7 else "work"}) for n in range(JOBS))
         summary = await made.train_all()
         await made.shutdown()

@@ -148,7 +148,7 @@ class OrchestratedWaves:
             self._orchestrator.on_waiting = self._waiting_for
             self._orchestrator.on_start = self._start_of
             self._orchestrator.on_retry = self._retry_of
-            self._orchestrator.on_settled = self._end_of
+            self._orchestrator.on_finished = self._end_of
             self._orchestrator.register_training_function(run_pair_job)
             await self._orchestrator.initialize()
             self.telemetry.event(

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Final, Literal, Protocol, cast, get_args
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,12 @@ from huracan.domain.time import Horizon
 from huracan.errors import ConfigError
 
 JobStatus = Literal["pending", "running", "completed", "failed"]
+
+JobPayload: TypeAlias = dict[str, Any]
+"""What a job is to do, as JSON: keys and paths, never frames."""
+
+JobResult: TypeAlias = Any
+"""What a training function returned: JSON from a worker process, any object from a function in this process."""
 
 
 class TrainingBackend(StrEnum):
@@ -53,9 +59,9 @@ class TrainingJob(Mapping[str, Any]):
     job_id: str = ""
     created_at: datetime | None = None
     status: JobStatus = "pending"
-    result: Any = None
+    result: JobResult = None
     error: str | None = None
-    payload: dict[str, Any] = field(default_factory=dict)
+    payload: JobPayload = field(default_factory=dict)
     error_code: str | None = None
     attempts: int = 0
     deaths: int = 0

@@ -15,7 +15,7 @@ async def main(wanted):
     made = TrainingOrchestrator(TrainingConfig(**config))
     made.register_training_function(work.bars_and_place)
     made.add_jobs(TrainingJob(f"C{n}", "1h", payload=wanted["payload"]) for n in range(wanted["jobs"]))
-    made.on_settled = lambda job: print(json.dumps({"done": job.result}), flush=True)
+    made.on_finished = lambda job: print(json.dumps({"done": job.result}), flush=True)
     summary = await made.train_all()
     retried = sum(job.attempts - 1 for job in made.get_all_jobs())
     await made.shutdown()

@@ -20,7 +20,7 @@ from huracan.adapters.backends import worker as worker_module
 from huracan.adapters.backends.in_process import InProcess
 from huracan.adapters.backends.memory import held_and_peak, memory_for_jobs
 from huracan.adapters.backends.messages import address_of, decode, encode, name_of, worker_environment
-from huracan.adapters.backends.worker import MAX_MESSAGE
+from huracan.adapters.backends.worker import MAX_MESSAGE, Reply
 from huracan.errors import BackendError, WorkerLostError
 from huracan.ports import JobFunction, Machine
 
@@ -101,10 +101,8 @@ class AsyncioPool:
         data = encode(address, job)
         return decode(await self.answer(data, name_of(job)))
 
-    async def answer(self, message: bytes, name: str) -> dict[str, Any]:
-        """A worker's reply to an encoded job; raises WorkerLostError, and BackendError when no worker can be
-        started.
-        """
+    async def answer(self, message: bytes, name: str) -> Reply:
+        """A worker's reply to an encoded job; raises WorkerLostError, and BackendError when no worker can be started."""
         async with self._slot():
             return await self._in_worker(message, name)
 
@@ -149,12 +147,12 @@ class AsyncioPool:
         self._largest = max(self._largest, peak)
         return Machine(slots=self.slots, running=len(self._busy), memory=memory_for_jobs(held), largest=self._largest)
 
-    async def _in_worker(self, data: bytes, name: str) -> dict[str, Any]:
+    async def _in_worker(self, data: bytes, name: str) -> Reply:
         worker = await self._take()
         self._busy.add(worker)
         sound = False
         try:
-            reply: dict[str, Any] = await worker.ask(data)
+            reply: Reply = await worker.ask(data)
             sound = True
         except (EOFError, OSError, ValueError) as error:
             status = await worker.end(kill=True)

@@ -16,7 +16,9 @@ from typing import Any, Final, Literal
 from huracan.adapters.backends.addresses import checked_dask_address, checked_ray_address, host_and_port
 from huracan.adapters.backends.landmark import plant, uproot
 from huracan.adapters.backends.messages import address_of, decode, encode, name_of, without_secrets
-from huracan.adapters.backends.worker import MAX_MESSAGE
+from huracan.adapters.backends.requests import GatewaySettings, NumberedReply, NumberedRequest, Request
+from huracan.adapters.backends.supervisor import MachineFields, machine_of
+from huracan.adapters.backends.worker import MAX_MESSAGE, Reply
 from huracan.errors import BackendError
 from huracan.ports import JobFunction, Machine
 
@@ -49,7 +51,7 @@ class ClusterBackend:
     _folder: "tempfile.TemporaryDirectory[str] | None" = None
     _process: Process | None = None
     _reader: asyncio.Task[None] | None = None
-    _waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
+    _waiting: dict[int, asyncio.Future[Reply]] = field(default_factory=dict)
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     async def start(self) -> None:
@@ -70,7 +72,7 @@ class ClusterBackend:
         self._send(self._settings())
         try:
             async with asyncio.timeout(self.start_s + GATEWAY_S):
-                decode({"result": None, **await ready})
+                decode(await ready)
         except TimeoutError as error:
             await self.stop()
             raise BackendError(
@@ -103,7 +105,8 @@ class ClusterBackend:
 
     async def machines(self) -> list[Machine]:
         """The cluster's machines as of their last word, at most a second or two old."""
-        return [Machine(**facts) for facts in decode(await self._ask({"op": "machines"}))]
+        found: list[MachineFields] = decode(await self._ask({"op": "machines"}))
+        return [machine_of(fields) for fields in found]
 
     async def stop(self) -> None:
         """Leave the cluster, ending a cluster of our own; jobs still running are lost."""
@@ -143,27 +146,31 @@ class ClusterBackend:
             ) from error
         writer.close()
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> GatewaySettings:
         code: str | None = None
         import_path: Sequence[str] = sys.path
         if self.address is not None:
             from huracan.training.jobs import compute_code_hash
 
             code, import_path = compute_code_hash(), ()
-        supervisor = {"recycle_after": self.recycle_after, "import_path": list(import_path)}
         assert self._folder is not None
-        cluster = {
-            "address": self.address,
-            "workers": self.workers,
-            "folder": self._folder.name,
-            "supervisor": supervisor,
-            **({"gpu_per_worker": self.gpu_per_worker} if self.kind == "ray" else {}),
-            "start_s": self.start_s,
+        return {
+            "kind": self.kind,
+            "cluster": {
+                "address": self.address,
+                "workers": self.workers,
+                "folder": self._folder.name,
+                "supervisor": {"recycle_after": self.recycle_after, "import_path": list(import_path)},
+                "start_s": self.start_s,
+            },
+            "gpu_per_worker": self.gpu_per_worker,
+            "reserve": self.reserve,
+            "code": code,
+            "landmarks": self._landmarks,
+            "no_node_s": self.start_s,
         }
-        wanted = {"code": code, "landmarks": self._landmarks, "no_node_s": self.start_s}
-        return {"kind": self.kind, "cluster": cluster, "reserve": self.reserve, **wanted}
 
-    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, request: Request) -> Reply:
         if self._process is None:
             raise BackendError(f"the {self.kind} backend is not started; await start() first")
         if self._reader is None or self._reader.done():
@@ -171,13 +178,13 @@ class ClusterBackend:
         number = next(self._ids)
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            self._send({"id": number, **request})
-            reply: dict[str, Any] = await answer
+            self._send({"id": number, "request": request})
+            reply: Reply = await answer
             return reply
         finally:
             self._waiting.pop(number, None)
 
-    def _send(self, value: dict[str, Any]) -> None:
+    def _send(self, value: GatewaySettings | NumberedRequest) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
         data = json.dumps(value).encode()
@@ -188,10 +195,10 @@ class ClusterBackend:
         assert process.stdout is not None
         try:
             while (size := int.from_bytes(await process.stdout.readexactly(8), "big")) <= MAX_MESSAGE:
-                answer = json.loads(await process.stdout.readexactly(size))
+                answer: NumberedReply = json.loads(await process.stdout.readexactly(size))
                 waiting = self._waiting.pop(answer["id"], None)
                 if waiting is not None and not waiting.done():
-                    waiting.set_result(answer)
+                    waiting.set_result(answer["reply"])
         except (EOFError, OSError, ValueError):
             pass
         for waiting in self._waiting.values():

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from huracan.adapters.backends.addresses import checked_bind, checked_dask_address
 from huracan.adapters.backends.nodes import NodeLostError
-from huracan.adapters.backends.supervisor import in_session
+from huracan.adapters.backends.supervisor import SlottedSettings, SupervisorSettings, in_session
 from huracan.errors import BackendError
 
 CONNECT_S: Final = 15.0
@@ -28,7 +28,7 @@ class DaskCluster:
     """
 
     def __init__(
-        self, *, address: str | None, workers: int, folder: str, supervisor: dict[str, Any], start_s: float
+        self, *, address: str | None, workers: int, folder: str, supervisor: SupervisorSettings, start_s: float
     ) -> None:
         try:
             import distributed
@@ -66,7 +66,7 @@ class DaskCluster:
             ) from error
 
     async def _start(self) -> str:
-        self._security = self._distributed.Security.temporary()  # type: ignore[no-untyped-call]  # loopback keeps strangers out, not other users of it
+        self._security = self._distributed.Security.temporary()  # type: ignore[no-untyped-call]  # loopback is open to other users of this machine
         self._local = await self._distributed.LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=1,
             threads_per_worker=self._workers,
@@ -95,7 +95,7 @@ class DaskCluster:
 
     async def call(self, node: str, method: str, *arguments: Any) -> Any:
         """Call our supervisor in a worker process."""
-        settings = {**self._supervisor, "slots": self._slots.get(node, 1)}
+        settings: SlottedSettings = {**self._supervisor, "slots": self._slots.get(node, 1)}
         try:
             answers = await self._client.run(
                 in_session, self._session, settings, method, *arguments, workers=[node], on_error="return"

@@ -10,12 +10,13 @@ import os
 import sys
 import threading
 import traceback
-from dataclasses import asdict
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from huracan.adapters.backends.messages import refusal
 from huracan.adapters.backends.nodes import Cluster, Nodes
-from huracan.adapters.backends.worker import read_message, take_pipes, write_message
+from huracan.adapters.backends.requests import GatewaySettings, NumberedReply, NumberedRequest, Request
+from huracan.adapters.backends.supervisor import machine_fields
+from huracan.adapters.backends.worker import DoneReply, Reply, read_message, take_pipes, write_message
 from huracan.errors import BackendError, HuracanError
 
 FAREWELL_S = 5.0
@@ -29,15 +30,13 @@ class Gateway:
         self._sink = sink
         self._requests: set[asyncio.Task[None]] = set()
 
-    async def serve(self, inbox: "asyncio.Queue[Any]") -> None:
-        """Start the cluster (BackendError or ConfigError when that fails), say so, answer; leave the cluster when the
-        inbox ends.
-        """
+    async def serve(self, inbox: "asyncio.Queue[NumberedRequest | None]") -> None:
+        """Start the cluster (BackendError or ConfigError when that fails), say so, answer; leave the cluster when the inbox ends."""
         try:
             await self._nodes.start()
-            write_message(self._sink, {"id": 0, "ok": True})
+            _send(self._sink, 0, DoneReply(ok=True, result=None))
             while (request := await inbox.get()) is not None:
-                task = asyncio.create_task(self._answer(request))
+                task = asyncio.create_task(self._answer(request["id"], request["request"]))
                 self._requests.add(task)
                 task.add_done_callback(self._requests.discard)
         finally:
@@ -45,26 +44,31 @@ class Gateway:
             if self._requests:
                 await asyncio.wait(self._requests, timeout=FAREWELL_S)
 
-    async def _answer(self, request: dict[str, Any]) -> None:
-        reply: dict[str, Any]
+    async def _answer(self, number: int, request: Request) -> None:
+        reply: Reply
         if request["op"] == "run":
             message = base64.b64decode(request["message"])
             reply = await self._nodes.run(request["token"], message, request["name"])
         elif request["op"] == "cancel":
             await self._nodes.cancel(request["token"])
-            reply = {"ok": True}
+            reply = DoneReply(ok=True, result=None)
         else:
             reply = await self._machines()
-        write_message(self._sink, {"id": request["id"], **reply})
+        _send(self._sink, number, reply)
 
-    async def _machines(self) -> dict[str, Any]:
+    async def _machines(self) -> Reply:
         try:
-            return {"ok": True, "result": [asdict(machine) for machine in await self._nodes.machines()]}
+            machines = await self._nodes.machines()
         except BackendError as error:
             return refusal(error)
+        return {"ok": True, "result": [machine_fields(machine) for machine in machines]}
 
 
-def cluster_of(settings: dict[str, Any]) -> Cluster:
+def _send(sink: BinaryIO, number: int, reply: Reply) -> None:
+    write_message(sink, NumberedReply(id=number, reply=reply))
+
+
+def cluster_of(settings: GatewaySettings) -> Cluster:
     """The cluster that settings name; raises BackendError naming the extra that is missing."""
     if settings["kind"] == "dask":
         from huracan.adapters.backends.dask import DaskCluster
@@ -72,12 +76,12 @@ def cluster_of(settings: dict[str, Any]) -> Cluster:
         return DaskCluster(**settings["cluster"])
     from huracan.adapters.backends.ray import RayCluster
 
-    return RayCluster(**settings["cluster"])
+    return RayCluster(**settings["cluster"], gpu_per_worker=settings["gpu_per_worker"])
 
 
 async def _run(source: BinaryIO, sink: BinaryIO) -> None:
-    settings = await asyncio.to_thread(read_message, source)
-    inbox: asyncio.Queue[Any] = asyncio.Queue()
+    settings: GatewaySettings = await asyncio.to_thread(read_message, source)
+    inbox: asyncio.Queue[NumberedRequest | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
     def read() -> None:
@@ -89,11 +93,16 @@ async def _run(source: BinaryIO, sink: BinaryIO) -> None:
 
     threading.Thread(target=read, daemon=True).start()
     try:
-        wanted = {name: settings[name] for name in ("reserve", "code", "landmarks", "no_node_s")}
-        nodes = Nodes(cluster_of(settings), **wanted)
+        nodes = Nodes(
+            cluster_of(settings),
+            reserve=settings["reserve"],
+            code=settings["code"],
+            landmarks=settings["landmarks"],
+            no_node_s=settings["no_node_s"],
+        )
         await Gateway(nodes, sink).serve(inbox)
     except HuracanError as error:
-        write_message(sink, {"id": 0, **refusal(error)})
+        _send(sink, 0, refusal(error))
 
 
 def main() -> None:

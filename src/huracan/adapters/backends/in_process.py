@@ -45,7 +45,7 @@ async def _in_thread(function: JobFunction, job: Any) -> Any:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
 
-    def settle(result: Any, error: BaseException | None) -> None:
+    def resolve(result: Any, error: BaseException | None) -> None:
         if future.done():
             return
         if error is None:
@@ -63,7 +63,7 @@ async def _in_thread(function: JobFunction, job: Any) -> Any:
         except BaseException as error:
             problem = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, result, problem)
+            loop.call_soon_threadsafe(resolve, result, problem)
 
     threading.Thread(target=work, name="huracan-job", daemon=True).start()
     return await future

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 import huracan.errors
-from huracan.adapters.backends.worker import plain_number, resolve
+from huracan.adapters.backends.worker import FailedReply, JobMessage, Reply, plain_number, resolve
 from huracan.errors import BannedError, HuracanError, JobFailedError
 from huracan.ports import JobFunction
 
@@ -76,7 +76,7 @@ def encode(address: str, job: Any) -> bytes:
     """A job as a message; raises JobFailedError for one that JSON cannot hold."""
     kind = type(job)
     typed = hasattr(job, "to_json") and hasattr(kind, "from_json")
-    message = {
+    message: JobMessage = {
         "function": address,
         "job": job.to_json() if typed else job,
         "job_type": f"{kind.__module__}:{kind.__qualname__}" if typed else None,
@@ -87,7 +87,7 @@ def encode(address: str, job: Any) -> bytes:
         raise JobFailedError(f"a job for worker processes must be JSON-able{_of_pair(job)}: {error}") from error
 
 
-def decode(reply: Mapping[str, Any]) -> Any:
+def decode(reply: Reply) -> Any:
     """The result in a reply; raises the error in it, ours as they were, others as JobFailedError."""
     if reply["ok"]:
         return reply["result"]
@@ -103,7 +103,7 @@ def decode(reply: Mapping[str, Any]) -> Any:
     raise error
 
 
-def refusal(error: HuracanError) -> dict[str, Any]:
+def refusal(error: HuracanError) -> FailedReply:
     """A reply that makes `decode` raise this error, for errors that arose on the way to a worker."""
     return {"ok": False, "type": type(error).__name__, "message": str(error), "until_ms": None, "traceback": ""}
 

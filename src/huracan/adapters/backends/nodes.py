@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from huracan.adapters.backends.landmark import refusal_of
 from huracan.adapters.backends.memory import room
 from huracan.adapters.backends.messages import refusal
+from huracan.adapters.backends.supervisor import Greeting, JobAnswer, MachineFields, machine_of
+from huracan.adapters.backends.worker import Reply
 from huracan.errors import BackendError, HuracanError, WorkerLostError
 from huracan.ports import Machine
 
@@ -21,8 +23,6 @@ NO_NODE_S: Final = 300.0
 """How long a cluster may be without any machine, at its start too, before it counts as lost; a setting says
 otherwise.
 """
-
-_FACTS: Final = tuple(item.name for item in fields(Machine))
 
 
 class NodeLostError(Exception):
@@ -118,12 +118,9 @@ class Nodes:
     async def machines(self) -> list[Machine]:
         """Every machine as of its last word; raises BackendError when the cluster is lost or empty for too long."""
         await self._some_node()
-        return [
-            Machine(**{**{name: getattr(node.machine, name) for name in _FACTS}, "running": len(node.jobs)})
-            for node in self._nodes.values()
-        ]
+        return [replace(node.machine, running=len(node.jobs)) for node in self._nodes.values()]
 
-    async def run(self, token: str, message: bytes, name: str) -> dict[str, Any]:
+    async def run(self, token: str, message: bytes, name: str) -> Reply:
         """The reply to a job; what happens on the way to it is a reply too."""
         try:
             await self._some_node()
@@ -143,10 +140,10 @@ class Nodes:
                 except BackendError as error:
                     await self._give_up(error)
 
-    async def _on(self, node: _Node, token: str, message: bytes, name: str) -> dict[str, Any]:
+    async def _on(self, node: _Node, token: str, message: bytes, name: str) -> Reply:
         job = node.jobs[token] = asyncio.create_task(self._cluster.call(node.name, "ask", token, message, name))
         try:
-            answer = await job
+            answer: JobAnswer = await job
         except (NodeLostError, asyncio.CancelledError) as error:
             if self._lost is not None:
                 raise self._lost from error
@@ -160,12 +157,11 @@ class Nodes:
             raise
         finally:
             del node.jobs[token]
-        self._hear(node, answer["machine"])
-        reply: dict[str, Any] = answer["reply"]
-        return reply
+        node.machine = machine_of(answer["machine"])
+        return answer["reply"]
 
     def _refuse(self) -> None:
-        """Raise what the machines so far were refused for; a run that starts does not settle for the others."""
+        """Raise what the machines so far were refused for; a run that starts does not make do with the others."""
         if self._refused:
             kind = type(next(iter(self._refused.values())))
             raise kind("; ".join(str(refused) for refused in self._refused.values()))
@@ -205,18 +201,18 @@ class Nodes:
                 greeting.cancel()
         known = {*self._nodes, *self._refused, *self._greetings}
         for name in (name for name in listed if name not in known):
-            greeting = self._greetings[name] = asyncio.create_task(self._greet(name, listed[name]))
+            greeting = self._greetings[name] = asyncio.create_task(self._greet(name))
             greeting.add_done_callback(lambda _, name=name: self._greetings.pop(name, None))  # type: ignore[misc]
         await asyncio.gather(*map(self._check, list(self._nodes.values())))
 
-    async def _greet(self, name: str, slots: int) -> None:
-        """Make a supervisor there. Each time none answers the next one gets twice as long: a busy machine starts
-        slowly.
-        """
+    async def _greet(self, name: str) -> None:
+        """Make a supervisor there. Each time none answers the next one gets twice as long: a busy machine starts slowly."""
         tried = self._unanswered.get(name, 0)
         limit_s = min(CALL_TIMEOUT_S * 2.0**tried, max(CALL_TIMEOUT_S, self._no_node_s))
         try:
-            facts = await self._within(name, "hello", self._code is not None, self._landmarks, limit_s=limit_s)
+            greeting: Greeting = await self._within(
+                name, "hello", self._code is not None, self._landmarks, limit_s=limit_s
+            )
         except NodeLostError:
             self._unanswered[name] = min(tried + 1, 30)
             return
@@ -224,7 +220,7 @@ class Nodes:
             await self._give_up(error)
             return
         self._unanswered.pop(name, None)
-        refused = self._unfit(f"machine {name} ({facts['host']})", facts)
+        refused = self._unfit(f"machine {name} ({greeting['host']})", greeting)
         if refused is not None:
             print(refused, file=sys.stderr)  # noqa: T201 - the gateway's stderr is the driver's
             async with self._changed:
@@ -232,23 +228,24 @@ class Nodes:
                 self._changed.notify_all()
             return
         async with self._changed:
-            self._nodes[name] = _Node(name, Machine(slots=slots))
-            self._hear(self._nodes[name], facts)
+            self._nodes[name] = _Node(name, machine_of(greeting))
             self._changed.notify_all()
 
-    def _unfit(self, machine: str, facts: dict[str, Any]) -> HuracanError | None:
-        if self._code is not None and facts["code"] != self._code:
+    def _unfit(self, machine: str, greeting: Greeting) -> HuracanError | None:
+        if self._code is not None and greeting["code"] != self._code:
             return BackendError(
-                f"{machine} runs other sources of Huracan ({facts['code'][:12]}) than this one "
+                f"{machine} runs other sources of Huracan ({(greeting['code'] or 'unknown')[:12]}) than this one "
                 f"({self._code[:12]}); install the same release there and run again"
             )
-        return refusal_of(machine, facts["obstacles"])
+        return refusal_of(machine, greeting["obstacles"])
 
     async def _check(self, node: _Node) -> None:
         try:
-            self._hear(node, await self._within(node.name, "machine"))
+            fields: MachineFields = await self._within(node.name, "machine")
         except NodeLostError:
             await self._drop(node)
+        else:
+            node.machine = machine_of(fields)
 
     async def _within(self, name: str, method: str, *arguments: Any, limit_s: float | None = None) -> Any:
         limit_s = limit_s or CALL_TIMEOUT_S
@@ -257,9 +254,6 @@ class Nodes:
                 return await self._cluster.call(name, method, *arguments)
         except TimeoutError as error:
             raise NodeLostError(f"no answer within {limit_s:g} s") from error
-
-    def _hear(self, node: _Node, facts: dict[str, Any]) -> None:
-        node.machine = Machine(**{name: facts[name] for name in _FACTS})
 
     async def _drop(self, node: _Node) -> None:
         """Forget a machine; its jobs end as lost, and it is greeted anew should it still be there."""

@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from huracan.adapters.backends.admission import Admission
 from huracan.adapters.backends.asyncio_pool import AsyncioPool
@@ -22,22 +22,30 @@ from huracan.errors import (
     WorkerLostError,
 )
 from huracan.ports import Backend, JobFunction
-from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
+from huracan.training.jobs import JobResult, TrainingBackend, TrainingConfig, TrainingJob
 
 CANCELLED: Final = "CANCELLED"
-WAITING_TOLD_S: Final = 30.0
-"""How often a backend that is not up yet is told."""
+WAITING_LOGGED_S: Final = 30.0
+"""How often it is logged that a backend is not up yet."""
+
+
+class TrainingSummary(TypedDict):
+    """What `train_all` returns; `results` are by job id."""
+
+    total_jobs: int
+    completed: int
+    failed: int
+    results: dict[str, JobResult]
 
 
 class TrainingOrchestrator:
     """Takes jobs and sees each of them through; a job's failure is its own and never the run's.
 
-    `backend` replaces the one `config.backend` names. A module-level training function runs in worker processes, any
-    other in this process (see `AsyncioPool`); sync and async functions are both fine. A result ``{"success": False,
-    "error": ...}`` is a failure of the job. `on_start(job, attempt)` is called before every start and may store the
-    attempt; `on_progress(done, total)` after every job, `on_retry(job, error)` when one will start again,
-    `on_failure(job, error)` when one will not, `on_settled(job)` once for each job, however it ended. Exceptions of
-    these callbacks end `train_all`.
+    `backend` replaces the one `config.backend` names. A module-level training function runs in worker processes, any other
+    in this process (see `AsyncioPool`); sync and async functions are both fine. A result ``{"success": False, "error": ...}``
+    is a failure of the job. `on_start(job, attempt)` is called before every start and may store the attempt;
+    `on_progress(done, total)` after every job, `on_retry(job, error)` when one will start again, `on_failure(job, error)`
+    when one will not, `on_finished(job)` once for each job, however it ended. Exceptions of these callbacks end `train_all`.
     """
 
     def __init__(
@@ -53,7 +61,7 @@ class TrainingOrchestrator:
         self.on_progress: Callable[[int, int], None] | None = None
         self.on_retry: Callable[[TrainingJob, HuracanError], None] | None = None
         self.on_failure: Callable[[TrainingJob, HuracanError], None] | None = None
-        self.on_settled: Callable[[TrainingJob], None] | None = None
+        self.on_finished: Callable[[TrainingJob], None] | None = None
         self._backend = backend
         self._owned = backend is None
         self._ready = False
@@ -61,7 +69,7 @@ class TrainingOrchestrator:
         self._jobs: dict[str, TrainingJob] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[str] = set()
-        self._settled: set[str] = set()
+        self._finished: set[str] = set()
         self._sleep = sleep
 
     async def initialize(self) -> None:
@@ -72,18 +80,18 @@ class TrainingOrchestrator:
             return
         if self._backend is None:
             self._backend = _backend_for(self.config)
-        waiting = asyncio.create_task(self._tell_waiting())
+        waiting = asyncio.create_task(self._report_waiting())
         try:
             await self._backend.start()
         finally:
             waiting.cancel()
         self._ready = True
 
-    async def _tell_waiting(self) -> None:
+    async def _report_waiting(self) -> None:
         """For a backend that takes its time: how many seconds it has had, every so often."""
         began = time.monotonic()
         while self.on_waiting is not None:
-            await asyncio.sleep(WAITING_TOLD_S)
+            await asyncio.sleep(WAITING_LOGGED_S)
             self.on_waiting(time.monotonic() - began)
 
     async def shutdown(self) -> None:
@@ -112,7 +120,7 @@ class TrainingOrchestrator:
         if known is job:
             job.status, job.result, job.error, job.error_code, job.attempts = "pending", None, None, None, 0
         self._cancelled.discard(job.job_id)
-        self._settled.discard(job.job_id)
+        self._finished.discard(job.job_id)
         if job.created_at is None:
             job.created_at = datetime.now(UTC)
         self._jobs[job.job_id] = job
@@ -128,9 +136,9 @@ class TrainingOrchestrator:
             raise BackendError(f"{len(self._tasks)} jobs are still running; cancel them before clearing")
         self._jobs.clear()
         self._cancelled.clear()
-        self._settled.clear()
+        self._finished.clear()
 
-    async def train_all(self) -> dict[str, Any]:
+    async def train_all(self) -> TrainingSummary:
         """Run every pending job: ``{total_jobs, completed, failed, results: {job_id: result}}``.
 
         A failed job's result is ``{"success": False, "error", "code"}``. Raises ValueError without a registered
@@ -217,7 +225,7 @@ class TrainingOrchestrator:
         self._narrate(job)
 
     async def _attempt(self, job: TrainingJob, function: JobFunction, admission: Admission) -> bool:
-        """Start the job once; True when it is settled, for better or worse."""
+        """Start the job once; True when it is finished, completed or failed."""
         assert self._backend is not None
         async with admission.slot():
             job.attempts += 1
@@ -233,7 +241,7 @@ class TrainingOrchestrator:
                     job.status = "pending"
                     raise ours from error
                 return self._after(ours, job)
-        _settle(job, result)
+        _finish(job, result)
         return True
 
     def _after(self, error: HuracanError, job: TrainingJob) -> bool:
@@ -252,15 +260,15 @@ class TrainingOrchestrator:
             self.on_failure(job, error)
 
     def _narrate(self, job: TrainingJob) -> None:
-        self._settled.add(job.job_id)
-        if self.on_settled is not None:
-            self.on_settled(job)
+        self._finished.add(job.job_id)
+        if self.on_finished is not None:
+            self.on_finished(job)
         if self.on_progress is not None:
-            self.on_progress(len(self._settled), len(self._jobs))
+            self.on_progress(len(self._finished), len(self._jobs))
 
-    def _summary(self) -> dict[str, Any]:
+    def _summary(self) -> TrainingSummary:
         completed, failed = self.get_completed_jobs(), self.get_failed_jobs()
-        results = {job.job_id: job.result for job in completed}
+        results: dict[str, JobResult] = {job.job_id: job.result for job in completed}
         results |= {job.job_id: {"success": False, "error": job.error, "code": job.error_code} for job in failed}
         return {
             "total_jobs": len(self._jobs),
@@ -306,7 +314,7 @@ def _may_pass(error: HuracanError) -> bool:
     return not final or isinstance(error, UpstreamError)
 
 
-def _settle(job: TrainingJob, result: Any) -> None:
+def _finish(job: TrainingJob, result: JobResult) -> None:
     job.result = result
     if isinstance(result, dict) and result.get("success") is False:
         _fail(

@@ -6,13 +6,17 @@ import math
 import os
 import secrets
 import time
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict, cast
 
 from huracan.adapters.backends.addresses import checked_bind, checked_ray_address, host_and_port
 from huracan.adapters.backends.nodes import NodeLostError
-from huracan.adapters.backends.supervisor import Supervisor
+from huracan.adapters.backends.supervisor import Supervisor, SupervisorSettings
 from huracan.domain.addresses import is_loopback
 from huracan.errors import BackendError, ConfigError
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
 
 HEAD_S: Final = 15.0
 OBJECT_STORE_BYTES: Final = 80_000_000
@@ -23,6 +27,26 @@ _STAY_ON_LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray takes 127.0.0.1 for this machine's address on the network, and listens there, unless this is off (as on a
 Mac).
 """
+
+
+class RayNode(TypedDict):
+    """A machine as `ray.nodes` lists it: the fields read here."""
+
+    NodeID: str
+    Alive: bool
+    NodeManagerHostname: str
+    Resources: dict[str, float]
+
+
+class LocalOptions(TypedDict):
+    """What a cluster of our own is started with."""
+
+    num_cpus: int
+    num_gpus: NotRequired[int]
+    include_dashboard: bool
+    object_store_memory: int
+    _node_ip_address: str
+    _temp_dir: str
 
 
 class RayCluster:
@@ -37,7 +61,7 @@ class RayCluster:
         address: str | None,
         workers: int,
         folder: str,
-        supervisor: dict[str, Any],
+        supervisor: SupervisorSettings,
         start_s: float,
         gpu_per_worker: float = 0.0,
     ) -> None:
@@ -59,7 +83,7 @@ class RayCluster:
         self._supervisor = supervisor
         self._folder = folder
         self._gpus = gpu_per_worker
-        self._actors: dict[str, Any] = {}
+        self._actors: dict[str, ActorHandle[Supervisor]] = {}
         self._slots: dict[str, int] = {}
 
     async def open(self) -> None:
@@ -67,23 +91,28 @@ class RayCluster:
         the GPUs.
         """
         address = checked_ray_address(self._address) if self._address else "local"
-        own = self._own() if self._address is None else {}
+        own = self._own() if self._address is None else None
         self._connect(address, own)
         if self._gpus and not await self.nodes():
-            listed = await asyncio.to_thread(self._ray.nodes)
+            listed: list[RayNode] = await asyncio.to_thread(self._ray.nodes)
             seen = ", ".join(f"{one['NodeManagerHostname']} {_has(one, 'GPU'):g}" for one in listed)
             raise ConfigError(
                 f"gpu_per_worker is {self._gpus:g}, and no machine of the Ray cluster {self._address or 'of this run'} has as many "
                 f"GPUs ({seen}); add one that has, ask for less, or leave it at 0"
             )
 
-    def _connect(self, address: str, own: dict[str, Any]) -> None:
+    def _connect(self, address: str, own: LocalOptions | None) -> None:
+        init = partial(
+            self._ray.init,
+            address=address,
+            log_to_driver=False,
+            configure_logging=False,
+            logging_level=logging.CRITICAL,
+        )
         until = time.monotonic() + self._start_s
         while True:
             try:
-                self._ray.init(
-                    address=address, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL, **own
-                )
+                init() if own is None else init(**own)
             except Exception as error:  # Ray raises a bare Exception when its own 30 s for a node have passed
                 self._ray.shutdown()
                 if time.monotonic() > until or not _came_late(error):
@@ -95,21 +124,21 @@ class RayCluster:
             else:
                 return
 
-    def _own(self) -> dict[str, Any]:
-        return {
+    def _own(self) -> LocalOptions:
+        options: LocalOptions = {
             "num_cpus": self._workers,
-            **({} if self._gpus else {"num_gpus": 0}),
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
             "_node_ip_address": checked_bind("127.0.0.1"),
             "_temp_dir": self._folder,
         }
+        return options if self._gpus else {**options, "num_gpus": 0}
 
     async def nodes(self) -> dict[str, int]:
         """Living machines by Ray's id, with their slots."""
         try:
             async with asyncio.timeout(HEAD_S):
-                listed = await asyncio.to_thread(self._ray.nodes)
+                listed: list[RayNode] = await asyncio.to_thread(self._ray.nodes)
         except (OSError, TimeoutError, RuntimeError, self._ray.exceptions.RayError) as error:
             raise BackendError(
                 f"the head of the Ray cluster {self._address or 'of this run'} is lost ({type(error).__name__}: {error}); "
@@ -119,7 +148,7 @@ class RayCluster:
         self._slots = {name: slots for name, slots in found.items() if slots > 0}
         return self._slots
 
-    def _room(self, node: dict[str, Any]) -> int:
+    def _room(self, node: RayNode) -> int:
         """How many workers a machine has processors, and GPUs where they want any, for."""
         cores = int(_has(node, "CPU"))
         return min(cores, int(_has(node, "GPU") / self._gpus + 1e-9)) if self._gpus else cores
@@ -135,7 +164,7 @@ class RayCluster:
         except self._ray.exceptions.RayError as error:
             raise NodeLostError(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
 
-    def _make(self, node: str) -> Any:
+    def _make(self, node: str) -> "ActorHandle[Supervisor]":
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         slots = self._slots.get(node, 1)
@@ -148,7 +177,7 @@ class RayCluster:
             max_task_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
         )
-        return actor.remote(**{**self._supervisor, "slots": slots})
+        return cast("ActorHandle[Supervisor]", actor.remote(**self._supervisor, slots=slots))
 
     async def close(self) -> None:
         """Disconnect; a cluster of our own ends."""
@@ -157,8 +186,8 @@ class RayCluster:
         await asyncio.to_thread(self._ray.shutdown)
 
 
-def _has(node: dict[str, Any], resource: str) -> float:
-    """How much of a resource a machine has, as Ray tells it."""
+def _has(node: RayNode, resource: str) -> float:
+    """How much of a resource a machine has, as Ray reports it."""
     return float(node["Resources"].get(resource, 0.0))
 
 

@@ -16,10 +16,38 @@ import threading
 import traceback
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, TypedDict
 
 MAX_MESSAGE = 1 << 30
 PR_SET_PDEATHSIG = 1
+
+
+class JobMessage(TypedDict):
+    """One job for a worker; `job_type` is the address of the class that reads it, None for plain JSON."""
+
+    function: str
+    job: Any
+    job_type: str | None
+
+
+class DoneReply(TypedDict):
+    """The answer to a job that returned."""
+
+    ok: Literal[True]
+    result: Any
+
+
+class FailedReply(TypedDict):
+    """The answer to a job that raised: the error's class, its text, and the end of a ban where there is one."""
+
+    ok: Literal[False]
+    type: str
+    message: str
+    until_ms: int | None
+    traceback: str
+
+
+Reply = DoneReply | FailedReply
 
 
 def write_message(stream: BinaryIO, value: Any) -> None:
@@ -57,7 +85,7 @@ def resolve(address: str) -> Any:
     return found
 
 
-def answer(message: dict[str, Any]) -> dict[str, Any]:
+def answer(message: JobMessage) -> Reply:
     """Run one job; the answer holds its result, or its error as text."""
     try:
         job = message["job"]
@@ -84,7 +112,7 @@ async def _wait(result: Any) -> Any:
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer jobs until the source ends; the end of the source in the middle of a job ends the process at once."""
-    inbox: SimpleQueue[Any] = SimpleQueue()
+    inbox: SimpleQueue[JobMessage | None] = SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_read, args=(source, inbox, busy), daemon=True).start()
     write_message(sink, {"ready": os.getpid()})
@@ -95,7 +123,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         write_message(sink, reply)
 
 
-def _read(source: BinaryIO, inbox: "SimpleQueue[Any]", busy: threading.Event) -> None:
+def _read(source: BinaryIO, inbox: "SimpleQueue[JobMessage | None]", busy: threading.Event) -> None:
     try:
         while True:
             inbox.put(read_message(source))
