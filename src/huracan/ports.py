@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import polars as pl
 
 from huracan.domain.ids import Instrument, Market
+from huracan.domain.json import Json
 from huracan.domain.records import Snapshot
 
 
@@ -316,10 +317,17 @@ class Backend(Protocol):
         ...
 
 
+EventValue: TypeAlias = Json
+"""A field of an event."""
+
+EventFields: TypeAlias = Mapping[str, EventValue]
+"""The fields of an event, by name."""
+
+
 class Telemetry(Protocol):
     """Where events of the run go."""
 
-    def event(self, name: str, **fields: object) -> None:
+    def event(self, name: str, **fields: EventValue) -> None:
         """A past-tense event with key-value fields; names are listed in `adapters.telemetry`."""
         ...
 

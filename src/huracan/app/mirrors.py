@@ -212,8 +212,13 @@ class Mirrors:
                 since, problem = copy.awaited_since, copy.problem
                 seconds = 0.0 if since is None else time.monotonic() - since
                 if seconds >= self.line_every_s:
-                    facts = {"target": copy.kind, "store": copy.remote.identity, "seconds": round(seconds)}
-                    self.telemetry.event("mirror_awaited", **facts, error=str(problem) if problem else "no answer yet")
+                    self.telemetry.event(
+                        "mirror_awaited",
+                        target=copy.kind,
+                        store=copy.remote.identity,
+                        seconds=round(seconds),
+                        error=str(problem) if problem else "no answer yet",
+                    )
 
     def _fence(self, copy: Copy, remote: RemoteStore, keys: KeySet | None) -> None:
         fence = read_fence(remote)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx2
@@ -32,13 +32,17 @@ _NO_SUCH_SYMBOL: Final = re.compile(rb'"code": ?-(?:1121|1122|4108)\b')
 """Invalid symbol, invalid symbol status, and a contract that is being delivered, settled or closed."""
 
 
+Params: TypeAlias = Mapping[str, str | int]
+"""The query of a request."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """One GET: whose budget, where, what it costs, and how many bytes the answer may have (decoded)."""
 
     pool: str
     url: str
-    params: Mapping[str, str | int] | None = None
+    params: Params | None = None
     weight: int = 1
     cap: int = 4 << 20
     trust_weight_header: bool = True

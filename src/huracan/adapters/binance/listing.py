@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from huracan.domain.ids import Instrument, Market
+from huracan.domain.json import Json, JsonObject
 from huracan.domain.records import Quote
 from huracan.errors import SchemaError
 
@@ -12,7 +13,7 @@ GBP_PAIR: Final = "GBPUSDT-spot"
 _DOLLARS: Final = ("USDT", "USDC", "FDUSD", "TUSD", "USDP", "BUSD", "USD1", "U", "USDE")
 
 
-def instruments(info: Any, market: Market) -> list[Instrument]:
+def instruments(info: Json, market: Market) -> list[Instrument]:
     """Every listed instrument of an exchangeInfo answer, whatever its status. Raises SchemaError."""
     found: dict[str, Instrument] = {}
     for entry in _list(_field(info, "symbols", market), f"{market} exchangeInfo symbols"):
@@ -33,7 +34,7 @@ def instruments(info: Any, market: Market) -> list[Instrument]:
     return list(found.values())
 
 
-def quotes(listed: Sequence[Instrument], tickers: Any, books: Any, market: Market) -> dict[str, Quote]:
+def quotes(listed: Sequence[Instrument], tickers: Json, books: Json, market: Market) -> dict[str, Quote]:
     """Quote of every listed instrument by Instrument.id; None where the exchange says nothing or zero."""
     volume = {
         _text(t, "symbol", market): number(t.get("quoteVolume"), market) for t in _list(tickers, f"{market} 24hr")
@@ -41,7 +42,7 @@ def quotes(listed: Sequence[Instrument], tickers: Any, books: Any, market: Marke
     book = {_text(b, "symbol", market): b for b in _list(books, f"{market} bookTicker")}
     found = {}
     for instrument in listed:
-        best: Mapping[str, Any] = book.get(instrument.symbol, {})
+        best: JsonObject = book.get(instrument.symbol, {})
         bid, ask = (number(best.get(side), instrument.id) for side in ("bidPrice", "askPrice"))
         found[instrument.id] = Quote(volume_24h_quote=volume.get(instrument.symbol), bid=bid or None, ask=ask or None)
     return found
@@ -65,13 +66,13 @@ def rates_per_gbp(known: Mapping[str, Quote], configured: float) -> tuple[dict[s
     return rates, source
 
 
-def number(value: Any, what: str) -> float | None:
+def number(value: Json, what: str) -> float | None:
     """A number or a text of one; None stays None. Raises SchemaError for all else, infinities included."""
     if value is None:
         return None
     try:
-        parsed = float(value)
-    except (TypeError, ValueError):
+        parsed = float(value) if isinstance(value, str | int | float) else math.nan
+    except ValueError:
         parsed = math.nan
     if not math.isfinite(parsed) or isinstance(value, bool):
         message = f"{what}: {value!r} is not a number"
@@ -85,33 +86,34 @@ def _mid(quote: Quote | None) -> float | None:
     return (quote.bid + quote.ask) / 2
 
 
-def _tick(entry: Mapping[str, Any], symbol: str) -> float:
+def _tick(entry: JsonObject, symbol: str) -> float:
     for rule in _list(entry.get("filters", []), f"{symbol} filters"):
         if rule.get("filterType") == "PRICE_FILTER":
             return number(rule.get("tickSize"), symbol) or 0.0
     return 0.0
 
 
-def _listed(entry: Mapping[str, Any], symbol: str) -> int | None:
+def _listed(entry: JsonObject, symbol: str) -> int | None:
     onboard = number(entry.get("onboardDate"), symbol)
     return None if onboard is None else int(onboard)
 
 
-def _list(value: Any, what: str) -> list[dict[str, Any]]:
+def _list(value: Json, what: str) -> list[JsonObject]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         message = f"{what}: wanted a list of objects, seen {str(value)[:120]}"
         raise SchemaError(message)
     return value
 
 
-def _field(value: Any, name: str, what: str) -> Any:
+def _field(value: Json, name: str, what: str) -> Json:
     if not isinstance(value, dict) or name not in value:
         message = f"{what}: wanted an object with {name!r}, seen {str(value)[:120]}"
         raise SchemaError(message)
-    return value[name]
+    found: Json = value[name]
+    return found
 
 
-def _text(value: Mapping[str, Any], name: str, what: str) -> str:
+def _text(value: JsonObject, name: str, what: str) -> str:
     text = _field(value, name, what)
     if not isinstance(text, str) or not text:
         message = f"{what}: {name} is {text!r}, wanted a text"

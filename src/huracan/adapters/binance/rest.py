@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from huracan.adapters.binance.budget import SPOT, UM, UM_FUNDING
-from huracan.adapters.binance.http import Ask, HttpClient
+from huracan.adapters.binance.http import Ask, HttpClient, Params
 from huracan.adapters.binance.listing import instruments, quotes
 from huracan.adapters.binance.strict_json import parse_json
 from huracan.adapters.binance.tables import all_funding_json, funding_json, klines_json
 from huracan.domain.ids import Instrument, Market
+from huracan.domain.json import Json
 from huracan.domain.records import Quote
 from huracan.domain.time import DAY_MS, HOUR_MS
 from huracan.errors import SchemaError, UpstreamError
@@ -91,7 +92,7 @@ class Rest:
         traded.
         """
         end = then_ms // HOUR_MS * HOUR_MS
-        params = {
+        params: Params = {
             "symbol": instrument.symbol,
             "interval": "1h",
             "startTime": end - DAY_MS,
@@ -112,7 +113,7 @@ class Rest:
         host, at = _host(instrument.market), start_ms
         while at < end_ms:
             limit, weight = host.page_for(-(-(end_ms - at) // self._interval_ms))
-            params = {
+            params: Params = {
                 "symbol": instrument.symbol,
                 "interval": self._interval,
                 "startTime": at,
@@ -132,9 +133,13 @@ class Rest:
         """Pages of settlements with start_ms <= time < end_ms."""
         at = start_ms
         while at < end_ms:
-            params = {"symbol": instrument.symbol, "startTime": at, "endTime": end_ms - 1, "limit": FUNDING_PAGE}
-            # The header counts the whole market's weight; against the small funding limit it would mean minutes of
-            # waiting.
+            params: Params = {
+                "symbol": instrument.symbol,
+                "startTime": at,
+                "endTime": end_ms - 1,
+                "limit": FUNDING_PAGE,
+            }
+            # The header counts the whole market's weight; against the small funding limit it would mean minutes of waiting.
             answer = await self._get("um", "fundingRate", 1, params=params, pool=UM_FUNDING, trust=False)
             frame = funding_json(answer, f"fundingRate of {instrument.id}")
             time = frame["funding_time"]
@@ -155,7 +160,7 @@ class Rest:
         at, what = start_ms, "fundingRate of all symbols"
         pages: list[pl.DataFrame] = []
         while True:
-            params = {"startTime": at, "endTime": end_ms - 1, "limit": FUNDING_PAGE}
+            params: Params = {"startTime": at, "endTime": end_ms - 1, "limit": FUNDING_PAGE}
             answer = await self._get("um", "fundingRate", 1, params=params, pool=UM_FUNDING, trust=False)
             page = all_funding_json(answer, what)
             time = page["recorded_ms"]
@@ -166,16 +171,14 @@ class Rest:
             if page.height < FUNDING_PAGE:
                 break
             if time[-1] <= at:
-                message = f"{what}: {page.height} settlements at {at} fill a page; nobody can tell what follows"
+                message = f"{what}: {page.height} settlements at {at} fill a page; what follows is unknown"
                 raise SchemaError(message)
             at = time[-1]
         settled = pl.concat(pages).unique(["symbol", "funding_time"], keep="last", maintain_order=True)
         inside = pl.col("funding_time").is_between(start_ms, end_ms, closed="left")
         return settled.filter(inside).drop("recorded_ms")
 
-    async def _klines(
-        self, instrument: Instrument, params: dict[str, Any], weight: int
-    ) -> tuple[pl.DataFrame, pl.Series]:
+    async def _klines(self, instrument: Instrument, params: Params, weight: int) -> tuple[pl.DataFrame, pl.Series]:
         answer = await self._get(instrument.market, "klines", weight, params=params)
         return klines_json(answer, f"klines of {instrument.id}")
 
@@ -185,10 +188,10 @@ class Rest:
         endpoint: str,
         weight: int,
         *,
-        params: dict[str, Any] | None = None,
+        params: Params | None = None,
         pool: str | None = None,
         trust: bool = True,
-    ) -> Any:
+    ) -> Json:
         host = _host(market)
         url = f"{self._bases[market]}{host.prefix}/{endpoint}"
         cap = 4 << 20 if params else _BIG

@@ -1,19 +1,22 @@
-"""JSON from strangers: no NaN, no infinities, no duplicate keys, UTF-8 only."""
+"""JSON from other hosts: no NaN, no infinities, no duplicate keys, UTF-8 only."""
 
 import json
 import math
-from typing import Any
 
+from huracan.domain.json import Json
 from huracan.errors import UpstreamError
 
 
-def parse_json(data: bytes, what: str) -> Any:
+def parse_json(data: bytes, what: str) -> Json:
     """The parsed value; UpstreamError for anything a strict reader refuses (HTML with status 200 included)."""
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
+        value: Json = json.loads(
+            data.decode("utf-8"), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique
+        )
     except (ValueError, RecursionError) as error:
         message = f"{what}: not strict JSON ({error}); it starts {data[:80]!r}"
         raise UpstreamError(message) from error
+    return value
 
 
 def _refuse(text: str) -> float:
@@ -26,7 +29,7 @@ def _finite(text: str) -> float:
     return value if math.isfinite(value) else _refuse(text)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     mapping = dict(pairs)
     if len(mapping) != len(pairs):
         message = f"duplicate key in {[key for key, _ in pairs]}"

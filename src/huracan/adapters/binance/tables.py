@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
+from huracan.domain.json import Json, JsonObject
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
 from huracan.errors import SchemaError
 
@@ -43,7 +44,7 @@ def funding_csv(data: bytes, name: str, span: tuple[int, int]) -> pl.DataFrame:
     return _within(frame, "funding_time", name, span).with_columns(_rounded(pl.col("funding_time")))
 
 
-def klines_json(rows: Any, what: str) -> tuple[pl.DataFrame, pl.Series]:
+def klines_json(rows: Json, what: str) -> tuple[pl.DataFrame, pl.Series]:
     """Bars (BAR_SCHEMA) of one page of klines, and their close times (ms)."""
     if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 12 for row in rows):
         message = f"{what}: wanted a list of rows of 12 fields, seen {str(rows)[:120]}"
@@ -61,11 +62,32 @@ def klines_json(rows: Any, what: str) -> tuple[pl.DataFrame, pl.Series]:
     return frame.with_columns(_to_ms(frame["open_time"], what)), _to_ms(closes, what)
 
 
-def funding_json(rows: Any, what: str) -> pl.DataFrame:
+def funding_json(rows: Json, what: str) -> pl.DataFrame:
     """Settlements (FUNDING_SCHEMA) of one page, times rounded to the minute; the interval is for step 2 to see."""
+    return _settlements(_objects(rows, what), what)
+
+
+def all_funding_json(rows: Json, what: str) -> pl.DataFrame:
+    """Settlements of several symbols: `symbol`, `recorded_ms` (as the exchange wrote it), then FUNDING_SCHEMA."""
+    settlements = _objects(rows, what)
+    frame = _settlements(settlements, what)
+    symbols = [row.get("symbol") for row in settlements]
+    if not all(isinstance(symbol, str) and symbol for symbol in symbols):
+        message = f"{what}: a settlement names no symbol"
+        raise SchemaError(message)
+    recorded = pl.Series("recorded_ms", [row["fundingTime"] for row in settlements], dtype=pl.Int64)
+    named = pl.Series("symbol", symbols, dtype=pl.String)
+    return frame.select(named, recorded, *FUNDING_SCHEMA)
+
+
+def _objects(rows: Json, what: str) -> list[JsonObject]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         message = f"{what}: wanted a list of objects, seen {str(rows)[:120]}"
         raise SchemaError(message)
+    return rows
+
+
+def _settlements(rows: list[JsonObject], what: str) -> pl.DataFrame:
     try:
         times = pl.Series("funding_time", [row["fundingTime"] for row in rows], dtype=pl.Int64)
         rates = _numbers("rate", tuple(row["fundingRate"] for row in rows), pl.Float64)
@@ -76,18 +98,6 @@ def funding_json(rows: Any, what: str) -> pl.DataFrame:
         [_to_ms(times, what), rates, pl.Series("interval_hours", [None] * len(rows), dtype=pl.Float64)]
     )
     return frame.with_columns(_rounded(pl.col("funding_time")))
-
-
-def all_funding_json(rows: Any, what: str) -> pl.DataFrame:
-    """Settlements of several symbols: `symbol`, `recorded_ms` (as the exchange wrote it), then FUNDING_SCHEMA."""
-    frame = funding_json(rows, what)
-    symbols = [row.get("symbol") for row in rows]
-    if not all(isinstance(symbol, str) and symbol for symbol in symbols):
-        message = f"{what}: a settlement names no symbol"
-        raise SchemaError(message)
-    recorded = pl.Series("recorded_ms", [row["fundingTime"] for row in rows], dtype=pl.Int64)
-    named = pl.Series("symbol", symbols, dtype=pl.String)
-    return frame.select(named, recorded, *FUNDING_SCHEMA)
 
 
 def _numbers(name: str, values: tuple[Any, ...], dtype: Any) -> pl.Series:

@@ -1,4 +1,4 @@
-"""Where facts about a run go: log lines, metrics, traces, a progress display, or a list in a test; names in `names`."""
+"""Where events of a run go: log lines, metrics, traces, a progress display, or a list in a test; names in `names`."""
 
 from huracan.adapters.telemetry.fan_out import FanOut
 from huracan.adapters.telemetry.log import RecordingTelemetry, SilentTelemetry, StructlogTelemetry

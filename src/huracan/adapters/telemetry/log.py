@@ -1,4 +1,4 @@
-"""Where facts about a run go: structured log lines, a progress display, or a list in a test."""
+"""Where events of a run go: structured log lines, a progress display, or a list in a test."""
 
 import json
 import math
@@ -6,18 +6,23 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
 from huracan.adapters.telemetry.names import EVENTS, Level
 from huracan.adapters.telemetry.redact import redact, secrets_in
+from huracan.domain.json import Json
+from huracan.ports import EventFields, EventValue
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 class SilentTelemetry:
     """Drops everything."""
 
-    def event(self, name: str, **fields: Any) -> None:
+    def event(self, name: str, **fields: EventValue) -> None:
         """Nothing."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
@@ -28,11 +33,11 @@ class RecordingTelemetry:
     """Keeps everything, for tests; raises ValueError for an event that EVENTS does not list."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.events: list[tuple[str, EventFields]] = []
         self.stages: list[tuple[str, int, int]] = []
 
-    def event(self, name: str, **fields: Any) -> None:
-        """Append the fact."""
+    def event(self, name: str, **fields: EventValue) -> None:
+        """Append the event."""
         if name not in EVENTS:
             raise ValueError(
                 f"event {name!r} is not listed in huracan.adapters.telemetry.names.EVENTS; add it with its level"
@@ -43,11 +48,11 @@ class RecordingTelemetry:
         """Append the step."""
         self.stages.append((stage, done, total))
 
-    def named(self, name: str) -> list[dict[str, Any]]:
+    def named(self, name: str) -> list[EventFields]:
         """The fields of every event of that name."""
         return [fields for seen, fields in self.events if seen == name]
 
-    def at_level(self, *levels: Level) -> list[tuple[str, dict[str, Any]]]:
+    def at_level(self, *levels: Level) -> list[tuple[str, EventFields]]:
         """Events of these levels."""
         return [(name, fields) for name, fields in self.events if EVENTS[name] in levels]
 
@@ -85,13 +90,13 @@ class StructlogTelemetry:
             wrapper_class=structlog.make_filtering_bound_logger(level),
         )
 
-    def bind(self, **fields: Any) -> "StructlogTelemetry":
+    def bind(self, **fields: EventValue) -> "StructlogTelemetry":
         """The same telemetry with fields on every event (run_id, coin, horizon, engine, regime)."""
         bound = object.__new__(StructlogTelemetry)
         bound._display, bound._sink, bound._logger = self._display, self._sink, self._logger.bind(**fields)
         return bound
 
-    def event(self, name: str, **fields: Any) -> None:
+    def event(self, name: str, **fields: EventValue) -> None:
         """Write one line, at the level EVENTS gives the name (info for names of extensions)."""
         getattr(self._logger, EVENTS.get(name, "info"))(name, **fields)
 
@@ -107,11 +112,11 @@ class StructlogTelemetry:
         self._sink.close()
 
 
-def _json_line(_logger: Any, _method: str, event: Mapping[str, Any]) -> str:
+def _json_line(_logger: Any, _method: str, event: Mapping[str, object]) -> str:
     return json.dumps(_finite(event), default=str, ensure_ascii=False, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: Any) -> Json:
     if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -159,7 +164,7 @@ class _Display:
             TimeElapsedColumn(),
             console=Console(stderr=True),
         )
-        self._tasks: dict[str, Any] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def show(self, stage: str, done: int, total: int) -> None:
         """Move a bar, put it up at its first step; one with nothing to do (a total of 0) is taken down."""

@@ -1,18 +1,22 @@
-"""Prometheus metrics of a night, counted from the events that everybody hears."""
+"""Prometheus metrics of a night, counted from its events."""
 
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from huracan.adapters.telemetry.memory import resident_bytes
-from huracan.adapters.telemetry.names import METRICS, MOST_VALUES, OTHER, MetricSpec
+from huracan.adapters.telemetry.names import METRICS, MOST_VALUES, OTHER, Kind, MetricSpec
+from huracan.ports import EventValue
+
+_C = TypeVar("_C", Counter, Gauge)
+_M = TypeVar("_M", Counter, Gauge, Histogram)
 
 WAVES: Final = ("ingest", "prepare", "train")
 STATUSES: Final = {"champion_promoted": "promoted", "champion_refreshed": "refreshed", "champion_kept": "kept"}
@@ -28,28 +32,33 @@ class MetricsTelemetry:
 
     def __init__(self, workdir: Path, *, now: Callable[[], float] = time.time) -> None:
         self._registry = CollectorRegistry()
-        self._metrics: dict[str, Any] = {name: _made(name, spec, self._registry) for name, spec in METRICS.items()}
+        self._counters = {name: self._made(Counter, name, spec) for name, spec in _of_kind("counter")}
+        self._gauges = {name: self._made(Gauge, name, spec) for name, spec in _of_kind("gauge")}
+        self._histograms = {
+            name: Histogram(name, spec.help, spec.labels, registry=self._registry, buckets=spec.buckets)
+            for name, spec in _of_kind("histogram")
+        }
         self._shown: dict[tuple[str, str], set[str]] = {}
-        self._told: set[str] = set()
+        self._set: set[str] = set()
         self._now = now
         self._started: float | None = None
         self._dry_run = False
-        self._wave_jobs = self._settled = 0
+        self._wave_jobs = self._ended = 0
         self._running: set[tuple[str, str]] = set()
         self._stage = ""
         self._nearest: dict[tuple[str, str], tuple[float, float]] = {}
         self._machine(workdir)
         for name in ("huracan_jobs_started_total", "huracan_jobs_completed_total"):
             for wave in WAVES:
-                self._metrics[name].labels(wave)
+                self._counters[name].labels(wave)
 
     @property
     def collector(self) -> Collector:
         """The metrics that have a value, without the client's ``_created`` series."""
-        return _Known(self._registry, self._told)
+        return _Known(self._registry, self._set)
 
-    def event(self, name: str, **fields: Any) -> None:
-        """Count the fact; most facts count nothing."""
+    def event(self, name: str, **fields: EventValue) -> None:
+        """Count the event; most events count nothing."""
         count = _COUNTED.get(name)
         if count is not None:
             count(self, **fields)
@@ -57,34 +66,34 @@ class MetricsTelemetry:
             self._gauge("huracan_champions", status=STATUSES[name]).inc()
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Nothing: waves and jobs are told as events too."""
+        """Nothing: waves and jobs are events too."""
 
     def _machine(self, workdir: Path) -> None:
-        def usage() -> Any:
-            return shutil.disk_usage(next(folder for folder in (workdir, *workdir.parents) if folder.exists()))
+        def there() -> Path:
+            return next(folder for folder in (workdir, *workdir.parents) if folder.exists())
 
-        self._gauge("huracan_disk_free_bytes").set_function(lambda: float(usage().free))
-        self._gauge("huracan_disk_size_bytes").set_function(lambda: float(usage().total))
+        self._gauge("huracan_disk_free_bytes").set_function(lambda: float(shutil.disk_usage(there()).free))
+        self._gauge("huracan_disk_size_bytes").set_function(lambda: float(shutil.disk_usage(there()).total))
         self._gauge("huracan_driver_resident_bytes").set_function(resident_bytes)
         self._gauge("huracan_machine_memory_bytes").set(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
-    def _gauge(self, name: str, **labels: Any) -> Gauge:
-        self._told.add(name)
-        gauge: Gauge = self._of(name, labels)
-        return gauge
+    def _made(self, kind: type[_C], name: str, spec: MetricSpec) -> _C:
+        return kind(name, spec.help, spec.labels, registry=self._registry)
 
-    def _count(self, name: str, amount: float = 1.0, **labels: Any) -> None:
-        self._of(name, labels).inc(amount)
+    def _gauge(self, name: str, **labels: object) -> Gauge:
+        self._set.add(name)
+        return self._labelled(self._gauges, name, labels)
 
-    def _of(self, name: str, labels: dict[str, Any]) -> Any:
-        metric = self._metrics[name]
-        return (
-            metric.labels(**{key: self._bounded(name, key, value) for key, value in labels.items()})
-            if labels
-            else metric
-        )
+    def _count(self, name: str, amount: float = 1.0, **labels: object) -> None:
+        self._labelled(self._counters, name, labels).inc(amount)
 
-    def _bounded(self, name: str, label: str, value: Any) -> str:
+    def _labelled(self, metrics: Mapping[str, _M], name: str, labels: Mapping[str, object]) -> _M:
+        metric = metrics[name]
+        if not labels:
+            return metric
+        return metric.labels(**{key: self._bounded(name, key, value) for key, value in labels.items()})
+
+    def _bounded(self, name: str, label: str, value: object) -> str:
         shown = self._shown.setdefault((name, label), set())
         text = str(value)
         if text not in shown and len(shown) >= MOST_VALUES:
@@ -126,7 +135,7 @@ class MetricsTelemetry:
         if self._started is not None:
             self._gauge("huracan_run_duration_seconds").set(self._now() - self._started)
         self._running.clear()
-        self._settled = self._wave_jobs
+        self._ended = self._wave_jobs
         self._queue()
 
     def _stage_started(self, *, step: str, **_: Any) -> None:
@@ -146,7 +155,7 @@ class MetricsTelemetry:
             self._gauge("huracan_publish_pending", target=FIRST_TARGET).set(1)
 
     def _wave_started(self, *, jobs: int, **_: Any) -> None:
-        self._wave_jobs, self._settled = jobs, 0
+        self._wave_jobs, self._ended = jobs, 0
         self._running.clear()
         self._queue()
 
@@ -170,13 +179,13 @@ class MetricsTelemetry:
     ) -> None:
         self._count("huracan_jobs_completed_total", wave=wave)
         if seconds is not None:
-            self._of("huracan_job_duration_seconds", {"wave": wave}).observe(seconds)
+            self._labelled(self._histograms, "huracan_job_duration_seconds", {"wave": wave}).observe(seconds)
         if cached is not None:
             self._count("huracan_cache_lookups_total", wave=wave, outcome="hit" if cached else "miss")
         if peak_memory_bytes is not None:
             peak = self._gauge("huracan_worker_peak_resident_bytes")
             peak.set(max(peak_memory_bytes, _value(peak)))
-        self._settle(coin, wave)
+        self._end_job(coin, wave)
 
     def _job_retried(self, *, coin: str, wave: str, code: str, **_: Any) -> None:
         self._running.discard((wave, coin))
@@ -186,22 +195,22 @@ class MetricsTelemetry:
     def _job_failed(self, *, coin: str, wave: str, code: str, **_: Any) -> None:
         self._count("huracan_jobs_failed_total", wave=wave, code=code)
         self._failed(code)
-        self._settle(coin, wave)
+        self._end_job(coin, wave)
 
     def _job_cancelled(self, *, coin: str, wave: str, code: str, **_: Any) -> None:
         self._count("huracan_jobs_cancelled_total", wave=wave, code=code)
         if code == "DEADLINE":
             self._count("huracan_deadline_misses_total")
-        self._settle(coin, wave)
+        self._end_job(coin, wave)
 
-    def _settle(self, coin: str, wave: str) -> None:
+    def _end_job(self, coin: str, wave: str) -> None:
         self._running.discard((wave, coin))
-        self._settled += 1
+        self._ended += 1
         self._queue()
 
     def _queue(self) -> None:
         self._gauge("huracan_jobs_running").set(len(self._running))
-        self._gauge("huracan_jobs_waiting").set(max(0, self._wave_jobs - self._settled - len(self._running)))
+        self._gauge("huracan_jobs_waiting").set(max(0, self._wave_jobs - self._ended - len(self._running)))
 
     def _worker_lost(self, **_: Any) -> None:
         self._count("huracan_workers_lost_total")
@@ -264,7 +273,7 @@ class MetricsTelemetry:
         self._failed("TRACES")
 
     def _job_refused(self, *, coin: str, wave: str, **_: Any) -> None:
-        self._settle(coin, wave)
+        self._end_job(coin, wave)
 
     def _push_failed(self, *, target: str, **_: Any) -> None:
         self._gauge("huracan_publish_pending", target=target).set(1)
@@ -274,11 +283,8 @@ class MetricsTelemetry:
         self._gauge("huracan_publish_pending", target=target).set(0)
 
 
-def _made(name: str, spec: MetricSpec, registry: CollectorRegistry) -> Any:
-    if spec.kind == "histogram":
-        return Histogram(name, spec.help, spec.labels, registry=registry, buckets=spec.buckets)
-    kind = Counter if spec.kind == "counter" else Gauge
-    return kind(name, spec.help, spec.labels, registry=registry)
+def _of_kind(kind: Kind) -> list[tuple[str, MetricSpec]]:
+    return [(name, spec) for name, spec in METRICS.items() if spec.kind == kind]
 
 
 def _value(gauge: Gauge) -> float:
@@ -286,15 +292,15 @@ def _value(gauge: Gauge) -> float:
 
 
 class _Known(Collector):
-    """A registry without gauges that nobody has set: a zero there would be a lie, such as a last success in 1970."""
+    """A registry without gauges that were never set: a zero there would be a lie, such as a last success in 1970."""
 
-    def __init__(self, registry: CollectorRegistry, told: set[str]) -> None:
+    def __init__(self, registry: CollectorRegistry, given: set[str]) -> None:
         self._registry = registry
-        self._told = told
+        self._set = given
 
     def collect(self) -> Iterator[Metric]:
         for family in self._registry.collect():
-            if family.type == "gauge" and family.name not in self._told:
+            if family.type == "gauge" and family.name not in self._set:
                 continue
             shown = Metric(family.name, family.documentation, family.type)
             shown.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]

@@ -1,4 +1,4 @@
-"""Every event and every metric there is: names, levels, labels, units. Nothing else may be told or counted.
+"""Every event and every metric there is: names, levels, labels, units. Nothing else may be emitted or counted.
 
 Labels are bounded: a wave, a step, a code, a horizon, a recipe; never a coin. Counters count from the start of the
 night, since a night is a process: their plain value is "tonight", and `rate()` is for watching a night while it runs.
@@ -83,7 +83,7 @@ EVENTS: Final[dict[str, Level]] = {
 }
 """Every event there is, with its level: past-tense facts in snake case. Repaired data is information, not a warning.
 
-A stage that failed is information: the run that was refused for it is the error, and is told once.
+A stage that failed is information: the run that was refused for it is the error, and is emitted once.
 """
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -177,6 +177,4 @@ METRICS: Final[dict[str, MetricSpec]] = {
 OTHER: Final = "other"
 """What a label says once it has shown more values than a label may have."""
 MOST_VALUES: Final = 64
-"""How many values one label of one metric may show; recipes and targets are the owner's words, so someone must
-count.
-"""
+"""How many values one label of one metric may show; users name recipes and targets, so the values are counted."""

@@ -3,10 +3,11 @@
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from huracan.adapters.disk import make_folders
 from huracan.adapters.telemetry.log import StructlogTelemetry
+from huracan.ports import EventFields, EventValue
 
 LOGS: Final = "logs"
 PRIVATE: Final = 0o700
@@ -18,19 +19,19 @@ KEPT: Final = 30
 class RunLog:
     """Writes every event to ``{workdir}/logs/{run_id}.log``; `path` says where, None while nothing is written.
 
-    What is told before the run holds its workdir waits in memory: a run that was locked out leaves no file. A run that
+    What is emitted before the run holds its workdir waits in memory: a run that was locked out leaves no file. A run that
     ends before it has an id keeps the time of its start as its log's name.
     """
 
     def __init__(self) -> None:
         self.path: Path | None = None
         self._log: StructlogTelemetry | None = None
-        self._waiting: list[tuple[str, dict[str, Any]]] = []
+        self._waiting: list[tuple[str, EventFields]] = []
 
-    def event(self, name: str, **fields: Any) -> None:
+    def event(self, name: str, **fields: EventValue) -> None:
         """One line; raises OSError where it cannot be written."""
         if name == "workdir_opened":
-            self._open(Path(fields["folder"]) / LOGS)
+            self._open(Path(str(fields["folder"])) / LOGS)
         if self._log is None:
             self._waiting.append((name, fields))
             return
@@ -39,7 +40,7 @@ class RunLog:
         self._write(name, fields)
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Nothing: jobs are told as events too."""
+        """Nothing: jobs are events too."""
 
     def close(self) -> None:
         """Close the file. What a full disk has kept from it is lost, and the night has its own code for that."""
@@ -55,10 +56,10 @@ class RunLog:
         self.path = path
         _forget(folder)
         waiting, self._waiting = self._waiting, []
-        for fact in waiting:
-            self._write(*fact)
+        for name, fields in waiting:
+            self._write(name, fields)
 
-    def _write(self, name: str, fields: dict[str, Any]) -> None:
+    def _write(self, name: str, fields: EventFields) -> None:
         assert self._log is not None
         self._log.event(name, **fields)
 

@@ -1,11 +1,10 @@
-"""OpenTelemetry spans of a night: the run, its nine steps, the waves and their jobs, made from the events everybody
-hears.
-"""
+"""OpenTelemetry spans of a night: the run, its nine steps, the waves and their jobs, made from the events of the night."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from huracan.errors import ConfigError
+from huracan.ports import EventFields, EventValue
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -16,6 +15,9 @@ ATTRIBUTES: Final = (
     "peak_memory_bytes", "champions", "dry_run",
 )  # fmt: skip
 """Fields that become attributes. Texts of errors do not: they may quote anything, their codes say enough."""
+
+Attributes: TypeAlias = Mapping[str, str | bool | int | float]
+"""What a span says of itself."""
 
 ROOT: Final = "run"
 PATH: Final = "/v1/traces"
@@ -49,8 +51,8 @@ class TraceTelemetry:
         self._open: dict[tuple[str, ...], Span] = {}
         self._begin((ROOT,), ROOT, None, {})
 
-    def event(self, name: str, **fields: Any) -> None:
-        """Begin or end the span that the fact is about; a fact about the run becomes an attribute of its span."""
+    def event(self, name: str, **fields: EventValue) -> None:
+        """Begin or end the span that the event is about; an event of the run becomes an attribute of its span."""
         given = _attributes(fields)
         coin, wave, step = (str(fields.get(key, "")) for key in ("coin", "wave", "step"))
         match name:
@@ -76,7 +78,7 @@ class TraceTelemetry:
                 self._end(("job", wave, coin), given, failed=True)
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Nothing: waves and jobs are told as events too."""
+        """Nothing: waves and jobs are events too."""
 
     def close(self) -> int:
         """End whatever is open, send what is left and return how many spans never arrived."""
@@ -86,7 +88,7 @@ class TraceTelemetry:
         self._provider.shutdown()
         return int(self._exporter.lost)
 
-    def _begin(self, key: tuple[str, ...], name: str, parent: tuple[str, ...] | None, given: Mapping[str, Any]) -> None:
+    def _begin(self, key: tuple[str, ...], name: str, parent: tuple[str, ...] | None, given: Attributes) -> None:
         from opentelemetry.context import Context
         from opentelemetry.trace import set_span_in_context
 
@@ -94,7 +96,7 @@ class TraceTelemetry:
         context = Context() if above is None else set_span_in_context(above, Context())
         self._open[key] = self._tracer.start_span(name, context=context, attributes=given)
 
-    def _end(self, key: tuple[str, ...], given: Mapping[str, Any], *, failed: bool) -> None:
+    def _end(self, key: tuple[str, ...], given: Attributes, *, failed: bool) -> None:
         span = self._open.pop(key, None)
         if span is None:  # a job that was cancelled before it began
             return
@@ -110,8 +112,9 @@ class TraceTelemetry:
         span.set_status(Status(StatusCode.ERROR, code))
 
 
-def _attributes(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: fields[key] for key in ATTRIBUTES if isinstance(fields.get(key), str | bool | int | float)}
+def _attributes(fields: EventFields) -> Attributes:
+    given = ((key, fields.get(key)) for key in ATTRIBUTES)
+    return {key: value for key, value in given if isinstance(value, str | bool | int | float)}
 
 
 def _counting(exporter: Any) -> Any:
