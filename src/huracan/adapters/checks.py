@@ -1,11 +1,11 @@
 """The last comparison of the lake with other sources, kept in the workdir for the nights after it."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from huracan.adapters.reports import write_atomically
+from huracan.domain.json import JsonObject
 from huracan.domain.lake_check import LakeCheck
 from huracan.domain.time import parse_iso
 from huracan.errors import ConfigError
@@ -13,10 +13,10 @@ from huracan.reports import json_text
 
 CHECK_FILE: Final = "vendor-check.json"
 _ROW: Final = frozenset({"instrument", "against", "mismatch"})
-"""What every comparison says."""
+"""Fields of every comparison."""
 
 
-def keep_check(workdir: Path, body: Mapping[str, Any]) -> Path:
+def keep_check(workdir: Path, body: JsonObject) -> Path:
     """Replace the last comparison."""
     return write_atomically(workdir / CHECK_FILE, json_text(body).encode())
 

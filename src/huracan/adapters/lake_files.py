@@ -4,21 +4,21 @@ hash.
 
 import io
 import uuid
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from huracan.adapters.lake_rows import BARS, ORIGIN, Kind, is_restated
 from huracan.adapters.lake_seal import DataFile
 from huracan.adapters.packing import PACKED_SCHEMA
-from huracan.domain.frames import FUNDING_SCHEMA
+from huracan.domain.frames import FUNDING_SCHEMA, Schema
 from huracan.domain.ids import sha256_hex
 
 _PACKED: Final = "DELTA_BINARY_PACKED"
 _SPLIT: Final = "BYTE_STREAM_SPLIT"
 
 
-def stored_schema(kind: Kind) -> dict[str, Any]:
+def stored_schema(kind: Kind) -> Schema:
     """Columns as they are stored."""
     return {**(PACKED_SCHEMA if kind is BARS else FUNDING_SCHEMA), ORIGIN: pl.Int64}
 

@@ -8,7 +8,7 @@ the seal and nothing else. So a bit that flips in a data file, in the log or in 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 from huracan.adapters.lake_doubles import Run
 from huracan.domain.ids import content_hash, sha256_hex
@@ -100,7 +100,11 @@ def read_seal(text: object) -> Seal:
     )
 
 
-def archive_files(entries: Mapping[str, Any]) -> dict[str, FetchedFile]:
+ArchiveEntry: TypeAlias = tuple[str, int] | tuple[str, int, str | None]
+"""sha256, rows and stamp of an archive file; older seals have no stamp."""
+
+
+def archive_files(entries: Mapping[str, ArchiveEntry]) -> dict[str, FetchedFile]:
     """Archive files by name; older records have no stamp."""
     return {name: _archive_file(name, *entry) for name, entry in entries.items()}
 

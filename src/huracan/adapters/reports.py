@@ -15,6 +15,7 @@ import polars as pl
 
 from huracan.adapters.disk import disk_errors, sync_folder
 from huracan.domain.ids import path_segment
+from huracan.domain.json import JsonObject
 from huracan.reports import (
     CostReport,
     DataIntegrityReport,
@@ -45,7 +46,7 @@ class ReportsGenerator:
         self.output_dir = Path(output_dir)
 
     def generate_metrics_report(
-        self, coin: str | MetricsReport, horizon: str | None = None, metrics: Mapping[str, Any] | None = None
+        self, coin: str | MetricsReport, horizon: str | None = None, metrics: JsonObject | None = None
     ) -> Path:
         """Write ``metrics.json``; `win_rate` may stand for `hit_rate`."""
         if metrics is not None and "hit_rate" not in metrics and "win_rate" in metrics:
@@ -53,23 +54,23 @@ class ReportsGenerator:
         return self._write(_report(MetricsReport, coin, horizon, metrics), "metrics.json")
 
     def generate_cost_report(
-        self, coin: str | CostReport, horizon: str | None = None, costs: Mapping[str, Any] | None = None
+        self, coin: str | CostReport, horizon: str | None = None, costs: JsonObject | None = None
     ) -> Path:
         """Write ``cost_report.json``."""
         return self._write(_report(CostReport, coin, horizon, costs), "cost_report.json")
 
     def generate_data_integrity_report(
-        self, coin: str | DataIntegrityReport, horizon: str | None = None, integrity: Mapping[str, Any] | None = None
+        self, coin: str | DataIntegrityReport, horizon: str | None = None, integrity: JsonObject | None = None
     ) -> Path:
         """Write ``data_integrity.json``."""
         return self._write(_report(DataIntegrityReport, coin, horizon, integrity), "data_integrity.json")
 
-    def generate_decision_logs(self, coin: str, horizon: str, logs: Sequence[DecisionLog | Mapping[str, Any]]) -> Path:
+    def generate_decision_logs(self, coin: str, horizon: str, logs: Sequence[DecisionLog | JsonObject]) -> Path:
         """Write ``decision_logs.json``: a list, in the order given."""
         rows = [log.as_dict() if isinstance(log, DecisionLog) else plain(log) for log in logs]
         return write_atomically(self._folder(coin, horizon) / "decision_logs.json", json_text(rows).encode())
 
-    def generate_regime_map(self, coin: str, regime_data: RegimeMapReport | Mapping[str, Any]) -> Path:
+    def generate_regime_map(self, coin: str, regime_data: RegimeMapReport | JsonObject) -> Path:
         """Write ``{coin}/regime_map.json``; a mapping is the report's `horizons`."""
         if not isinstance(regime_data, RegimeMapReport):
             regime_data = RegimeMapReport(coin, dict(regime_data), _now())
@@ -79,9 +80,9 @@ class ReportsGenerator:
     def generate_daily_summary(
         self,
         coins_processed: int | Sequence[str],
-        champions_exported: int | Sequence[str] | Mapping[str, Any],
-        skipped_coins: Sequence[Any] | Mapping[str, Any],
-        errors: Sequence[Any] = (),
+        champions_exported: int | Sequence[str] | JsonObject,
+        skipped_coins: Sequence[object] | Mapping[str, object],
+        errors: Sequence[object] = (),
     ) -> Path:
         """Write ``summaries/{YYYYMMDD_HHMMSS}_summary.json``.
 
@@ -116,7 +117,7 @@ class ReportsGenerator:
         return write_atomically(self._folder(report.coin, report.horizon) / name, json_text(report.as_dict()).encode())
 
 
-def write_summary(folder: Path, summary: Mapping[str, Any], moment: datetime) -> Path:
+def write_summary(folder: Path, summary: Mapping[str, object], moment: datetime) -> Path:
     """Write ``{YYYYMMDD_HHMMSS}_summary.json`` (UTC); ``_summary_002.json`` and so on where the name is taken."""
     stem = moment.astimezone(UTC).strftime("%Y%m%d_%H%M%S_summary")
     data = json_text(summary).encode()
@@ -139,12 +140,12 @@ def write_night_page(folder: Path, night: NightReport) -> Path:
     return write_atomically(folder / "index.html", night_page(night).encode())
 
 
-def write_page_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
+def write_page_summary(folder: Path, summary: Mapping[str, object]) -> Path:
     """Write ``summary.json`` beside a page: all rows, where the page shows the first of them."""
     return write_atomically(folder / "summary.json", json_text(summary).encode())
 
 
-def write_integrity(folder: Path, report: Mapping[str, Any]) -> Path:
+def write_integrity(folder: Path, report: Mapping[str, object]) -> Path:
     """Write ``integrity.json``: what validation found, over all pairs."""
     return write_atomically(folder / "integrity.json", json_text(report).encode())
 
@@ -212,12 +213,12 @@ def _place_plotly(folder: Path) -> None:
     write_atomically(target, data)
 
 
-def _report(kind: type[R], coin: str | R, horizon: str | None, values: Mapping[str, Any] | None) -> R:
+def _report(kind: type[R], coin: str | R, horizon: str | None, values: JsonObject | None) -> R:
     if isinstance(coin, kind):
         return coin
     if not isinstance(coin, str) or horizon is None or values is None:
         raise ValueError(f"wanted a {kind.__name__}, or coin, horizon and values; got {type(coin).__name__}")
-    given = {"timestamp": _now(), **values, "coin": coin, "horizon": horizon}
+    given: dict[str, Any] = {"timestamp": _now(), **values, "coin": coin, "horizon": horizon}
     names = [f.name for f in fields(kind)]
     missing = [name for name in names if name not in given and name in _required(kind)]
     if missing:
@@ -231,14 +232,14 @@ def _required(kind: type[Any]) -> set[str]:
     return {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
 
 
-def _skips(skipped: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:
+def _skips(skipped: Sequence[object] | Mapping[str, object]) -> list[JsonObject]:
     if isinstance(skipped, Mapping):
         return [{"coin": coin, "code": "SKIPPED", "reason": str(reason)} for coin, reason in skipped.items()]
     rows = [plain(item) for item in skipped]
     return [{"code": "SKIPPED", **row} if isinstance(row, dict) else {"coin": row, "code": "SKIPPED"} for row in rows]
 
 
-def _count(value: int | Sequence[Any] | Mapping[str, Any]) -> int:
+def _count(value: int | Sequence[object] | Mapping[str, object]) -> int:
     return value if isinstance(value, int) else len(value)
 
 

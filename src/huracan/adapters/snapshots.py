@@ -5,17 +5,18 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from huracan.adapters.reports import write_atomically
+from huracan.domain.frames import Schema
 from huracan.domain.ids import Instrument, canonical_json
 from huracan.domain.records import Quote, Snapshot
 from huracan.domain.time import DAY_MS, iso
 from huracan.errors import PublishError, SchemaError
 
-_SCHEMA: Final[dict[str, Any]] = {
+_SCHEMA: Final[Schema] = {
     "market": pl.String,
     "symbol": pl.String,
     "base": pl.String,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, empty
+from huracan.domain.frames import BAR_SCHEMA, FUNDING_SCHEMA, Schema, empty
 from huracan.domain.json import Json, JsonObject
 from huracan.domain.time import DAY_MS, MINUTE_MS, iso
 from huracan.errors import SchemaError
@@ -111,9 +111,9 @@ def _numbers(name: str, values: tuple[Any, ...], dtype: Any) -> pl.Series:
     return pl.Series(name, values, dtype=pl.Float64)
 
 
-def _read_csv(data: bytes, name: str, columns: tuple[str, ...], schema: Mapping[str, Any]) -> pl.DataFrame:
+def _read_csv(data: bytes, name: str, columns: tuple[str, ...], schema: Schema) -> pl.DataFrame:
     if not data or data.isspace():
-        return empty(dict(schema))
+        return empty(schema)
     first = data[: data.find(b"\n") + 1 or None].strip()
     header = not first.partition(b",")[0].strip().isdigit()
     seen = _header_names(first, name, columns) if header else columns
@@ -148,7 +148,7 @@ def _refuse_ragged(data: bytes, name: str, width: int) -> None:
             )
 
 
-def _type(place: int, ours: Mapping[str, int], schema: Mapping[str, Any]) -> Any:
+def _type(place: int, ours: Mapping[str, int], schema: Schema) -> Any:
     return next((schema[column] for column, at in ours.items() if at == place and column in schema), pl.String)
 
 

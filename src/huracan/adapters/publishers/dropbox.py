@@ -2,10 +2,10 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -13,6 +13,7 @@ from huracan.adapters.publishers.dropbox_access import DropboxAccess, checked_ba
 from huracan.adapters.publishers.dropbox_store import DropboxStore
 from huracan.domain.bundle import MANIFEST_FILE, MODEL_FILE, bundle_folder
 from huracan.domain.ids import path_segment
+from huracan.domain.json import JsonObject
 from huracan.errors import FencedError
 from huracan.export.contract import ExportBundle
 from huracan.export.plan import as_bytes, plan_bundle
@@ -65,7 +66,7 @@ class DropboxPublisher:
                     raise
         raise AssertionError
 
-    def publish_summary(self, summary: Mapping[str, Any]) -> bool:
+    def publish_summary(self, summary: JsonObject) -> bool:
         """Publish a summary under its own name; one of the same second gets a number."""
         data = as_bytes(dict(summary), "summary")
         stem = f"summaries/{self._now().astimezone(UTC).strftime('%Y%m%d_%H%M%S')}"

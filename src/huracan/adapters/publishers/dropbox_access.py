@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -47,12 +46,13 @@ class DropboxAccess:
         """The credentials of an environment; an access token given in person counts before all of them."""
         if access_token is not None:
             return cls(access_token=access_token)
-        given: dict[str, Any] = {
-            field: SecretStr(environ[name])
-            for name, field in SECRETS.items()
-            if field.startswith("dropbox_") and environ.get(name)
-        }
-        return cls(**{field.removeprefix("dropbox_"): value for field, value in given.items()})
+        given = {field: SecretStr(environ[name]) for name, field in SECRETS.items() if environ.get(name)}
+        return cls(
+            access_token=given.get("dropbox_access_token"),
+            refresh_token=given.get("dropbox_refresh_token"),
+            app_key=given.get("dropbox_app_key"),
+            app_secret=given.get("dropbox_app_secret"),
+        )
 
     def scrubbed(self, text: str) -> str:
         """A text of the service without anything secret in it, also not tokens we were given meanwhile."""

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from huracan.adapters.keys import KeySet
 from huracan.adapters.publishers.metadata import Versions, signed_metadata
@@ -34,6 +34,7 @@ from huracan.domain.bundle import (
     bundle_folder,
 )
 from huracan.domain.ids import canonical_json, result_key, sha256_hex
+from huracan.domain.json import JsonObject
 from huracan.domain.regime_edges import regimes_as_extras, regimes_from
 from huracan.errors import BundleFormatError, BundleSignatureError, IncompleteError, PublishError
 from huracan.export.plan import BundleFiles, numbered, plan_bundle, same_content
@@ -59,7 +60,7 @@ class SetFacts:
     run_id: str
     data_cutoff_ms: int
     ledger: LedgerHead | None = None
-    extras: Mapping[str, Any] = field(default_factory=dict)
+    extras: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,10 +215,8 @@ def prune_unlisted(publisher: Publisher, keys: KeySet) -> list[str]:
     return doomed
 
 
-def publish_summary(publisher: Publisher, summary: Mapping[str, Any], *, wall_clock_ms: int) -> str:
-    """Write ``summaries/{YYYYMMDD_HHMMSS}_summary.json``, numbered where one of that second exists; returns the
-    path.
-    """
+def publish_summary(publisher: Publisher, summary: JsonObject, *, wall_clock_ms: int) -> str:
+    """Write ``summaries/{YYYYMMDD_HHMMSS}_summary.json``, numbered where one of that second exists; returns the path."""
     stamp = datetime.fromtimestamp(wall_clock_ms // 1000, tz=UTC).strftime("%Y%m%d_%H%M%S")
     data = canonical_json(dict(summary))
     path, number = f"summaries/{stamp}_summary.json", 1

@@ -1,14 +1,14 @@
 """Bars of another exchange through ccxt."""
 
-from collections.abc import Mapping
 from importlib import import_module
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from huracan.domain.frames import BAR_SCHEMA, empty
 from huracan.domain.ids import Instrument
+from huracan.domain.json import JsonObject
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError, UpstreamError
 
@@ -23,7 +23,7 @@ class SecondVenue:
     extra or for a name that ccxt does not know.
     """
 
-    def __init__(self, name: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, name: str, options: JsonObject | None = None) -> None:
         try:
             ccxt = import_module("ccxt")
         except ImportError as error:
@@ -58,7 +58,7 @@ class SecondVenue:
             session.close()
 
     def _symbol(self, instrument: Instrument) -> str | None:
-        """The instrument in ccxt's words, None where the venue has none such."""
+        """The instrument's name at ccxt, None where the venue has none such."""
         pair = f"{instrument.base}/{instrument.quote}"
         symbol = pair if instrument.market == "spot" else f"{pair}:{instrument.quote}"
         return symbol if symbol in self._exchange.load_markets() else None
