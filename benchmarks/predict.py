@@ -20,7 +20,7 @@ import numpy as np
 
 from huracan.adapters.keys import init_keys, install_trusted_root
 from huracan.adapters.publishers.folder import FolderStore
-from huracan.adapters.publishers.sets import SetFacts, publish_set
+from huracan.adapters.publishers.sets import SetRun, publish_set
 from huracan.domain.bundle import REPORT_FILES
 from huracan.domain.model import ChampionModel, DecisionParameters, TreeArrays
 from huracan.export import BundleFiles, Provenance, build_manifest, bundle_files, golden_rows
@@ -150,7 +150,7 @@ def published(folder, rng, arrays, linear):
     keys = init_keys(folder / "keys", None, wall_clock_ms=NOW)
     install_trusted_root(keys, folder / "root.json")
     with FolderStore(folder / "store") as store:
-        facts = SetFacts(run_id="bench", data_cutoff_ms=NOW)
+        facts = SetRun(run_id="bench", data_cutoff_ms=NOW)
         publish_set(store, keys, bundles, facts, wall_clock_ms=NOW)
     return HamiltonInterface(
         folder / "store", trusted_root=folder / "root.json", state_dir=folder / "state", now_ms=lambda: NOW

@@ -32,7 +32,7 @@ class FetchedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedRows:
-    """Rows as an exchange gave them (BAR_SCHEMA or FUNDING_SCHEMA), unvalidated but with units settled."""
+    """Rows as an exchange gave them (BAR_SCHEMA or FUNDING_SCHEMA), unvalidated, with known units."""
 
     kind: str  # "bars" | "funding"
     rows: pl.DataFrame
@@ -44,9 +44,8 @@ class FetchedRows:
 class Holding:
     """What the lake holds of an instrument, in short.
 
-    `seal` is one sha256 over the checksums of all its archive files and the hashes of all its data files. `unproven`
-    counts data files with rows of a release that kept no hashes: whether they changed before they were sealed, nobody
-    can tell.
+    `seal` is one sha256 over the checksums of all its archive files and the hashes of all its data files. `unproven` counts
+    data files with rows of a release that kept no hashes: whether they changed before they were sealed is unknown.
     """
 
     seal: str
@@ -105,8 +104,7 @@ class MarketData(Protocol):
         settled: KnownSettlements | None = None,
     ) -> AsyncIterator[FetchedRows]:
         """Closed bars and settlements with start_ms <= time < end_ms: archive files first (those in `known` with an
-        unchanged checksum are not fetched again), REST for what the archive does not have yet and `settled` does not
-        tell.
+        unchanged checksum are not fetched again), REST for what the archive and `settled` do not have.
         """
         ...
 
@@ -154,7 +152,7 @@ class Lake(Protocol):
         """The state of the instrument's tables in short."""
         ...
 
-    def set_aside(self, instrument: Instrument) -> list[str]:
+    def quarantine(self, instrument: Instrument) -> list[str]:
         """Move files and tables that are damaged out of the way, to be fetched again; returns where they lie now."""
         ...
 
@@ -226,7 +224,7 @@ class RemoteFile:
 class RemoteStore(Protocol):
     """A published tree behind a network: files that never change, and one pointer that is swapped by comparison.
 
-    Raises PublishError when its own deadline passed (the work can be taken up again), FencedError when somebody else
+    Raises PublishError when its own deadline passed (the work can be taken up again), FencedError when another run
     wrote meanwhile, and PublishError naming the permission, quota or token that is missing. Safe to repeat.
     """
 

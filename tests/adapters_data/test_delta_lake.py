@@ -194,7 +194,7 @@ def test_a_table_with_the_columns_of_an_earlier_release_is_set_aside_whatever_is
     ):
         with pytest.raises(DamagedTableError, match="another release"):
             ask()
-    assert len(lake.set_aside(COIN)) == 1
+    assert len(lake.quarantine(COIN)) == 1
     assert lake.append(COIN, [batch(rows([1, 2]))], "binance") == 2
 
 
@@ -307,7 +307,7 @@ def test_a_table_that_another_program_has_committed_to_is_fetched_again(lake):
     table(lake).optimize.compact()
     with pytest.raises(DamagedTableError, match="has no seal"):
         lake.bars(COIN, *ALL)
-    assert len(lake.set_aside(COIN)) == 1
+    assert len(lake.quarantine(COIN)) == 1
     assert lake.files(COIN) == {}
     assert lake.append(COIN, [batch(rows([0]))], "binance") == 1
 
@@ -367,13 +367,13 @@ def test_one_damaged_file_is_set_aside_alone_with_the_archive_files_it_may_have_
     with pytest.raises(DamagedTableError, match=victim.path):
         lake.bars(COIN, *ALL)
     assert lake.bars(COIN, 10 * day * MINUTE_MS, ALL[1]).height == 4
-    (moved,) = lake.set_aside(COIN)
+    (moved,) = lake.quarantine(COIN)
     assert victim.path in moved
     assert set(lake.files(COIN)) == {f"X-1m-1970-01-{day:02}.zip" for day in (2, 5, 11, 14)}
     assert lake.bars(COIN, *ALL).height == 9
     again = batch(rows([7 * day, 7 * day + 5]), named("X-1m-1970-01-08.zip"))
     assert lake.append(COIN, [again], "binance") == 2
-    assert lake.set_aside(COIN) == []
+    assert lake.quarantine(COIN) == []
 
 
 def test_a_data_file_that_is_gone_is_told_and_fetched_again(lake):
@@ -382,11 +382,11 @@ def test_a_data_file_that_is_gone_is_told_and_fetched_again(lake):
     lose(lake, victim)
     with pytest.raises(DamagedTableError):
         lake.bars(COIN, *ALL)
-    (told,) = lake.set_aside(COIN)
+    (told,) = lake.quarantine(COIN)
     assert victim.path in told
     assert lake.files(COIN) == {}
     assert lake.append(COIN, [batch(rows([1, 2]), named("X-1m-1970-01-01.zip"))], "binance") == 2
-    assert lake.set_aside(COIN) == []
+    assert lake.quarantine(COIN) == []
 
 
 def test_an_older_copy_of_a_table_is_a_table_with_fewer_rows_that_are_fetched_again(folder_lake, tmp_path):

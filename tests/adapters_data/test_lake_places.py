@@ -115,15 +115,17 @@ def test_a_damaged_table_of_a_bucket_is_set_aside_and_fetched_again(lake_bucket,
         obstore.put(store, next(key for key in keys if key.endswith(victim)), b"damage")
         with pytest.raises(DamagedTableError, match="move it away"):
             lake.bars(COIN, *ALL)
-        (moved,) = lake.set_aside(COIN)
+        (moved,) = lake.quarantine(COIN)
         assert moved.startswith(f"{lake_bucket}/damaged/bars-{COIN.path_id}-")
         assert moved.endswith("parquet-1" if victim == ".parquet" else f"-{number}")
         assert lake.bars(COIN, *ALL).is_empty()
         assert lake.files(COIN) == {}
-    assert lake.set_aside(COIN) == []
+    assert lake.quarantine(COIN) == []
 
 
-@pytest.mark.parametrize("call", ["files", "bars", "append", "coverage", "compact", "instruments", "set_aside", "size"])
+@pytest.mark.parametrize(
+    "call", ["files", "bars", "append", "coverage", "compact", "instruments", "quarantine", "size"]
+)
 def test_a_bucket_that_does_not_answer_is_no_damage_and_no_secret_is_told(lake_bucket, monkeypatch, call, capfd):
     monkeypatch.setattr(cloud, "PATIENCE_S", 1)
     monkeypatch.setattr(cloud, "RETRIES", 1)

@@ -185,7 +185,7 @@ def test_a_fill_that_verifies_fetches_again_what_has_changed_and_nothing_else(wo
     assert (again.set_aside, len(telemetry.named("lake_table_quarantined"))) == (1, 1)
     assert again.files > 0
     assert all(held(lake, id_, order).equals(before) for id_, before in btc.items())
-    assert lake.aside() == [f"bars-BTCUSDT-um-{victim.name}-1"]
+    assert lake.quarantined() == [f"bars-BTCUSDT-um-{victim.name}-1"]
     assert fill(no_faults, lake, replace(order, verify=True)).files == 0
 
 

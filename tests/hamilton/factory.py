@@ -6,7 +6,7 @@ import numpy as np
 
 from huracan.adapters.keys import init_keys, install_trusted_root
 from huracan.adapters.publishers.folder import FolderStore
-from huracan.adapters.publishers.sets import SetFacts, publish_set
+from huracan.adapters.publishers.sets import SetRun, publish_set
 from huracan.domain.bundle import REPORT_FILES, RankRow
 from huracan.domain.model import ChampionModel, DecisionParameters, TreeArrays
 from huracan.export import BundleFiles, Provenance, build_manifest, bundle_files, golden_rows
@@ -156,7 +156,7 @@ class World:
         self.store = FolderStore(self.root)
 
     def publish(self, *bundles, publisher=None, extras=None, **more):
-        facts = SetFacts(run_id=f"run-{self.now}", data_cutoff_ms=CUTOFF, extras=extras or {})
+        facts = SetRun(run_id=f"run-{self.now}", data_cutoff_ms=CUTOFF, extras=extras or {})
         return publish_set(publisher or self.store, self.keys, list(bundles), facts, wall_clock_ms=self.now, **more)
 
     def hamilton(self, **more):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from huracan.adapters.publishers.sets import SetFacts, damaged_members, publish_set, rollback_set, sign_set
+from huracan.adapters.publishers.sets import SetRun, damaged_members, publish_set, rollback_set, sign_set
 from huracan.adapters.publishers.trees import signed_tree
 from huracan.domain.account import ACCOUNT_KEY, SetAccount, set_faults
 from huracan.domain.bundle import ChampionSet, DoNotTrade
@@ -21,7 +21,7 @@ BLOCKED = [DoNotTrade(coin="SOL", code="NOT_PROVEN", reason="60 nights missing")
 
 def publish(world, factory, account=ACCOUNT, blocked=BLOCKED, bundles=None, **more):
     bundles = bundles or [factory.bundle("BTC"), factory.bundle("ETH"), factory.bundle("SOL", status="candidate")]
-    facts = SetFacts(run_id="r", data_cutoff_ms=factory.CUTOFF, extras=account.as_extras())
+    facts = SetRun(run_id="r", data_cutoff_ms=factory.CUTOFF, extras=account.as_extras())
     return publish_set(world.store, world.keys, bundles, facts, wall_clock_ms=world.now, do_not_trade=blocked, **more)
 
 

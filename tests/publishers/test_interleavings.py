@@ -192,8 +192,8 @@ def test_a_run_that_slept_just_before_its_swap_wakes_up_fenced(world, factory, b
         awake = FolderStore(tmp_path / "awake")
         adopt(remote, fence, awake, world.keys)
         world.now += 1
-        taken = {"sets": 2, "models/BTC/1h": 2}  # what the sleeper has sent already
-        world.publish(factory.bundle("BTC", seed=9), publisher=awake, taken=taken)
+        reserved = {"sets": 2, "models/BTC/1h": 2}  # what the sleeper has sent already
+        world.publish(factory.bundle("BTC", seed=9), publisher=awake, reserved=reserved)
         push(awake, remote, fence, world.keys)
         awake.close()
         before = {path: remote.read(path, 1 << 20)[0] for path in remote.files("")}

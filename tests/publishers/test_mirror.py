@@ -12,7 +12,7 @@ from remotes import CrashedError, MemoryRemote, failing, whole
 
 from huracan.adapters.keys import init_keys, rotate_keys
 from huracan.adapters.publishers.folder import FolderStore
-from huracan.adapters.publishers.mirror import adopt, push, push_files, read_fence, remote_tree, taken_names
+from huracan.adapters.publishers.mirror import adopt, push, push_files, read_fence, remote_tree, reserved_names
 from huracan.adapters.publishers.renumber import renumber_set
 from huracan.adapters.publishers.sets import prune_unlisted, publish_summary, resign_set, rollback_set
 from huracan.adapters.publishers.trees import signed_tree
@@ -383,14 +383,14 @@ def test_names_of_a_run_that_died_are_never_reused(world, factory, elsewhere, at
     assert "sets/2.json" in orphans
     fence = read_fence(remote)
     theirs, _ = remote_tree(remote, fence, world.keys)
-    taken = taken_names(remote, theirs, world.store, remote.files(""))
-    assert taken["sets"] == 2
-    published = world.publish(small(factory, "BTC", 2), small(factory, "ETH", 2), taken=taken)
+    reserved = reserved_names(remote, theirs, world.store, remote.files(""))
+    assert reserved["sets"] == 2
+    published = world.publish(small(factory, "BTC", 2), small(factory, "ETH", 2), reserved=reserved)
     assert published.version == 3
     push(world.store, remote, fence, world.keys)
     assert members(remote, world) == {
-        "BTC_1h": taken.get("models/BTC/1h", 1) + 1,
-        "ETH_1h": taken.get("models/ETH/1h", 0) + 1,
+        "BTC_1h": reserved.get("models/BTC/1h", 1) + 1,
+        "ETH_1h": reserved.get("models/ETH/1h", 0) + 1,
     }
     assert all(remote.tree.get(path, data) == data for path, data in orphans.items())
 
@@ -406,10 +406,10 @@ def test_a_set_whose_names_were_taken_meanwhile_is_numbered_anew(world, factory,
     with pytest.raises(FencedError):
         push(world.store, remote, fence, world.keys)
     theirs, _ = remote_tree(remote, fence, world.keys)
-    taken = taken_names(remote, theirs, world.store, remote.files(""))
-    assert renumber_set(world.store, world.keys, taken, theirs.files, wall_clock_ms=world.now) == 3
-    assert taken_names(remote, theirs, world.store, remote.files("")) == taken
-    assert renumber_set(world.store, world.keys, taken, theirs.files, wall_clock_ms=world.now) is None
+    reserved = reserved_names(remote, theirs, world.store, remote.files(""))
+    assert renumber_set(world.store, world.keys, reserved, theirs.files, wall_clock_ms=world.now) == 3
+    assert reserved_names(remote, theirs, world.store, remote.files("")) == reserved
+    assert renumber_set(world.store, world.keys, reserved, theirs.files, wall_clock_ms=world.now) is None
     push(world.store, remote, fence, world.keys)
     assert set(members(remote, world)) == {"BTC_1h", "ETH_1h"}
     hamilton = world.hamilton()
@@ -426,7 +426,7 @@ def test_our_own_interrupted_push_is_no_foreign_name(world, factory):
         with pytest.raises(CrashedError):
             push(world.store, failing(remote, at, kinds=WRITES), fence, world.keys)
         theirs, _ = remote_tree(remote, fence, world.keys)
-        assert taken_names(remote, theirs, world.store, remote.files("")) == {}
+        assert reserved_names(remote, theirs, world.store, remote.files("")) == {}
 
 
 def test_summaries_go_along_and_never_overwrite(world, remote):

@@ -7,7 +7,7 @@ from pathlib import Path
 from huracan.adapters.keys import KeySet, init_keys
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
-from huracan.adapters.publishers.sets import SetFacts, publish_set
+from huracan.adapters.publishers.sets import SetRun, publish_set
 from huracan.promotion import LedgerState, NightContext, evaluate_night
 
 FIRST_DAY = 20454
@@ -33,7 +33,7 @@ def signed(ledger: SqliteLedger, store: FolderStore, keys: KeySet, night: int, *
     """That night's set, on the ledger's head; not `named` as versions signed it that knew of no head."""
     run_id = f"run-{night}"
     ledger.record_run(run_id, started_ms=NOW + night, facts={})
-    facts = SetFacts(run_id=run_id, data_cutoff_ms=NOW, ledger=ledger.head() if named else None)
+    facts = SetRun(run_id=run_id, data_cutoff_ms=NOW, ledger=ledger.head() if named else None)
     publish_set(store, keys, [], facts, wall_clock_ms=NOW + night)
 
 

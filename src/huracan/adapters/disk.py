@@ -15,7 +15,7 @@ _WORDS = re.compile(r"os error (?:5|28|122)\b|No space left on device|[Dd]isk qu
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """True for ENOSPC, EDQUOT and EIO, also where a native library only left the words."""
+    """True for ENOSPC, EDQUOT and EIO, also where a native library left only the text."""
     return getattr(error, "errno", None) in _FAILED or _WORDS.search(str(error)) is not None
 
 

@@ -117,23 +117,22 @@ class DeltaLake:
         """Tickers (ids of their newest listings) with a table of the kind, sorted."""
         return sorted(from_path_segment(name.replace(_ESCAPE, "%")) for name in self._place.names(kind))
 
-    def aside(self) -> list[str]:
-        """Names of what was set aside as damaged and has not been deleted since, sorted."""
-        return self._place.aside()
+    def quarantined(self) -> list[str]:
+        """Names of what is damaged and quarantined, and has not been deleted since, sorted."""
+        return self._place.quarantined()
 
     def size(self) -> int:
         """Bytes below the root, with all that old versions still need."""
         return self._place.size()
 
-    def set_aside(self, instrument: Instrument) -> list[str]:
-        """Move damaged data files, and tables whose log is damaged, to ``damaged/`` beside the others; returns where
-        they lie, or that they are gone.
+    def quarantine(self, instrument: Instrument) -> list[str]:
+        """Move damaged data files, and tables whose log is damaged, to ``damaged/`` beside the others; returns where they lie, or that they are gone.
 
         What such a file held is forgotten with the archive files it may have come from, so the next fetch brings it
         again. Nothing is lost by that: all rows come from an archive that still has them. A commit is not synced to the
         disk, so a power cut can leave a torn log or empty files, too.
         """
-        return [place for kind in KINDS.values() for place in self._set_aside(kind, instrument)]
+        return [place for kind in KINDS.values() for place in self._quarantine(kind, instrument)]
 
     def doubles(self, instrument: Instrument, start_ms: int, end_ms: int) -> pl.DataFrame:
         """Bars that gave way to another of the same time, ascending (DOUBLES_SCHEMA), start_ms <= time < end_ms."""
@@ -150,7 +149,7 @@ class DeltaLake:
         return Holding(seal=seals_hash(seals), unproven=late, bytes=sum(file.size for file in files))
 
     def damaged(self, instrument: Instrument) -> list[str]:
-        """What `set_aside` would move: every byte is read and compared with its sha256, nothing is changed."""
+        """What `quarantine` would move: every byte is read and compared with its sha256, nothing is changed."""
         found = []
         for kind in KINDS.values():
             name = _name(kind, instrument)
@@ -163,7 +162,7 @@ class DeltaLake:
     def compact(self, instrument: Instrument, *, vacuum: bool = False) -> None:
         """Merge the small files of every night into few; `vacuum` also deletes files no version of a week needs.
 
-        What somebody appends meanwhile stays: the merge is then left to the next time.
+        What another process appends meanwhile stays: the merge is then left to the next time.
         """
         for kind in KINDS.values():
             self._merge(kind, instrument, _LARGE_BYTES)
@@ -202,16 +201,16 @@ class DeltaLake:
         incoming = combined(kind, batches, vendor)
         files = {batch.file.name: batch.file for batch in batches if batch.file is not None}
         for _ in range(_WRITERS_AT_ONCE):
-            fresh = self._try_append(kind, instrument, incoming, files)
-            if fresh is not None:
-                return fresh
+            new = self._try_append(kind, instrument, incoming, files)
+            if new is not None:
+                return new
         message = f"lake table {_name(kind, instrument)}: {_WRITERS_AT_ONCE} other commits came first; run again"
         raise UpstreamError(message)
 
     def _try_append(
         self, kind: Kind, instrument: Instrument, incoming: Incoming, files: Mapping[str, FetchedFile]
     ) -> int | None:
-        """How many rows were new or changed; None where somebody else has committed meanwhile."""
+        """How many rows were new or changed; None where another writer has committed meanwhile."""
         table, time = self._table(kind, instrument), kind.time
         known, stored = table.seal.archive, incoming.rows.clear()
         if table.exists and incoming.rows.height:
@@ -223,17 +222,17 @@ class DeltaLake:
         found = against_stored(kind, stored, incoming, replaced)
         again = {REST, *(name for name in files if name in known)} - replaced
         doubles = known_doubles(table.seal.doubles, replaced, incoming.doubles, found.doubles, again)
-        settled = all(known.get(name) == file for name, file in files.items()) and doubles == table.seal.doubles
-        if table.exists and found.fresh.is_empty() and settled:
+        unchanged = all(known.get(name) == file for name, file in files.items()) and doubles == table.seal.doubles
+        if table.exists and found.new.is_empty() and unchanged:
             return 0
-        rows, gone = (found.fresh, ()) if found.merged is None else _in_place(table, kind, found.merged)
+        rows, gone = (found.new, ()) if found.merged is None else _in_place(table, kind, found.merged)
         new = () if table.exists and rows.is_empty() else (_stored_form(kind, rows),)
         if not table.commit(Change(rows=new, gone=gone, archive={**known, **files}, doubles=doubles)):
             return None
         if sum(file.size < _MERGED_BYTES for file in table.seal.data.values()) > _SMALL_FILES:
             self._merge(kind, instrument, _MERGED_BYTES)
             self._table(kind, instrument).vacuum()
-        return found.fresh.height
+        return found.new.height
 
     def _merge(self, kind: Kind, instrument: Instrument, target_bytes: int) -> None:
         """Merge neighbours in time until each file has about the target's size."""
@@ -245,7 +244,7 @@ class DeltaLake:
             seal = table.seal
             table.commit(Change(rows=rows, gone=gone, archive=seal.archive, doubles=seal.doubles))
 
-    def _set_aside(self, kind: Kind, instrument: Instrument) -> list[str]:
+    def _quarantine(self, kind: Kind, instrument: Instrument) -> list[str]:
         for _ in range(_WRITERS_AT_ONCE):
             try:
                 table = self._table(kind, instrument)
@@ -254,12 +253,12 @@ class DeltaLake:
                     table.read(columns=[kind.time])
                     return []
             except DamagedTableError:
-                return [self._place.move_aside(_name(kind, instrument))]
+                return [self._place.quarantine(_name(kind, instrument))]
             kept = {name: file for name, file in table.seal.archive.items() if not _may_have_filled(name, damaged)}
             doubles = {source: runs for source, runs in table.seal.doubles.items() if source in {REST, *kept}}
             if table.commit(Change(gone=tuple(damaged), archive=kept, doubles=doubles)):
                 names = (f"{_name(kind, instrument)}/{file.path}" for file in damaged)
-                return [self._place.move_aside(name) for name in names]
+                return [self._place.quarantine(name) for name in names]
         raise UpstreamError(
             f"lake table {_name(kind, instrument)}: {_WRITERS_AT_ONCE} other commits came first; run again"
         )

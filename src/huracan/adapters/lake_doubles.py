@@ -53,14 +53,16 @@ def known_doubles(
     """Doubles after an append: those known before, less what `replaced` files had, and those found `within` the append
     and `beside` stored rows, the same one once however often its source is read.
 
-    A source that is read `again` meets the row that once won over its own, and then tells nothing new.
+    A source that is read `again` meets the row that once won over its own, and then adds nothing.
     """
     known = {source: of_source for source, of_source in runs.items() if source not in replaced}
     if within.is_empty() and beside.is_empty():
         return known
     before = from_runs(known)
-    told = pl.col("source").is_in(list(again)) & pl.col("time_ms").is_in(before["time_ms"].to_list())
-    both = pl.concat([before, *(found.select(list(DOUBLES_SCHEMA)) for found in (within, beside.filter(~told)))])
+    known_before = pl.col("source").is_in(list(again)) & pl.col("time_ms").is_in(before["time_ms"].to_list())
+    both = pl.concat(
+        [before, *(found.select(list(DOUBLES_SCHEMA)) for found in (within, beside.filter(~known_before)))]
+    )
     return as_runs(both.group_by("time_ms", "source").agg(pl.col("rows", "conflicts").max()))
 
 

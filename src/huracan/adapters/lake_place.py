@@ -50,13 +50,11 @@ class LakePlace(Protocol):
         """Write a new file that no reader knows of yet; raises OSError."""
         ...
 
-    def move_aside(self, name: str) -> str:
-        """Move a table or one of its files to ``damaged/`` beside the tables; returns where it lies now, or that it is
-        gone.
-        """
+    def quarantine(self, name: str) -> str:
+        """Move a table or one of its files to ``damaged/`` beside the tables; returns where it lies now, or that it is gone."""
         ...
 
-    def aside(self) -> list[str]:
+    def quarantined(self) -> list[str]:
         """Names below ``damaged/``, sorted."""
         ...
 
@@ -107,7 +105,7 @@ class _Folder:
             path.unlink(missing_ok=True)
             raise
 
-    def move_aside(self, name: str) -> str:
+    def quarantine(self, name: str) -> str:
         number = 1
         while (target := Path(self.root) / DAMAGED / f"{name.replace('/', '-')}-{number}").exists():
             number += 1
@@ -118,7 +116,7 @@ class _Folder:
             return f"{self.root}/{name} (gone)"
         return str(target)
 
-    def aside(self) -> list[str]:
+    def quarantined(self) -> list[str]:
         folder = Path(self.root) / DAMAGED
         return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
@@ -126,8 +124,8 @@ class _Folder:
         return sum(path.stat().st_size for path in Path(self.root).rglob("*") if path.is_file())
 
     def failure(self, uri: str, error: BaseException) -> DataError:
-        words = str(error).strip().partition("\n")[0]
-        return DamagedTableError(f"lake table {uri}: {words}; move the folder away and the next run fetches it again")
+        line = str(error).strip().partition("\n")[0]
+        return DamagedTableError(f"lake table {uri}: {line}; move the folder away and the next run fetches it again")
 
 
 class _Bucket:
@@ -154,7 +152,7 @@ class _Bucket:
         except GivenUpError as error:
             raise OSError(str(error)) from None
 
-    def move_aside(self, name: str) -> str:
+    def quarantine(self, name: str) -> str:
         number = 1
         while self._keys(target := f"{DAMAGED}/{name.replace('/', '-')}-{number}"):
             number += 1
@@ -163,7 +161,7 @@ class _Bucket:
             self._call(name, partial(obstore.rename, self._store, key, moved))
         return f"{self.root}/{target}"
 
-    def aside(self) -> list[str]:
+    def quarantined(self) -> list[str]:
         listed = self._call(DAMAGED, lambda: obstore.list_with_delimiter(self._store, f"{DAMAGED}/"))
         keys = (*listed["common_prefixes"], *(str(meta["path"]) for meta in listed["objects"]))
         return sorted(key.rstrip("/").rpartition("/")[2] for key in keys)

@@ -53,7 +53,7 @@ class Incoming:
     rows: pl.DataFrame
     doubles: pl.DataFrame
     sources: tuple[str, ...]
-    """Of each batch the archive file, REST, or that the owner's loader gave it."""
+    """Of each batch the archive file, REST, or that a user-supplied loader gave it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Compared:
     nothing stored changes), and doubles of stored rows.
     """
 
-    fresh: pl.DataFrame
+    new: pl.DataFrame
     merged: pl.DataFrame | None
     doubles: pl.DataFrame
 
@@ -102,11 +102,11 @@ def _source(batch: FetchedRows, vendor: str) -> str:
 def against_stored(kind: Kind, stored: pl.DataFrame, incoming: Incoming, replaced: Collection[str]) -> Compared:
     """What the rows of an append change beside the stored ones of their time range.
 
-    Where values differ the fuller row stays, and it is a double. A row of a file that was `replaced` since, or of the
-    owner's own loader, stands whatever it holds. A row that stands in place of a stored one is marked restated.
+    Where values differ the fuller row stays, and it is a double. A row of a file that was `replaced` since, or of a
+    user-supplied loader, stands whatever it holds. A row that stands in place of a stored one is marked restated.
     """
     if stored.is_empty():
-        return Compared(fresh=incoming.rows.drop(BATCH), merged=None, doubles=incoming.doubles.clear())
+        return Compared(new=incoming.rows.drop(BATCH), merged=None, doubles=incoming.doubles.clear())
     time, values = kind.time, [name for name in kind.schema if name != kind.time]
     pairs = _ranked(kind, incoming.rows).join(_ranked(kind, stored), on=time, how="left", suffix="_old")
     before = pl.col(f"{ORIGIN}_old")
@@ -118,18 +118,18 @@ def against_stored(kind: Kind, stored: pl.DataFrame, incoming: Incoming, replace
     useless = (before.is_not_null() & pl.all_horizontal(same)) | (pl.col("doubled") & _old_is_fuller(kind))
     pairs = pairs.filter(~useless)
     restated = pl.col("changed") | (before.fill_null(0) & _RESTATED).eq(_RESTATED)
-    fresh = pairs.select(
+    new = pairs.select(
         time,
         *(pl.coalesce(v, f"{v}_old").alias(v) for v in values),
         pl.col(ORIGIN) | restated.cast(pl.Int64),
     )
     doubles = _doubles(kind, gone, incoming.sources)
     if pairs[f"{ORIGIN}_old"].null_count() == pairs.height:  # an expression's is_not_null().any() is true on no rows
-        return Compared(fresh=fresh, merged=None, doubles=doubles)
-    low, high = fresh[time][0], fresh[time][-1]
-    beside = stored.filter(pl.col(time).is_between(low, high)).join(fresh, on=time, how="anti")
-    whole = pl.concat([beside.select(fresh.columns), fresh]).sort(time)
-    return Compared(fresh=fresh, merged=whole, doubles=doubles)
+        return Compared(new=new, merged=None, doubles=doubles)
+    low, high = new[time][0], new[time][-1]
+    beside = stored.filter(pl.col(time).is_between(low, high)).join(new, on=time, how="anti")
+    whole = pl.concat([beside.select(new.columns), new]).sort(time)
+    return Compared(new=new, merged=whole, doubles=doubles)
 
 
 def _ranked(kind: Kind, rows: pl.DataFrame) -> pl.DataFrame:

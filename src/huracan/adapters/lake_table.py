@@ -31,9 +31,7 @@ EVER: Final = (-(1 << 63), (1 << 63) - 1)
 _TABLE: Final = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 7 days"}
 """A commit names every file of its table, so old ones are not kept; measured in docs/measurements/ingest.md."""
 _LOST: Final = re.compile("already exists|Invalid table version")
-"""How delta-rs tells that a commit did not become its version. The second comes of a conflict after which nothing
-stands there.
-"""
+"""How delta-rs says that a commit did not become its version. The second comes of a conflict after which nothing stands there."""
 _TYPES: Final[Mapping[object, str]] = {pl.Int64: "long", pl.Float64: "double"}
 
 
@@ -133,7 +131,7 @@ class LakeTable:
         return found
 
     def commit(self, change: Change) -> bool:
-        """Whether the change is now the version after this one; False where somebody else has committed meanwhile."""
+        """Whether the change is now the version after this one; False where another writer has committed meanwhile."""
         made = [encode(self._kind, rows) for rows in change.rows]
         try:
             kept = [file for path, file in self.seal.data.items() if path not in {gone.path for gone in change.gone}]
@@ -159,7 +157,7 @@ class LakeTable:
             return
         try:
             self._delta.vacuum(dry_run=False, full=True, commit_properties=_properties(self.seal))
-        except CommitFailedError:  # somebody else commits; the next one tidies up
+        except CommitFailedError:  # another writer commits; the next one tidies up
             return
         except (DeltaError, OSError) as error:
             raise self.write_failure("deleting old files", error) from error

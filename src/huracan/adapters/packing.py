@@ -28,7 +28,7 @@ _POWERS: Final = np.array([10.0**decimals for decimals in range(_MOST_DECIMALS +
 
 
 def pack_bars(frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows of BAR_SCHEMA and further columns, the former as PACKED_SCHEMA; `unpack_bars` gives back equal values."""
+    """Rows of BAR_SCHEMA as PACKED_SCHEMA, with their further columns; `unpack_bars` gives back equal values."""
     columns: list[pl.Series] = [frame["open_time"]]
     scales = 0
     for place, names in enumerate(_GROUPS):

@@ -1,4 +1,4 @@
-"""How far tonight is, in one small file that anybody may read while the night runs: ``{workdir}/progress.json``.
+"""How far tonight is, in one small file that may be read while the night runs: ``{workdir}/progress.json``.
 
 It is a display and no evidence: written whole or not at all, but never synced, and a night goes on without it.
 """

@@ -49,7 +49,7 @@ def find_recordings(folder: Path, interval: str | None = None) -> list[Recording
 def read_recording(recording: Recording) -> pl.DataFrame:
     """The file's rows in their own order (BAR_SCHEMA); columns it lacks are null. Raises SchemaError.
 
-    Times may be datetimes, or s, ms, us or ns: their size tells.
+    Times may be datetimes, or s, ms, us or ns: their size decides.
     """
     lazy = pl.scan_parquet(recording.path, glob=False)
     try:

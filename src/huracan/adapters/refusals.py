@@ -1,7 +1,6 @@
-"""What an object store's refusal says: its status, the cloud's own code and words, what to do, and whether asking again
-can help.
+"""What an object store's refusal says: its status, the cloud's own code and text, what to do, and whether asking again can help.
 
-The client library tells all of that in the text of its errors alone, so it is read from there, in this one place.
+The client library gives all of that in the text of its errors alone, so it is read from there, in this one place.
 """
 
 import re
@@ -22,7 +21,7 @@ from obstore.exceptions import (
 T = TypeVar("T")
 
 CONDITION: Final = (AlreadyExistsError, PreconditionError)
-"""How the library tells that the condition of a write does not hold."""
+"""How the library says that the condition of a write does not hold."""
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9._]{1,80})</Code>")
@@ -81,7 +80,7 @@ class Refusal:
     status: int
     code: str
     message: str
-    words: str
+    text: str
     """The library's first sentence, on one line, without the body of the answer and the query of any URL (it may hold a
     signature); of what the library adds for its authors only the cause, such as UnknownIssuer.
     """
@@ -93,13 +92,13 @@ class Refusal:
         """Read from an error of obstore, delta-rs or polars."""
         text = _COLOUR.sub(" ", str(error))
         outer, _, inner = text.partition(_LIBRARY)
-        words, cause = _plain(_BODY.sub("", outer)).rstrip(":")[:300], _CAUSE.search(inner)
+        text, cause = _plain(_BODY.sub("", outer)).rstrip(":")[:300], _CAUSE.search(inner)
         status, code, message = _STATUS.search(text), _CODE.search(text), _MESSAGE.search(text)
         return cls(
             status=int(status[1]) if status else 0,
             code=code[1] if code else "",
             message=_plain(message[1])[:200] if message else "",
-            words=words if cause is None else f"{words}: {(cause[1] or cause[2])[:100]}",
+            text=text if cause is None else f"{text}: {(cause[1] or cause[2])[:100]}",
             redirected=_BARE_REDIRECT in text,
             unusable=isinstance(error, InvalidPathError | NotSupportedError | UnknownConfigurationKeyError)
             or _PROXY in text,
@@ -126,16 +125,16 @@ class Refusal:
             found = region or (expected[1] if expected else "")
             wanted = f"AWS_REGION={found}" if found else "AWS_REGION to the bucket's"
             return f"the bucket lies in another region; set {wanted}"
-        if _PROXY in self.words:
+        if _PROXY in self.text:
             return (
                 "a variable of the environment (ALL_PROXY, HTTPS_PROXY) names a proxy that is not http:// or https://"
             )
         return _ADVICE.get(self.code) or _STATUS_ADVICE.get(self.status, "")
 
     def sentence(self, region: str = "") -> str:
-        """The cloud's code and message, the advice, and the library's words, on one line."""
+        """The cloud's code and message, the advice, and the library's text, on one line."""
         theirs = f"{self.code}: {self.message}" if self.code and self.message else self.code or self.message
-        return "; ".join(part.rstrip(".") for part in (theirs, self.advice(region), self.words) if part)
+        return "; ".join(part.rstrip(".") for part in (theirs, self.advice(region), self.text) if part)
 
 
 class NothingChangedError(Exception):
@@ -148,7 +147,7 @@ class GivenUpError(Exception):
     """An operation that does not succeed; `refusal` says why."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.words)
+        super().__init__(refusal.text)
         self.refusal = refusal
 
     def __str__(self) -> str:
@@ -184,7 +183,7 @@ def bucket_region(refusal: Refusal) -> str:
 
     Amazon names it in a header of any answer, also of a refusal, and the library keeps only that it was redirected.
     """
-    asked = _ASKED.search(refusal.words)
+    asked = _ASKED.search(refusal.text)
     if not refusal.redirected or asked is None:
         return ""
     import httpx2  # wanted for this one request alone

@@ -29,7 +29,7 @@ _SCHEMA: Final[Schema] = {
     "bid": pl.Float64,
     "ask": pl.Float64,
 }
-_FACTS: Final = "huracan_snapshot"
+_HEADER: Final = "huracan_snapshot"
 PRIVATE: Final = 0o600
 _NAME: Final = re.compile(r"(\d{13})\.parquet")
 
@@ -73,16 +73,16 @@ def _to_bytes(snapshot: Snapshot) -> bytes:
         }
         for instrument in snapshot.instruments
     ]
-    facts = {"now_ms": snapshot.now_ms, "quote_per_gbp": snapshot.quote_per_gbp, "gbp_source": snapshot.gbp_source}
+    header = {"now_ms": snapshot.now_ms, "quote_per_gbp": snapshot.quote_per_gbp, "gbp_source": snapshot.gbp_source}
     buffer = io.BytesIO()
-    pl.DataFrame(rows, schema=_SCHEMA).write_parquet(buffer, metadata={_FACTS: canonical_json(facts).decode()})
+    pl.DataFrame(rows, schema=_SCHEMA).write_parquet(buffer, metadata={_HEADER: canonical_json(header).decode()})
     return buffer.getvalue()
 
 
 def _read(path: Path) -> Snapshot:
     try:
         frame = pl.read_parquet(path, glob=False)
-        facts = json.loads(pl.read_parquet_metadata(path)[_FACTS])
+        header = json.loads(pl.read_parquet_metadata(path)[_HEADER])
         if dict(frame.schema) != _SCHEMA:
             raise SchemaError(f"{path} has columns {frame.columns}; it is no snapshot of ours, move it away")
         instruments, quotes = [], {}
@@ -91,11 +91,11 @@ def _read(path: Path) -> Snapshot:
             instruments.append(Instrument(**row))
             quotes[instruments[-1].id] = quote
         return Snapshot(
-            now_ms=int(facts["now_ms"]),
+            now_ms=int(header["now_ms"]),
             instruments=tuple(instruments),
             quotes=quotes,
-            quote_per_gbp={str(asset): float(rate) for asset, rate in facts["quote_per_gbp"].items()},
-            gbp_source=str(facts["gbp_source"]),
+            quote_per_gbp={str(asset): float(rate) for asset, rate in header["quote_per_gbp"].items()},
+            gbp_source=str(header["gbp_source"]),
         )
     except (OSError, pl.exceptions.PolarsError, KeyError, ValueError, TypeError) as error:
         raise SchemaError(f"the snapshot {path} is damaged ({error}); move it away") from error

@@ -17,7 +17,7 @@ from huracan.adapters.publishers.mirror import (
     push_files,
     read_fence,
     remote_tree,
-    taken_names,
+    reserved_names,
 )
 from huracan.adapters.publishers.naming import MIRRORS_FILE
 from huracan.adapters.publishers.pull import incomplete, manifests, pull_bundles
@@ -62,7 +62,7 @@ class Mirrors:
     """The remote stores of `publish.urls` (and Dropbox where a token is set), in step with one folder store.
 
     `begin` and `begin_beside` raise ConfigError for a URL that cannot be opened; a store that does not answer, that
-    another run owns, or whose client fails in whatever way is recorded and never stops a night. `taken` are numbers
+    another run owns, or whose client fails in whatever way is recorded and never stops a night. `reserved` are numbers
     that new files must stay above. An awaited store is an event once a minute.
     """
 
@@ -74,7 +74,7 @@ class Mirrors:
     telemetry: Telemetry
     patience_s: float = 60.0
     line_every_s: float = LINE_EVERY_S
-    taken: dict[str, int] = field(default_factory=dict)
+    reserved: dict[str, int] = field(default_factory=dict)
     _copies: list[Copy] = field(default_factory=list)
     _left: list[RemoteStore] = field(default_factory=list)
     _fencing: Fencing | None = None
@@ -243,12 +243,12 @@ class Mirrors:
 
     def _give_way(self, copy: Copy, remote: RemoteStore, keys: KeySet) -> None:
         theirs = copy.found[0] if copy.found else None
-        taken = taken_names(remote, theirs, self.store, remote.files(""))
-        for family, number in taken.items():
-            self.taken[family] = max(number, self.taken.get(family, 0))
-        if taken and self.store.read(TIMESTAMP_PATH) is not None:
+        reserved = reserved_names(remote, theirs, self.store, remote.files(""))
+        for family, number in reserved.items():
+            self.reserved[family] = max(number, self.reserved.get(family, 0))
+        if reserved and self.store.read(TIMESTAMP_PATH) is not None:
             files = theirs.files if theirs else {}
-            signed = renumber_set(self.store, keys, taken, files, wall_clock_ms=self.clock.now_ms())
+            signed = renumber_set(self.store, keys, reserved, files, wall_clock_ms=self.clock.now_ms())
             if signed is not None:
                 self.telemetry.event("store_renumbered", store=remote.identity, set=signed)
 

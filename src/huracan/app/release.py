@@ -11,7 +11,7 @@ from huracan.adapters.keys import KeySet, init_keys, install_trusted_root, keys_
 from huracan.adapters.ledger import SqliteLedger
 from huracan.adapters.publishers.folder import FolderStore
 from huracan.adapters.publishers.sets import (
-    SetFacts,
+    SetRun,
     damaged_members,
     prune_unlisted,
     publish_set,
@@ -113,7 +113,7 @@ class FolderRelease:
             self.store,
             keys,
             bundles,
-            SetFacts(
+            SetRun(
                 run_id=night.run_id,
                 data_cutoff_ms=night.plan.cutoff_ms,
                 ledger=self._ledger.head() if self._ledger is not None else None,
@@ -122,7 +122,7 @@ class FolderRelease:
             wall_clock_ms=self._clock.now_ms(),
             do_not_trade=blocked,
             keep=carried_over,
-            taken=self.mirrors.taken,
+            reserved=self.mirrors.reserved,
         )
         prune_unlisted(self.store, keys)
         self._telemetry.event(

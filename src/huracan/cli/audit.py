@@ -108,7 +108,7 @@ def audit_lake(
         if one is not None:
             found.append(one)
     audit = _audit(name, found, rules, damaged=tuple(damaged))
-    return Audit(audited=place, audits=(audit,), quarantined=tuple(lake.aside()))
+    return Audit(audited=place, audits=(audit,), quarantined=tuple(lake.quarantined()))
 
 
 def _examined(lake: "DeltaLake", instrument: Instrument, rules: IngestConfig) -> Findings | None:

@@ -79,7 +79,7 @@ def show_bytes(
         damaged=tuple(DamagedFile(table=row.table, what=what) for row in rows for what in row.damaged),
         unproven=tuple(UnprovenFiles(table=row.table, files=row.unproven) for row in rows if row.unproven),
         seals={row.table: row.seal for row in rows},
-        set_aside=tuple(lake.aside()),
+        set_aside=tuple(lake.quarantined()),
     )
     if as_json:
         print_json(found)

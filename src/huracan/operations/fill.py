@@ -169,7 +169,7 @@ class _Filling:
             return await self._fill(instrument)
 
     async def _set_aside(self, instrument: Instrument) -> bool:
-        moved = await asyncio.to_thread(self.lake.set_aside, instrument)
+        moved = await asyncio.to_thread(self.lake.quarantine, instrument)
         if moved:
             self.telemetry.event("lake_table_quarantined", coin=instrument.id, folders=moved)
             self.total.set_aside += len(moved)

@@ -64,7 +64,7 @@ def publish_store(
         if opened.tree() is None:
             return _account(opened, None)
         if opened.store.read(f"metadata/{len(opened.keys.roots)}.root.json") is None:
-            resign_set(opened.store, opened.keys, wall_clock_ms=opened.now_ms, taken=opened.mirrors.taken)
+            resign_set(opened.store, opened.keys, wall_clock_ms=opened.now_ms, reserved=opened.mirrors.reserved)
         return _pushed(opened)
 
 
@@ -80,7 +80,7 @@ def rollback_store(
     """Sign an earlier set (`to`, else the newest that differs) as a new one, here and at every remote."""
     with _opened(path, settings, telemetry, environ, ledger=ledger) as opened:
         opened.mirrors.restore(opened.keys, to)
-        rollback_set(opened.store, opened.keys, wall_clock_ms=opened.now_ms, to=to, taken=opened.mirrors.taken)
+        rollback_set(opened.store, opened.keys, wall_clock_ms=opened.now_ms, to=to, reserved=opened.mirrors.reserved)
         return _pushed(opened)
 
 
@@ -108,7 +108,7 @@ def rotate_store_keys(
     with _opened(path, settings, telemetry, environ, then=rotated, ledger=ledger) as opened:
         empty = opened.tree() is None
         if not empty:
-            resign_set(opened.store, opened.keys, wall_clock_ms=opened.now_ms, taken=opened.mirrors.taken)
+            resign_set(opened.store, opened.keys, wall_clock_ms=opened.now_ms, reserved=opened.mirrors.reserved)
         account = _account(opened, None) if empty else _pushed(opened)
         account["root_version"] = len(opened.keys.roots)
         account["root_protected"] = opened.keys.root_protected

@@ -54,7 +54,7 @@ class _File:
 
 
 class Archive:
-    """Builds files when first asked for and keeps them below `folder`, where nobody else may write."""
+    """Builds files when first asked for and keeps them below `folder`, where no other user may write."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._listings = folder, Listings()

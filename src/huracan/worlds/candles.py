@@ -48,7 +48,7 @@ class _Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandleDirectory:
-    """Recorded candles as known at `now_ms`; build it with `open`. Nobody declares a worst day of a real market."""
+    """Recorded candles as known at `now_ms`; build it with `open`. A real market has no declared worst day."""
 
     now_ms: int
     recordings: Mapping[str, _Recording] = field(repr=False)
@@ -203,7 +203,7 @@ def _refuse_unusable(file: Path, where: str) -> None:
 def _common_step(prices: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     """Largest step, in units of 1e-8, that all prices are multiples of: the tick, or a multiple where few prices are.
 
-    0 (unknown) unless the prices tell at least 20 different values.
+    0 (unknown) unless the prices show at least 20 different values.
     """
     units = np.unique(np.round(prices * 1e8).astype(np.int64))
     if units.size < 20:

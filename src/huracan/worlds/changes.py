@@ -1,4 +1,4 @@
-"""A market that changes in mid-run: instruments that are renamed, delisted or listed while somebody is reading."""
+"""A market that changes in mid-run: instruments that are renamed, delisted or listed while clients are reading."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

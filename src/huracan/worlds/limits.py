@@ -67,7 +67,7 @@ class IpLimits:
         self._guard = threading.Lock()
 
     def enter(self, market: Market, name: str, weight: int) -> Verdict:
-        """Book a request of an endpoint and judge it."""
+        """Count a request of an endpoint and decide whether it is within the limits."""
         with self._guard:
             now = self._clock()
             if now < self._banned_until:

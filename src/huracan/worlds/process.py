@@ -76,7 +76,7 @@ def published_signal(spec: WorldSpec, base: str, common: CommonPath) -> F64:
 
 
 def planted_drift(spec: WorldSpec, base: str, signal: F64) -> F64:
-    """Expected step of every bar (n,): bounded in the signal of the bar before, so the past tells it and no more."""
+    """Expected step of every bar (n,): bounded in the signal of the bar before, so it is known from the past alone."""
     drift = np.zeros(signal.shape[0])
     if base in spec.planted_coins:
         drift[1:] = spec.strength_bps_per_hour * 1e-4 * spec.interval_minutes / 60.0 * np.tanh(signal[:-1])
@@ -176,7 +176,7 @@ def _basis(spec: WorldSpec, listing: Listing) -> F64:
 
 
 def _activity(spec: WorldSpec, listing: Listing, regime: I64, steps: F64, sizes: F64) -> tuple[F64, F64]:
-    """(trades, quote volume) of every bar: busier by day, in fast markets and by regime; silent where nobody traded."""
+    """(trades, quote volume) of every bar: busier by day, in fast markets and by regime; silent without trades."""
     n, names = bar_count(spec), (listing.symbol, listing.market)
     place = 2.0 * np.pi * (np.arange(n) % spec.per_day) / spec.per_day
     season = 1.0 + 0.25 * np.sin(place - 2.0)

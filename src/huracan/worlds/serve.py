@@ -1,4 +1,4 @@
-"""`huracan exchange serve`: a replay exchange as a process that announces itself in one line and runs until told."""
+"""`huracan exchange serve`: a replay exchange as a process that announces itself in one line and runs until it is stopped."""
 
 import json
 import signal

@@ -96,7 +96,7 @@ class SimulatedWorld:
         return declared_table(self.spec)
 
     def truth(self) -> Truth:
-        """What was planted: the answer that a pipeline run on this world is judged by."""
+        """What was planted: what a night on this world should find."""
         spec = self.spec
         broken = spec.broken_from_ms
         return {

@@ -11,7 +11,7 @@ from huracan.domain.ids import Instrument, Market
 from huracan.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 
 NO_DELIVERY_MS: Final = 4_133_404_800_000
-"""`deliveryDate` of a perpetual that nobody has announced to delist."""
+"""`deliveryDate` of a perpetual without an announced delisting."""
 
 INTERVALS: Final[dict[str, int]] = {
     "1m": MINUTE_MS,
@@ -120,7 +120,7 @@ class MarketSource(Protocol):
         ...
 
     def stress_table(self) -> WorstDay | None:
-        """The declared worst day of this market, None where nobody can declare one."""
+        """The declared worst day of this market, None where it is unknown."""
         ...
 
 
@@ -149,7 +149,7 @@ def last_day(view: MarketSource, id_: str) -> Day | None:
 
 
 def rolling_day(bars: pl.DataFrame, start_ms: int) -> Day | None:
-    """Statistics of the bars from `start_ms` on; earlier ones only tell the previous close. None without bars.
+    """Statistics of the bars from `start_ms` on; earlier ones give the previous close alone. None without bars.
 
     Without a quote volume it is derived: the sum of volume x close, bar by bar.
     """
@@ -174,7 +174,7 @@ def rolling_day(bars: pl.DataFrame, start_ms: int) -> Day | None:
 def known_at(frame: pl.DataFrame, now_ms: int, interval_ms: int) -> pl.DataFrame:
     """Bars as known at `now_ms`: later ones hidden, the running one reduced to its open.
 
-    A running bar has traded for less than one native bar, so its open is all that a bar file can tell without
+    A running bar has traded for less than one native bar, so its open is all that a bar file can say without
     looking ahead: high, low and close equal it and the volumes are 0 (null where the source has none).
     """
     # open_time ascends, so only the last visible bar can still be running.

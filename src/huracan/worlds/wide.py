@@ -118,7 +118,7 @@ class WideWorld:
         )
 
     def stress_table(self) -> None:
-        """None: nobody declares a worst day of this market."""
+        """None: this market has no declared worst day."""
 
     def _bars(self, id_: str, start_ms: int, end_ms: int) -> tuple[int, int, F64]:
         """(first minute, count, values (9, count)) of the bars that exist and have begun."""

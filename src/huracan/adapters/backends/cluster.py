@@ -133,7 +133,7 @@ class ClusterBackend:
         return None if self._process is None else self._process.pid
 
     async def _probe(self, address: str) -> None:
-        """Refuse an address that is open to the network or where nobody listens, before anything is started."""
+        """Refuse an address that is open to the network or without a listener, before anything is started."""
         check = checked_dask_address if self.kind == "dask" else checked_ray_address
         host, port = host_and_port(check(address))
         try:
@@ -191,7 +191,7 @@ class ClusterBackend:
         self._process.stdin.write(len(data).to_bytes(8, "big") + data)
 
     async def _read(self, process: Process) -> None:
-        """Hand answers to whoever waits for them, until the gateway ends; then nobody waits any more."""
+        """Hand each answer to its request until the gateway ends. Then open requests fail."""
         assert process.stdout is not None
         try:
             while (size := int.from_bytes(await process.stdout.readexactly(8), "big")) <= MAX_MESSAGE:

@@ -15,7 +15,7 @@ CONNECT_S: Final = 15.0
 _CONFIG: Final = {
     "distributed.comm.timeouts.connect": "10s",
     "distributed.comm.timeouts.tcp": "15s",
-    "distributed.worker.profile.enabled": False,  # its profiler and monitors burn 2 % of a core for nobody
+    "distributed.worker.profile.enabled": False,  # its profiler and monitors burn 2 % of a core unused
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.tick.interval": "1s",
 }

@@ -62,7 +62,7 @@ async def _in_thread(function: JobFunction, job: Any) -> Any:
             problem = JobFailedError(f"the job raised {type(error).__name__}", error_type=type(error).__name__)
         except BaseException as error:
             problem = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so the result is not awaited any more
             loop.call_soon_threadsafe(resolve, result, problem)
 
     threading.Thread(target=work, name="huracan-job", daemon=True).start()

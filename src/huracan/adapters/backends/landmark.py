@@ -85,7 +85,7 @@ def _in_bucket(landmark: str) -> str:
 
 
 def refusal_of(machine: str, obstacles: dict[str, str]) -> HuracanError | None:
-    """What to tell the owner of a machine that met these; None where it met none."""
+    """The error for a machine that met these obstacles, None where it met none."""
     if not obstacles:
         return None
     landmark, obstacle = next(iter(obstacles.items()))

@@ -22,7 +22,7 @@ def room(machine: Machine, reserve: int) -> int:
 
 
 def memory_for_jobs(held: int, *, proc: Path = PROC, cgroup: Path = CGROUP) -> int | None:
-    """Bytes that workers may use together: what they hold now and what is available; None where nothing tells."""
+    """Bytes that workers may use together: what they hold now and what is available; None where it is unknown."""
     free = [value for value in (_available(proc / "meminfo"), _left_in(cgroup)) if value is not None]
     return held + min(free) if free else None
 

@@ -109,7 +109,7 @@ def refusal(error: HuracanError) -> FailedReply:
 
 
 def name_of(job: Any) -> str:
-    """A job in words, for messages about its worker."""
+    """A short description of a job, for messages about its worker."""
     return f"{getattr(job, 'job_id', None) or 'its job'}{_of_pair(job)}"
 
 

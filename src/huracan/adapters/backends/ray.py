@@ -197,7 +197,7 @@ def _came_late(error: Exception) -> bool:
 
 
 def _own_token() -> dict[str, str]:
-    """The variables of a cluster of our own: a token that nobody else has, on no disk."""
+    """The variables of a cluster of our own: a token of this run alone, on no disk."""
     return {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),

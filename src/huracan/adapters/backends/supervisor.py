@@ -18,7 +18,7 @@ from huracan.errors import BackendError, WorkerLostError
 from huracan.ports import Machine
 
 LEASE_S: Final = 60.0
-"""A driver that has not called for so long is gone; whatever its jobs still do, nobody waits for it."""
+"""A driver that has not called for so long is gone; the results of its jobs are not awaited."""
 
 LOOK_S: Final = 5.0
 
@@ -114,7 +114,9 @@ class Supervisor:
             if not job.cancelled():
                 job.cancel()
                 raise
-            reply = refusal(WorkerLostError(f"the worker was ended while it worked on {name}: nobody waits for it"))
+            reply = refusal(
+                WorkerLostError(f"the worker was ended while it worked on {name}: its result is not awaited")
+            )
         finally:
             del self._jobs[token]
         return {"reply": reply, "machine": machine_fields(self._pool.machine())}

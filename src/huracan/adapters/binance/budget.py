@@ -1,4 +1,4 @@
-"""One budget of request weight for everybody on this machine, pauses after a 429, and silence after a 418.
+"""One budget of request weight for all processes on this machine, pauses after a 429, and silence after a 418.
 
 The exchange counts by address, so all workers and all runs share one file: what one of them spends, the others see, and
 a ban outlives the process that earned it. Times are the wall clock's, which processes and restarts have in common.
@@ -69,7 +69,7 @@ class WeightBudget:
         """Return when a request of this weight may be sent, and book it. Raises BannedError while banned."""
         while True:
             with self._changing() as now:
-                self._refuse_while_banned(now)  # inside the lock: nobody can earn a ban in between
+                self._refuse_while_banned(now)  # inside the lock, so no other request can earn a ban in between
                 wait = self._wait(pool, weight, now)
                 if wait <= 0:
                     self._book(pool, now, weight)

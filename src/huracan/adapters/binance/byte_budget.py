@@ -1,4 +1,4 @@
-"""One budget of bytes for everybody who downloads: memory is bounded by what is in flight, not by how many ask."""
+"""One budget of bytes for all downloads: memory is bounded by what is in flight, not by how many ask."""
 
 import asyncio
 from collections import deque

@@ -38,7 +38,7 @@ class ListPage:
 
 
 class ArchiveListing:
-    """The listing behind one URL. Raises UpstreamError when it does not answer, or answers nonsense."""
+    """The listing behind one URL. Raises UpstreamError when it does not answer, or its answer is invalid."""
 
     def __init__(self, http: HttpClient, url: str) -> None:
         self._http, self._url = http, url

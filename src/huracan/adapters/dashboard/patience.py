@@ -1,4 +1,4 @@
-"""How long the page's server waits for a client: half-open connections may not close it to everybody else."""
+"""How long the page's server waits for a client: half-open connections may not close it to other clients."""
 
 import asyncio
 from typing import Any, Final
@@ -8,7 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 REQUEST_S: Final = 10.0
 """From a connection, or the end of an answer, to the end of the next request's headers."""
 ANSWER_S: Final = 120.0
-"""From there to the last byte that the client has taken."""
+"""From there to the last byte that the client has received."""
 
 
 class PatientProtocol(H11Protocol):

@@ -127,9 +127,7 @@ def serve_dashboard(reader: WorkdirReader, access: Access, *, started: Callable[
 
 
 def listening(access: Access) -> socket.socket:
-    """A socket that listens already, so nobody who reads its address is refused; ConfigError where it cannot be
-    bound.
-    """
+    """A socket that listens already, so a client that reads its address is never refused; ConfigError where it cannot be bound."""
     host = access.host.strip("[]")
     try:
         return socket.create_server(
@@ -161,7 +159,7 @@ def _report_file(reader: WorkdirReader, run_id: str, name: str) -> "Response":
     if file is None:
         return _plain(404, "There is no report of that night.")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    # Inside its sandbox the page has no origin of its own, so its script must be allowed to everybody.
+    # Inside its sandbox the page has no origin of its own, so its script must be allowed to every origin.
     headers = {"Content-Security-Policy": REPORT_PAGES, "Cross-Origin-Resource-Policy": "cross-origin"}
     return FileResponse(file, media_type=kind, headers=headers)
 

@@ -56,13 +56,13 @@ class DropboxPublisher:
         again.
         """
         folder = bundle_folder(bundle.coin, bundle.horizon, 1).removesuffix("/v1")
-        taken = max((int(match[3]) for match in self._matches(folder)), default=0)
-        for version in range(taken + 1, taken + 1 + _TRIES):
+        newest = max((int(match[3]) for match in self._matches(folder)), default=0)
+        for version in range(newest + 1, newest + 1 + _TRIES):
             try:
                 return self._publish(bundle, version)
             except FencedError:
-                # A listing may lag behind: this version is somebody else's, who came first.
-                if version == taken + _TRIES:
+                # A listing may lag behind: this version is another run's, which came first.
+                if version == newest + _TRIES:
                     raise
         raise AssertionError
 

@@ -47,7 +47,7 @@ class DropboxFiles:
         else:
             # Either there is no such folder, or the service forgot its cursor and all pages are to be asked for anew.
             return self.entries(folder, deadline) if found else {}
-        latest = {entry.path_lower: entry for entry in found}  # later pages tell of changes since the first
+        latest = {entry.path_lower: entry for entry in found}  # later pages hold changes since the first
         return {
             lower: (entry.name, _remote_file(entry))
             for lower, entry in latest.items()
@@ -87,8 +87,8 @@ class DropboxFiles:
     def swap(self, path: str, data: bytes, revision: str | None, deadline: float) -> str:
         """The new revision of a file replaced while it had this one (None: while it was absent).
 
-        A lost answer is settled by asking: either our bytes are there, or the old revision is and we try again, or
-        somebody else's are and this is a FencedError.
+        After a lost answer the service is asked: either our bytes are there, or the old revision is and we try again, or
+        another run's are and this is a FencedError.
         """
         digest, unsure = content_hash(data), False
 

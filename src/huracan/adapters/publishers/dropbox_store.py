@@ -23,7 +23,7 @@ _BATCH_BYTES: Final = 128 << 20
 class DropboxStore:
     """Implements `ports.RemoteStore` below `base_path`, by the official SDK: needs the extra ``[dropbox]``.
 
-    Dropbox does not tell ``a`` from ``A``: paths that differ only in case are refused. Listings may lag behind: what a
+    Dropbox does not distinguish ``a`` from ``A``: paths that differ only in case are refused. Listings may lag behind: what a
     refusal hangs on is asked for by name, and what this store removed is not believed to stand.
     """
 
@@ -41,7 +41,7 @@ class DropboxStore:
 
     @property
     def identity(self) -> str:
-        """The store in words."""
+        """The store's name in state and logs."""
         return f"dropbox:{self._base or '/'}"
 
     def preflight(self) -> None:

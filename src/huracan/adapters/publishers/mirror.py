@@ -145,7 +145,7 @@ def adopt(
     return "adopted"
 
 
-def taken_names(
+def reserved_names(
     remote: RemoteStore, theirs: TrustedTree | None, local: Readable, listing: Mapping[str, RemoteFile]
 ) -> dict[str, int]:
     """By family, the highest number of files that neither the remote's set lists nor the local store has the same.
@@ -159,13 +159,13 @@ def taken_names(
         family, number = version_of(path) or ("", 0)
         if family and number > newest.get(family, 0):
             orphans.setdefault((family, number), []).append(path)
-    taken: dict[str, int] = {}
+    reserved: dict[str, int] = {}
     for (family, number), paths in orphans.items():
         manifest = f"{family}/v{number}/{MANIFEST_FILE}"  # names its files by sha256: it speaks for all of them
         decisive = [manifest] if manifest in paths else paths
         if not all(_same(remote, local, listing[path]) for path in decisive):
-            taken[family] = max(number, taken.get(family, 0))
-    return taken
+            reserved[family] = max(number, reserved.get(family, 0))
+    return reserved
 
 
 def push(
@@ -205,10 +205,10 @@ def push(
             return Pushed(version=tree.seen.targets, sent=sent, pruned=0)
         sent += remote.write_new(roots)
     _swap(remote, fence, pointer)
-    doomed = outdated(listing, tree)
+    to_delete = outdated(listing, tree)
     with suppress(PublishError):  # the set stands; the next push takes old files away
-        remote.remove(sorted(doomed))
-    return Pushed(version=tree.seen.targets, sent=sent + 1, pruned=len(doomed))
+        remote.remove(sorted(to_delete))
+    return Pushed(version=tree.seen.targets, sent=sent + 1, pruned=len(to_delete))
 
 
 def push_files(local: Listed, remote: RemoteStore, prefix: str) -> int:

@@ -48,11 +48,11 @@ def newest_versions(files: Iterable[str]) -> dict[str, int]:
 
 def outdated_places(paths: Iterable[str], tree: TrustedTree) -> list[str]:
     """As `outdated`, a bundle version as its folder; sorted."""
-    doomed = set()
+    to_delete = set()
     for path in outdated(paths, tree):
         family, number = version_of(path) or ("", 0)
-        doomed.add(path if family == "sets" else f"{family}/v{number}")
-    return sorted(doomed)
+        to_delete.add(path if family == "sets" else f"{family}/v{number}")
+    return sorted(to_delete)
 
 
 def outdated(paths: Iterable[str], tree: TrustedTree) -> set[str]:

@@ -200,9 +200,7 @@ class ObjectStore:
 
     @contextmanager
     def _removed_after(self, path: str) -> Iterator[None]:
-        """The file goes in any case; what went wrong before is told, rather than that it could not be removed
-        either.
-        """
+        """The file goes in any case; the error before it is raised, not a failure to remove it."""
         try:
             yield
         except PublishError:
@@ -281,6 +279,6 @@ def _opened(url: str, request_s: float, allow_http: bool) -> Cloud:
     try:
         store = from_url(url, client_options=options, retry_config={"max_retries": 0})
     except (BaseError, ValueError, TypeError) as error:
-        raise ConfigError(f"{url} cannot be opened: {Refusal.of(error).words}") from None
+        raise ConfigError(f"{url} cannot be opened: {Refusal.of(error).text}") from None
     assert isinstance(store, S3Store | GCSStore | AzureStore)
     return store

@@ -18,35 +18,35 @@ Files = dict[str, tuple[str, int]]
 def renumber_set(
     publisher: Publisher,
     keys: KeySet,
-    taken: Mapping[str, int],
+    reserved: Mapping[str, int],
     theirs: Mapping[str, tuple[str, int]],
     *,
     wall_clock_ms: int,
 ) -> int | None:
-    """Sign the current set anew without a name that is `taken`; returns its number, None when nothing collides.
+    """Sign the current set anew without a name that is `reserved`; returns its number, None when nothing collides.
 
     `theirs` are the files the remote copy has signed: names it shares with this store are no collision. Raises
     PublishError when a bundle to be renumbered is not here.
     """
     tree = existing_tree(publisher, keys)
-    lost = {path for path, entry in tree.files.items() if _is_taken(path, taken) and theirs.get(path) != entry}
+    lost = {path for path, entry in tree.files.items() if _is_reserved(path, reserved) and theirs.get(path) != entry}
     if not lost:
         return None
     files = {path: entry for path, entry in tree.files.items() if path not in lost}
     newest = newest_versions(tree.files)
     members = {
-        key: _moved(publisher, member, newest, taken, files) if _manifest(member) in lost else member
+        key: _moved(publisher, member, newest, reserved, files) if _manifest(member) in lost else member
         for key, member in tree.current.members.items()
     }
-    number = max(tree.seen.targets, taken.get("sets", 0)) + 1
+    number = max(tree.seen.targets, reserved.get("sets", 0)) + 1
     changes = {"version": number, "origin": number, "members": members, "signed_ms": wall_clock_ms}
     sign_set(publisher, keys, tree, tree.current.model_copy(update=changes), files)
     return number
 
 
-def _is_taken(path: str, taken: Mapping[str, int]) -> bool:
+def _is_reserved(path: str, reserved: Mapping[str, int]) -> bool:
     family, number = version_of(path) or ("", 0)
-    return number <= taken.get(family, 0) and number > 0
+    return number <= reserved.get(family, 0) and number > 0
 
 
 def _manifest(member: SetMember) -> str:
@@ -54,12 +54,12 @@ def _manifest(member: SetMember) -> str:
 
 
 def _moved(
-    publisher: Publisher, member: SetMember, newest: Mapping[str, int], taken: Mapping[str, int], files: Files
+    publisher: Publisher, member: SetMember, newest: Mapping[str, int], reserved: Mapping[str, int], files: Files
 ) -> SetMember:
     """The member under the next free version, its files written."""
     old = bundle_folder(member.coin, member.horizon, member.version)
     family = old.rpartition("/v")[0]
-    version = max(newest.get(family, 0), taken.get(family, 0)) + 1
+    version = max(newest.get(family, 0), reserved.get(family, 0)) + 1
     manifest = Manifest.from_bytes(_bytes(publisher, f"{old}/{MANIFEST_FILE}"))
     data = numbered(manifest, version).to_bytes()
     contents = {name: _bytes(publisher, f"{old}/{name}") for name in manifest.files}

@@ -41,7 +41,7 @@ from huracan.export.plan import BundleFiles, numbered, plan_bundle, same_content
 from huracan.export.trust import TIMESTAMP_PATH, Seen, TrustedTree, checked_bytes, read_signed, set_path
 from huracan.ports import Publisher
 
-NOTHING_TAKEN: Final[Mapping[str, int]] = {}
+NOTHING_RESERVED: Final[Mapping[str, int]] = {}
 
 
 @runtime_checkable
@@ -54,8 +54,8 @@ class Preflight(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetFacts:
-    """What a set says of its run: `ledger` is the head of the ledger it was judged with, `extras` any JSON."""
+class SetRun:
+    """What a set says of its run: `ledger` is the head of the ledger it was decided with, `extras` any JSON."""
 
     run_id: str
     data_cutoff_ms: int
@@ -88,20 +88,20 @@ def publish_set(
     publisher: Publisher,
     keys: KeySet,
     champions: Sequence[BundleFiles],
-    facts: SetFacts,
+    run: SetRun,
     *,
     wall_clock_ms: int,
     do_not_trade: Sequence[DoNotTrade] = (),
     keep: Iterable[tuple[str, str]] = (),
-    taken: Mapping[str, int] = NOTHING_TAKEN,
+    reserved: Mapping[str, int] = NOTHING_RESERVED,
 ) -> PublishedSet:
     """Write bundles, sign the set of `champions` and `keep`, move the pointer.
 
     `keep` names (coin, horizon) pairs whose newest set member stays as it is. A bundle whose content equals the newest
-    signed version gets no new one. `taken` are the highest numbers, by family, that runs which never finished left in a
-    remote copy; new files are numbered above them. The metadata are signed anew even when nothing changed. Raises
-    PublishError (DiskFullError, LockedError, FencedError among them), and IncompleteError where the set is not what the
-    account in its extras says; whatever is raised, the old set stands.
+    signed version gets no new one. `reserved` are the highest numbers, by family, that runs which never finished left in
+    a remote copy; new files are numbered above them. The metadata are signed anew even when nothing changed. Raises PublishError
+    (DiskFullError, LockedError, FencedError among them), and IncompleteError where the set is not what the account in its
+    extras says; whatever is raised, the old set stands.
     """
     old = signed_tree(publisher, keys)
     files = dict(old.files) if old else {}
@@ -117,7 +117,7 @@ def publish_set(
         if key in members:
             raise PublishError(f"{key}: two bundles in one set")
         folder = _folder(bundle)
-        members[key] = _publish_bundle(publisher, bundle, newest.get(folder, 0), files, taken.get(folder, 0))
+        members[key] = _publish_bundle(publisher, bundle, newest.get(folder, 0), files, reserved.get(folder, 0))
         instruments[key] = bundle.manifest.instrument
         ranking += bundle.ranking
     kept, dropped = _kept_members(publisher, old, [pair for pair in keep if result_key(*pair) not in members], files)
@@ -127,19 +127,19 @@ def publish_set(
     if old is not None:
         ranking += [row for row in old.current.ranking if result_key(row.coin, row.horizon) in kept]
         regimes |= {key: of for key, of in regimes_from(old.current.extras).items() if key in kept}
-    number = max(old.seen.targets if old else 0, taken.get("sets", 0)) + 1
+    number = max(old.seen.targets if old else 0, reserved.get("sets", 0)) + 1
     current = ChampionSet(
         version=number,
         origin=number,
-        run_id=facts.run_id,
-        data_cutoff_ms=facts.data_cutoff_ms,
+        run_id=run.run_id,
+        data_cutoff_ms=run.data_cutoff_ms,
         signed_ms=wall_clock_ms,
         members={key: _as_member(member, instruments[key]) for key, member in members.items()},
         ranking=ranking,
         do_not_trade=list(do_not_trade),
-        extras={**facts.extras, **regimes_as_extras(regimes)},
+        extras={**run.extras, **regimes_as_extras(regimes)},
     )
-    current = current.model_copy(update={"extras": current.extras_on(facts.ledger)})
+    current = current.model_copy(update={"extras": current.extras_on(run.ledger)})
     _check(current, dropped)
     sign_set(publisher, keys, old, current, files)
     return PublishedSet(version=number, members=members, dropped=dropped)
@@ -165,11 +165,11 @@ def damaged_members(
 
 
 def resign_set(
-    publisher: Publisher, keys: KeySet, *, wall_clock_ms: int, taken: Mapping[str, int] = NOTHING_TAKEN
+    publisher: Publisher, keys: KeySet, *, wall_clock_ms: int, reserved: Mapping[str, int] = NOTHING_RESERVED
 ) -> PublishedSet:
     """Sign the current set anew (after a key rotation, or to renew its expiry); PublishError when there is none."""
     tree = existing_tree(publisher, keys)
-    return _sign_again(publisher, keys, tree, tree.current, wall_clock_ms, taken)
+    return _sign_again(publisher, keys, tree, tree.current, wall_clock_ms, reserved)
 
 
 def rollback_set(
@@ -178,14 +178,14 @@ def rollback_set(
     *,
     wall_clock_ms: int,
     to: int | None = None,
-    taken: Mapping[str, int] = NOTHING_TAKEN,
+    reserved: Mapping[str, int] = NOTHING_RESERVED,
 ) -> PublishedSet:
     """Sign an earlier set as a new version: `to`, else the newest before the current members' set that differs.
 
     Raises PublishError when no such set is listed any more.
     """
     tree = existing_tree(publisher, keys)
-    return _sign_again(publisher, keys, tree, earlier_set(publisher, tree, to), wall_clock_ms, taken)
+    return _sign_again(publisher, keys, tree, earlier_set(publisher, tree, to), wall_clock_ms, reserved)
 
 
 def earlier_set(publisher: Readable, tree: TrustedTree, to: int | None = None) -> ChampionSet:
@@ -209,10 +209,10 @@ def prune_unlisted(publisher: Publisher, keys: KeySet) -> list[str]:
     tree = signed_tree(publisher, keys)
     if tree is None:
         return []
-    doomed = outdated_places(publisher.list(""), tree)
-    for path in doomed:
+    to_delete = outdated_places(publisher.list(""), tree)
+    for path in to_delete:
         publisher.delete_tree(path)
-    return doomed
+    return to_delete
 
 
 def publish_summary(publisher: Publisher, summary: JsonObject, *, wall_clock_ms: int) -> str:
@@ -232,12 +232,12 @@ def _folder(bundle: BundleFiles) -> str:
 
 
 def _publish_bundle(
-    publisher: Publisher, bundle: BundleFiles, newest: int, files: dict[str, tuple[str, int]], taken: int
+    publisher: Publisher, bundle: BundleFiles, newest: int, files: dict[str, tuple[str, int]], reserved: int
 ) -> PublishedMember:
     coin, horizon = bundle.coin, bundle.horizon
     version, action = newest, "kept"
     if newest == 0 or not _unchanged(publisher, bundle, newest, files):
-        version, action = max(newest, taken) + 1, "new"
+        version, action = max(newest, reserved) + 1, "new"
         folder = bundle_folder(coin, horizon, version)
         if publisher.list(folder):
             publisher.delete_tree(folder)
@@ -302,9 +302,9 @@ def _sign_again(
     tree: TrustedTree,
     source: ChampionSet,
     wall_clock_ms: int,
-    taken: Mapping[str, int],
+    reserved: Mapping[str, int],
 ) -> PublishedSet:
-    number = max(tree.seen.targets, taken.get("sets", 0)) + 1
+    number = max(tree.seen.targets, reserved.get("sets", 0)) + 1
     changes = {"version": number, "origin": source.origin, "signed_ms": wall_clock_ms}
     # An older set returns, the ledger does not: it goes on from its newest entry.
     current = source.model_copy(update={**changes, "extras": source.extras_on(tree.current.ledger)})

@@ -81,7 +81,7 @@ EVENTS: Final[dict[str, Level]] = {
     "workdir_opened": "info",
     "worker_lost": "error",
 }
-"""Every event there is, with its level: past-tense facts in snake case. Repaired data is information, not a warning.
+"""Every event there is, with its level: past-tense names in snake case. Repaired data is information, not a warning.
 
 A stage that failed is information: the run that was refused for it is the error, and is emitted once.
 """

@@ -11,7 +11,7 @@ from huracan.ports import EventFields, EventValue
 
 LOGS: Final = "logs"
 PRIVATE: Final = 0o700
-"""Lines hold forecasts, which are nobody else's."""
+"""Lines hold forecasts, which only this user may read."""
 KEPT: Final = 30
 """How many nights' logs stay."""
 

@@ -52,7 +52,7 @@ async def _ingested(
     try:
         return await _ingest(ports, plan, coin, task), ()
     except DamagedTableError:
-        moved = ports.lake.set_aside(plan.member(coin).instrument)
+        moved = ports.lake.quarantine(plan.member(coin).instrument)
         if not moved:
             raise
         return await _ingest(ports, plan, coin, task), tuple(moved)

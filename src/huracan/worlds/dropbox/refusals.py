@@ -60,7 +60,7 @@ def route_error(error: JsonObject) -> RefusedError:
 
 
 def bad_request(route: str, problem: str) -> RefusedError:
-    """400: words, not JSON."""
+    """400: text, not JSON."""
     return RefusedError(400, f'Error in call to API function "{route}": {problem}')
 
 
