@@ -44,8 +44,9 @@ class FetchedRows:
 class Holding:
     """What the lake holds of an instrument, in short.
 
-    `seal` is one sha256 over the checksums of all its archive files and the hashes of all its data files. `unproven` counts
-    data files with rows of a release that kept no hashes: whether they changed before they were sealed is unknown.
+    `seal` is one sha256 over the checksums of all its archive files and the hashes of all its data files. `unproven`
+    counts data files with rows of a release that kept no hashes: whether they changed before they were sealed is
+    unknown.
     """
 
     seal: str

@@ -126,7 +126,8 @@ class DeltaLake:
         return self._place.size()
 
     def quarantine(self, instrument: Instrument) -> list[str]:
-        """Move damaged data files, and tables whose log is damaged, to ``damaged/`` beside the others; returns where they lie, or that they are gone.
+        """Move damaged data files, and tables whose log is damaged, to ``damaged/`` beside the others; returns where
+        they lie, or that they are gone.
 
         What such a file held is forgotten with the archive files it may have come from, so the next fetch brings it
         again. Nothing is lost by that: all rows come from an archive that still has them. A commit is not synced to the

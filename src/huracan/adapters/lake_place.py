@@ -51,7 +51,9 @@ class LakePlace(Protocol):
         ...
 
     def quarantine(self, name: str) -> str:
-        """Move a table or one of its files to ``damaged/`` beside the tables; returns where it lies now, or that it is gone."""
+        """Move a table or one of its files to ``damaged/`` beside the tables; returns where it lies now, or that it is
+        gone.
+        """
         ...
 
     def quarantined(self) -> list[str]:

@@ -24,8 +24,8 @@ class DataFile:
     """One Parquet file of a table: sha256 and number of its bytes, its rows, and its first and last time (ms; None: no
     rows).
 
-    Without a sha256 it was written by a release that had none. `late` says that rows came from such a file, so the hash shows
-    changes since they were first sealed alone. `restated` counts rows that the exchange has changed.
+    Without a sha256 it was written by a release that had none. `late` says that rows came from such a file, so the hash
+    shows changes since they were first sealed alone. `restated` counts rows that the exchange has changed.
     """
 
     path: str

@@ -31,7 +31,9 @@ EVER: Final = (-(1 << 63), (1 << 63) - 1)
 _TABLE: Final = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 7 days"}
 """A commit names every file of its table, so old ones are not kept; measured in docs/measurements/ingest.md."""
 _LOST: Final = re.compile("already exists|Invalid table version")
-"""How delta-rs says that a commit did not become its version. The second comes of a conflict after which nothing stands there."""
+"""How delta-rs says that a commit did not become its version. The second comes of a conflict after which nothing stands
+there.
+"""
 _TYPES: Final[Mapping[object, str]] = {pl.Int64: "long", pl.Float64: "double"}
 
 

@@ -8,7 +8,8 @@ PROC_LOCKS: Final = Path("/proc/locks")
 
 
 def lock_holder(store: Path, table: Path = PROC_LOCKS) -> int | None:
-    """Process id of the run that holds the lock of a folder store, 0 where it is unknown (another namespace), None where it is free.
+    """Process id of the run that holds the lock of a folder store, 0 where it is unknown (another namespace), None
+    where it is free.
 
     Raises OSError on a system without a table of locks.
     """

@@ -1,4 +1,5 @@
-"""What an object store's refusal says: its status, the cloud's own code and text, what to do, and whether asking again can help.
+"""What an object store's refusal says: its status, the cloud's own code and text, what to do, and whether asking again
+can help.
 
 The client library gives all of that in the text of its errors alone, so it is read from there, in this one place.
 """

@@ -1,4 +1,6 @@
-"""`huracan exchange serve`: a replay exchange as a process that announces itself in one line and runs until it is stopped."""
+"""`huracan exchange serve`: a replay exchange as a process that announces itself in one line and runs until it is
+stopped.
+"""
 
 import json
 import signal

@@ -254,7 +254,8 @@ _ODD: Final = {
         funding_hours=8, status_after="SETTLING",
     ),
 }  # fmt: skip
-"""The demo's special cases: a name outside ASCII, a wide spread, holes, a halted pair, a young contract, a settled one."""
+"""The demo's special cases: a name outside ASCII, a wide spread, holes, a halted pair, a young contract, a settled one.
+"""
 
 
 def _odd(spec: WorldSpec) -> tuple[Listing, ...]:

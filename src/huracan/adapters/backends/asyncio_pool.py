@@ -102,7 +102,7 @@ class AsyncioPool:
         return decode(await self.answer(data, name_of(job)))
 
     async def answer(self, message: bytes, name: str) -> Reply:
-        """A worker's reply to an encoded job; raises WorkerLostError, and BackendError when no worker can be started."""
+        """A worker's reply to an encoded job; raises WorkerLostError, BackendError where no worker can be started."""
         async with self._slot():
             return await self._in_worker(message, name)
 

@@ -31,7 +31,9 @@ class Gateway:
         self._requests: set[asyncio.Task[None]] = set()
 
     async def serve(self, inbox: "asyncio.Queue[NumberedRequest | None]") -> None:
-        """Start the cluster (BackendError or ConfigError when that fails), say so, answer; leave the cluster when the inbox ends."""
+        """Start the cluster (BackendError or ConfigError when that fails), say so, answer; leave the cluster when the
+        inbox ends.
+        """
         try:
             await self._nodes.start()
             _send(self._sink, 0, DoneReply(ok=True, result=None))

@@ -206,7 +206,9 @@ class Nodes:
         await asyncio.gather(*map(self._check, list(self._nodes.values())))
 
     async def _greet(self, name: str) -> None:
-        """Make a supervisor there. Each time none answers the next one gets twice as long: a busy machine starts slowly."""
+        """Make a supervisor there. Each time none answers the next one gets twice as long: a busy machine starts
+        slowly.
+        """
         tried = self._unanswered.get(name, 0)
         limit_s = min(CALL_TIMEOUT_S * 2.0**tried, max(CALL_TIMEOUT_S, self._no_node_s))
         try:

@@ -120,9 +120,9 @@ class BinanceMarketData:
     ) -> AsyncIterator[FetchedRows]:
         """Closed bars, then settlements, before end_ms: one batch a file or page, so memory stays bounded.
 
-        An archive file comes whole even where it reaches back before start_ms: a stored file is complete. Files of the ticker's
-        earlier listings come, too; REST is asked about them for lost files alone. Of an instrument that does not trade any more,
-        what REST refuses is left out. A file that is damaged (ChecksumError) or no table of ours
+        An archive file comes whole even where it reaches back before start_ms: a stored file is complete. Files of the
+        ticker's earlier listings come, too; REST is asked about them for lost files alone. Of an instrument that does
+        not trade any more, what REST refuses is left out. A file that is damaged (ChecksumError) or no table of ours
         (SchemaError) is left out; the other files come, and then the error. Raises DataError subclasses only.
         """
         for kind in self._kinds(instrument):
@@ -278,9 +278,9 @@ def _asked_of_rest(
 ) -> list[Span]:
     """What no file covers: of the whole window and of files lost before it, or (without `tail`) of lost files alone.
 
-    The window begins with the listing. Where the listing date is unknown, the archive's first file does: it has
-    every symbol's first day. One that does not trade any more has nothing after its last file, once that is older than files are
-    late, and no bars without one.
+    The window begins with the listing. Where the listing date is unknown, the archive's first file does: it has every
+    symbol's first day. One that does not trade any more has nothing after its last file, once that is older than files
+    are late, and no bars without one.
     """
     start_ms, end_ms = window
     if not tail:

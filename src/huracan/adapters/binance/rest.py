@@ -139,7 +139,8 @@ class Rest:
                 "endTime": end_ms - 1,
                 "limit": FUNDING_PAGE,
             }
-            # The header counts the whole market's weight; against the small funding limit it would mean minutes of waiting.
+            # The header counts the whole market's weight; against the small funding limit it would mean minutes of
+            # waiting.
             answer = await self._get("um", "fundingRate", 1, params=params, pool=UM_FUNDING, trust=False)
             frame = funding_json(answer, f"fundingRate of {instrument.id}")
             time = frame["funding_time"]

@@ -31,7 +31,8 @@ def wait_before_retry(error: Exception) -> float | bool:
 
 
 def asked_seconds(header: str, default_s: float, *, sent: str = "", now_s: float) -> float:
-    """Seconds that a `Retry-After` asks to wait; the default for none, for an invalid value, and for what is past or not above zero.
+    """Seconds that a `Retry-After` asks to wait; the default for none, for an invalid value, and for what is past or
+    not above zero.
 
     An HTTP date counts from `sent`, the answer's own `Date`, since two clocks may differ; without one from `now_s`.
 

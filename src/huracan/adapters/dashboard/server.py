@@ -127,7 +127,9 @@ def serve_dashboard(reader: WorkdirReader, access: Access, *, started: Callable[
 
 
 def listening(access: Access) -> socket.socket:
-    """A socket that listens already, so a client that reads its address is never refused; ConfigError where it cannot be bound."""
+    """A socket that listens already, so a client that reads its address is never refused; ConfigError where it cannot
+    be bound.
+    """
     host = access.host.strip("[]")
     try:
         return socket.create_server(

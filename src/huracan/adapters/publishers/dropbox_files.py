@@ -87,8 +87,8 @@ class DropboxFiles:
     def swap(self, path: str, data: bytes, revision: str | None, deadline: float) -> str:
         """The new revision of a file replaced while it had this one (None: while it was absent).
 
-        After a lost answer the service is asked: either our bytes are there, or the old revision is and we try again, or
-        another run's are and this is a FencedError.
+        After a lost answer the service is asked: either our bytes are there, or the old revision is and we try again,
+        or another run's are and this is a FencedError.
         """
         digest, unsure = content_hash(data), False
 

@@ -23,8 +23,8 @@ _BATCH_BYTES: Final = 128 << 20
 class DropboxStore:
     """Implements `ports.RemoteStore` below `base_path`, by the official SDK: needs the extra ``[dropbox]``.
 
-    Dropbox does not distinguish ``a`` from ``A``: paths that differ only in case are refused. Listings may lag behind: what a
-    refusal hangs on is asked for by name, and what this store removed is not believed to stand.
+    Dropbox does not distinguish ``a`` from ``A``: paths that differ only in case are refused. Listings may lag behind:
+    what a refusal hangs on is asked for by name, and what this store removed is not believed to stand.
     """
 
     def __init__(

@@ -98,10 +98,10 @@ def publish_set(
     """Write bundles, sign the set of `champions` and `keep`, move the pointer.
 
     `keep` names (coin, horizon) pairs whose newest set member stays as it is. A bundle whose content equals the newest
-    signed version gets no new one. `reserved` are the highest numbers, by family, that runs which never finished left in
-    a remote copy; new files are numbered above them. The metadata are signed anew even when nothing changed. Raises PublishError
-    (DiskFullError, LockedError, FencedError among them), and IncompleteError where the set is not what the account in its
-    extras says; whatever is raised, the old set stands.
+    signed version gets no new one. `reserved` are the highest numbers, by family, that runs which never finished left
+    in a remote copy; new files are numbered above them. The metadata are signed anew even when nothing changed. Raises
+    PublishError (DiskFullError, LockedError, FencedError among them), and IncompleteError where the set is not what the
+    account in its extras says; whatever is raised, the old set stands.
     """
     old = signed_tree(publisher, keys)
     files = dict(old.files) if old else {}
@@ -216,7 +216,7 @@ def prune_unlisted(publisher: Publisher, keys: KeySet) -> list[str]:
 
 
 def publish_summary(publisher: Publisher, summary: JsonObject, *, wall_clock_ms: int) -> str:
-    """Write ``summaries/{YYYYMMDD_HHMMSS}_summary.json``, numbered where one of that second exists; returns the path."""
+    """Write ``summaries/{YYYYMMDD_HHMMSS}_summary.json``, numbered where that second has one; returns the path."""
     stamp = datetime.fromtimestamp(wall_clock_ms // 1000, tz=UTC).strftime("%Y%m%d_%H%M%S")
     data = canonical_json(dict(summary))
     path, number = f"summaries/{stamp}_summary.json", 1

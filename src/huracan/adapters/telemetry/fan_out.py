@@ -13,8 +13,8 @@ RUN_IDS: Final = ("run_id",)
 class FanOut:
     """Emits to every listener, in order, and binds what identifies the run to everything emitted after ``run_started``.
 
-    `listeners` by name. One that raises is reported to the others as ``telemetry_failed``, the first time it does, and gets
-    the next event like all others.
+    `listeners` by name. One that raises is reported to the others as ``telemetry_failed``, the first time it does, and
+    gets the next event like all others.
     """
 
     def __init__(self, listeners: Mapping[str, Telemetry]) -> None:

@@ -9,7 +9,8 @@ from huracan.ports import EventValue, Telemetry
 
 
 class OnLoop:
-    """Emits to `inner` at once in the thread of the running loop, and from any other thread as soon as the loop is free.
+    """Emits to `inner` at once in the thread of the running loop, and from any other thread as soon as the loop is
+    free.
 
     Events emitted after the loop has ended are lost: their night is over.
     """

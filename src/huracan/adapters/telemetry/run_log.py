@@ -19,8 +19,8 @@ KEPT: Final = 30
 class RunLog:
     """Writes every event to ``{workdir}/logs/{run_id}.log``; `path` says where, None while nothing is written.
 
-    What is emitted before the run holds its workdir waits in memory: a run that was locked out leaves no file. A run that
-    ends before it has an id keeps the time of its start as its log's name.
+    What is emitted before the run holds its workdir waits in memory: a run that was locked out leaves no file. A run
+    that ends before it has an id keeps the time of its start as its log's name.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""OpenTelemetry spans of a night: the run, its nine steps, the waves and their jobs, made from the events of the night."""
+"""OpenTelemetry spans of a night: the run, its nine steps, the waves and their jobs, made from its events."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias

@@ -77,7 +77,8 @@ def _server_class(family: socket.AddressFamily, tls: ssl.SSLContext | None) -> t
 
 
 class _OwnRunOnly:
-    """Acts on some events of a run that owns its workdir: a run that was locked out must not overwrite the account of the run that owns it.
+    """Acts on some events of a run that owns its workdir: a run that was locked out must not overwrite the account of
+    the run that owns it.
 
     With `every_s`, on any other event too once that many seconds have passed since it last acted.
     """
