@@ -1,11 +1,11 @@
 """The last comparison of the lake with other sources, kept in the workdir for the nights after it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from huracan.adapters.reports import write_atomically
-from huracan.domain.json import JsonObject
 from huracan.domain.lake_check import LakeCheck
 from huracan.domain.time import parse_iso
 from huracan.errors import ConfigError
@@ -16,7 +16,7 @@ _ROW: Final = frozenset({"instrument", "against", "mismatch"})
 """Fields of every comparison."""
 
 
-def keep_check(workdir: Path, body: JsonObject) -> Path:
+def keep_check(workdir: Path, body: Mapping[str, object]) -> Path:
     """Replace the last comparison."""
     return write_atomically(workdir / CHECK_FILE, json_text(body).encode())
 
