@@ -18,7 +18,12 @@ ALLOWED_OUTSIDE: dict[str, tuple[str, ...]] = {
     "os": ("huracan/stats/kernel.py",),  # where the compiled kernels are kept
 }
 LONGEST_FILE = 420
-LONGEST_FUNCTION = 60
+LONGEST_FUNCTION = 50
+MOST_POSITIONAL = 5
+DOCUMENTED = {"update_performance"}
+"""Public signatures with more positional parameters, which users call as documented."""
+FREE_DICTS = 31
+"""As many `[str, Any]` as there are; lower it whenever there are fewer."""
 
 
 @cache
@@ -42,9 +47,9 @@ def is_kernel(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any(isinstance(mark, ast.Name) and mark.id == "kernel" for mark in function.decorator_list)
 
 
-def is_table(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """A payload or a list of cases spelt out: long, yet next to nothing is done."""
-    return sum(isinstance(node, ast.stmt) for node in ast.walk(function)) <= 8
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    body = function.body[1:] if ast.get_docstring(function, clean=False) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
 def test_rooms_are_imported_in_one_direction():
@@ -61,7 +66,7 @@ def test_rooms_are_imported_in_one_direction():
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 kept, 0 broken" in done.stdout
+    assert "3 kept, 0 broken" in done.stdout
 
 
 def test_every_room_is_a_package_with_a_docstring():
@@ -140,10 +145,30 @@ def test_files_and_functions_stay_short():
         (name, function.name, length)
         for name, tree in trees()
         for function in functions(tree)
-        if not (is_kernel(function) or is_table(function))
-        and (length := (function.end_lineno or 0) - function.lineno + 1) > LONGEST_FUNCTION
+        if not is_kernel(function) and (length := body_lines(function)) > LONGEST_FUNCTION
     ]
     assert (long_files, long_functions) == ([], [])
+
+
+def test_a_function_takes_few_arguments_by_position():
+    """A kernel's cannot be keyword-only, and a command's are its options."""
+    found = [
+        (name, function.name, len(own))
+        for name, tree in trees()
+        if not name.startswith("huracan/cli/")
+        for function in functions(tree)
+        if not is_kernel(function) and function.name not in DOCUMENTED
+        for own in [
+            [one.arg for one in function.args.posonlyargs + function.args.args if one.arg not in {"self", "cls"}]
+        ]
+        if len(own) > MOST_POSITIONAL
+    ]
+    assert found == []
+
+
+def test_free_dicts_only_become_fewer():
+    found = sum(file.read_text(encoding="utf-8").count("[str, Any]") for file in FILES)
+    assert found <= FREE_DICTS, "name a record for what crosses a step, a process or a file"
 
 
 def test_no_todo_and_no_machine_path_is_left():

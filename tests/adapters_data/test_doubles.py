@@ -70,7 +70,9 @@ def told(lake):
     """Duplicates and conflicts, as the night's report and the audit have them."""
     bars, doubles = lake.bars(COIN, *ALL), lake.doubles(COIN, *ALL)
     start, end = DAY - DAY_MS, DAY + 10 * DAY_MS
-    _, report = validate_bars(COIN, bars, empty(FUNDING_SCHEMA), CONFIG, start, end, "binance", doubles)
+    _, report = validate_bars(
+        COIN, bars, empty(FUNDING_SCHEMA), CONFIG, start_ms=start, end_ms=end, vendor="binance", doubles=doubles
+    )
     found = examine("lake", "spot", "ADAUSDT", bars, CONFIG, doubles=doubles)
     assert (found.duplicates, found.conflicts) == (report.counts["duplicates"], report.counts["conflicts"])
     assert report.rows_in + report.repaired - report.cut - report.counts["duplicates"] == report.rows_out

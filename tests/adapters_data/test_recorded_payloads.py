@@ -89,7 +89,9 @@ def test_a_real_archive_file_is_verified_unzipped_and_clean(day):
     assert rows.height == 1440
     assert rows.null_count().sum_horizontal().item() == 0
     coin = Instrument(market="spot", symbol="BTCUSDT", base="BTC", quote="USDT", tick_size=0.01)
-    bars, report = validate_bars(coin, rows, empty(FUNDING_SCHEMA), CONFIG, start, start + DAY_MS, "binance")
+    bars, report = validate_bars(
+        coin, rows, empty(FUNDING_SCHEMA), CONFIG, start_ms=start, end_ms=start + DAY_MS, vendor="binance"
+    )
     assert (report.cut, report.repaired, report.quality) == (0, 0, 1.0)
     assert bars.frame["open_time"][0] == start
 
@@ -139,7 +141,7 @@ def test_the_futures_halt_of_august_2025_is_marked_and_nothing_is_repaired():
     raw = recorded_bars(MARKET / "klines/um/SOLUSDC/1m.parquet")
     start, end = int(raw["open_time"].min()), int(raw["open_time"].max()) + MINUTE_MS
     coin = Instrument(market="um", symbol="SOLUSDC", base="SOL", quote="USDC", contract_type="PERPETUAL")
-    bars, report = validate_bars(coin, raw, empty(FUNDING_SCHEMA), CONFIG, start, end, "binance")
+    bars, report = validate_bars(coin, raw, empty(FUNDING_SCHEMA), CONFIG, start_ms=start, end_ms=end, vendor="binance")
     (halt,) = [issue for issue in report.issues if issue.kind == "halt"]
     assert (halt.start_ms, halt.bars) == (parse_iso("2025-08-29T06:18:00Z"), 19)
     assert report.counts["halt"] == 10  # marked from the tenth on: before, nobody knew
@@ -152,7 +154,7 @@ def test_the_estimated_spread_of_a_liquid_coin_is_a_few_basis_points():
     raw = recorded_bars(MARKET / "klines/spot/AVAXUSDT/1m.parquet")
     start, end = int(raw["open_time"].min()), int(raw["open_time"].max()) + MINUTE_MS
     coin = Instrument(market="spot", symbol="AVAXUSDT", base="AVAX", quote="USDT", tick_size=0.01)
-    bars, _ = validate_bars(coin, raw, empty(FUNDING_SCHEMA), CONFIG, start, end, "binance")
+    bars, _ = validate_bars(coin, raw, empty(FUNDING_SCHEMA), CONFIG, start_ms=start, end_ms=end, vendor="binance")
     assert 0.5 < edge_spread_bps(bars) < 15.0
 
 

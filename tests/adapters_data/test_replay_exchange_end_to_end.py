@@ -61,7 +61,7 @@ async def test_the_lake_holds_exactly_the_worlds_closed_bars_and_a_second_night_
         raw, settled = lake.bars(instrument, start, now), lake.funding(instrument, start, now)
         truth = world.klines(instrument.id, start, now).filter(pl.col("open_time") + MINUTE_MS <= now)
         assert raw.select(list(BAR_SCHEMA)).equals(truth.select(pl.col(c).cast(t) for c, t in BAR_SCHEMA.items()))
-        bars, report = validate_bars(instrument, raw, settled, rules, start, now, "binance")
+        bars, report = validate_bars(instrument, raw, settled, rules, start_ms=start, end_ms=now, vendor="binance")
         assert report.rows_in + report.repaired == report.rows_out
         assert bars.funding_known
         batches, again = await night(client, lake, instrument, start, now)

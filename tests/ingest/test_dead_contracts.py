@@ -36,7 +36,7 @@ def settlements(hours, rate=1e-4):
 
 
 def validated(raw, funding, days=400):
-    return validate_bars(LIT, raw, funding, CONFIG, START, START + days * DAY_MS, "binance")
+    return validate_bars(LIT, raw, funding, CONFIG, start_ms=START, end_ms=START + days * DAY_MS, vendor="binance")
 
 
 def test_the_settlements_after_a_contracts_last_bar_are_cut_and_counted():
@@ -75,7 +75,7 @@ def test_a_ticker_given_away_brings_no_settlement_of_its_former_owner(old_bars):
 def test_no_settlement_lies_outside_the_life_of_the_bars(first, length, times, days):
     raw = bars(range(first, first + length))
     end = START + days * DAY_MS
-    clean, _ = validate_bars(LIT, raw, settlements(times), CONFIG, START, end, "binance")
+    clean, _ = validate_bars(LIT, raw, settlements(times), CONFIG, start_ms=START, end_ms=end, vendor="binance")
     if clean.frame.is_empty():
         assert clean.funding.is_empty()
         return
@@ -87,7 +87,13 @@ def test_no_settlement_lies_outside_the_life_of_the_bars(first, length, times, d
 def test_a_spot_pair_has_no_settlements_at_all():
     coin = Instrument(market="spot", symbol="LITUSDT", base="LIT", quote="USDT")
     clean, _ = validate_bars(
-        coin, bars(range(48)), settlements(range(0, 48, 8)), CONFIG, START, START + 2 * DAY_MS, "binance"
+        coin,
+        bars(range(48)),
+        settlements(range(0, 48, 8)),
+        CONFIG,
+        start_ms=START,
+        end_ms=START + 2 * DAY_MS,
+        vendor="binance",
     )
     assert clean.funding.is_empty()
     assert clean.funding_known

@@ -212,7 +212,9 @@ def test_what_is_wrong_is_repaired_or_dropped_and_counted_and_nothing_learned_is
         raw = broken(minutes, faults)
         end = START + BARS[minutes] * minutes * MINUTE_MS
         config = IngestConfig(interval_ms=minutes * MINUTE_MS)
-        bars, report = validate_bars(SPOT, raw, empty(FUNDING_SCHEMA), config, START, end, "binance")
+        bars, report = validate_bars(
+            SPOT, raw, empty(FUNDING_SCHEMA), config, start_ms=START, end_ms=end, vendor="binance"
+        )
         check_counts(raw, minutes, bars, report)
         learned += check_learned(bars) > 0
         counted()

@@ -37,7 +37,9 @@ def bars(hours, price=100.0, volume=5.0):
 def validate(raw, funding=None, listed_ms=None):
     settlements = pl.DataFrame(schema=FUNDING_SCHEMA) if funding is None else funding
     end = int(raw["open_time"].max()) + HOUR_MS
-    return validate_bars(replace(PERPETUAL, listed_ms=listed_ms), raw, settlements, CONFIG, START, end, "binance")
+    return validate_bars(
+        replace(PERPETUAL, listed_ms=listed_ms), raw, settlements, CONFIG, start_ms=START, end_ms=end, vendor="binance"
+    )
 
 
 def test_bars_without_a_break_are_one_listing():

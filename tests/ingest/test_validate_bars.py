@@ -41,7 +41,7 @@ def bars(n, *, start=START, interval=MINUTE_MS):
 def validate(raw, config=CONFIG, *, end=None, funding=None, instrument=SPOT):
     end = START + raw.height * config.interval_ms if end is None else end
     settlements = empty(FUNDING_SCHEMA) if funding is None else funding
-    return validate_bars(instrument, raw, settlements, config, START, end, "binance")
+    return validate_bars(instrument, raw, settlements, config, start_ms=START, end_ms=end, vendor="binance")
 
 
 def reconciles(report):

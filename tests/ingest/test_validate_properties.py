@@ -69,7 +69,7 @@ def oracle(table):
 def test_any_rows_come_out_as_the_slow_reading_says_and_add_up(table):
     raw = pl.DataFrame(table, schema=BAR_SCHEMA, orient="row")
     end = START + SPAN * MINUTE_MS
-    bars, report = validate_bars(SPOT, raw, empty(FUNDING_SCHEMA), CONFIG, START, end, "binance")
+    bars, report = validate_bars(SPOT, raw, empty(FUNDING_SCHEMA), CONFIG, start_ms=START, end_ms=end, vendor="binance")
     frame = bars.frame
     seen = zip(frame["open_time"], frame["close"], ((f & REPAIRED) > 0 for f in frame["flags"]), strict=True)
     assert list(seen) == oracle(table)
@@ -80,7 +80,13 @@ def test_any_rows_come_out_as_the_slow_reading_says_and_add_up(table):
     assert values.select("open", "high", "low", "close", "volume").null_count().row(0) == (0,) * 5
     assert 0.0 <= report.quality <= 1.0
     again, second = validate_bars(
-        SPOT, frame.select(list(BAR_SCHEMA)), empty(FUNDING_SCHEMA), CONFIG, START, end, "binance"
+        SPOT,
+        frame.select(list(BAR_SCHEMA)),
+        empty(FUNDING_SCHEMA),
+        CONFIG,
+        start_ms=START,
+        end_ms=end,
+        vendor="binance",
     )
     assert second.cut == second.repaired == second.counts["duplicates"] == 0
     assert again.frame.drop("flags").equals(frame.drop("flags"))

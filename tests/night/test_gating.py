@@ -35,7 +35,9 @@ def walked(plan, mean, days=60):
     net += mean - net.mean()
     scores = CellScores(net_bps=net[:, None], closed_ms=time + HOUR_MS, cost_bps=np.ones(time.size))
     regime = np.zeros(time.size, np.int64)
-    return gate_path(scores, time, regime, time // DAY_MS, ("a",), gate_config(plan), int(time[-1]) + DAY_MS)
+    return gate_path(
+        scores, time, regime, time // DAY_MS, engines=("a",), config=gate_config(plan), cutoff_ms=int(time[-1]) + DAY_MS
+    )
 
 
 @pytest.mark.parametrize(

@@ -110,22 +110,22 @@ def test_a_plan_knows_its_members_its_first_bar_and_its_last_whole_day():
 )
 def test_what_changes_features_or_labels_changes_the_key_of_their_artefacts(change):
     keys = {
-        prepare_key(plan, "BTCUSDT-um", "data", "context", 2.0, "book") for plan in (make_plan(), make_plan(**change))
+        prepare_key(plan, "BTCUSDT-um", "data", "context", (2.0, "book")) for plan in (make_plan(), make_plan(**change))
     }
     assert len(keys) == 2
 
 
 def test_data_context_spread_prior_and_seed_are_part_of_the_keys():
     plan = make_plan()
-    arguments = ("BTCUSDT-um", "data", "context", 2.0, "book")
+    arguments = ("BTCUSDT-um", "data", "context", (2.0, "book"))
     other = [
         ("ETHUSDT-um", *arguments[1:]),
-        ("BTCUSDT-um", "new", "context", 2.0, "book"),
-        (*arguments[:2], "", 2.0, "book"),
+        ("BTCUSDT-um", "new", "context", (2.0, "book")),
+        (*arguments[:2], "", (2.0, "book")),
     ]
     keys = {
         prepare_key(plan, *given)
-        for given in (arguments, *other, (*arguments[:3], None, "book"), (*arguments[:4], "tier"))
+        for given in (arguments, *other, (*arguments[:3], (None, "book")), (*arguments[:3], (2.0, "tier")))
     }
     assert len(keys) == 6
     trained = {train_key(plan, "k", "p"), train_key(plan, "k", "q"), train_key(make_plan(seed=8), "k", "p")}

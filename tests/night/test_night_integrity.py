@@ -82,7 +82,9 @@ def night_of(frames, **lost):
     facts = {}
     for coin, raw in frames.items():
         instrument = plan.member(coin).instrument
-        _, report = validate_bars(instrument, raw, empty(FUNDING_SCHEMA), RULE, START, end, "binance")
+        _, report = validate_bars(
+            instrument, raw, empty(FUNDING_SCHEMA), RULE, start_ms=START, end_ms=end, vendor="binance"
+        )
         known = ingested(coin, report=report, lost=tuple(lost.get(coin, ())))
         facts[coin] = from_json(IngestRecord, json.loads(to_bytes(known)))
     universe = Universe(now_ms=0, members=plan.members, skips=())
@@ -215,7 +217,7 @@ def test_the_recorded_candles_have_the_halt_of_august_2025_and_their_panics_are_
         raw = pl.read_parquet(file)
         empty_columns = [pl.lit(None, pl.Float64).alias(name) for name in BAR_SCHEMA if name not in raw.columns]
         raw = raw.with_columns(empty_columns).select(list(BAR_SCHEMA))
-        _, report = validate_bars(one, raw, empty(FUNDING_SCHEMA), RULE, start, end, "binance")
+        _, report = validate_bars(one, raw, empty(FUNDING_SCHEMA), RULE, start_ms=start, end_ms=end, vendor="binance")
         facts[one.coin] = ingested(one.coin, report=report)
         members.append(Candidate(instrument=one, volume_24h_gbp=1.0, spread_bps=1.0))
     plan = dataclasses.replace(night_of({}).plan, members=tuple(members), cutoff_ms=end, history_days=160)

@@ -72,7 +72,9 @@ def minutes(traded, age_minutes=0, days=41):
     amount = dict.fromkeys(("volume", "quote_volume", "trades", "taker_base", "taker_quote"), busy * 1.0)
     raw = pl.DataFrame({"open_time": NOW - before * MINUTE_MS, **price, **amount}).cast(BAR_SCHEMA)
     rules, start = IngestConfig(interval_ms=MINUTE_MS), NOW - 100 * DAY_MS
-    return validate_bars(member(0).instrument, raw, empty(FUNDING_SCHEMA), rules, start, NOW, "test")[0]
+    return validate_bars(
+        member(0).instrument, raw, empty(FUNDING_SCHEMA), rules, start_ms=start, end_ms=NOW, vendor="test"
+    )[0]
 
 
 @pytest.mark.slow

@@ -26,7 +26,15 @@ def outcomes(days=12, seed=0, horizon_hours=4, mean=0.0):
 
 def walk(cells, time, regime, day, config=None, cutoff=None):
     config = config or RegimeGateConfig(use_limits=False, min_sample_size=5)
-    return gate_path(cells, time, regime, day, ENGINES, config, cutoff if cutoff is not None else int(time[-1]))[:3]
+    return gate_path(
+        cells,
+        time,
+        regime,
+        day,
+        engines=ENGINES,
+        config=config,
+        cutoff_ms=cutoff if cutoff is not None else int(time[-1]),
+    )[:3]
 
 
 def slow_path(cells, time, regime, day, config, cutoff):

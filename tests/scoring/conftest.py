@@ -31,7 +31,14 @@ class Case:
 
     @property
     def arguments(self):
-        return self.path, self.bars, self.labels, self.features, self.recipe, self.horizon
+        return {
+            "path": self.path,
+            "bars": self.bars,
+            "labels": self.labels,
+            "features": self.features,
+            "recipe": self.recipe,
+            "horizon": self.horizon,
+        }
 
 
 def make_bars(days=3, *, seed=0, interval_minutes=15, market="um", jump=0.004, missing=0.0, funding_known=True):

@@ -197,7 +197,7 @@ def test_a_pool_of_simulated_coins_equals_the_mean_of_their_scorecards(case):
     for index in range(4):
         world = case(seed=20 + index, days=3, stop=1.0)
         cards[f"C{index}"] = simulate_decisions(
-            *world.arguments, allow_short=True, start_day=START_DAY, end_day=START_DAY + 1, coin=f"C{index}"
+            **world.arguments, allow_short=True, start_day=START_DAY, end_day=START_DAY + 1, coin=f"C{index}"
         ).card
     result = pool({name: (card.panel, card.daily) for name, card in cards.items()}).daily
     for name in MONEY:

@@ -171,7 +171,7 @@ def diary(case, start_day, end_day, *, allow_short, ended=False):
 def run(case, *, allow_short=True, start=0, end=None, ended=False):
     last = START_DAY + int(np.ceil(case.days)) - 1 if end is None else START_DAY + end
     return simulate_decisions(
-        *case.arguments, allow_short=allow_short, start_day=START_DAY + start, end_day=last, coin="SOL", ended=ended
+        **case.arguments, allow_short=allow_short, start_day=START_DAY + start, end_day=last, coin="SOL", ended=ended
     )
 
 
@@ -530,7 +530,7 @@ def test_size_falls_with_volatility_and_never_exceeds_the_declared_cap(case):
 def test_simulated_decisions_give_a_scorecard_with_metrics_and_costs(case):
     world = case(seed=8, days=3)
     card = simulate_decisions(
-        *world.arguments, allow_short=True, start_day=START_DAY, end_day=START_DAY + 2, coin="SOL"
+        **world.arguments, allow_short=True, start_day=START_DAY, end_day=START_DAY + 2, coin="SOL"
     ).card
     assert card.metrics["round_trips"] == card.trades.height > 3
     assert card.metrics["win_rate"] == card.metrics["hit_rate"]

@@ -78,7 +78,7 @@ def test_slopes_equal_a_slow_sum_over_closed_labels(seed, lookback):
     w, day = rng.uniform(0, 1, n) * (rng.random(n) > 0.1), rng.integers(100, 140, size=n)
     rules = TrainingPolicy(lookback_days=lookback)
     days = np.arange(120, 138)
-    got = slopes(f, y, w, day, days, rules)
+    got = slopes(f, y, w, closing_day=day, days=days, policy=rules)
     for position, d in enumerate(days):
         for engine in range(2):
             rows = (day <= d) & (day > d - lookback) & np.isfinite(f[:, engine])
@@ -91,8 +91,16 @@ def test_slopes_equal_a_slow_sum_over_closed_labels(seed, lookback):
 def test_an_engine_without_forecasts_keeps_the_prior_slope():
     nothing = np.full((10, 1), np.nan)
     day = np.arange(10)
-    assert slopes(nothing, np.ones(10), np.ones(10), day, np.array([9]), TrainingPolicy())[0, 0] == 0.25
-    assert slopes(np.zeros((10, 1)), np.ones(10), np.ones(10), day, np.array([9]), TrainingPolicy())[0, 0] == 0.25
+    assert (
+        slopes(nothing, np.ones(10), np.ones(10), closing_day=day, days=np.array([9]), policy=TrainingPolicy())[0, 0]
+        == 0.25
+    )
+    assert (
+        slopes(
+            np.zeros((10, 1)), np.ones(10), np.ones(10), closing_day=day, days=np.array([9]), policy=TrainingPolicy()
+        )[0, 0]
+        == 0.25
+    )
 
 
 def test_clip_bounds_use_rows_before_their_block_only():

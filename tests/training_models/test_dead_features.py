@@ -231,10 +231,12 @@ def test_a_forecast_of_rounding_gets_no_slope_of_its_own():
     rng = np.random.default_rng(0)
     n = 400
     forecast, y, day = 1e-13 * rng.normal(size=(n, 1)), rng.normal(size=n) * 50, np.arange(n) // 4
-    found = slopes(forecast, y, np.ones(n), day, np.array([99]), TrainingPolicy())
+    found = slopes(forecast, y, np.ones(n), closing_day=day, days=np.array([99]), policy=TrainingPolicy())
     assert 0.0 <= found[0, 0] <= 0.25
     forecast[:200] = rng.normal(size=(200, 1)) * 1e4  # long ago it said a lot
-    late = slopes(forecast, y, np.ones(n), day, np.array([99]), TrainingPolicy(lookback_days=34))
+    late = slopes(
+        forecast, y, np.ones(n), closing_day=day, days=np.array([99]), policy=TrainingPolicy(lookback_days=34)
+    )
     assert 0.0 <= late[0, 0] <= 0.25
 
 

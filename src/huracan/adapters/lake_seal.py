@@ -92,7 +92,7 @@ def read_seal(text: object) -> Seal:
     if sha256_hex(body.encode("utf-8", "replace")) != digest:
         raise ValueError("the seal of its newest commit does not have its own sha256")
     entries = json.loads(body)
-    files = (_data_file(*entry) for entry in entries["data"])
+    files = (_data_file(entry) for entry in entries["data"])
     return Seal(
         data={file.path: file for file in files},
         archive=archive_files(entries["archive"]),
@@ -109,16 +109,8 @@ def archive_files(entries: Mapping[str, ArchiveEntry]) -> dict[str, FetchedFile]
     return {name: _archive_file(name, *entry) for name, entry in entries.items()}
 
 
-def _data_file(
-    path: str,
-    sha256: str,
-    size: int,
-    rows: int,
-    first_ms: int | None,
-    last_ms: int | None,
-    restated: int | None,
-    late: int,
-) -> DataFile:
+def _data_file(entry: tuple[str, str, int, int, int | None, int | None, int | None, int]) -> DataFile:
+    path, sha256, size, rows, first_ms, last_ms, restated, late = entry
     return DataFile(
         path=path,
         sha256=sha256,

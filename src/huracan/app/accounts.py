@@ -108,6 +108,7 @@ def write_accounts(
     decisions: pl.DataFrame,
     clock: Clock,
     telemetry: Telemetry,
+    *,
     summary: dict[str, Any],
     integrity: dict[str, Any],
     promoted: Promoted,

@@ -22,6 +22,8 @@ from huracan.export.private import open_parent
 from huracan.export.trust import Seen, online_keys
 from huracan.hamilton.state import StoreState, state_home
 
+REGULAR_COINS: Final = 16
+"""Of a demo's world, beside the odd ones."""
 MARK_FILE: Final = "demo.json"
 ROOT_FILE: Final = "trust/root.json"
 MARK_FORMAT: Final = 1

@@ -48,6 +48,7 @@ class FolderRelease:
         clock: Clock,
         telemetry: Telemetry,
         environ: Mapping[str, str],
+        *,
         mirrors: Mirrors | None = None,
         ledger: SqliteLedger | None = None,
     ) -> None:

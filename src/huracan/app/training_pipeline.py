@@ -308,10 +308,10 @@ class _OpenNight:
             decisions,
             self.clock,
             self.telemetry,
-            summary,
-            integrity,
-            promoted,
-            exported,
+            summary=summary,
+            integrity=integrity,
+            promoted=promoted,
+            exported=exported,
         )
         if not self.rules.dry_run:
             await asyncio.to_thread(self.release.mirrors.push_summaries)
@@ -333,7 +333,9 @@ class _OpenNight:
             facts["lake"] += "-injected"  # an owner's data must never pass for the exchange's
         self.pair_ports = pair_ports(facts)
         self.pair_ports.artefacts.on_mismatch = lambda key: self.telemetry.event("artefact_mismatched", key=key)
-        self.release = FolderRelease(self.store, self.clock, self.telemetry, os.environ, mirrors, self.ledger)
+        self.release = FolderRelease(
+            self.store, self.clock, self.telemetry, os.environ, mirrors=mirrors, ledger=self.ledger
+        )
         self.telemetry.event("workdir_opened", folder=str(self.workdir), last_success_ms=self.ledger.last_success_ms())
         self.waves: WaveRunner = (
             InjectedWaves(ports=self.pair_ports, injected=self.injected, telemetry=self.telemetry, ledger=self.ledger)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huracan.adapters.disk import make_folders
-from huracan.app.demos import DemoMark, read_mark, write_mark
+from huracan.app.demos import REGULAR_COINS, DemoMark, read_mark, write_mark
 from huracan.cli.demo_ending import ending, keep_features
 from huracan.cli.output import print_json
 from huracan.cli.places import is_workdir
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 WORLDS: "Mapping[str, WorldName]" = {"demo": "demo", "null": "null"}
 FOLDER = "huracan-demo"
-COINS = 16
 STOP_SECONDS = 10.0
 PATIENCE_S = 1800
 """For an answer of the demo's own exchange: on a busy machine it is slow, and never away."""
@@ -123,7 +122,7 @@ def private_trust(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def exchange(world: str, days: int, seed: int, coins: int = COINS) -> Iterator["Urls"]:
+def exchange(world: str, days: int, seed: int, coins: int = REGULAR_COINS) -> Iterator["Urls"]:
     """A replay exchange in its own process; yields the URLs of its first line and stops it afterwards."""
     command = [
         sys.executable, "-m", "huracan.cli.main", "exchange", "serve", "--world", world,

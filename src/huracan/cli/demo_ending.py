@@ -12,10 +12,24 @@ from huracan.domain.homes import WORKDIR_VARIABLE
 from huracan.domain.ids import result_key
 
 if TYPE_CHECKING:
-    from huracan.cli.demo_outcome import FirstPrediction
     from huracan.cli.run_result import RunResult
 
 FEATURES_FOLDER: Final = "features"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstPrediction:
+    """Hamilton's answer on the last features of the night, and whether the training side says the same."""
+
+    coin: str
+    horizon: str
+    direction: str
+    edge_bps: float
+    net_edge_bps: float
+    confidence: float
+    position_fraction: float
+    blocked_reason: str | None
+    equals_training: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +51,7 @@ class Ending:
     once: str
 
 
-def keep_features(folder: Path, result: "RunResult", prediction: "FirstPrediction | None") -> Shown | None:
+def keep_features(folder: Path, result: "RunResult", prediction: FirstPrediction | None) -> Shown | None:
     """Write the last row of features of the model that was shown; None where the night has no model."""
     if prediction is None:
         return None

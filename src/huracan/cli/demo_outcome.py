@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from huracan.cli.demo import COINS
-from huracan.cli.demo_ending import Ending
+from huracan.app.demos import REGULAR_COINS
+from huracan.cli.demo_ending import Ending, FirstPrediction
 from huracan.cli.run_result import RunResult
 from huracan.domain.time import parse_iso
 from huracan.hamilton import HamiltonInterface
 from huracan.worlds.simulated import Truth, simulate
 from huracan.worlds.spec import WorldName, regular_bases, world_spec
 
-REGULAR: Final = tuple(sorted(regular_bases(COINS)))
+REGULAR: Final = tuple(sorted(regular_bases(REGULAR_COINS)))
 BOUND_OVER_SD: Final = (8.0, 10.0)
 """What the demo's world is built for at 1h and 4h: a bound of so many sd makes 85 days decidable, and is one."""
 
@@ -35,21 +35,6 @@ class BoundRatio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FirstPrediction:
-    """Hamilton's answer on the last features of the night, and whether the training side says the same."""
-
-    coin: str
-    horizon: str
-    direction: str
-    edge_bps: float
-    net_edge_bps: float
-    confidence: float
-    position_fraction: float
-    blocked_reason: str | None
-    equals_training: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
     """A finished demo."""
 
@@ -67,7 +52,7 @@ class Demo:
 
 def truth_of(world: WorldName, days: int, seed: int) -> Truth:
     """What was planted."""
-    return simulate(world_spec(world, coins=COINS, days=days, seed=seed)).truth()
+    return simulate(world_spec(world, coins=REGULAR_COINS, days=days, seed=seed)).truth()
 
 
 def found_by_horizon(result: RunResult, planted: set[str]) -> dict[str, Found]:

@@ -20,8 +20,8 @@ from huracan.domain.proof import evidence_number
 from huracan.reports.night_summary import HypothesisRow, NightSummary, SkippedRow
 
 if TYPE_CHECKING:
-    from huracan.cli.demo_ending import Ending
-    from huracan.cli.demo_outcome import Demo, FirstPrediction
+    from huracan.cli.demo_ending import Ending, FirstPrediction
+    from huracan.cli.demo_outcome import Demo
 
 WIDE: Final = 110
 """Columns of a terminal from which on nothing is left out."""

@@ -75,7 +75,7 @@ def consensus_path(
     score, edge, confidence = vote(
         edges, weight[fold], cells.cost_bps, penalty[fold], policy.correlation_penalty_weight
     )
-    threshold = _thresholds(policy, outcomes, asked, score, cells.cost_bps, raw)
+    threshold = _thresholds(policy, outcomes, asked, score=score, cost_bps=cells.cost_bps, edges=raw)
     frame = pl.DataFrame(
         {
             "decision_time": head["decision_time"],
@@ -215,7 +215,7 @@ def _normalised(weight: F64) -> F64:
 
 
 def _thresholds(
-    policy: ConsensusPolicy, outcomes: _Outcomes | None, asked: I64, score: F64, cost_bps: F64, edges: F64
+    policy: ConsensusPolicy, outcomes: _Outcomes | None, asked: I64, *, score: F64, cost_bps: F64, edges: F64
 ) -> F64:
     """Threshold on each asked day from what the consensus earned lately where it was loud enough to enter."""
     base = policy.min_consensus_score

@@ -90,11 +90,11 @@ def verify_tree(read: Read, trusted_root: bytes, seen: Seen | None = None) -> Tr
     timestamp = _signed(data, Timestamp, root, "timestamp")
     if timestamp.version < floor.timestamp:
         raise _rolled_back("timestamp", timestamp.version, floor.timestamp)
-    snapshot = _listed(read, timestamp.snapshot_meta, Snapshot, root, MAX_POINTER, floor.snapshot)
+    snapshot = _listed(read, timestamp.snapshot_meta, Snapshot, root, limit=MAX_POINTER, floor=floor.snapshot)
     targets_meta = snapshot.meta.get("targets.json")
     if targets_meta is None:
         raise BundleSignatureError("snapshot does not list targets.json")
-    targets = _listed(read, targets_meta, Targets, root, MAX_TARGETS, floor.targets)
+    targets = _listed(read, targets_meta, Targets, root, limit=MAX_TARGETS, floor=floor.targets)
     files = {path: (_sha256(target, path), target.length) for path, target in targets.targets.items()}
     expires = min(signed.expires for signed in (root, timestamp, snapshot, targets))
     current = ChampionSet.from_bytes(read_signed(read, files, set_path(targets.version), MAX_SET))
@@ -188,7 +188,7 @@ def _self_signed(data: bytes) -> Root:
     return metadata.signed
 
 
-def _listed(read: Read, meta: MetaFile, kind: type[_S], root: Root, limit: int, floor: int) -> _S:
+def _listed(read: Read, meta: MetaFile, kind: type[_S], root: Root, *, limit: int, floor: int) -> _S:
     role = kind.type
     if meta.length is None or not meta.hashes or set(meta.hashes) != {"sha256"}:
         raise BundleSignatureError(f"{role}: signed without length and sha256")

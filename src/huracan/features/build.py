@@ -65,14 +65,16 @@ def build_features(
     price = price_features(bars.frame, path, rows.bars, bar_minutes)
     by_bar = dict(price.values)
     if context is not None:
-        by_bar |= market_features(context, path, rows.bars, price.sigma_bar, open_time, bar_minutes)
+        by_bar |= market_features(
+            context, path, rows.bars, sigma_bar=price.sigma_bar, open_time=open_time, interval_minutes=bar_minutes
+        )
     if _taker_known(bars.frame):
         by_bar |= _taker_features(bars.frame, path, rows.bars, bar_minutes)
     needed = {spec.name: bars_in(spec.longest, bar_minutes) for spec in SPECS}
     age = path.place[rows.bars] + 1
     columns = _by_decision(by_bar, rows, age, needed)
     columns |= _clock(times, columns["sigma_day_bps"]) | _funding(bars, times, rows, age, needed)
-    columns["regime"] = _regime(price, path, rows, times, age, needed["regime"])
+    columns["regime"] = _regime(price, path, rows, times, age=age, least=needed["regime"])
     present = tuple(spec for spec in SPECS if spec.name in columns and _fits(spec, bar_minutes))
     return _assemble(bars, times, columns, present)
 
@@ -215,7 +217,7 @@ def _settled(settled: I64, rate: F64, total: F64, times: I64, decision: I64, age
     return out
 
 
-def _regime(price: PriceFeatures, path: PricePath, rows: Rows, times: I64, age: I64, least: int) -> F64:
+def _regime(price: PriceFeatures, path: PricePath, rows: Rows, times: I64, *, age: I64, least: int) -> F64:
     """Regime code as of the last whole hour at or before each decision; NaN where its segment has none yet."""
     at = rows.sample
     segment = rows.bars - path.place[rows.bars]

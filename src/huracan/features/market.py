@@ -88,6 +88,7 @@ def market_features(
     context: MarketContext,
     path: PricePath,
     rows: I64,
+    *,
     sigma_bar: F64,
     open_time: I64,
     interval_minutes: int,

@@ -111,7 +111,15 @@ def clean_bars(
     first = raw["open_time"].min() if raw.height else None
     start_ms = int(first) if isinstance(first, int) else until_ms
     settled = empty(FUNDING_SCHEMA) if funding is None else funding
-    bars, _ = validate_bars(instrument, raw, settled, IngestConfig(interval_ms=interval_ms), start_ms, until_ms, "live")
+    bars, _ = validate_bars(
+        instrument,
+        raw,
+        settled,
+        IngestConfig(interval_ms=interval_ms),
+        start_ms=start_ms,
+        end_ms=until_ms,
+        vendor="live",
+    )
     return bars
 
 

@@ -23,6 +23,7 @@ def validate_bars(
     raw: pl.DataFrame,
     funding: pl.DataFrame,
     config: IngestConfig,
+    *,
     start_ms: int,
     end_ms: int,
     vendor: str,

@@ -84,7 +84,7 @@ def cutoff(now_ms: int, interval_minutes: int) -> int:
 
 
 def prepare_key(
-    plan: NightPlan, instrument_id: str, data_hash: str, context_hash: str, spread_bps: float | None, spread_source: str
+    plan: NightPlan, instrument_id: str, data_hash: str, context_hash: str, spread: tuple[float | None, str]
 ) -> str:
     """Content key of steps 3 and 4 of a pair: same data, context, recipe of features and code, same answer."""
     shared = plan.recipes[0]
@@ -92,8 +92,7 @@ def prepare_key(
         instrument_id,
         data_hash,
         context_hash,
-        spread_bps,
-        spread_source,
+        *spread,
         plan.cutoff_ms,
         plan.horizons,
         shared.feature_recipe,

@@ -146,7 +146,9 @@ def _assign(
             edges = PoolEdges(store=store, night=night, coins=pool.coins, horizon=horizon)
             waits = next((one.reason for one in verdict.waiting if (one.pool, one.horizon) == (pool.name, horizon)), "")
             for coin in pool.coins:
-                night, assigned = _assign_coin(night, pool, horizon, coin, champion, edges, here, waits)
+                night, assigned = _assign_coin(
+                    night, pool, horizon, coin, champion=champion, edges=edges, rows=here, waits=waits
+                )
                 assignments += [assigned] if assigned else []
     return night, assignments
 
@@ -156,6 +158,7 @@ def _assign_coin(
     pool: Pool,
     horizon: str,
     coin: str,
+    *,
     champion: str,
     edges: PoolEdges,
     rows: list[HypothesisRow],
@@ -180,7 +183,9 @@ def _assign_coin(
             measured=edges.of(champion, coin),
         )
     best = _nearest(rows, trained)
-    refused = _copy(night, coin, horizon) or _not_champion(coin, horizon, champion, edge, best, waits)
+    refused = _copy(night, coin, horizon) or _not_champion(
+        coin, horizon, champion=champion, edge=edge, best=best, waits=waits
+    )
     night = night.skipping([refused])
     recipe = next((recipe for recipe in trained if best and recipe.id == best.view.recipe_id), trained[0])
     return night, Assignment(
@@ -212,7 +217,7 @@ def _nearest(rows: list[HypothesisRow], trained: list[Recipe]) -> HypothesisRow 
 
 
 def _not_champion(
-    coin: str, horizon: str, champion: str, edge: CoinEdge | None, best: HypothesisRow | None, waits: str
+    coin: str, horizon: str, *, champion: str, edge: CoinEdge | None, best: HypothesisRow | None, waits: str
 ) -> Skip:
     if champion != NOTHING:
         if edge is None:

@@ -290,7 +290,7 @@ async def _made_of(
             until_ms = now // inputs.decision_ms * inputs.decision_ms
             stored = await feed.stored(await feed.held(stored, until_ms), until_ms, own)
     free = asyncio.Semaphore(AT_ONCE)
-    tasks = (_completed(feed, free, name, rows, until_ms, own) for name, rows in stored.items())
+    tasks = (_completed(feed, free, name, rows, until_ms=until_ms, own=own) for name, rows in stored.items())
     completed = dict(zip(stored, await asyncio.gather(*tasks), strict=True))
     return _MadeOf(name=own, until_ms=until_ms, rows=completed)
 
@@ -305,7 +305,7 @@ def _newest(bars: pl.DataFrame) -> int | None:
     return None if bars.is_empty() else int(bars["open_time"][-1])
 
 
-async def _completed(feed: _Feed, free: asyncio.Semaphore, name: str, rows: _Rows, until_ms: int, own: str) -> _Rows:
+async def _completed(feed: _Feed, free: asyncio.Semaphore, name: str, rows: _Rows, *, until_ms: int, own: str) -> _Rows:
     """As `_Feed.completed`; a member of the market that cannot be had keeps its old rows, and that is said."""
     async with free:
         try:

@@ -248,6 +248,7 @@ def gate_path(
     decision_time: I64,
     regime: I64,
     fold_day: I64,
+    *,
     engines: Sequence[str],
     config: RegimeGateConfig,
     cutoff_ms: int,

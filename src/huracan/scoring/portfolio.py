@@ -56,7 +56,7 @@ def pool_result(
     else:
         member = _members(coins, membership, first, valid.shape[0] + 1)
         valid &= member[:-1]
-        scale = _scale(coins, panels, first, valid, net_cap, gross_cap)
+        scale = _scale(coins, panels, first, valid, net_cap=net_cap, gross_cap=gross_cap)
         number = np.maximum(valid.sum(axis=1), 1)
         sums = np.zeros((len(SUMS), valid.shape[0]))
         for index, coin in enumerate(coins):
@@ -126,6 +126,7 @@ def _scale(
     panels: Mapping[str, pl.DataFrame],
     first: int,
     valid: Bool,
+    *,
     net_cap: float,
     gross_cap: float,
 ) -> _Scale:

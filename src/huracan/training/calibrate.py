@@ -13,7 +13,7 @@ _NO_FORECAST = 1e-12  # bps squared: a millionth of a basis point is no forecast
 _ROUNDING = 1e-12  # share of a running sum that a difference of two cannot tell from nothing
 
 
-def slopes(forecast: F64, y: F64, weight: F64, closing_day: I64, days: I64, policy: TrainingPolicy) -> F64:
+def slopes(forecast: F64, y: F64, weight: F64, *, closing_day: I64, days: I64, policy: TrainingPolicy) -> F64:
     """Calibration slope of each engine as known at the start of each day; shape (F, E).
 
     forecast (n, E) in bps, NaN = abstained; y (n,) winsorised outcomes; weight (n,) uniqueness; closing_day (n,); days

@@ -67,7 +67,7 @@ def fit_pair(
             measured=0.0,
             wanted=1.0,
         )
-    walked = _walk(design, known, recipe, there, prior, labels.horizon.ms, seed)
+    walked = _walk(design, known, recipe, there, prior=prior, horizon_ms=labels.horizon.ms, seed=seed)
     absent = (f"{name} abstains: its features are not there" for name in columns if name not in there)
     late = (f"feature {name} starts too late and is left out" for name in design.dropped)
     return assemble(design, known, replace(walked, notes=(*absent, *late, *walked.notes)), recipe, labels.horizon)
@@ -78,6 +78,7 @@ def _walk(
     known: Labels,
     recipe: Recipe,
     columns: Mapping[str, Columns],
+    *,
     prior: PoolPrior | None,
     horizon_ms: int,
     seed: int,
@@ -167,7 +168,12 @@ def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, hor
     policy, engines = recipe.training, walked.engines
     days = np.arange(design.first_test_day, max(design.last_day, design.live_day) + 1)
     slope = slopes(
-        walked.forecasts, labels.y, labels.weight * design.usable, closing_days(labels.closed_ms), days, policy
+        walked.forecasts,
+        labels.y,
+        labels.weight * design.usable,
+        closing_day=closing_days(labels.closed_ms),
+        days=days,
+        policy=policy,
     )
     test = np.flatnonzero(design.day >= design.first_test_day)
     raw = walked.forecasts[test]

@@ -96,7 +96,9 @@ def walk_linear(
         silent[:, position] = np.where(thin, lost[:, N_REGIMES:], lost[:, :N_REGIMES])
         dead[columns] = of.sd[-1, -1, :-1] == 0.0
     fold = _fold_of(design, inner, blocks)
-    forecasts = _forecasts(design, rows.names, fold, sums.days, coef, np.where(silent, np.nan, intercept))
+    forecasts = _forecasts(
+        design, rows.names, fold=fold, days=sums.days, coef=coef, intercept=np.where(silent, np.nan, intercept)
+    )
     speaks = ~silent[-1]
     return LinearWalk(
         names=rows.names,
@@ -119,7 +121,7 @@ def _fold_of(design: Design, inner: tuple[InnerFold, ...], blocks: I64) -> I64:
     return fold.astype(np.int64)
 
 
-def _forecasts(design: Design, names: tuple[str, ...], fold: I64, days: I64, coef: F64, intercept: F64) -> F64:
+def _forecasts(design: Design, names: tuple[str, ...], *, fold: I64, days: I64, coef: F64, intercept: F64) -> F64:
     """Forecasts (n, E) of every decision by its own model, features clipped as on that model's day."""
     place, clip = design.columns(names), design.clip_of(days)
     return linear_forecasts(

@@ -75,7 +75,7 @@ def walk_forests(
     forecast = np.full(design.day.size, np.nan)
     live, fit, silent = NO_TREES, None, True
     for era in _eras(design, folds, policy):
-        fits = _fits(design, labels, folds, era, wanted, horizon_ms)
+        fits = _fits(design, labels, folds, era=era, wanted=wanted, horizon_ms=horizon_ms)
         growers: dict[bytes, _Grower] = {}
         for fit in fits:
             silent = bool((required & ~fit.used).any()) or int(fit.used.sum()) < FEWEST_COLUMNS
@@ -85,14 +85,16 @@ def walk_forests(
             key = fit.used.tobytes()
             if key not in growers:
                 rows = np.unique(np.concatenate([one.train for one in fits if one.used.tobytes() == key]))
-                growers[key] = _Grower(design, labels, columns.parameters, seed, era.bin_rows, rows, fit.used)
+                growers[key] = _Grower(
+                    design, labels, columns.parameters, seed=seed, bin_rows=era.bin_rows, rows=rows, used=fit.used
+                )
             live = growers[key].grow(fit.train)
             _forecast_into(forecast, design, fit.test, live)
     assert fit is not None
     return ForestWalk(forecast=forecast, live=live, used=fit.used, silent=silent)
 
 
-def _fits(design: Design, labels: Labels, folds: Folds, era: "_Era", wanted: Bool, horizon_ms: int) -> list[_Fit]:
+def _fits(design: Design, labels: Labels, folds: Folds, *, era: "_Era", wanted: Bool, horizon_ms: int) -> list[_Fit]:
     """What is to be grown in an era, in order; tonight's fit is the last one of the last era and forecasts nothing."""
     parts: list[tuple[int, I64, I64]] = []
     if era.first:
@@ -161,6 +163,7 @@ class _Grower:
         design: Design,
         labels: Labels,
         parameters: Mapping[str, float],
+        *,
         seed: int,
         bin_rows: I64,
         rows: I64,

@@ -88,7 +88,15 @@ def build_universe(
         members=members,
         skips=skips,
         tier_spreads=tuple(_tier_spreads(pairs, config).items()),
-        former=former_pairs(others, members, forgotten, keys, config.market, config.max_coins, since_ms),
+        former=former_pairs(
+            others,
+            members,
+            forgotten=forgotten,
+            taken=keys,
+            market=config.market,
+            most=config.max_coins,
+            since_ms=since_ms,
+        ),
     )
 
 

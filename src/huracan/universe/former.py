@@ -24,6 +24,7 @@ _LEVERED: Final = re.compile(r"(.+)(?:UP|DOWN|BULL|BEAR)")
 def former_pairs(
     others: Iterable[Candidate],
     members: Sequence[Candidate],
+    *,
     forgotten: Iterable[Instrument],
     taken: frozenset[str],
     market: str,

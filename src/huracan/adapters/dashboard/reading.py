@@ -191,10 +191,11 @@ def _runs(path: Path) -> list[NightLine]:
     """The newest runs of a ledger, opened read-only; raises sqlite3.DatabaseError for what is no ledger."""
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as connection:
         rows = connection.execute(_RUNS, (NIGHTS,)).fetchall()
-    return [_run(*row) for row in rows]
+    return [_run(row) for row in rows]
 
 
-def _run(run_id: str, started: int, finished: int | None, status: str, facts: str, summary: str | None) -> NightLine:
+def _run(row: tuple[str, int, int | None, str, str, str | None]) -> NightLine:
+    run_id, started, finished, status, facts, summary = row
     found = json.loads(summary) if summary else {}
     skips = found.get("skip_counts")
     now = str(json.loads(facts).get("now") or "")

@@ -169,7 +169,7 @@ def resign_set(
 ) -> PublishedSet:
     """Sign the current set anew (after a key rotation, or to renew its expiry); PublishError when there is none."""
     tree = existing_tree(publisher, keys)
-    return _sign_again(publisher, keys, tree, tree.current, wall_clock_ms, reserved)
+    return _sign_again(publisher, keys, tree, tree.current, wall_clock_ms=wall_clock_ms, reserved=reserved)
 
 
 def rollback_set(
@@ -185,7 +185,9 @@ def rollback_set(
     Raises PublishError when no such set is listed any more.
     """
     tree = existing_tree(publisher, keys)
-    return _sign_again(publisher, keys, tree, earlier_set(publisher, tree, to), wall_clock_ms, reserved)
+    return _sign_again(
+        publisher, keys, tree, earlier_set(publisher, tree, to), wall_clock_ms=wall_clock_ms, reserved=reserved
+    )
 
 
 def earlier_set(publisher: Readable, tree: TrustedTree, to: int | None = None) -> ChampionSet:
@@ -301,6 +303,7 @@ def _sign_again(
     keys: KeySet,
     tree: TrustedTree,
     source: ChampionSet,
+    *,
     wall_clock_ms: int,
     reserved: Mapping[str, int],
 ) -> PublishedSet:

@@ -226,7 +226,7 @@ class InjectedWaves:
             parts = (coin, task.data_hash, _frame_hash(features.frame), plan.recipes[0].id, plan.code_hash)
             key = f"prepare/{content_hash('injected', *parts)}"
             files = {FEATURES_FILE: store.write_frame(f"{key}/{FEATURES_FILE}", features.frame)}
-        horizons, labelled = label_horizons(store, key, plan, bars, features, clock, grams=False)
+        horizons, labelled = label_horizons(store, key, plan, bars=bars, features=features, clock=clock, grams=False)
         record = PrepareRecord(
             coin=coin,
             key=key,
@@ -276,7 +276,7 @@ class InjectedWaves:
             faults.append(None)
             # Two callables may share their source (closures, partials) and still train different models.
             place = f"{root}/{horizon}/{compute_features_hash(own)[:16]}"
-            cells.append(evaluate_cell(self.ports.artefacts, plan, cell, own, place, clock))
+            cells.append(evaluate_cell(self.ports.artefacts, plan, cell, own, root=place, clock=clock))
         self._note_trainer(coin, faults)
         record = TrainRecord(coin=coin, key=root, cells=tuple(cells), skips=tuple(skips))
         return Done(record=record, seconds_by_step=clock.seconds)

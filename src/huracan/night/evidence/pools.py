@@ -66,13 +66,13 @@ def pool_evidence(store: Artefacts, night: Night, pools: tuple[Pool, ...], panel
         unready = why_no_admission(night, drawn, lost)
         for recipe in night.plan.recipes:
             for horizon in night.plan.horizons:
-                evidence = _recipe_evidence(store, night, pool, drawn, recipe, horizon)
+                evidence = _recipe_evidence(store, night, pool, drawn, recipe=recipe, horizon=horizon)
                 if evidence is not None:
                     yield replace(evidence, unready=unready) if unready else evidence
 
 
 def _recipe_evidence(
-    store: Artefacts, night: Night, pool: Pool, days: dict[str, I64], recipe: Recipe, horizon: str
+    store: Artefacts, night: Night, pool: Pool, days: dict[str, I64], *, recipe: Recipe, horizon: str
 ) -> PoolEvidence | None:
     trained = night.all_trained()
     cells = {coin: trained[coin].cell(recipe.id, horizon) for coin in days if coin in trained}

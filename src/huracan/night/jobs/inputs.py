@@ -49,10 +49,10 @@ def load_bars(
         lake.bars(instrument, plan.start_ms, plan.cutoff_ms),
         lake.funding(instrument, plan.start_ms, plan.cutoff_ms),
         IngestConfig(interval_ms=plan.interval_ms),
-        plan.start_ms,
-        plan.cutoff_ms,
-        "binance",
-        lake.doubles(instrument, plan.start_ms, plan.cutoff_ms),
+        start_ms=plan.start_ms,
+        end_ms=plan.cutoff_ms,
+        vendor="binance",
+        doubles=lake.doubles(instrument, plan.start_ms, plan.cutoff_ms),
     )
     if data_hash is not None and bars.data_hash != data_hash:
         raise SchemaError(

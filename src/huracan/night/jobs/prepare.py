@@ -27,7 +27,7 @@ def prepare_root(plan: NightPlan, coin: str, task: PrepareTask) -> str:
     context_hash = task.context.content_hash if task.context is not None else ""
     spread = task.spread_bps, task.spread_source
     instrument_id = plan.member(coin).instrument.id
-    return prepare_key(plan.until(task.ended_ms), instrument_id, task.data_hash, context_hash, *spread)
+    return prepare_key(plan.until(task.ended_ms), instrument_id, task.data_hash, context_hash, spread)
 
 
 def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, task: PrepareTask) -> Done:
@@ -45,7 +45,7 @@ def prepare_pair(ports: PairPorts, plan: NightPlan, coin: str, task: PrepareTask
         bars, _ = load_bars(ports.lake, plan, member, data_hash=task.data_hash)
         features = prepared_features(bars, load_context(store, task.context), plan, task.spread_bps)
         files = {FEATURES_FILE: store.write_frame(f"{root}/{FEATURES_FILE}", features.frame)}
-    horizons, labelled = label_horizons(store, root, plan, bars, features, clock)
+    horizons, labelled = label_horizons(store, root, plan, bars=bars, features=features, clock=clock)
     record = PrepareRecord(
         coin=coin,
         key=root,
@@ -71,10 +71,10 @@ def label_horizons(
     store: Artefacts,
     root: str,
     plan: NightPlan,
+    *,
     bars: Bars,
     features: FeatureFrame,
     clock: StepClock,
-    *,
     grams: bool = True,
 ) -> tuple[dict[str, HorizonLabels], dict[str, str]]:
     """Labels (and Gram matrices for the pool) of every horizon, stored under `root`; counts and leaks by horizon, and

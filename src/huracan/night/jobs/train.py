@@ -131,7 +131,9 @@ def train_pair(ports: PairPorts, plan: NightPlan, coin: str, task: TrainTask) ->
             except TrainingRefused as error:
                 skips.append(refusal(coin, horizon, recipe, error))
             else:
-                cells.append(evaluate_cell(store, plan, cell, trained, f"{root}/{recipe.id}/{horizon}", clock))
+                cells.append(
+                    evaluate_cell(store, plan, cell, trained, root=f"{root}/{recipe.id}/{horizon}", clock=clock)
+                )
     record = TrainRecord(coin=coin, key=root, cells=tuple(cells), skips=tuple(skips))
     return Done(record=record, sha256=store.write_record(record), seconds_by_step=clock.seconds)
 
@@ -183,7 +185,7 @@ def _fit(plan: NightPlan, cell: Cell, prior: PoolPrior | None, design: Design) -
 
 
 def evaluate_cell(
-    store: Artefacts, plan: NightPlan, cell: Cell, trained: TrainedPair, root: str, clock: StepClock
+    store: Artefacts, plan: NightPlan, cell: Cell, trained: TrainedPair, *, root: str, clock: StepClock
 ) -> CellRecord:
     """Steps 6 and 7 of a trained cell: costs, gate, consensus, simulation, live model; stored under `root`.
 
@@ -199,9 +201,9 @@ def evaluate_cell(
             head["decision_time"].to_numpy(),
             head["regime"].to_numpy(),
             head["fold_day"].to_numpy(),
-            trained.engines,
-            gate_config(plan),
-            plan.cutoff_ms,
+            engines=trained.engines,
+            config=gate_config(plan),
+            cutoff_ms=plan.cutoff_ms,
         )
         path = consensus_path(
             trained,
@@ -219,8 +221,8 @@ def evaluate_cell(
             cell.bars,
             cell.labels,
             cell.features,
-            cell.recipe,
-            cell.horizon,
+            recipe=cell.recipe,
+            horizon=cell.horizon,
             allow_short=allow_short,
             start_day=int(head["fold_day"][0]),
             end_day=plan.end_day,
