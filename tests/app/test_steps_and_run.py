@@ -198,8 +198,8 @@ async def test_what_is_left_of_a_night_is_the_same_both_ways(next_night, one_clo
     assert steps.result["success"]
     assert {row["status"] for row in steps.result["champions"].values()} == {"refreshed"}
     accounted(steps.result)
-    assert steps.run["status"] == "finished"
-    assert steps.run["summary"]["champions_count"] == 2
+    assert steps.run.status == "finished"
+    assert steps.run.summary["champions_count"] == 2
     assert Path(whole.result["report"]).name == "index.html"
     assert steps.told.named("run_finished")
     assert steps.progress["state"] == "finished"
@@ -225,7 +225,7 @@ async def test_a_model_that_cannot_be_read_stays_accounted_both_ways(next_night,
         (skip,) = [skip for skip in night.result["skipped"] if skip["coin"] == "ALFA"]
         assert (skip["step"], skip["code"]) == (9, "EXPORT_FAILED")
         assert {row["code"] for row in night.result["summary"]["errors"]} == {"EXPORT_FAILED"}
-        assert night.run["status"] == "finished"
+        assert night.run.status == "finished"
 
 
 async def test_accounts_that_do_not_add_up_refuse_the_night_both_ways(next_night, first_night, one_clock, monkeypatch):
@@ -235,10 +235,10 @@ async def test_accounts_that_do_not_add_up_refuse_the_night_both_ways(next_night
     same(steps, whole)
     assert isinstance(steps.result, IncompleteError)
     assert whole.result["error"] == f"INCOMPLETE: {steps.result}"
-    assert steps.run["status"] == "refused"
+    assert steps.run.status == "refused"
     assert steps.models == tree_hashes(first_night / "workdir" / "store" / "models")
     assert [row["code"] for row in steps.told.named("run_refused")] == ["INCOMPLETE"]
-    assert Path(whole.result["report"]).parent.name == steps.run["run_id"]
+    assert Path(whole.result["report"]).parent.name == steps.run.run_id
 
 
 @pytest.mark.parametrize(("steps", "where"), [(1, "after step 1 (universe)"), (2, "after step 2 (ingest)")])
@@ -252,7 +252,7 @@ async def test_a_night_that_is_left_says_after_which_step(next_night, steps, whe
 
     night = await next_night("left", leave)
     left = f"left {where}; start again to go on"
-    assert (night.run["status"], night.run["summary"]) == ("interrupted", {"reason": left})
+    assert (night.run.status, night.run.summary) == ("interrupted", {"reason": left})
     told = night.progress
     assert (told["state"], told["code"], told["error"]) == ("interrupted", "INTERRUPTED", left)
     assert [row["advice"] for row in night.told.named("run_interrupted")] == [left]

@@ -48,7 +48,7 @@ def test_its_ledger_opens_with_every_chain_sound_and_no_row_changed(folder):
     with SqliteLedger(ledger) as opened:
         state = opened.load_state()
         assert len(state.records) == 2
-        assert [run["status"] for run in opened.runs()] == ["finished"]
+        assert [run.status for run in opened.runs()] == ["finished"]
     assert ledger_rows(ledger) == before
 
 
