@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from huracan.domain.time import DAY_MS, HOUR_MS, parse_iso
 from huracan.ingest import IngestConfig
-from huracan.ingest.gaps import LostFile, Presence, judge_runs, lost_files
+from huracan.ingest.gaps import LostFile, Presence, assign_causes, lost_files
 
 CONFIG = IngestConfig(interval_ms=HOUR_MS)
 START = 20_000 * DAY_MS
@@ -21,7 +21,7 @@ def there(name, *runs, first=0, last=999, market="um", lost=()):
 
 
 def causes(*presences):
-    return {(run.name, (run.start_ms - START) // HOUR_MS): run.cause for run in judge_runs(presences, CONFIG)}
+    return {(run.name, (run.start_ms - START) // HOUR_MS): run.cause for run in assign_causes(presences, CONFIG)}
 
 
 def test_what_half_of_the_listed_miss_the_exchange_missed():
@@ -55,7 +55,7 @@ def test_alone_nothing_can_be_told_and_two_days_without_bars_are_no_listing():
 def test_a_long_gap_says_how_much_of_it_was_everybodys():
     (own,) = [
         r
-        for r in judge_runs([there("A", (10, 100)), there("B", (40, 3)), there("C", (40, 3))], CONFIG)
+        for r in assign_causes([there("A", (10, 100)), there("B", (40, 3)), there("C", (40, 3))], CONFIG)
         if r.name == "A"
     ]
     assert (own.cause, own.common_bars, own.listed) == ("not_listed", 3, 3.0)
@@ -86,8 +86,8 @@ def test_lost_files_cover_the_month_or_day_of_their_name():
 
 
 def test_nobody_and_nobody_with_gaps():
-    assert judge_runs([], CONFIG) == ()
-    assert judge_runs([there("A"), there("B")], CONFIG) == ()
+    assert assign_causes([], CONFIG) == ()
+    assert assign_causes([there("A"), there("B")], CONFIG) == ()
 
 
 @st.composite
@@ -112,7 +112,7 @@ def crowds(draw):
 @settings(max_examples=200, deadline=None)
 @given(crowds())
 def test_the_sums_agree_with_counting_hour_by_hour(members):
-    for run in judge_runs(members, CONFIG):
+    for run in assign_causes(members, CONFIG):
         common = company = 0
         shares = []
         for bar in range(run.bars):

@@ -108,10 +108,10 @@ def test_the_summary_says_what_the_evidence_lacks():
     assert survivor_notes(young, counted=True) == ()  # nobody would have traded them
     lost = replace(quiet, historical=Constituents(failed={"A": "CHECKSUM", "B": "UPSTREAM", "C": "NO_DATA"}))
     assert survivor_notes(lost, counted=True) == (
-        "evidence from past days lacks 2 former pairs that could not be walked over (CHECKSUM 1, UPSTREAM 1)",
+        "evidence from past days lacks 2 historical constituents that could not be backtested (CHECKSUM 1, UPSTREAM 1)",
     )
     one = replace(quiet, historical=Constituents(failed={"A": "CHECKSUM"}))
-    assert "lacks 1 former pair that" in survivor_notes(one, counted=True)[0]
+    assert "lacks 1 historical constituent that" in survivor_notes(one, counted=True)[0]
 
 
 def test_a_plan_until_an_end_keeps_its_first_instant_and_former_pairs_survive_the_json():
@@ -187,12 +187,14 @@ def test_no_past_is_brought_in_where_its_days_would_be_void(drawn, lost, refused
 
 def test_no_past_is_brought_in_when_the_dead_were_cut_for_time():
     state = replace(night(["A"], ["D", "E"]), historical=Constituents(failed={"D": "DEADLINE", "E": "NO_DATA"}))
-    assert why_no_admission(state, ["A"], {}).startswith("1 former pairs were not walked over before the deadline")
+    assert why_no_admission(state, ["A"], {}).startswith(
+        "1 historical constituents were not backtested before the deadline"
+    )
     dead = {f"D{n}": facts() for n in range(4)}
     few = replace(state, historical=Constituents(ingested=dead, failed={"E": "CHECKSUM"}))
     assert why_no_admission(few, ["A"], {}) == ""
     many = replace(
         state, historical=Constituents(ingested=dead, failed={"E": "CHECKSUM", "D1": "WORKER_LOST", "D2": "NO_DATA"})
     )
-    told = "2 of 5 former pairs were lost tonight (CHECKSUM 1, WORKER_LOST 1), so the past is of survivors"
+    told = "2 of 5 historical constituents were lost tonight (CHECKSUM 1, WORKER_LOST 1), so the past is of survivors"
     assert why_no_admission(many, ["A"], {}) == told

@@ -240,7 +240,7 @@ def test_a_night_that_cut_its_former_pairs_for_time_admits_nothing_and_counts_th
     promoted, _ = nights["cut"]
     assert (promoted.verdict.lineages, promoted.evidence) == ((), ())
     (note,) = promoted.verdict.notes
-    assert "former pairs were not walked over before the deadline" in note
+    assert "historical constituents were not backtested before the deadline" in note
     panel = {coin for pool in promoted.pools if pool.name == "um-A" for coin in pool.panel}
     reasons = [skip.reason for skip in promoted.night.skips if skip.step == 8 and skip.coin in panel]
     assert reasons

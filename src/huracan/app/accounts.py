@@ -49,7 +49,9 @@ STAGE_WORDS: Final = {
 }
 
 
-def told(workdir: Path, summary: dict[str, Any], night: Night, spent: Spent) -> tuple[dict[str, Any], dict[str, Any]]:
+def with_accounts(
+    workdir: Path, summary: dict[str, Any], night: Night, spent: Spent
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The summary with its story, and what validation found, which is on disk by then."""
     _, integrity = write_findings(workdir, night)
     before = morning_before(workdir, summary["data_cutoff"])
@@ -64,7 +66,7 @@ def spent_on(progress: ProgressFile, seconds: float) -> Spent:
 
 
 def morning_before(workdir: Path, data_cutoff: str) -> Morning | None:
-    """The story of the last night before the one of a cut-off; None where there is none, or nothing tells it."""
+    """The story of the last night before the one of a cut-off; None where there is none, or no file has it."""
     for file in sorted((workdir / "summaries").glob("*_summary*.json"), reverse=True):
         try:
             body = json.loads(file.read_bytes())
@@ -86,7 +88,7 @@ def write_refusal(workdir: Path, progress: ProgressFile, error: HuracanError, no
         story=refusal(error, progress, moment, simulated=read_mark(workdir) is not None),
         errors=(ErrorRow(code=error.code, error=str(error)),),
     )
-    with suppress(HuracanError, OSError):  # a full disk is told by the refusal itself
+    with suppress(HuracanError, OSError):  # a full disk is what the refusal says
         return write_night_page(workdir / "reports" / run_id, report)
     return None
 
@@ -172,7 +174,7 @@ def night_decisions(artefacts: Artefacts, night: Night) -> pl.DataFrame:
 
 
 def _of_published(decisions: pl.DataFrame, exported: Exported) -> pl.DataFrame:
-    """Those of what was published tonight: the log tells no others."""
+    """Those of what was published tonight: the log has no others."""
     rows = (*exported.champions.values(), *exported.candidates.values())
     made = [(row.coin, row.horizon, row.recipe_id) for row in rows if isinstance(row, PublishedRow)]
     keys = pl.DataFrame(made, schema=dict.fromkeys(("coin", "horizon", "recipe"), pl.String), orient="row")

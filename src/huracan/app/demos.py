@@ -4,7 +4,7 @@ A demo signs with keys of its own, so its store is refused everywhere: by Hamilt
 looks into it on this user's behalf may believe the root beside it, under all of these conditions. The user named that
 folder. Mark and root lie outside the store, belong to this user, and no other user can replace them.
 HURACAN_TRUSTED_ROOT is not set, as it is on a trading host. This user has never read that store under a root of their
-own. Whoever can write the store alone can therefore not make anybody believe it, and whoever can write as this user
+own. Whoever can write the store alone can therefore not be believed, and whoever can write as this user
 owns the trust anyway.
 """
 

@@ -16,8 +16,8 @@ def finish(
 ) -> None:
     """Record the end of the run in the ledger, and emit its outcome as events."""
     counts = {key: summary[key] for key in ("champions_count", "candidates_count", "coins_processed", "skip_counts")}
-    facts = {**counts, "dry_run": summary["dry_run"]}
-    ledger.finish_run(summary["run_id"], finished_ms=finished_ms, status="finished", summary=facts)
+    fields = {**counts, "dry_run": summary["dry_run"]}
+    ledger.finish_run(summary["run_id"], finished_ms=finished_ms, status="finished", summary=fields)
     for row in exported.champions.values():
         name = {"promoted": "champion_promoted", "refreshed": "champion_refreshed"}.get(row.status, "champion_kept")
         telemetry.event(name, coin=row.coin, horizon=row.horizon, version=row.version)

@@ -1,4 +1,4 @@
-"""The ledger and its store belong together: compared before anything judges or signs."""
+"""The ledger and its store belong together: compared before anything is evaluated or signed."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -57,7 +57,7 @@ def compare(ledger: SqliteLedger, store: FolderStore, keys: KeySet | None) -> No
 
 
 def check_ledger(path: Path | None, store: FolderStore, keys: KeySet, telemetry: Telemetry) -> None:
-    """`open_ledger` for what signs without judging; a store that no ledger lies beside (None) has nothing to
+    """`open_ledger` for what signs without evaluating; a store that no ledger lies beside (None) has nothing to
     compare.
     """
     if path is not None and newest_set(store, keys) is not None:
@@ -71,7 +71,7 @@ def beside(store: Path) -> Path | None:
 
 
 def newest_set(store: FolderStore, keys: KeySet | None) -> ChampionSet | None:
-    """The set that readers see now, verified; None without one, or without keys to tell."""
+    """The set that readers see now, verified; None without one, or without keys to verify it."""
     tree = signed_tree(store, keys) if keys is not None else None
     return tree.current if tree else None
 

@@ -277,8 +277,8 @@ class Mirrors:
         )
         pointer = self.store.read(TIMESTAMP_PATH)
         self._record(name, {"state": "PUBLISHED"}, sha256_hex(pointer or b""))
-        facts = {"version": pushed.version, "files": pushed.sent, "pruned": pushed.pruned}
-        self.telemetry.event("push_finished", target=copy.kind, store=name, **facts)
+        fields = {"version": pushed.version, "files": pushed.sent, "pruned": pushed.pruned}
+        self.telemetry.event("push_finished", target=copy.kind, store=name, **fields)
 
     def _try(self, copy: Copy, action: Callable[[], object]) -> None:
         """Do it; whatever fails is the problem of this copy alone, and logged once."""
@@ -295,8 +295,8 @@ class Mirrors:
             )
         if copy.problem is not None and not copy.logged:
             copy.logged = True
-            facts = {"target": copy.kind, "store": copy.remote.identity, "code": copy.problem.code}
-            self.telemetry.event("push_failed", **facts, error=str(copy.problem), **trace)
+            fields = {"target": copy.kind, "store": copy.remote.identity, "code": copy.problem.code}
+            self.telemetry.event("push_failed", **fields, error=str(copy.problem), **trace)
 
     def _records(self) -> dict[str, MirrorRecord]:
         data = self.store.read(MIRRORS_FILE)

@@ -49,7 +49,7 @@ class Observers:
             self.telemetry.event("telemetry_failed", listener=listener, error=error)
 
     def _serve(self, metrics: MetricsSettings, collector: Any) -> tuple[str, str]:
-        """The address metrics are served at, or why they are not; both empty when nobody asked."""
+        """The address metrics are served at, or why they are not; both empty when none were asked for."""
         from huracan.adapters.telemetry.ways_out import ScrapeEndpoint
 
         if metrics.port is None:

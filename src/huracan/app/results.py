@@ -134,7 +134,7 @@ def success(
 def failure(
     config: TrainingPipelineConfig, error: HuracanError, seconds: float, page: Path | None = None
 ) -> dict[str, Any]:
-    """The result of a refused night: the code says what to do about it; `page` tells it where it could be written."""
+    """The result of a refused night: the code says what to do about it; `page` says it where it could be written."""
     summary: dict[str, Any] = {
         "timestamp": None,
         "coin_universe_size": 0,

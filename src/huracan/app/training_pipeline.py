@@ -17,7 +17,7 @@ from huracan.adapters.reports import sweep_reports
 from huracan.adapters.snapshots import SnapshotArchive
 from huracan.adapters.telemetry import StructlogTelemetry
 from huracan.adapters.telemetry.on_loop import OnLoop
-from huracan.app.accounts import night_decisions, spent_on, told, write_accounts, write_findings, write_refusal
+from huracan.app.accounts import night_decisions, spent_on, with_accounts, write_accounts, write_findings, write_refusal
 from huracan.app.clock import MAX_SKEW_MS, clock_skew_ms
 from huracan.app.config import TrainingPipelineConfig
 from huracan.app.endings import emit_end, emit_refusal, finish, unfinished
@@ -42,7 +42,8 @@ from huracan.ports import Telemetry
 from huracan.training import DataLoader, FeatureBuilder, ModelTrainer, Validator
 
 FOLDERS = {"lake": 0o700, "artefacts": 0o700, "snapshots": 0o700, "reports": 0o777, "summaries": 0o777}
-"""Below the workdir, with the mode each is made with: forecasts, and what kills leave of writes, are nobody else's."""
+"""Below the workdir, with the mode each is made with: forecasts, and what kills leave of writes,
+are for no other user."""
 
 
 class TrainingPipeline:
@@ -301,7 +302,7 @@ class _OpenNight:
             former_pairs=self.rules.historical,
         )
         spent = spent_on(self.progress, time.monotonic() - self._began)
-        summary, integrity = told(self.workdir, summary, exported.night, spent)
+        summary, integrity = with_accounts(self.workdir, summary, exported.night, spent)
         places = write_accounts(
             self.workdir,
             self.release,
@@ -330,7 +331,7 @@ class _OpenNight:
         mirrors = Mirrors.of(self.settings, self.store, self.clock, OnLoop(self.telemetry), os.environ)
         facts = adapter_places(self.settings, self.workdir)
         if self.injected.data_loader is not None:
-            facts["lake"] += "-injected"  # an owner's data must never pass for the exchange's
+            facts["lake"] += "-injected"  # a user's data must never pass for the exchange's
         self.pair_ports = pair_ports(facts)
         self.pair_ports.artefacts.on_mismatch = lambda key: self.telemetry.event("artefact_mismatched", key=key)
         self.release = FolderRelease(
@@ -382,7 +383,7 @@ class _OpenNight:
 
     async def close(self, error: BaseException | None) -> None:
         """Close everything, after the last word on a night that was not concluded: `error` ended it, or it was left."""
-        ours = self._hold_again()  # else another run may be at work, and what it tells of itself is left alone
+        ours = self._hold_again()  # else another run may be at work, and what it says of itself is left alone
         if ours:
             self._end_progress(error)
         try:

@@ -28,7 +28,7 @@ from huracan.settings import Settings
 from huracan.training.jobs import TrainingBackend, TrainingConfig, TrainingJob
 
 UNHEARD_PER_DEATH = 2
-"""Starts whose end the ledger never heard (the run itself was killed) that count as one dead worker: they may be
+"""Starts whose end the ledger does not have (the run itself was killed) that count as one dead worker: they may be
 innocent.
 """
 PRIVATE = 0o600  # the plan names the exchange's URLs, which may hold a password
@@ -158,8 +158,8 @@ class OrchestratedWaves:
 
     def _waiting_for(self, seconds: float) -> None:
         training = self.settings.training
-        facts = {"seconds": round(seconds), "at_most": training.backend_start_s}
-        self.telemetry.event("backend_awaited", backend=training.training_backend, **facts)
+        fields = {"seconds": round(seconds), "at_most": training.backend_start_s}
+        self.telemetry.event("backend_awaited", backend=training.training_backend, **fields)
 
     def _places(self) -> tuple[str, ...]:
         """Where workers read and write: the buckets of lake and artefacts, the workdir for what lies in none."""
@@ -204,10 +204,10 @@ class OrchestratedWaves:
         )
 
     def _emit(self, name: str, job: TrainingJob, code: str, error: str) -> None:
-        facts = {"coin": job.coin, "wave": job.engine_type, "attempt": job.attempts}
+        fields = {"coin": job.coin, "wave": job.engine_type, "attempt": job.attempts}
         if code == WorkerLostError.code:
-            self.telemetry.event("worker_lost", **facts)
-        self.telemetry.event(name, **facts, code=code, error=error)
+            self.telemetry.event("worker_lost", **fields)
+        self.telemetry.event(name, **fields, code=code, error=error)
 
     async def stop(self) -> None:
         """Shut the workers down."""

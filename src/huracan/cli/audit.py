@@ -30,7 +30,7 @@ from huracan.domain.time import HOUR_MS, Horizon, iso, parse_iso
 from huracan.errors import ConfigError, DamagedTableError
 from huracan.ingest.audit import Findings, endings, examine, judged_gaps, judged_halts, restatements
 from huracan.ingest.config import IngestConfig
-from huracan.ingest.gaps import JudgedRun, disagreements, lost_files, outages
+from huracan.ingest.gaps import AssignedRun, disagreements, lost_files, outages
 from huracan.ingest.venues import KNOWN_RESTATEMENTS, compare_bars
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _times(found: Sequence[int]) -> tuple[str, ...]:
     return tuple(iso(time) for time in found[:LISTED_TIMES])
 
 
-def _outages(kind: str, judged: Sequence[JudgedRun], rules: IngestConfig) -> Iterator[OutageRow]:
+def _outages(kind: str, judged: Sequence[AssignedRun], rules: IngestConfig) -> Iterator[OutageRow]:
     for out in outages(judged, rules.interval_ms):
         yield OutageRow(
             kind=kind,
@@ -257,7 +257,7 @@ def _table(found: Findings) -> TableRow:
     )
 
 
-def _run(run: JudgedRun, rules: IngestConfig) -> RunRow:
+def _run(run: AssignedRun, rules: IngestConfig) -> RunRow:
     return RunRow(
         table=run.name,
         start=iso(run.start_ms),

@@ -12,7 +12,7 @@ from huracan.domain.ids import Market
 from huracan.domain.time import DAY_MS, MINUTE_MS
 from huracan.ingest.config import IngestConfig
 from huracan.ingest.flags import fictitious, mark_bars, silent_runs
-from huracan.ingest.gaps import JudgedRun, LostFile, Presence, judge_runs
+from huracan.ingest.gaps import AssignedRun, LostFile, Presence, assign_causes
 from huracan.ingest.grid import fill_gaps, missing_runs
 from huracan.ingest.listings import ListingSpan, listing_spans
 from huracan.ingest.order import order_rows, with_doubles
@@ -146,14 +146,14 @@ def examine(
     )
 
 
-def judged_gaps(findings: Iterable[Findings], config: IngestConfig) -> tuple[JudgedRun, ...]:
+def judged_gaps(findings: Iterable[Findings], config: IngestConfig) -> tuple[AssignedRun, ...]:
     """Every gap with its cause; the tables of a market testify for each other."""
-    return judge_runs([_presence(found, found.gaps) for found in findings], config)
+    return assign_causes([_presence(found, found.gaps) for found in findings], config)
 
 
-def judged_halts(findings: Iterable[Findings], config: IngestConfig) -> tuple[JudgedRun, ...]:
+def judged_halts(findings: Iterable[Findings], config: IngestConfig) -> tuple[AssignedRun, ...]:
     """Every silence of ten minutes or longer with its cause: an exchange's halt, or a coin that nobody traded."""
-    return judge_runs([_presence(found, found.silences) for found in findings], config)
+    return assign_causes([_presence(found, found.silences) for found in findings], config)
 
 
 def restatements(one: pl.DataFrame, other: pl.DataFrame) -> tuple[int, list[int]]:

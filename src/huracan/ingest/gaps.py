@@ -51,7 +51,7 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedRun:
+class AssignedRun:
     """One run with its cause. `listed` instruments of the market were there meanwhile, and `share` of them lack it too
     (means over the run); `common_bars` is how much of it the exchange as a whole lacks.
     """
@@ -66,14 +66,14 @@ class JudgedRun:
     common_bars: int
 
 
-def judge_runs(presences: Sequence[Presence], config: IngestConfig) -> tuple[JudgedRun, ...]:
+def assign_causes(presences: Sequence[Presence], config: IngestConfig) -> tuple[AssignedRun, ...]:
     """Every run of every instrument with its cause, by name and time.
 
     In this order: most of it lies in a lost file; most of it was lacking in `config.common_share` or more of the
     instruments of the market that were listed, and in two at least (exchange); it lasted `config.relisting_ms` or
     longer (not listed); nobody else was there to compare with (unknown); else the symbol's own.
     """
-    judged: list[JudgedRun] = []
+    judged: list[AssignedRun] = []
     for market in sorted({presence.market for presence in presences}):
         members = [presence for presence in presences if presence.market == market]
         crowd = _Crowd.of(members, config)
@@ -92,9 +92,9 @@ class Outage:
     share: float
 
 
-def outages(judged: Iterable[JudgedRun], interval_ms: int) -> tuple[Outage, ...]:
+def outages(judged: Iterable[AssignedRun], interval_ms: int) -> tuple[Outage, ...]:
     """The exchange's own runs, those that overlap joined to one; `share` is the largest of theirs."""
-    groups: list[list[JudgedRun]] = []
+    groups: list[list[AssignedRun]] = []
     end = 0
     for run in sorted((run for run in judged if run.cause == "exchange"), key=lambda run: (run.market, run.start_ms)):
         apart = not groups or groups[-1][0].market != run.market or run.start_ms >= end
@@ -128,10 +128,12 @@ class Disagreement:
     missing: int
 
 
-def disagreements(gaps: Sequence[JudgedRun], halts: Sequence[JudgedRun], interval_ms: int) -> tuple[Disagreement, ...]:
+def disagreements(
+    gaps: Sequence[AssignedRun], halts: Sequence[AssignedRun], interval_ms: int
+) -> tuple[Disagreement, ...]:
     """Where the exchange's silence in some tables is the exchange's gap in others."""
 
-    def inside(runs: Iterable[JudgedRun], market: Market, start_ms: int, end_ms: int) -> int:
+    def inside(runs: Iterable[AssignedRun], market: Market, start_ms: int, end_ms: int) -> int:
         return len(
             {
                 run.name
@@ -201,7 +203,7 @@ class _Crowd:
             share=_before(share * width),
         )
 
-    def judge(self, member: Presence, run: tuple[int, int], config: IngestConfig) -> JudgedRun:
+    def judge(self, member: Presence, run: tuple[int, int], config: IngestConfig) -> AssignedRun:
         """One run of a member."""
         start, bars = run
         length = bars * config.interval_ms
@@ -216,7 +218,7 @@ class _Crowd:
             cause = "not_listed"
         else:
             cause = "symbol" if self.company_ms[high] > self.company_ms[low] else "unknown"
-        return JudgedRun(
+        return AssignedRun(
             name=member.name,
             market=member.market,
             start_ms=start,

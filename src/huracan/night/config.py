@@ -1,4 +1,4 @@
-"""What the owner has decided about a night, resolved once, before the first step."""
+"""What the user has decided about a night, resolved once, before the first step."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from huracan.universe import UniverseConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightConfig:
-    """Everything about a night that the owner configures; resolved once, before the first step.
+    """Everything about a night that the user configures; resolved once, before the first step.
 
     `historical` says whether historical constituents are evidence. `deciding` are the settings that can change a model
     or a verdict, as JSON text by dotted name.

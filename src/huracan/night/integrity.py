@@ -9,7 +9,7 @@ from huracan.domain.lake_check import ComparedDay, LakeCheck
 from huracan.domain.records import IntegrityReport
 from huracan.domain.time import iso
 from huracan.ingest.config import IngestConfig
-from huracan.ingest.gaps import JudgedRun, LostFile, Presence, judge_runs, lost_files, mostly_lost, outages
+from huracan.ingest.gaps import AssignedRun, LostFile, Presence, assign_causes, lost_files, mostly_lost, outages
 from huracan.night.state import Night
 
 LISTED_ISSUES: Final = 20
@@ -43,8 +43,8 @@ def night_integrity(night: Night, checked: LakeCheck | None = None) -> dict[str,
     rules = IngestConfig(interval_ms=night.plan.interval_ms)
     reports = {coin: record.report for coin, record in sorted(night.ingested.items())}
     lost = {coin: lost_files(record.lost) for coin, record in night.ingested.items()}
-    gaps = judge_runs([*_presences(night, reports, "gaps", lost)], rules)
-    halts = judge_runs([*_presences(night, reports, "halts", {})], rules)
+    gaps = assign_causes([*_presences(night, reports, "gaps", lost)], rules)
+    halts = assign_causes([*_presences(night, reports, "halts", {})], rules)
     own_gaps, own_halts = _grouped(gaps), _grouped(halts)
     mismatches = checked["mismatches"] if checked is not None else []
     return {
@@ -62,8 +62,8 @@ def night_integrity(night: Night, checked: LakeCheck | None = None) -> dict[str,
         "outages": [
             {"kind": kind, "market": found.market, "start": iso(found.start_ms), "end": iso(found.end_ms),
              "instruments": found.instruments, "share": found.share}
-            for kind, judged in (("missing bars", gaps), ("silent bars", halts))
-            for found in outages(judged, rules.interval_ms)
+            for kind, assigned in (("missing bars", gaps), ("silent bars", halts))
+            for found in outages(assigned, rules.interval_ms)
         ],
         "begins_late": _begins_late(night, reports, lost),
         "lost_files": [
@@ -90,9 +90,9 @@ def night_integrity(night: Night, checked: LakeCheck | None = None) -> dict[str,
     }  # fmt: skip
 
 
-def _grouped(judged: Iterable[JudgedRun]) -> dict[str, list[JudgedRun]]:
-    found: dict[str, list[JudgedRun]] = {}
-    for run in judged:
+def _grouped(assigned: Iterable[AssignedRun]) -> dict[str, list[AssignedRun]]:
+    found: dict[str, list[AssignedRun]] = {}
+    for run in assigned:
         found.setdefault(run.name, []).append(run)
     return found
 
@@ -128,14 +128,14 @@ def _total(rule: tuple[str, str, str], reports: Iterable[IntegrityReport]) -> di
     }
 
 
-def _by_cause(judged: Sequence[JudgedRun]) -> dict[str, dict[str, int]]:
+def _by_cause(assigned: Sequence[AssignedRun]) -> dict[str, dict[str, int]]:
     """Runs, bars and instruments of each cause that occurs."""
-    causes = sorted({run.cause for run in judged})
+    causes = sorted({run.cause for run in assigned})
     return {
         cause: {
-            "runs": sum(run.cause == cause for run in judged),
-            "bars": sum(run.bars for run in judged if run.cause == cause),
-            "instruments": len({run.name for run in judged if run.cause == cause}),
+            "runs": sum(run.cause == cause for run in assigned),
+            "bars": sum(run.bars for run in assigned if run.cause == cause),
+            "instruments": len({run.name for run in assigned if run.cause == cause}),
         }
         for cause in causes
     }
@@ -163,8 +163,8 @@ def _begins_late(
 def _instrument(
     coin: str,
     report: IntegrityReport,
-    gaps: Sequence[JudgedRun],
-    halts: Sequence[JudgedRun],
+    gaps: Sequence[AssignedRun],
+    halts: Sequence[AssignedRun],
     mismatches: Sequence[ComparedDay],
 ) -> dict[str, object]:
     issues = sorted(report.issues, key=lambda issue: -issue.bars)

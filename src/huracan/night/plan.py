@@ -15,7 +15,7 @@ class NightPlan:
 
     `now_ms` is the exchange's clock; `cutoff_ms` the last decision time at or before it. `history_days` of bars are
     ingested; evidence is scored from them. `tier_spreads` are medians of tonight's books by market and tier,
-    `declared_spreads` the owner's by tier, both in bps. `historical` constituents are evidence alone (see `Universe`);
+    `declared_spreads` the user's by tier, both in bps. `historical` constituents are evidence alone (see `Universe`);
     a day counts for any pair only after one of at least `min_liquidity_gbp`. `code_hash` enters every artefact key.
     """
 

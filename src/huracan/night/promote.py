@@ -88,7 +88,7 @@ def decide(ports: NightPorts, config: NightConfig, night: Night) -> Promoted:
 
 
 def primary_recipe(first: str) -> str:
-    """The recipe that holds the primary slots: `linear`, or injected code in its place. An owner's own draw from the
+    """The recipe that holds the primary slots: `linear`, or injected code in its place. A user's own draw from the
     others.
     """
     return first if first == INJECTED_RECIPE else PRIMARY_RECIPE
@@ -125,8 +125,8 @@ def _emit(telemetry: Telemetry, verdict: Verdict, rows: tuple[HypothesisRow, ...
             )
     for name, events in (("pool_promoted", verdict.promotions), ("champion_demoted", verdict.demotions)):
         for event in events:
-            facts = {"pool": event.pool, "horizon": event.horizon, "recipe_id": event.recipe_id}
-            telemetry.event(name, **facts, predecessor=event.predecessor, reason=event.reason, detail=event.detail)
+            fields = {"pool": event.pool, "horizon": event.horizon, "recipe_id": event.recipe_id}
+            telemetry.event(name, **fields, predecessor=event.predecessor, reason=event.reason, detail=event.detail)
     for pool in verdict.frozen_pools:
         telemetry.event("pool_frozen", pool=pool)
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 Remake = Callable[[S], Awaitable[S]]
 
 REMAKES: Final = 3
-"""How often altered files are made again: somebody who writes faster than that has the night refused."""
+"""How often altered files are made again: a writer that is faster than that has the night refused."""
 
 
 async def unaltered(step: Callable[[S], T], remake: Remake[S], given: S) -> T:

@@ -168,7 +168,7 @@ class NightPipeline:
             moved_ms = await market.server_time() - server_ms
             if not -NODES_APART_MS <= moved_ms < LONGEST_SNAPSHOT_MS:
                 raise ClockSkewError(
-                    f"the exchange's clock moved by {moved_ms / 1000:.0f} s while it told what it lists; wanted an answer of one "
+                    f"the exchange's clock moved by {moved_ms / 1000:.0f} s while it listed its pairs; wanted an answer of one "
                     "moment. Run again"
                 )
             snapshots.keep(snapshot)

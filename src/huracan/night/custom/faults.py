@@ -1,4 +1,4 @@
-"""Which pairs reached each of the owner's callables, and for which of them it raised: a fault of all is no coin's
+"""Which pairs reached each of the user's callables, and for which of them it raised: a fault of all is no coin's
 fault.
 """
 
@@ -23,7 +23,7 @@ class UserRaised(Exception):  # noqa: N818 - not an error of ours: what an injec
 
 @dataclass(kw_only=True)
 class UserFaults:
-    """Calls the owner's callables and keeps count; a traceback is told once, however many pairs it costs."""
+    """Calls the user's callables and keeps count; a traceback is logged once, however many pairs it costs."""
 
     telemetry: Telemetry
     _reached: defaultdict[UserCallable, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -38,7 +38,7 @@ class UserFaults:
             return await result if inspect.isawaitable(result) else result
         except HuracanError:
             raise
-        except Exception as error:  # the boundary to the owner's code, which may raise anything
+        except Exception as error:  # the boundary to the user's code, which may raise anything
             fault = user_fault(name, error)
             raise UserRaised(fault) from error
         finally:
@@ -53,13 +53,13 @@ class UserFaults:
             self._faults[name][coin] = fault
 
     def emit(self, fault: UserFault, *, coin: str, wave: str, code: str) -> None:
-        """Tell of a pair's fault, with the traceback when it is the first of its place."""
-        facts = {"coin": coin, "wave": wave, "code": code, "error": fault.reason}
+        """Log a pair's fault, with the traceback when it is the first of its place."""
+        fields = {"coin": coin, "wave": wave, "code": code, "error": fault.reason}
         where = (fault.name, fault.place)
         if where not in self._emitted:
             self._emitted.add(where)
-            facts["traceback"] = fault.traceback
-        self.telemetry.event("pair_failed", **facts)
+            fields["traceback"] = fault.traceback
+        self.telemetry.event("pair_failed", **fields)
 
     def check(self) -> None:
         """Raises UserCodeError where a callable raised for every pair that reached it."""

@@ -38,8 +38,8 @@ class InvalidOutput(Exception):  # noqa: N818 - not an error of ours: what an in
         self.skip_code = (SkipCode.BAD_FEATURES if name == "feature_builder" else SkipCode.BAD_DATA).value
 
 
-class Refused(Exception):  # noqa: N818 - not an error of ours: the owner's own verdict
-    """The owner's validator refused a pair's data."""
+class Refused(Exception):  # noqa: N818 - not an error of ours: the user's own verdict
+    """The user's validator refused a pair's data."""
 
     skip_code = SkipCode.BAD_DATA.value
 
@@ -186,7 +186,7 @@ def _widened(model: Any, width: int) -> Any:
 
 
 def trimmed(trained: TrainedPair, features: FeatureFrame, *, owned: bool) -> TrainedPair:
-    """The trained pair on exactly the owner's columns, so that `predict` asks for nothing else."""
+    """The trained pair on exactly the user's columns, so that `predict` asks for nothing else."""
     if not owned or features.names[-1] != SIGMA or trained.feature_names[-1] != SIGMA:
         return trained
     return replace(

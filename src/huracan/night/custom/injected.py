@@ -86,7 +86,7 @@ class Injected:
 def injected_recipe(base: Recipe, injected: Injected, seen_until: str | None) -> Recipe:
     """The recipe of user-supplied features and models; its id hashes their source where there is one.
 
-    Nobody can know which days its maker looked at, so all days count as seen until a declaration says otherwise
+    Which days its maker looked at cannot be known, so all days count as seen until a declaration says otherwise
     (`promotion.injected_seen_until`): then promotion rests on days after the first night alone.
     """
     features = (

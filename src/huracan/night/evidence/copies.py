@@ -22,7 +22,7 @@ ALIKE: Final = 0.999
 """Correlation of daily returns above which two series are one."""
 WINDOW_DAYS: Final = 30
 FEWEST_DAYS: Final = 15
-"""Days of the window that two series must both have, to be told apart at all."""
+"""Days of the window that two series must both have, to be compared at all."""
 
 
 class SeriesTable:

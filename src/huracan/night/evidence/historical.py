@@ -34,7 +34,7 @@ def is_preferred(night: Night, coin: str) -> bool:
 
 
 def draw(coins: Iterable[str], panel_size: int) -> list[str]:
-    """The panel: drawn by hash, so that nobody can choose it by looking at results."""
+    """The panel: drawn by hash, so that it cannot be chosen by results."""
     return sorted(sorted(coins, key=lambda coin: sha256_hex(coin.encode()))[:panel_size])
 
 
@@ -162,5 +162,5 @@ def survivor_notes(night: Night, *, counted: bool) -> tuple[str, ...]:
     if not lost:
         return ()
     reasons = ", ".join(f"{code} {number}" for code, number in sorted(lost.items()))
-    pairs = "1 former pair" if lost.total() == 1 else f"{lost.total()} former pairs"
-    return (f"evidence from past days lacks {pairs} that could not be walked over ({reasons})",)
+    pairs = "1 historical constituent" if lost.total() == 1 else f"{lost.total()} historical constituents"
+    return (f"evidence from past days lacks {pairs} that could not be backtested ({reasons})",)

@@ -1,7 +1,7 @@
 """Pairs that belong to a pool's evidence and were lost tonight: members without valid data (PROMOTION rule 2).
 
-To leave them out would be to choose who is counted: who trades no more is stale first, and a deadline cuts former pairs
-first.
+To leave them out would be to choose who is counted: who trades no more is stale first, and a deadline cuts historical
+constituents first.
 """
 
 from collections import Counter
@@ -71,10 +71,10 @@ def why_no_admission(night: Night, drawn: Collection[str], lost: Mapping[str, st
     failed = Counter(code for code in night.historical.failed.values() if code not in _UNFIT)
     late = sum(failed[code] for code in _LATE)
     if late:
-        return f"{late} former pairs were not walked over before the deadline, so the past is of survivors: give a night more time"
+        return f"{late} historical constituents were not backtested before the deadline, so the past is of survivors: give a night more time"
     known = known_constituents(night)
     if known - failed.total() < FEWEST_VALID * known:
-        lacks = f"{failed.total()} of {known} former pairs were lost tonight ({_listed(failed)})"
+        lacks = f"{failed.total()} of {known} historical constituents were lost tonight ({_listed(failed)})"
         return f"{lacks}, so the past is of survivors"
     missing = Counter(lost[coin] for coin in drawn if coin in lost)
     if len(drawn) - missing.total() < FEWEST_VALID * len(drawn):

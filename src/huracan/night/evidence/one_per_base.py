@@ -19,7 +19,7 @@ from huracan.universe import coin_base, preference
 
 def once_a_base(night: Night, market: str) -> Night:
     """The night with `pool_days` such that a base counts by one instrument a day: by the one that a night of that day
-    would have preferred (`market` is the owner's policy) among those that were listed then.
+    would have preferred (`market` is the user's policy) among those that were listed then.
 
     So a perpetual that was delisted counts for the days it lived, and its spot pair for those before and after. A
     member beside the one that stands for the base tonight counts only where that one's life is known.

@@ -15,7 +15,7 @@ _FLOAT: Final = np.dtype("<f4")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DailySeries:
-    """What a copy is told by, day by day from `first_day` on, shape (n,) each.
+    """What a copy is found by, day by day from `first_day` on, shape (n,) each.
 
     `returns` are logarithms of close over close of the day before, NaN where either is unknown. `volume_gbp` is the
     median quote volume of the 30 days up to that one.

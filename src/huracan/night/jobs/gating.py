@@ -15,7 +15,7 @@ from huracan.regimes.gate import RegimeGateConfig
 from huracan.stats.evaluate import REGIME_FEATURE
 
 LIMITS: Final = ("min_win_rate", "min_sharpe")
-"""Names in the plan's gate that are there only where the owner set them."""
+"""Names in the plan's gate that are there only where the user set them."""
 
 
 def gate_config(plan: NightPlan) -> RegimeGateConfig:

@@ -182,14 +182,14 @@ def _held(plan: NightPlan, coin: str, prices: DailyPrices) -> Skip | None:
         horizon="*",
         step=2,
         code=SkipCode.PEGGED,
-        reason=f"somebody holds the price: no day of the last {HELD_DAYS} ranged further (bps)",
+        reason=f"the price is held: no day of the last {HELD_DAYS} ranged further (bps)",
         measured=round(float(prices.range_bps[recent].max()), 2),
         wanted=HELD_BPS,
     )
 
 
 def _silent(plan: NightPlan, bars: Bars) -> Skip | None:
-    """STALE where the exchange delivers nothing, HALTED where it delivers bars in which nobody trades; one limit for
+    """STALE where the exchange delivers nothing, HALTED where it delivers bars without a trade; one limit for
     both.
 
     What is stale says nothing about the coin. A halted market has no price to leave at, so no model may send anybody

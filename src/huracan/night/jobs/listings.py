@@ -1,6 +1,6 @@
-"""Earlier listings of a symbol as instruments: they ended, nobody can be a member by them, and their days are evidence.
+"""Earlier listings of a symbol as instruments: they ended, no member is one of them, and their days are evidence.
 
-LUNA before LUNA is the coin that fell from 80 to nothing within a week; whoever held it in May 2022 lost everything.
+LUNA before LUNA is the coin that fell from 80 to nothing within a week; its holders of May 2022 lost everything.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from huracan.domain.time import DAY_MS, day_iso
 
 
 def earlier_candidates(newest: Instrument, listings: Iterable[EarlierListing]) -> list[Candidate]:
-    """Candidates of the earlier listings of a symbol, oldest first; what lived less than a day is nobody's evidence.
+    """Candidates of the earlier listings of a symbol, oldest first; what lived less than a day is no evidence.
 
     So no two of them end on one day: ids stay what they are when bars of old days are no longer, or not yet, known.
     """

@@ -14,7 +14,7 @@ from huracan.universe import tier_key
 
 _NOTES: Final = {
     SpreadSource.EDGE: "spread: estimated from 1-minute bars (EDGE), no book of this pair was known",
-    SpreadSource.TIER: "spread: the median of its liquidity tier's books, no book of this pair was known and its bars tell none",
+    SpreadSource.TIER: "spread: the median of its liquidity tier's books, no book of this pair was known and its bars give none",
     SpreadSource.DECLARED: "spread: the configured one of its liquidity tier, no book of any pair was known",
 }
 
@@ -31,7 +31,7 @@ def known_spread(plan: NightPlan, member: Candidate, bars: Bars, volume_day_gbp:
     """The spread of a member by the best source there is, or the skip where none is known or it is too wide.
 
     The pair's own book; else, on 1-minute bars, EDGE; else, on coarser ones, whose estimates are noise, the median of
-    its tier's books tonight, or the owner's figure for the tier. One that does not trade any more is charged whatever
+    its tier's books tonight, or the user's figure for the tier. One that does not trade any more is charged whatever
     that is: the limit asks who may be traded tonight, and the spreads of its last days would keep exactly the dying out
     of the evidence.
     """

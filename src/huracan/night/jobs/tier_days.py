@@ -13,7 +13,7 @@ from huracan.domain.tiers import TIERS, tier_of
 from huracan.features import DailyPrices, DailyVolume
 from huracan.universe import held_before
 
-_NOBODY: Final = ""
+_NO_TIER: Final = ""
 
 
 def pool_days(known: DailyVolume, prices: DailyPrices, quote_per_gbp: float, min_volume_gbp: float) -> TierDays:
@@ -21,7 +21,7 @@ def pool_days(known: DailyVolume, prices: DailyPrices, quote_per_gbp: float, min
 
     The tier is that of the median volume of the 30 days before. A pair whose volume of the day before did not reach
     `min_volume_gbp` was no member; where nothing at all is known of the day before, the day counts, so that lost data
-    void it (rule 3) instead of changing who is counted. A price that was held over the 30 days before is nobody's bet.
+    void it (rule 3) instead of changing who is counted. A price that was held over the 30 days before is no bet.
     What past books quoted is not known: spreads do not enter.
     """
     if not known.day.size:
@@ -50,7 +50,7 @@ def without_days(spans: TierDays, days: I64) -> TierDays:
 
 def _tier(median: float, yesterday: float, quote_per_gbp: float, min_volume_gbp: float) -> str:
     if math.isnan(median) or yesterday / quote_per_gbp < min_volume_gbp:
-        return _NOBODY
+        return _NO_TIER
     return tier_of(median / quote_per_gbp)
 
 

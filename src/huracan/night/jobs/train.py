@@ -283,7 +283,7 @@ def assemble_model(trained: TrainedPair, path: ConsensusPath, cell: Cell, *, all
 
 
 def _sigma_floor(cell: Cell, trained: TrainedPair) -> float:
-    """The floor of the sizing's volatility; the coin's own of tonight where the model's features do not tell it."""
+    """The floor of the sizing's volatility; the coin's own of tonight where the model's features do not have it."""
     floor = cell.recipe.sizing.sigma_floor_day_bps
     if "sigma_day_bps" in trained.feature_names:
         return floor
