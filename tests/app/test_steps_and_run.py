@@ -229,7 +229,7 @@ async def test_a_model_that_cannot_be_read_stays_accounted_both_ways(next_night,
 
 
 async def test_accounts_that_do_not_add_up_refuse_the_night_both_ways(next_night, first_night, one_clock, monkeypatch):
-    monkeypatch.setattr(Night, "failing", lambda night, outcome, step: night)
+    monkeypatch.setattr(Night, "failing", lambda night, *_: night)
     lost = {"faults": lambda path: Fault(status=403) if "ALFAUSDT" in path and "klines" in path else None}
     steps, whole = await next_night("steps", one_by_one, **lost), await next_night("whole", at_once, **lost)
     same(steps, whole)
