@@ -28,7 +28,7 @@ from huracan.domain.time import DAY_MS, Horizon
 from huracan.training.design import Design, Labels
 from huracan.training.engines import ENGINES
 from huracan.training.folds import NEVER, closing_days, refit_starts
-from huracan.training.linear import walk_linear
+from huracan.training.linear import fit_linear_folds
 
 FIRST_DAY = 20454
 
@@ -118,11 +118,11 @@ def main() -> int:
     ridge = [spec for spec in ENGINES.values() if spec.estimator == "ridge"][: options.engines]
     engines = {spec.name: spec.columns(design.names) for spec in ridge}
     horizon_ms = Horizon.parse("1h").ms
-    walk_linear(design, labels, engines, None, rules, horizon_ms=horizon_ms)  # compile
+    fit_linear_folds(design, labels, engines, None, rules, horizon_ms=horizon_ms)  # compile
     ours, walk = [], None
     for _ in range(3):
         began = time.process_time()
-        walk = walk_linear(design, labels, engines, None, rules, horizon_ms=horizon_ms)
+        walk = fit_linear_folds(design, labels, engines, None, rules, horizon_ms=horizon_ms)
         ours.append(time.process_time() - began)
     days = range(design.first_test_day, design.last_day + 1)
     asked = [*days[:: options.every], design.live_day]

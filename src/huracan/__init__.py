@@ -60,7 +60,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         from huracan.domain.extras import missing_module
 
-        told = missing_module(error, f"huracan.{name}", "hamilton" if name == "BAR_SCHEMA" else "train")
-        if told is None:
+        missing = missing_module(error, f"huracan.{name}", "hamilton" if name == "BAR_SCHEMA" else "train")
+        if missing is None:
             raise
-        raise told from error
+        raise missing from error

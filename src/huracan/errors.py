@@ -12,15 +12,15 @@
     │   │   └── DamagedTableError         a table of the lake cannot be read, as after a power cut
     │   ├── ChecksumError                 bytes differ from the published checksum
     │   ├── AlteredArtefactError          a derived file is not the one that a job wrote
-    │   ├── UpstreamError                 the exchange does not answer, or answers nonsense
+    │   ├── UpstreamError                 the exchange does not answer, or answers what is not valid
     │   │   └── DelistedError             the exchange answers, and knows the symbol no longer
     │   ├── LedgerError                   a past day, an edit or a reused slot: the evidence stays as it was
     │   │   └── LedgerBehindError         the ledger is older than the signed set beside it, empty, or another one
-    │   └── BannedError                   the exchange told us to stay away until a time
+    │   └── BannedError                   the exchange asked us to stay away until a time
     ├── BackendError             exit 4   a compute backend is missing or lost
     │   └── WorkerLostError               one worker died; only its own job is affected
     ├── JobFailedError                    a job raised; its error travelled here as text
-    │   └── UserCodeError                 a callable that the owner passed in raised for every pair that reached it
+    │   └── UserCodeError                 a callable that the user passed in raised for every pair that reached it
     ├── JobTimedOutError                  a job took longer than its limit and was ended
     ├── IncompleteError                   the night's accounts do not add up; it publishes nothing
     ├── PublishError             exit 5   the night is finished, publishing it is not
@@ -120,7 +120,7 @@ class LedgerError(DataError):
 
 
 class LedgerBehindError(LedgerError):
-    """The ledger lacks the entry that the signed set of its store names: judging on it would repeat nights in
+    """The ledger lacks the entry that the signed set of its store names: deciding on it would repeat nights in
     silence.
     """
 
@@ -162,7 +162,7 @@ class JobFailedError(HuracanError):
 
 
 class UserCodeError(JobFailedError):
-    """A callable that the owner passed in raised for every pair that reached it; `traceback` is that of the first
+    """A callable that the user passed in raised for every pair that reached it; `traceback` is that of the first
     one.
     """
 

@@ -30,7 +30,7 @@ class TrainingSettings(Section):
     """What to train, on what, and how wide."""
 
     lookback_days: int = Field(150, ge=34, le=2000, description="rolling training window, days")
-    history_days: int = Field(1095, ge=34, le=4000, description="days of evidence to walk forward over at admission")
+    history_days: int = Field(1095, ge=34, le=4000, description="days of evidence to backtest at admission")
     min_history_days: int = Field(40, ge=34, description="days of bars an instrument needs")
     horizons: tuple[str, ...] = Field(
         ("1h", "4h", "1d"), min_length=1, description="how far ahead models predict; from an hour on"
@@ -129,8 +129,10 @@ class RegimeGateSettings(Section):
     min_sharpe: float | None = Field(None, description="annualised over 365 days; null: no such limit")
     use_limits: bool | None = Field(None, description="true: a limit that is not set is the documented .55 or 1.0")
     hysteresis: float = Field(0.0, ge=0, lt=1, description="share by which an open engine may fall short of a limit")
-    min_sample_size: int = Field(50, ge=1, description="outcomes of an engine before the gate judges it")
-    enable_all_by_default: bool = Field(True, description="engines not judged yet may vote; illiquid stays closed")
+    min_sample_size: int = Field(50, ge=1, description="outcomes of an engine before the gate decides on it")
+    enable_all_by_default: bool = Field(
+        True, description="engines without a verdict yet may vote; illiquid stays closed"
+    )
 
     @model_validator(mode="after")
     def _nothing_is_without_effect(self) -> Self:

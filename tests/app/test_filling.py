@@ -180,9 +180,9 @@ def test_a_fill_that_verifies_fetches_again_what_has_changed_and_nothing_else(wo
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(bytes(data))
-    assert fill(no_faults, lake, order).set_aside == 0
+    assert fill(no_faults, lake, order).quarantined == 0
     again = fill(no_faults, lake, replace(order, verify=True), telemetry)
-    assert (again.set_aside, len(telemetry.named("lake_table_quarantined"))) == (1, 1)
+    assert (again.quarantined, len(telemetry.named("lake_table_quarantined"))) == (1, 1)
     assert again.files > 0
     assert all(held(lake, id_, order).equals(before) for id_, before in btc.items())
     assert lake.quarantined() == [f"bars-BTCUSDT-um-{victim.name}-1"]

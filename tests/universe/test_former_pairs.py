@@ -120,7 +120,7 @@ def test_a_key_that_a_listed_pair_bears_is_not_given_twice():
     archived = [("spot", ["WIDEUSDT", "GONEUSDT"])]
     universe = build(SOL, (um("WIDE"), WIDE), archived=archived)
     assert {skip.coin for skip in universe.skips} == {"WIDE"}
-    assert {one.instrument.coin for one in universe.former} == {"WIDEUSDT-spot", "GONE"}
+    assert {one.instrument.coin for one in universe.historical} == {"WIDEUSDT-spot", "GONE"}
 
 
 def test_pairs_of_an_unknown_rate_cannot_be_placed():

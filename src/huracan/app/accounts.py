@@ -44,7 +44,7 @@ STAGE_WORDS: Final = {
     "ingest": "data",
     "prepare": "features",
     "train": "training",
-    "judge": "judging",
+    "judge": "evaluating",
     "publish": "publishing",
 }
 

@@ -28,7 +28,7 @@ def open_ledger(path: Path, store: FolderStore, keys: KeySet | None, telemetry: 
     """The ledger of a store, made where neither has anything yet.
 
     Raises LedgerBehindError where the newest signed set names an entry that the ledger does not have; a ledger that is
-    not there is not made then. Raises LedgerError where a chain does not hold. Tells where the set of an earlier
+    not there is not made then. Raises LedgerError where a chain does not hold. Logs where the set of an earlier
     version names no entry.
     """
     current = newest_set(store, keys)

@@ -28,7 +28,7 @@ from huracan.domain.doubles import FULLEST_BAR, part_doubles
 from huracan.domain.ids import Instrument
 from huracan.domain.time import HOUR_MS, Horizon, iso, parse_iso
 from huracan.errors import ConfigError, DamagedTableError
-from huracan.ingest.audit import Findings, endings, examine, judged_gaps, judged_halts, restatements
+from huracan.ingest.audit import Findings, endings, examine, gaps_with_causes, halts_with_causes, restatements
 from huracan.ingest.config import IngestConfig
 from huracan.ingest.gaps import AssignedRun, disagreements, lost_files, outages
 from huracan.ingest.venues import KNOWN_RESTATEMENTS, compare_bars
@@ -161,7 +161,7 @@ def _audit(
     overlaps: tuple[OverlapRow, ...] = (),
     damaged: tuple[DamagedRow, ...] | None = None,
 ) -> IntervalAudit:
-    gaps, halts = judged_gaps(found, rules), judged_halts(found, rules)
+    gaps, halts = gaps_with_causes(found, rules), halts_with_causes(found, rules)
     apart = disagreements(gaps, halts, rules.interval_ms)
     return IntervalAudit(
         interval=interval,
@@ -208,8 +208,8 @@ def _times(found: Sequence[int]) -> tuple[str, ...]:
     return tuple(iso(time) for time in found[:LISTED_TIMES])
 
 
-def _outages(kind: str, judged: Sequence[AssignedRun], rules: IngestConfig) -> Iterator[OutageRow]:
-    for out in outages(judged, rules.interval_ms):
+def _outages(kind: str, assigned: Sequence[AssignedRun], rules: IngestConfig) -> Iterator[OutageRow]:
+    for out in outages(assigned, rules.interval_ms):
         yield OutageRow(
             kind=kind,
             market=out.market,

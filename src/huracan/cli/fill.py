@@ -110,9 +110,9 @@ def _print(filled: Any, seconds: float, *, as_json: bool) -> None:
         f" {spent['peak_memory_bytes'] / 1e6:,.0f} MB of memory",
         markup=False,
     )
-    if filled.set_aside:
+    if filled.quarantined:
         console.print(
-            f"{filled.set_aside:,} damaged files or tables of the lake quarantined and fetched again", markup=False
+            f"{filled.quarantined:,} damaged files or tables of the lake quarantined and fetched again", markup=False
         )
     for title, counts in (("left out", filled.left_out), ("failed", filled.failed)):
         if counts:

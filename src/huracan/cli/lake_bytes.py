@@ -44,7 +44,7 @@ class UnprovenFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLake:
-    """What reading all bytes of a lake shows; `set_aside` was quarantined on earlier days."""
+    """What reading all bytes of a lake shows; `quarantined` was quarantined on earlier days."""
 
     audited: str
     tables: int
@@ -52,7 +52,7 @@ class ReadLake:
     damaged: tuple[DamagedFile, ...]
     unproven: tuple[UnprovenFiles, ...]
     seals: dict[str, str | None]
-    set_aside: tuple[str, ...]
+    quarantined: tuple[str, ...]
 
 
 def show_bytes(
@@ -79,7 +79,7 @@ def show_bytes(
         damaged=tuple(DamagedFile(table=row.table, what=what) for row in rows for what in row.damaged),
         unproven=tuple(UnprovenFiles(table=row.table, files=row.unproven) for row in rows if row.unproven),
         seals={row.table: row.seal for row in rows},
-        set_aside=tuple(lake.quarantined()),
+        quarantined=tuple(lake.quarantined()),
     )
     if as_json:
         print_json(found)
@@ -110,7 +110,7 @@ def _print(found: ReadLake) -> None:
     if found.unproven:
         rows = [[row.table, f"{row.files:,}"] for row in found.unproven]
         show(console, "sealed after they were written by a release without hashes", ["instrument", "files"], rows)
-    if found.set_aside:
+    if found.quarantined:
         console.print(
-            f"{len(found.set_aside):,} quarantined on earlier days, in damaged/ beside the tables", markup=False
+            f"{len(found.quarantined):,} quarantined on earlier days, in damaged/ beside the tables", markup=False
         )

@@ -19,7 +19,7 @@ from huracan.consensus.votes import (
 from huracan.stats.decide import weigh_votes
 
 UNSEEN = 0.5
-"""Reliability of an engine that was never judged; above it lie those that were right more often than wrong."""
+"""Reliability of an engine that was never scored; above it lie those that were right more often than wrong."""
 
 
 class ConsensusService:
@@ -110,11 +110,11 @@ class ConsensusService:
         timestamp: datetime | None = None,
         realised_net_bps: float | None = None,
     ) -> None:
-        """Learn from one outcome: each vote is judged by itself, a dissenter by the opposite of the consensus.
+        """Learn from one outcome: each vote is scored by itself, a dissenter by the opposite of the consensus.
 
         `realised_net_bps`: what the market paid a long after costs; positive: longs were right, negative: shorts were,
         zero: nobody who took a side. It overrules `correct`. Without it `correct` says whether the consensus'
-        side was right, and the other side was right when it was not. Holds are not judged. Raises ValueError for a
+        side was right, and the other side was right when it was not. Holds are not scored. Raises ValueError for a
         return that is not finite.
         """
         if realised_net_bps is not None and not np.isfinite(realised_net_bps):
@@ -135,7 +135,7 @@ class ConsensusService:
         self.correlation_calculator.record_predictions(ordered)
 
     def get_reliability_scores(self) -> dict[str, float]:
-        """Reliability of all engines ever judged."""
+        """Reliability of all engines ever scored."""
         return self.reliability_tracker.get_all_reliability_scores()
 
     def get_correlation_matrix(self) -> dict[str, dict[str, float]]:
@@ -145,7 +145,7 @@ class ConsensusService:
     def _weights(self, votes: tuple[EngineVote, ...]) -> list[float]:
         """Weight of each vote, sums to 1 (or all zero): reliability x independence, several votes of an engine as one.
 
-        An engine that was never judged weighs at most as much as the least of those that proved themselves.
+        An engine that was never scored weighs at most as much as the least of those that proved themselves.
         """
         number: dict[str, int] = {}
         for vote in votes:

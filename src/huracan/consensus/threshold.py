@@ -14,7 +14,7 @@ def raised_threshold(base: float, count: F64, total: F64, squares: F64) -> F64:
     """Threshold for each set of recent outcomes, given as count, sum and sum of squares; shapes equal.
 
     `base` plus up to LARGEST_RISE, in proportion to how many standard errors the mean outcome lies below zero; never
-    below `base`, never above 1 (unless `base` is). Fewer than FEWEST_OUTCOMES outcomes judge nobody.
+    below `base`, never above 1 (unless `base` is). Fewer than FEWEST_OUTCOMES outcomes score no engine.
 
     >>> raised_threshold(0.5, np.array([10.0, 10.0]), np.array([10.0, -10.0]), np.array([10.0, 10.0])).tolist()
     [0.5, 0.7]

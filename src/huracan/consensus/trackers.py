@@ -32,15 +32,15 @@ class ReliabilityTracker:
             self._last_seen[engine_type] = timestamp
 
     def get_reliability_score(self, engine: str) -> float:
-        """Score of one engine; 0.5 for one that was never judged."""
+        """Score of one engine; 0.5 for one that was never scored."""
         return reliability_of(np.array(self._losses.get(engine, ()), dtype=np.float64), self.window_size)
 
     def get_all_reliability_scores(self) -> dict[str, float]:
-        """Scores of all engines ever judged, by name."""
+        """Scores of all engines ever scored, by name."""
         return {engine: self.get_reliability_score(engine) for engine in sorted(self._losses)}
 
     def is_seen(self, engine: str) -> bool:
-        """Whether the engine was ever judged."""
+        """Whether the engine was ever scored."""
         return engine in self._losses
 
     def last_seen(self, engine: str) -> datetime | None:

@@ -108,7 +108,7 @@ class Universe:
     """Step 1's answer: who may be trained today, and a Skip per horizon for everyone else.
 
     `tier_spreads` are (market and liquidity tier, median quoted spread in bps) where enough pairs are quoted. `former`
-    pairs are no members and may have been on a past day: they are walked over for evidence and never trained for
+    constituents are no members and may have been on a past day: they are backtested for evidence and never trained for
     tonight.
     """
 
@@ -116,7 +116,7 @@ class Universe:
     members: tuple[Candidate, ...]
     skips: tuple[Skip, ...]
     tier_spreads: tuple[tuple[str, float], ...] = ()
-    former: tuple[Candidate, ...] = ()
+    historical: tuple[Candidate, ...] = ()
 
 
 IssueKind = Literal[

@@ -20,7 +20,7 @@ def leak_canary(
 
     A feature is not fitted to anything, so every row with a known label is out of sample. The limit is the larger
     of .15 and six standard errors, ``6 / sqrt(n_eff)``, n_eff the sum of uniqueness weights (PROMOTION.md, L1). With
-    fewer than 30 rows nothing is judged. Raises DataError unless rows are aligned.
+    fewer than 30 rows nothing is decided. Raises DataError unless rows are aligned.
     """
     if not features.frame["decision_time"].equals(labels.frame["decision_time"]):
         raise DataError(

@@ -195,9 +195,9 @@ def _moments(net: F64, total: F64, shape: F64, bars: int, constants: Constants, 
 def _trend(here: F64, nets: F64, moves: F64, average: F64, sigma: F64, w: I64, constants: Constants, out: F64) -> None:
     floor, limit, root = constants.floor * constants.floor, constants.score, np.sqrt(w)
     for index in range(3):
-        net, walked, column = nets[index + 2], moves[index + 1, 1], out[index]
+        net, travelled, column = nets[index + 2], moves[index + 1, 1], out[index]
         for row in range(sigma.shape[0]):
-            column[row] = net[row] / walked[row] if walked[row] > 0.0 else 0.0
+            column[row] = net[row] / travelled[row] if travelled[row] > 0.0 else 0.0
     for index in range(2):
         window, net, total, column = w[index + 3], nets[index + 4], moves[index + 3, 0], out[3 + index]
         for row in range(sigma.shape[0]):

@@ -53,11 +53,11 @@ class SeenClock:
 
     def reason(self, now: int) -> str:
         """Why a clock that is behind closes entries, and the way out."""
-        told = f"CLOCK: this host's clock says {iso(now)}"
+        said = f"CLOCK: this host's clock says {iso(now)}"
         if self._signed > self._newest:
-            return f"{told}, but the set was signed at {iso(self._signed)}; no new entries until both hosts' clocks are right"
+            return f"{said}, but the set was signed at {iso(self._signed)}; no new entries until both hosts' clocks are right"
         return (
-            f"{told}, but {iso(self._newest)} was seen before; no new entries until it is right. If the later time was the"
+            f"{said}, but {iso(self._newest)} was seen before; no new entries until it is right. If the later time was the"
             f" wrong one, remove {self._state.clock_file} and start again"
         )
 
@@ -67,8 +67,8 @@ class SeenClock:
         self._signed = current.signed_ms if in_its_time else 0
 
     def keep(self) -> None:
-        """Bring memory and disk together, if that is due; a state folder that cannot be written is told, and no reason
-        to fail.
+        """Bring memory and disk together, if that is due; a state folder that cannot be written is logged, and no
+        reason to fail.
         """
         self.read()
         if self._kept is not None and self._newest < self._kept + KEEP_EVERY_MS:

@@ -59,7 +59,7 @@ def _larger(before: Seen, now: Seen) -> Seen:
 class StoreState:
     """State of one store, in files of its own; raises ModelLoadError where it cannot be read or written.
 
-    `name` is what the owner calls the store, where that is a link or the like. Versions go by the store itself, so no
+    `name` is what the user calls the store, where that is a link or the like. Versions go by the store itself, so no
     other name for it starts their count anew (a count kept under the name by an earlier version goes on). Blocks go by
     both. A place never seen starts from what was seen of the same store elsewhere, so a moved store or an old copy is
     not new.

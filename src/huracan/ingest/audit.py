@@ -16,7 +16,7 @@ from huracan.ingest.gaps import AssignedRun, LostFile, Presence, assign_causes
 from huracan.ingest.grid import fill_gaps, missing_runs
 from huracan.ingest.listings import ListingSpan, listing_spans
 from huracan.ingest.order import order_rows, with_doubles
-from huracan.ingest.rows import judge_rows
+from huracan.ingest.rows import check_rows
 
 SILENT_MS: Final = 10 * MINUTE_MS
 """Shortest silence that an audit looks at."""
@@ -111,7 +111,7 @@ def examine(
 
     `doubles` (DOUBLES_SCHEMA) are rows that gave way to others before `raw` was stored.
     """
-    verdict = judge_rows(raw, config.interval_ms, -(1 << 62), 1 << 62)
+    verdict = check_rows(raw, config.interval_ms, -(1 << 62), 1 << 62)
     ordered = with_doubles(order_rows(verdict.good, "open_time", FULLEST_BAR), doubles)
     frame = ordered.frame
     if frame.is_empty():
@@ -146,12 +146,12 @@ def examine(
     )
 
 
-def judged_gaps(findings: Iterable[Findings], config: IngestConfig) -> tuple[AssignedRun, ...]:
+def gaps_with_causes(findings: Iterable[Findings], config: IngestConfig) -> tuple[AssignedRun, ...]:
     """Every gap with its cause; the tables of a market testify for each other."""
     return assign_causes([_presence(found, found.gaps) for found in findings], config)
 
 
-def judged_halts(findings: Iterable[Findings], config: IngestConfig) -> tuple[AssignedRun, ...]:
+def halts_with_causes(findings: Iterable[Findings], config: IngestConfig) -> tuple[AssignedRun, ...]:
     """Every silence of ten minutes or longer with its cause: an exchange's halt, or a coin that nobody traded."""
     return assign_causes([_presence(found, found.silences) for found in findings], config)
 

@@ -21,7 +21,7 @@ class IngestConfig:
     A bar's extremeness is the larger of its range and its close-to-close move (log), over the mean of the same over the
     preceding `scale_days`; it must also exceed `extreme_floor` times the square root of the bar's minutes. Extreme and
     at least as much volume as usual: PANIC. Extreme on less: OUTLIER, and so is a bar of a listing's first day whose
-    range no usual size could judge yet (IOUSDT opened at 0.06 and traded at 5.88).
+    range no usual size could tell yet (IOUSDT opened at 0.06 and traded at 5.88).
     """
 
     interval_ms: int

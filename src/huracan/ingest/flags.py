@@ -22,7 +22,7 @@ class SilentRuns(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
-    """Bars with their marks, all long silent runs as (open time of the first bar, bars), and what to tell of it."""
+    """Bars with their marks, all long silent runs as (open time of the first bar, bars), and what to say of it."""
 
     frame: pl.DataFrame
     halts: tuple[tuple[int, int], ...]

@@ -1,4 +1,4 @@
-"""Settlements of a perpetual: cleaned, their intervals taken from the times themselves, their coverage judged."""
+"""Settlements of a perpetual: cleaned, their intervals taken from the times themselves, their coverage checked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

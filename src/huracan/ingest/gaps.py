@@ -73,12 +73,12 @@ def assign_causes(presences: Sequence[Presence], config: IngestConfig) -> tuple[
     instruments of the market that were listed, and in two at least (exchange); it lasted `config.relisting_ms` or
     longer (not listed); nobody else was there to compare with (unknown); else the symbol's own.
     """
-    judged: list[AssignedRun] = []
+    assigned: list[AssignedRun] = []
     for market in sorted({presence.market for presence in presences}):
         members = [presence for presence in presences if presence.market == market]
         crowd = _Crowd.of(members, config)
-        judged += (crowd.judge(member, run, config) for member in members for run in member.runs)
-    return tuple(sorted(judged, key=lambda run: (run.name, run.start_ms)))
+        assigned += (crowd.assign(member, run, config) for member in members for run in member.runs)
+    return tuple(sorted(assigned, key=lambda run: (run.name, run.start_ms)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +92,11 @@ class Outage:
     share: float
 
 
-def outages(judged: Iterable[AssignedRun], interval_ms: int) -> tuple[Outage, ...]:
+def outages(assigned: Iterable[AssignedRun], interval_ms: int) -> tuple[Outage, ...]:
     """The exchange's own runs, those that overlap joined to one; `share` is the largest of theirs."""
     groups: list[list[AssignedRun]] = []
     end = 0
-    for run in sorted((run for run in judged if run.cause == "exchange"), key=lambda run: (run.market, run.start_ms)):
+    for run in sorted((run for run in assigned if run.cause == "exchange"), key=lambda run: (run.market, run.start_ms)):
         apart = not groups or groups[-1][0].market != run.market or run.start_ms >= end
         if apart:
             groups.append([])
@@ -184,7 +184,7 @@ class _Crowd:
 
     @classmethod
     def of(cls, members: Sequence[Presence], config: IngestConfig) -> "_Crowd":
-        """The market as its members' spans and runs tell it."""
+        """The market as its members' spans and runs have it."""
         step = config.interval_ms
         spans = np.array([(member.first_ms, member.last_ms + step) for member in members], dtype=np.int64)
         lacks = np.array(
@@ -203,7 +203,7 @@ class _Crowd:
             share=_before(share * width),
         )
 
-    def judge(self, member: Presence, run: tuple[int, int], config: IngestConfig) -> AssignedRun:
+    def assign(self, member: Presence, run: tuple[int, int], config: IngestConfig) -> AssignedRun:
         """One run of a member."""
         start, bars = run
         length = bars * config.interval_ms

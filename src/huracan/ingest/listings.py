@@ -16,7 +16,7 @@ from huracan.domain.records import EarlierListing, IntegrityIssue
 from huracan.domain.time import HOUR_MS, iso
 from huracan.ingest.config import IngestConfig
 from huracan.ingest.order import order_rows
-from huracan.ingest.rows import judge_rows
+from huracan.ingest.rows import check_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def stored_listings(raw: pl.DataFrame, config: IngestConfig) -> Listings:
     if raw.is_empty():
         return Listings(newest=raw, earlier=(), issues=())
     times = raw["open_time"]
-    good = judge_rows(raw, config.interval_ms, int(times[0]), int(times[-1]) + config.interval_ms).good
+    good = check_rows(raw, config.interval_ms, int(times[0]), int(times[-1]) + config.interval_ms).good
     return part_listings(order_rows(good, "open_time", FULLEST_BAR).frame, config)
 
 

@@ -1,4 +1,4 @@
-"""Which single rows may pass, judged by each row alone."""
+"""Which single rows may pass, assigned by each row alone."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -64,7 +64,7 @@ class RowVerdict:
     issues: tuple[IntegrityIssue, ...]
 
 
-def judge_rows(raw: pl.DataFrame, interval_ms: int, start_ms: int, end_ms: int) -> RowVerdict:
+def check_rows(raw: pl.DataFrame, interval_ms: int, start_ms: int, end_ms: int) -> RowVerdict:
     """Cut rows that are off the grid or outside the window, non-finite, not positive, or impossible.
 
     `raw` has BAR_SCHEMA; rows with a null time count as off the grid. Optional columns may be null, never NaN.

@@ -15,7 +15,7 @@ from huracan.ingest.grid import Filled, fill_gaps
 from huracan.ingest.hashing import values_hash
 from huracan.ingest.listings import part_listings
 from huracan.ingest.order import Ordered, order_rows, with_doubles
-from huracan.ingest.rows import judge_rows
+from huracan.ingest.rows import check_rows
 
 
 def validate_bars(
@@ -38,7 +38,7 @@ def validate_bars(
     other columns; an instrument without a usable row gives empty bars.
     """
     check_schema(raw, BAR_SCHEMA, f"raw bars of {instrument.id}")
-    verdict = judge_rows(raw, config.interval_ms, start_ms, end_ms)
+    verdict = check_rows(raw, config.interval_ms, start_ms, end_ms)
     ordered = with_doubles(order_rows(verdict.good, "open_time", FULLEST_BAR), doubles)
     listings = part_listings(ordered.frame, config, instrument.listed_ms)
     filled = fill_gaps(current := listings.newest, config)

@@ -158,7 +158,7 @@ class NightPipeline:
 
     async def _snapshot(self, now_ms: int, server_ms: int) -> Snapshot:
         """The exchange as it was known at `now_ms`: asked now, or for a past moment what was stored or can still be
-        told.
+        known.
         """
         if now_ms > server_ms:
             raise ConfigError(f"as of {iso(now_ms)} lies in the future: the exchange's clock says {iso(server_ms)}")
@@ -198,7 +198,7 @@ class NightPipeline:
             horizons=config.horizons,
             recipes=config.recipes,
             members=universe.members,
-            historical=universe.former if config.historical else (),
+            historical=universe.historical if config.historical else (),
             min_liquidity_gbp=config.universe.min_liquidity_gbp,
             max_spread_bps=config.max_spread_bps,
             stale_after_minutes=config.stale_after_minutes,

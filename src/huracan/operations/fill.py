@@ -46,8 +46,8 @@ class FillOrder:
 @dataclass(slots=True, kw_only=True)
 class Filled:
     """What was done: `rows` new or changed in the lake, of these `restated` by files that were replaced; `bytes`
-    received; `holes` are lost files, `set_aside` damaged files and tables of the lake that were fetched again; `failed`
-    symbols and `left_out` ones by code.
+    received; `holes` are lost files, `quarantined` damaged files and tables of the lake that were fetched again;
+    `failed` symbols and `left_out` ones by code.
     """
 
     symbols: int = 0
@@ -56,7 +56,7 @@ class Filled:
     bytes: int = 0
     holes: int = 0
     restated: int = 0
-    set_aside: int = 0
+    quarantined: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -160,19 +160,19 @@ class _Filling:
 
     async def _one(self, instrument: Instrument) -> Filled:
         if self.order.verify:
-            await self._set_aside(instrument)
+            await self._quarantine(instrument)
         try:
             return await self._fill(instrument)
         except DamagedTableError:
-            if not await self._set_aside(instrument):
+            if not await self._quarantine(instrument):
                 raise
             return await self._fill(instrument)
 
-    async def _set_aside(self, instrument: Instrument) -> bool:
+    async def _quarantine(self, instrument: Instrument) -> bool:
         moved = await asyncio.to_thread(self.lake.quarantine, instrument)
         if moved:
             self.telemetry.event("lake_table_quarantined", coin=instrument.id, folders=moved)
-            self.total.set_aside += len(moved)
+            self.total.quarantined += len(moved)
         return bool(moved)
 
     async def _fill(self, instrument: Instrument) -> Filled:

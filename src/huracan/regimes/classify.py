@@ -1,6 +1,6 @@
 """Which regime a coin is in, hour by hour, from its own past only (illiquid > panic > trend > range).
 
-A level is judged by its rank among the coin's trailing hours: the share of them that lay strictly below it. The
+A level is measured by its rank among the coin's trailing hours: the share of them that lay strictly below it. The
 present hour is not among them. A regime ends at a lower rank than it begins at, and lasts some hours unless panic
 or illiquidity cut it short. The state is a pure function of the bars, so a live process that reads the
 same bars stands in the same regime as training did.

@@ -53,7 +53,7 @@ def profit_factor(gains: F64) -> float | None:
 def scorecard_metrics(daily: pl.DataFrame, trades: pl.DataFrame, capacity: Capacity | None) -> ScorecardMetrics:
     """The numbers of a scorecard, and the same ones under ``without_best_day``.
 
-    Only valid days count; round trips are judged wherever they ended. `turnover` is the mean of a day, as a multiple
+    Only valid days count; round trips are counted wherever they ended. `turnover` is the mean of a day, as a multiple
     of capital; `capacity_estimate` is in quote currency, and ``capacity`` says what it rests on.
     """
     days = daily.filter("valid")

@@ -88,7 +88,7 @@ def _validity(
     """First day and which member's day is valid, shape (days, members); a day a member does not report is not.
 
     The last day waits for members that are one day behind: their price that closes it is about to come, and a day's
-    result must not change once it was judged. A member further behind has ended, and so has one that is none on that
+    result must not change once it was evaluated. A member further behind has ended, and so has one that is none on that
     day.
     """
     known = {coin: dailies[coin] for coin in coins if dailies[coin].height}

@@ -51,7 +51,7 @@ def _standardise(values: F64, out: F64) -> None:
 
 @kernel
 def _near(one: F64, other: F64, apart: float) -> bool:
-    """Whether two vectors of length 1 are closer than the square root of `apart`; most pairs are told by one or two
+    """Whether two vectors of length 1 are closer than the square root of `apart`; most pairs are decided by one or two
     days.
     """
     distance, length = 0.0, 0.0

@@ -17,11 +17,11 @@ from huracan.training.calibrate import slopes
 from huracan.training.design import Design, Labels, align, prepare
 from huracan.training.engines import EngineSpec, engine_of, parameters_of
 from huracan.training.folds import closing_days
-from huracan.training.linear import Columns, LinearWalk, thin_regimes, walk_linear
+from huracan.training.linear import Columns, LinearFits, fit_linear_folds, thin_regimes
 from huracan.training.presence import ALWAYS
 from huracan.training.prior import PoolPrior
 from huracan.training.refusal import TrainingRefused
-from huracan.training.trees import ForestWalk, walk_forests
+from huracan.training.trees import ForestFits, fit_forest_folds
 from huracan.training.window import trained_window
 
 FEWEST_LABELS = 20.0
@@ -67,13 +67,13 @@ def fit_pair(
             measured=0.0,
             wanted=1.0,
         )
-    walked = _walk(design, known, recipe, there, prior=prior, horizon_ms=labels.horizon.ms, seed=seed)
+    fits = _fit_engines(design, known, recipe, there, prior=prior, horizon_ms=labels.horizon.ms, seed=seed)
     absent = (f"{name} abstains: its features are not there" for name in columns if name not in there)
     late = (f"feature {name} starts too late and is left out" for name in design.dropped)
-    return assemble(design, known, replace(walked, notes=(*absent, *late, *walked.notes)), recipe, labels.horizon)
+    return assemble(design, known, replace(fits, notes=(*absent, *late, *fits.notes)), recipe, labels.horizon)
 
 
-def _walk(
+def _fit_engines(
     design: Design,
     known: Labels,
     recipe: Recipe,
@@ -82,19 +82,21 @@ def _walk(
     prior: PoolPrior | None,
     horizon_ms: int,
     seed: int,
-) -> "Walked":
+) -> "EngineFits":
     """All engines (name -> its columns) over all folds; raises TrainingRefused where none has a view tonight."""
     policy = recipe.training
     ridge = {use.name: columns[use.name] for use in recipe.engines if use.name in columns and use.estimator == "ridge"}
-    linear = walk_linear(design, known, ridge, prior, policy, horizon_ms=horizon_ms)
+    linear = fit_linear_folds(design, known, ridge, prior, policy, horizon_ms=horizon_ms)
     parts = dict(zip(ridge, linear.forecasts.T, strict=True))
-    walks: dict[str, ForestWalk] = {}
+    forests_of: dict[str, ForestFits] = {}
     for use in recipe.engines:
         if use.name in columns and use.estimator == "lightgbm":
-            walks[use.name] = walk_forests(design, known, columns[use.name], policy, seed=seed, horizon_ms=horizon_ms)
-            parts[use.name] = walks[use.name].forecast
-    left_out = _left_out(design, linear, walks)
-    silent = _silent(ridge, linear, walks)
+            forests_of[use.name] = fit_forest_folds(
+                design, known, columns[use.name], policy, seed=seed, horizon_ms=horizon_ms
+            )
+            parts[use.name] = forests_of[use.name].forecast
+    left_out = _left_out(design, linear, forests_of)
+    silent = _silent(ridge, linear, forests_of)
     if silent == set(columns):
         raise TrainingRefused(
             SkipCode.BAD_FEATURES,
@@ -103,12 +105,12 @@ def _walk(
             wanted=1.0,
         )
     lost = {name: ", ".join(one for one in columns[name].required if one in left_out) for name in sorted(silent)}
-    return Walked(
+    return EngineFits(
         engines=tuple(columns),
         forecasts=np.column_stack([parts[name] for name in columns]),
         linear=linear,
         ridge={name: one.used for name, one in ridge.items()},
-        forests={name: walk.live for name, walk in walks.items()},
+        forests={name: one.live for name, one in forests_of.items()},
         left_out=frozenset(left_out) - ALWAYS,
         notes=(
             *left_out.values(),
@@ -118,12 +120,12 @@ def _walk(
     )
 
 
-def _left_out(design: Design, linear: LinearWalk, walks: Mapping[str, ForestWalk]) -> dict[str, str]:
+def _left_out(design: Design, linear: LinearFits, forests_of: Mapping[str, ForestFits]) -> dict[str, str]:
     """Features that say nothing to any model of tonight, in the features' order, and the note for each."""
     still = set(np.array(linear.names)[linear.dead])
-    for walk in walks.values():
-        still |= set(np.array(design.names)[~walk.used])
-    read = {name for walk in walks.values() for name in np.array(design.names)[walk.used]}
+    for one in forests_of.values():
+        still |= set(np.array(design.names)[~one.used])
+    read = {name for one in forests_of.values() for name in np.array(design.names)[one.used]}
     read |= set(np.array(linear.names)[~linear.dead])
     notes = {}
     for name, gone in zip(design.names, _stopped(design), strict=True):
@@ -140,15 +142,15 @@ def _stopped(design: Design) -> Bool:
     return gone
 
 
-def _silent(ridge: Mapping[str, Columns], linear: LinearWalk, walks: Mapping[str, ForestWalk]) -> set[str]:
+def _silent(ridge: Mapping[str, Columns], linear: LinearFits, forests_of: Mapping[str, ForestFits]) -> set[str]:
     """Engines without a view in any regime tonight."""
     lines = {name for name, silent in zip(ridge, linear.silent, strict=True) if silent.all()}
-    return lines | {name for name, walk in walks.items() if walk.silent}
+    return lines | {name for name, one in forests_of.items() if one.silent}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walked:
-    """All engines' walks before calibration: forecasts (n, E) of every decision, and what goes live.
+class EngineFits:
+    """All engines' forests_of before calibration: forecasts (n, E) of every decision, and what goes live.
 
     Forests count features as the design does. `left_out`: features that no live model reads, so the live row goes
     without.
@@ -156,19 +158,19 @@ class Walked:
 
     engines: tuple[str, ...]
     forecasts: F64
-    linear: LinearWalk
+    linear: LinearFits
     ridge: Mapping[str, tuple[str, ...]]
     forests: Mapping[str, TreeArrays]
     notes: tuple[str, ...]
     left_out: frozenset[str] = frozenset()
 
 
-def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, horizon: Horizon) -> TrainedPair:
-    """Calibrate the walks and put the live arrays on one list of features."""
-    policy, engines = recipe.training, walked.engines
+def assemble(design: Design, labels: Labels, fits: EngineFits, recipe: Recipe, horizon: Horizon) -> TrainedPair:
+    """Calibrate the forests_of and put the live arrays on one list of features."""
+    policy, engines = recipe.training, fits.engines
     days = np.arange(design.first_test_day, max(design.last_day, design.live_day) + 1)
     slope = slopes(
-        walked.forecasts,
+        fits.forecasts,
         labels.y,
         labels.weight * design.usable,
         closing_day=closing_days(labels.closed_ms),
@@ -176,18 +178,18 @@ def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, hor
         policy=policy,
     )
     test = np.flatnonzero(design.day >= design.first_test_day)
-    raw = walked.forecasts[test]
-    names = _needed(design, walked)
-    reads = [place for place, name in enumerate(walked.linear.names) if name in names]
-    place = [names.index(walked.linear.names[one]) for one in reads]
+    raw = fits.forecasts[test]
+    names = _needed(design, fits)
+    reads = [place for place, name in enumerate(fits.linear.names) if name in names]
+    place = [names.index(fits.linear.names[one]) for one in reads]
     coef = np.zeros((len(engines), len(REGIMES), len(names)))
     intercept = np.zeros((len(engines), len(REGIMES)))
-    for source, name in enumerate(walked.ridge):
-        coef[engines.index(name)][:, place] = walked.linear.coef[source][:, reads]
-        intercept[engines.index(name)] = walked.linear.intercept[source]
+    for source, name in enumerate(fits.ridge):
+        coef[engines.index(name)][:, place] = fits.linear.coef[source][:, reads]
+        intercept[engines.index(name)] = fits.linear.intercept[source]
     live = design.columns(names)
     clip = int(design.clip_of(np.array([design.live_day]))[0])
-    forest_names = tuple(walked.forests)
+    forest_names = tuple(fits.forests)
     return TrainedPair(
         horizon=horizon,
         engines=engines,
@@ -200,18 +202,18 @@ def assemble(design: Design, labels: Labels, walked: Walked, recipe: Recipe, hor
         clip_high=design.clip_high[clip, live],
         slope=slope[design.live_day - design.first_test_day],
         tree_of=np.array([forest_names.index(name) if name in forest_names else -1 for name in engines]),
-        forests=tuple(_renumbered(forest, design.names, names) for forest in walked.forests.values()),
-        notes=walked.notes,
+        forests=tuple(_renumbered(forest, design.names, names) for forest in fits.forests.values()),
+        notes=fits.notes,
         stopped=tuple(name for name, gone in zip(design.names, _stopped(design), strict=True) if gone),
         n_effective=float(labels.weight[design.usable].sum()),
         window_ms=trained_window(design, labels, policy),
     )
 
 
-def _needed(design: Design, walked: Walked) -> tuple[str, ...]:
+def _needed(design: Design, fits: EngineFits) -> tuple[str, ...]:
     """Features the live model reads, in the features' order; trees may read all of them."""
-    used = {name for columns in walked.ridge.values() for name in columns} | ALWAYS
-    return tuple(name for name in design.names if name not in walked.left_out and (walked.forests or name in used))
+    used = {name for columns in fits.ridge.values() for name in columns} | ALWAYS
+    return tuple(name for name in design.names if name not in fits.left_out and (fits.forests or name in used))
 
 
 def _renumbered(forest: TreeArrays, names: tuple[str, ...], kept: tuple[str, ...]) -> TreeArrays:

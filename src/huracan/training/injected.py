@@ -19,10 +19,10 @@ from huracan.domain.records import SkipCode
 from huracan.domain.results import TrainedPair
 from huracan.training.design import Design, align, prepare
 from huracan.training.exportable import UNCLIPPED, Exported, export_model
-from huracan.training.fit import FEWEST_LABELS, Walked, assemble, check_enough
+from huracan.training.fit import FEWEST_LABELS, EngineFits, assemble, check_enough
 from huracan.training.folds import Folds, walk_forward
 from huracan.training.gram import N_CELLS
-from huracan.training.linear import LinearWalk
+from huracan.training.linear import LinearFits
 from huracan.training.presence import ALWAYS
 from huracan.training.protocols import FitJob, FitPlace, right_one
 from huracan.training.refusal import TrainingRefused
@@ -89,7 +89,7 @@ async def fit_injected(
         forecast[asked] = found.forecasts(np.ascontiguousarray(design.x[asked][:, columns]))
         live = found.over(columns, len(design.names))
     assert live is not None
-    trained = assemble(design, known, _walked(design, live, forecast), recipe, labels.horizon)
+    trained = assemble(design, known, _engine_fits(design, live, forecast), recipe, labels.horizon)
     if live.forest is not None:
         return trained
     bound = np.full(len(trained.feature_names), UNCLIPPED)
@@ -199,14 +199,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and isfinite(float(value))
 
 
-def _walked(design: Design, live: Exported, forecast: F64) -> Walked:
+def _engine_fits(design: Design, live: Exported, forecast: F64) -> EngineFits:
     shape = (1, len(REGIMES), len(design.names))
     stopped = design.presence.stopped_at(np.array([design.live_day]))[0]
     left_out = [name for name, gone in zip(design.names, stopped, strict=True) if gone]
-    return Walked(
+    return EngineFits(
         engines=(INJECTED,),
         forecasts=forecast[:, None],
-        linear=LinearWalk(
+        linear=LinearFits(
             names=design.names,
             forecasts=forecast[:, None],
             coef=np.broadcast_to(live.coef, shape).copy(),

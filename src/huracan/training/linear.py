@@ -29,7 +29,7 @@ from huracan.training.prior import PoolPrior
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinearWalk:
+class LinearFits:
     """Ridge engines of a pair: forecasts (n, E) of every decision, by inner folds in the first training window, then
     out of fold; and tonight's arrays on `names` (k,): coef (E, 4, k) on raw clipped features, intercept (E, 4).
 
@@ -56,7 +56,7 @@ class Columns:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
 
-def walk_linear(
+def fit_linear_folds(
     design: Design,
     labels: Labels,
     engines: Mapping[str, Columns],
@@ -64,7 +64,7 @@ def walk_linear(
     policy: TrainingPolicy,
     *,
     horizon_ms: int,
-) -> LinearWalk:
+) -> LinearFits:
     """Fit every engine (name -> its columns) on every fold and forecast with each fold's own model.
 
     A feature that stands still in a fold's train rows, or had stopped by its day, has no weight in that fold; an engine
@@ -100,7 +100,7 @@ def walk_linear(
         design, rows.names, fold=fold, days=sums.days, coef=coef, intercept=np.where(silent, np.nan, intercept)
     )
     speaks = ~silent[-1]
-    return LinearWalk(
+    return LinearFits(
         names=rows.names,
         forecasts=forecasts,
         coef=coef[-1] * speaks[..., None],
@@ -158,8 +158,8 @@ class _Sums:
     def of(self, columns: I64) -> F64:
         """Grams (s, 5, k + 2, k + 2) of these columns."""
         picked = np.array([0, *(columns + 1), self._daily.shape[-1] - 1])
-        walked = windows(self._daily, picked, self._starts - self._first + 1, self._lookback)
-        return with_pooled(np.concatenate((self._inner_grams[..., picked[:, None], picked], walked)))
+        fits = windows(self._daily, picked, self._starts - self._first + 1, self._lookback)
+        return with_pooled(np.concatenate((self._inner_grams[..., picked[:, None], picked], fits)))
 
     def priors(self, prior: PoolPrior | None, engine: str, columns: tuple[str, ...]) -> F64:
         """What the pool knew for each model (s, 5, k), zero without a pool."""

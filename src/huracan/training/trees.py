@@ -27,7 +27,7 @@ INNER_WEEKS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForestWalk:
+class ForestFits:
     """Forecasts (n,) of every decision: by inner folds in the first training window, then out of fold; and tonight's
     forest.
 
@@ -49,7 +49,7 @@ class _Fit:
     used: Bool
 
 
-def walk_forests(
+def fit_forest_folds(
     design: Design,
     labels: Labels,
     columns: Columns,
@@ -57,7 +57,7 @@ def walk_forests(
     *,
     seed: int,
     horizon_ms: int,
-) -> ForestWalk:
+) -> ForestFits:
     """Grow all forests of one engine and let each forecast its own test block.
 
     A fit leaves out features that had stopped by its first day, and those that stand still in its train rows or its
@@ -91,7 +91,7 @@ def walk_forests(
             live = growers[key].grow(fit.train)
             _forecast_into(forecast, design, fit.test, live)
     assert fit is not None
-    return ForestWalk(forecast=forecast, live=live, used=fit.used, silent=silent)
+    return ForestFits(forecast=forecast, live=live, used=fit.used, silent=silent)
 
 
 def _fits(design: Design, labels: Labels, folds: Folds, *, era: "_Era", wanted: Bool, horizon_ms: int) -> list[_Fit]:

@@ -3,7 +3,7 @@
 from huracan.universe.archived import archived_instruments, split_symbol
 from huracan.universe.build import UniverseConfig, build_universe
 from huracan.universe.changes import delisted_members
-from huracan.universe.former import preference
+from huracan.universe.historical import preference
 from huracan.universe.names import coin_base, coin_keys
 from huracan.universe.pegged import HELD_BPS, HELD_DAYS, held_before
 from huracan.universe.spreads import tier_key

@@ -6,7 +6,7 @@ from typing import Literal
 
 from huracan.domain.ids import DELISTED, Instrument
 from huracan.domain.records import Candidate, Quote, Skip, SkipCode, Snapshot, Universe
-from huracan.universe.former import former_pairs
+from huracan.universe.historical import historical_constituents
 from huracan.universe.names import PERPETUAL, coin_keys
 from huracan.universe.pegged import PEGGED
 from huracan.universe.spreads import tier_key, tier_medians
@@ -88,7 +88,7 @@ def build_universe(
         members=members,
         skips=skips,
         tier_spreads=tuple(_tier_spreads(pairs, config).items()),
-        former=former_pairs(
+        historical=historical_constituents(
             others,
             members,
             forgotten=forgotten,

@@ -1,6 +1,6 @@
 """Coins whose price is held by somebody: a forecast of them is a forecast of that somebody.
 
-Known ones are told by name, others by their price: it does not move.
+Known ones are found by name, others by their price: it does not move.
 """
 
 from typing import Final

@@ -230,8 +230,8 @@ def _lengths(data: Any) -> str:
         return ""
     lengths = {str(name): len(values) for name, values in data.items() if hasattr(values, "__len__")}
     differ = len(lengths) == len(data) and len(set(lengths.values())) > 1
-    told = ", ".join(f"{name} has {count}" for name, count in list(lengths.items())[:8])
-    return f"lengths differ, {told} values" if differ else ""
+    listed = ", ".join(f"{name} has {count}" for name, count in list(lengths.items())[:8])
+    return f"lengths differ, {listed} values" if differ else ""
 
 
 def _timed(table: pl.DataFrame, bars: Bars) -> pl.DataFrame:

@@ -84,7 +84,7 @@ async def ledger(here: Circumstances) -> list[Finding]:
         return [wrong(AREA, "ledger", LedgerError(f"{path} is damaged ({sound})"), BRING_LAST)]
     if path.stat().st_mode & 0o022:
         return [wrong(AREA, "ledger", LedgerError(f"{path} can be written by others"), f"chmod 600 {path}")]
-    return [right(AREA, "ledger", f"sound, {nights} night{'' if nights == 1 else 's'} judged")]
+    return [right(AREA, "ledger", f"sound, {nights} night{'' if nights == 1 else 's'} evaluated")]
 
 
 async def published(here: Circumstances) -> list[Finding]:

@@ -289,7 +289,7 @@ def _backtested_words(one: HypothesisRow) -> str:
 
 
 def _measured(one: HypothesisRow) -> str:
-    """The one measurement that a card shows: of days that count where there are any, else of the walk."""
+    """The one measurement that a card shows: of days that count where there are any, else of the backtest."""
     return _observed_words(one) if one.observed_days else _backtested_words(one)
 
 

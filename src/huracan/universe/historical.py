@@ -1,6 +1,6 @@
 """Pairs that are no members tonight and may have been on a past day: evidence from that day has to count them, too.
 
-A pool walked over tonight's members alone is a pool of survivors: whoever was delisted, or lost its trade, is missing
+A pool backtested over tonight's members alone is a pool of survivors: what was delisted, or lost its trade, is missing
 with all its losses. One instrument a base asset and market, none where the base has had a member of that market, or of
 the preferred one, all the time; what they are worth as evidence is decided day by day (`pipeline.membership`), and no
 day counts a base twice (`pipeline.bases`).
@@ -21,7 +21,7 @@ from huracan.universe.pegged import PEGGED
 _LEVERED: Final = re.compile(r"(.+)(?:UP|DOWN|BULL|BEAR)")
 
 
-def former_pairs(
+def historical_constituents(
     others: Iterable[Candidate],
     members: Sequence[Candidate],
     *,
@@ -31,10 +31,10 @@ def former_pairs(
     most: int | None,
     since_ms: int | None = None,
 ) -> tuple[Candidate, ...]:
-    """Pairs to walk over for evidence alone, by coin key.
+    """Pairs to backtest for evidence alone, by coin key.
 
     `others` are listed pairs that fell out, with their keys; `forgotten` instruments are no longer listed at all and
-    get keys of their own beside all `taken` ones. A base without a member is walked over on both markets, one whose
+    get keys of their own beside all `taken` ones. A base without a member is backtested on both markets, one whose
     member is not of the preferred market on that one, and one whose member was listed after `since_ms` on the other;
     each by the first instrument by quote asset. Pegged coins and leveraged tokens are none; of more than `most`, some
     are drawn by hash.
@@ -68,7 +68,7 @@ def is_leveraged(base: str, bases: frozenset[str]) -> bool:
 
 
 def preference(instrument: Instrument, market: str) -> tuple[bool, int, str, float]:
-    """What instruments of one base are sorted by, the preferred one first: market by the owner's policy, quote asset,
+    """What instruments of one base are sorted by, the preferred one first: market by the user's policy, quote asset,
     symbol; of a symbol's listings the earlier one, which was there when the day began on which the next one came.
     """
     quote = QUOTE_ORDER.index(instrument.quote) if instrument.quote in QUOTE_ORDER else len(QUOTE_ORDER)
@@ -77,7 +77,7 @@ def preference(instrument: Instrument, market: str) -> tuple[bool, int, str, flo
 
 
 def _is_of(member: Instrument, market: str) -> bool:
-    """Whether an instrument is of the market that stands for a base by the owner's policy."""
+    """Whether an instrument is of the market that stands for a base by the user's policy."""
     return (member.market == "spot") == (market == "spot")
 
 
