@@ -99,7 +99,9 @@ def _print(filled: Any, seconds: float, *, as_json: bool) -> None:
     if as_json:
         from dataclasses import asdict
 
-        print_json({"success": not filled.failed, **asdict(filled), **spent})
+        counts = asdict(filled)
+        counts["set_aside"] = counts.pop("quarantined")  # the key that programs read
+        print_json({"success": not filled.failed, **counts, **spent})
         return
     from huracan.cli.cards import terminal
 

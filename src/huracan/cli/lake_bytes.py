@@ -1,6 +1,6 @@
 """`huracan lake audit --bytes`: every byte of a lake read and compared with the sha256 in its table's commit."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -82,7 +82,9 @@ def show_bytes(
         quarantined=tuple(lake.quarantined()),
     )
     if as_json:
-        print_json(found)
+        body = asdict(found)
+        body["set_aside"] = body.pop("quarantined")  # the key that programs read
+        print_json(body)
     else:
         _print(found)
     return DamagedTableError.exit_status if found.damaged else 0

@@ -38,7 +38,7 @@ def build(*pairs, archived=(), **rules):
 
 
 def former(*pairs, **more):
-    return {one.instrument.coin: one.instrument for one in build(*pairs, **more).former}
+    return {one.instrument.coin: one.instrument for one in build(*pairs, **more).historical}
 
 
 SOL = (um("SOL"), TIGHT)
@@ -106,9 +106,9 @@ def test_the_spot_pair_of_a_young_perpetual_is_walked_over_for_the_days_before_i
     )
     known = [one for market, symbols in archived for one in archived_instruments(symbols, market, ("USDT", "USDC"))[0]]
     rules = UniverseConfig(quote_assets=("USDT", "USDC"))
-    found = build_universe(snapshot, rules, ["1h"], known, since_ms=500).former
+    found = build_universe(snapshot, rules, ["1h"], known, since_ms=500).historical
     assert [one.instrument.coin for one in found] == ["GONE", "YOUNGUSDT-spot"]
-    assert [one.instrument.coin for one in build_universe(snapshot, rules, ["1h"], known).former] == ["GONE"]
+    assert [one.instrument.coin for one in build_universe(snapshot, rules, ["1h"], known).historical] == ["GONE"]
 
 
 def test_leveraged_tokens_are_no_assets_of_their_own():
@@ -128,7 +128,7 @@ def test_pairs_of_an_unknown_rate_cannot_be_placed():
     snapshot = Snapshot(
         now_ms=0, instruments=(SOL[0],), quotes={SOL[0].id: TIGHT}, quote_per_gbp={"USDT": 1.0}, gbp_source="test"
     )
-    assert build_universe(snapshot, UniverseConfig(), ["1h"], archived).former == ()
+    assert build_universe(snapshot, UniverseConfig(), ["1h"], archived).historical == ()
 
 
 @given(st.permutations([f"C{n}" for n in range(12)]), st.integers(0, 12))
