@@ -149,7 +149,8 @@ class Left:
     def run(self):
         """The ledger's word on the run."""
         with SqliteLedger(self.folder / "workdir" / "ledger.sqlite", read_only=True) as ledger:
-            return ledger.runs()[-1]
+            (run,) = [run for run in ledger.runs() if run.run_id == self.progress["run_id"]]
+            return run
 
     @cached_property
     def files(self):
