@@ -329,10 +329,10 @@ class _OpenNight:
     def _wire(self) -> None:
         self.ledger = open_ledger(self.workdir / LEDGER_FILE, self.store, keys_here(os.environ), self.telemetry)
         mirrors = Mirrors.of(self.settings, self.store, self.clock, OnLoop(self.telemetry), os.environ)
-        facts = adapter_places(self.settings, self.workdir)
+        places = adapter_places(self.settings, self.workdir)
         if self.injected.data_loader is not None:
-            facts["lake"] += "-injected"  # a user's data must never pass for the exchange's
-        self.pair_ports = pair_ports(facts)
+            places["lake"] += "-injected"  # a user's data must never pass for the exchange's
+        self.pair_ports = pair_ports(places)
         self.pair_ports.artefacts.on_mismatch = lambda key: self.telemetry.event("artefact_mismatched", key=key)
         self.release = FolderRelease(
             self.store, self.clock, self.telemetry, os.environ, mirrors=mirrors, ledger=self.ledger
@@ -344,7 +344,7 @@ class _OpenNight:
             else OrchestratedWaves(
                 settings=self.settings,
                 folder=self.workdir,
-                wiring=facts,
+                wiring=places,
                 telemetry=self.telemetry,
                 ledger=self.ledger,
                 artefacts=self.pair_ports.artefacts,

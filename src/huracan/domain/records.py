@@ -1,4 +1,4 @@
-"""Small facts that travel between steps and reach the summary."""
+"""Small records that travel between steps and reach the summary."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

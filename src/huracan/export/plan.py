@@ -85,32 +85,34 @@ def bundle_files(
     return {name: as_bytes(value, name) for name, value in given.items()}
 
 
-def build_manifest(facts: Provenance, files: Mapping[str, bytes]) -> Manifest:
+def build_manifest(provenance: Provenance, files: Mapping[str, bytes]) -> Manifest:
     """The manifest of these files, not yet numbered; its `timestamp` is the data cut-off, so equal inputs give equal
     bytes.
     """
     if set(files) != set(BUNDLE_FILES):
-        raise BundleFormatError(f"{facts.coin} {facts.horizon}: files {sorted(files)}, wanted {sorted(BUNDLE_FILES)}")
+        raise BundleFormatError(
+            f"{provenance.coin} {provenance.horizon}: files {sorted(files)}, wanted {sorted(BUNDLE_FILES)}"
+        )
     return Manifest(
-        coin=facts.coin,
-        horizon=facts.horizon,
+        coin=provenance.coin,
+        horizon=provenance.horizon,
         version=0,
-        status=facts.status,
-        instrument=facts.instrument,
-        training_window_start=iso(facts.window_start_ms),
-        training_window_end=iso(facts.window_end_ms),
-        timestamp=iso(facts.data_cutoff_ms),
-        data_cutoff_ms=facts.data_cutoff_ms,
-        features_hash=facts.features_hash,
-        code_hash=facts.code_hash,
-        config_hash=facts.config_hash,
-        data_hash=facts.data_hash,
-        recipe_id=facts.recipe_id,
-        seed=facts.seed,
+        status=provenance.status,
+        instrument=provenance.instrument,
+        training_window_start=iso(provenance.window_start_ms),
+        training_window_end=iso(provenance.window_end_ms),
+        timestamp=iso(provenance.data_cutoff_ms),
+        data_cutoff_ms=provenance.data_cutoff_ms,
+        features_hash=provenance.features_hash,
+        code_hash=provenance.code_hash,
+        config_hash=provenance.config_hash,
+        data_hash=provenance.data_hash,
+        recipe_id=provenance.recipe_id,
+        seed=provenance.seed,
         model_path="",
-        regime=facts.regime,
-        metrics=dict(facts.metrics),
-        evidence=dict(facts.evidence),
+        regime=provenance.regime,
+        metrics=dict(provenance.metrics),
+        evidence=dict(provenance.evidence),
         files={name: FileEntry.of(data) for name, data in files.items()},
     )
 

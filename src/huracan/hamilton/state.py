@@ -189,7 +189,7 @@ class StoreState:
     def _unusable(self, error: OSError) -> ModelLoadError:
         return ModelLoadError(
             f"Hamilton's state folder {self.folder} is not usable ({error.strerror}); without it a rolled-back store"
-            " could not be told from a new one. Make it writable, or set HURACAN_STATE_DIR."
+            " could not be distinguished from a new one. Make it writable, or set HURACAN_STATE_DIR."
         )
 
     def _damaged(self, name: str, error: Exception | None) -> ModelLoadError:

@@ -152,8 +152,13 @@ class _Filling:
                 self.total.failed[error.code] += 1
                 self.telemetry.event("symbol_refused", instrument=name, code=error.code, error=str(error))
             else:
-                facts = {"files": filled.files, "rows": filled.rows, "holes": filled.holes, "restated": filled.restated}
-                self.telemetry.event("symbol_filled", instrument=name, **facts)
+                counts = {
+                    "files": filled.files,
+                    "rows": filled.rows,
+                    "holes": filled.holes,
+                    "restated": filled.restated,
+                }
+                self.telemetry.event("symbol_filled", instrument=name, **counts)
             self.done += 1
             self.telemetry.progress(name, 0, 0)
             self.telemetry.progress(STAGE, self.done, self.total.symbols)

@@ -140,7 +140,7 @@ def _labels(time: Any, forward: Any, horizon: Horizon) -> LabelledSet:
     fill = time + MINUTE_MS
     end = fill + horizon.ms
     known = pl.Series(end <= time[-1])
-    facts = {
+    columns = {
         "decision_time": time,
         "fill_time": fill,
         "label_end": end,
@@ -151,5 +151,5 @@ def _labels(time: Any, forward: Any, horizon: Horizon) -> LabelledSet:
         "weight": np.full(time.size, 1.0 / horizon.days / 24.0),
     }
     open_ = ("exit_time", "exit_price", "forward_bps", "weight")
-    frame = pl.DataFrame(facts).with_columns(pl.when(known).then(pl.col(name)).alias(name) for name in open_)
+    frame = pl.DataFrame(columns).with_columns(pl.when(known).then(pl.col(name)).alias(name) for name in open_)
     return LabelledSet(horizon=horizon, frame=frame)

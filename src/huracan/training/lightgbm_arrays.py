@@ -74,9 +74,9 @@ def to_arrays(booster: Any) -> TreeArrays:
 def _check_head(head: str) -> bool:
     """Whether the trees are averaged (random forest); raises TrainingRefused for outputs that are no sum of leaves."""
     lines = head.splitlines()
-    facts = dict(line.split("=", 1) for line in lines if "=" in line)
-    objective = facts.get("objective", "regression").split()
-    if facts.get("num_tree_per_iteration", "1") != "1":
+    header = dict(line.split("=", 1) for line in lines if "=" in line)
+    objective = header.get("objective", "regression").split()
+    if header.get("num_tree_per_iteration", "1") != "1":
         raise _refused("it has several outputs")
     if objective[0] not in _PLAIN_OBJECTIVES or "sqrt" in objective:
         raise _refused(f"its objective is {' '.join(objective)}")

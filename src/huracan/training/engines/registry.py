@@ -171,9 +171,9 @@ def use_of(name: str) -> EngineUse:
 
 def content_of(spec: EngineSpec) -> str:
     """Hash of everything an engine's specification says, but for its idea in words."""
-    facts = asdict(spec)
-    del facts["idea"]
-    return content_hash(facts)[:12]
+    fields = asdict(spec)
+    del fields["idea"]
+    return content_hash(fields)[:12]
 
 
 def engine_of(use: EngineUse, engines: Mapping[str, EngineSpec] | None = None) -> EngineSpec:
