@@ -12,8 +12,8 @@ from huracan.reports.night_summary import (
     ErrorRow,
     HypothesisRow,
     Metrics,
-    PublishedRow,
     SkippedRow,
+    SummaryRow,
     WithoutBestDay,
 )
 
@@ -106,7 +106,7 @@ def sample_night(*, proven: bool = True, coins: int = 16) -> NightReport:
     for place in range(coins):
         coin = "币安人生" if place == 3 else HOSTILE if place == 4 else f"COIN{place:02d}"
         for horizon in HORIZONS:
-            row = PublishedRow(
+            row = SummaryRow(
                 coin=coin,
                 horizon=horizon,
                 recipe="linear",

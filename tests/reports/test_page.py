@@ -12,7 +12,7 @@ from sample_night import HOSTILE, sample_night
 from huracan.reports import Curve, NightReport, curve_from_daily, night_page
 from huracan.reports.charts import COLOURED, cost_figure, equity_figure, skip_figure
 from huracan.reports.html import UNTOLD
-from huracan.reports.night_summary import Costs, HypothesisRow, PublishedRow, SkippedRow
+from huracan.reports.night_summary import Costs, HypothesisRow, SkippedRow, SummaryRow
 from huracan.reports.tables import (
     DASH,
     SHOWN_ROWS,
@@ -161,9 +161,7 @@ def test_a_lineage_row_that_lacks_numbers_is_drawn_with_dashes():
 
 def test_gross_edges_beyond_the_frame_are_cut_and_say_their_number():
     rows = tuple(
-        PublishedRow(
-            coin=coin, horizon="1h", costs=Costs(fees=10.0, spread=1.0, slippage=1.0, funding=-2.0, gross=gross)
-        )
+        SummaryRow(coin=coin, horizon="1h", costs=Costs(fees=10.0, spread=1.0, slippage=1.0, funding=-2.0, gross=gross))
         for coin, gross in (("A", 900.0), ("B", 15.0), ("C", -700.0))
     )
     figure = cost_figure(dataclasses.replace(EMPTY, champions=rows))
@@ -201,7 +199,7 @@ def test_candidates_say_how_many_nights_are_missing_and_champions_do_not():
     made = sample_night()
     assert "Nights missing" in [title for title, _ in champion_table(made.candidates, "candidates").headers]
     assert "Nights missing" not in [title for title, _ in champion_table(made.champions, "champions").headers]
-    (row,) = champion_table([PublishedRow(coin="BTC", horizon="1h")], "champions").rows
+    (row,) = champion_table([SummaryRow(coin="BTC", horizon="1h")], "champions").rows
     assert row[0].text == "BTC"
     assert row[-1].text == DASH
 
@@ -226,8 +224,8 @@ def test_long_tables_are_cut_and_say_so():
 
 def test_a_model_without_costs_has_no_row_of_them():
     rows = (
-        PublishedRow(coin="X", horizon="1h"),
-        PublishedRow(coin="Y", horizon="1h", costs=Costs()),
+        SummaryRow(coin="X", horizon="1h"),
+        SummaryRow(coin="Y", horizon="1h", costs=Costs()),
     )
     assert len(cost_table(sample_night()).rows) == 48
     made = dataclasses.replace(EMPTY, champions=rows)

@@ -11,7 +11,7 @@ from mornings import MORNINGS, first, fortieth, half_missing, promoted, refused
 from huracan.reports import night_page, plain
 from huracan.reports.live import LiveView, live_page
 from huracan.reports.night_integrity import InstrumentRow, NightIntegrity
-from huracan.reports.night_summary import Costs, Metrics, PublishedRow, SkippedRow
+from huracan.reports.night_summary import Costs, Metrics, SkippedRow, SummaryRow
 from huracan.reports.story import KEY, Marks, morning_body, morning_of, read_morning, refused_morning
 from huracan.reports.story.cards import when_words
 from huracan.reports.story.ranking import share_of
@@ -143,7 +143,7 @@ def test_a_refused_night_has_a_page_without_tables():
 
 
 def candidate(coin, edge, **changes):
-    return PublishedRow(
+    return SummaryRow(
         coin=coin,
         horizon=changes.pop("horizon", "1h"),
         recipe="linear",

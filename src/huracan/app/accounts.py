@@ -31,6 +31,7 @@ from huracan.night.promote import Promoted
 from huracan.night.publish import Exported
 from huracan.night.state import Night
 from huracan.ports import Clock, Telemetry
+from huracan.promotion import EvidenceKey
 from huracan.reports import Curve, NightReport, curve_from_daily
 from huracan.reports.night import night_report
 from huracan.reports.night_integrity import integrity_of
@@ -150,14 +151,14 @@ def _curves(promoted: Promoted) -> list[Curve]:
     names = {recipe.id: recipe.name for recipe in promoted.night.plan.recipes}
     curves = []
     for key, daily in promoted.dailies.items():
-        pool, horizon, recipe_id = key.split("/")
-        wanted = (pool, horizon, recipe_id)
         views = (row.view for row in promoted.evidence)
-        view = next((view for view in views if (view.pool, view.horizon, view.recipe_id) == wanted), None)
+        view = next((view for view in views if EvidenceKey(view.pool, view.horizon, view.recipe_id) == key), None)
         live = None if view is None or not view.live_days else promoted.verdict.day - view.live_days + 1
         days, net, valid = (daily[name].to_list() for name in ("day", "net_bps", "valid"))
-        recipe = names[recipe_id]
-        curves.append(curve_from_daily(pool, horizon, recipe, days=days, net_bps=net, valid=valid, live_from=live))
+        recipe = names[key.recipe_id]
+        curves.append(
+            curve_from_daily(key.pool, key.horizon, recipe, days=days, net_bps=net, valid=valid, live_from=live)
+        )
     return curves
 
 

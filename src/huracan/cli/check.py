@@ -11,7 +11,7 @@ from huracan.domain.strict import strict_json
 from huracan.errors import BundleFormatError, ConfigError
 
 if TYPE_CHECKING:
-    from huracan.operations.cross_check import LakeCheck
+    from huracan.operations.cross_check import CheckedLake
 
 LARGEST_OPTIONS: Final = 1 << 20
 
@@ -66,7 +66,7 @@ def _second(venue: str | None, options: Path | None) -> Any:
 
 async def _compared(
     workdir: Path, interval: str, lake: Any, instruments: list[Any], settings: Any, second: Any
-) -> "LakeCheck":
+) -> "CheckedLake":
     from huracan.app.exchange import adapter_places, market_data
     from huracan.operations.cross_check import Check, check_lake
 
@@ -80,7 +80,7 @@ async def _compared(
         await market.aclose()
 
 
-def _show(body: "LakeCheck") -> None:
+def _show(body: "CheckedLake") -> None:
     from huracan.cli.cards import terminal
     from huracan.cli.tables import show
 

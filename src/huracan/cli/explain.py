@@ -11,7 +11,7 @@ from huracan.domain.coin_names import CoinNames, did_you_mean
 from huracan.domain.json import Json
 from huracan.domain.time import Horizon
 from huracan.errors import ConfigError
-from huracan.reports.night_summary import BlockedRow, HypothesisRow, NightSummary, PublishedRow, SkippedRow
+from huracan.reports.night_summary import BlockedRow, HypothesisRow, NightSummary, SkippedRow, SummaryRow
 from huracan.reports.story import KEY, entries_closed
 from huracan.reports.story.words import horizon_order, listed
 from huracan.reports.summary import StoredSummary, read_summary
@@ -23,12 +23,12 @@ class CoinNight:
 
     coin: str
     horizon: str | None
-    champions: tuple[PublishedRow, ...]
+    champions: tuple[SummaryRow, ...]
     skips: tuple[SkippedRow, ...]
     hypotheses: tuple[HypothesisRow, ...]
 
 
-Row = TypeVar("Row", PublishedRow, SkippedRow, HypothesisRow)
+Row = TypeVar("Row", SummaryRow, SkippedRow, HypothesisRow)
 
 
 def latest_summary(workdir: Path | None) -> StoredSummary:
@@ -75,7 +75,7 @@ def explain_coin(workdir: Path | None, coin: str, horizon: str | None, *, as_jso
     name = _known(summary, coin, horizon)
     pools = {row.pool for row in summary.pools if name in row.members}
 
-    def is_of_coin(row: PublishedRow | SkippedRow) -> bool:
+    def is_of_coin(row: SummaryRow | SkippedRow) -> bool:
         return row.coin == name and horizon in {None, row.horizon}
 
     def is_of_pools(row: HypothesisRow) -> bool:

@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from huracan.reports.night_summary import NightSummary, Number, PublishedRow
+from huracan.reports.night_summary import NightSummary, Number, SummaryRow
 from huracan.reports.reading import record_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveDecision:
+class ResultDecision:
     """The decision on the last bar of the night, on the training side."""
 
     edge_bps: Number
@@ -20,10 +20,10 @@ class LiveDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRow(PublishedRow):
+class ModelRow(SummaryRow):
     """A champion or candidate of the run, with its decision on the last bar and the features of that bar."""
 
-    live: LiveDecision | None = None
+    live: ResultDecision | None = None
     live_features: Mapping[str, Number | None] = field(default_factory=dict)
 
 

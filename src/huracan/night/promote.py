@@ -1,5 +1,6 @@
 """Step 8 over all pairs: pools, their evidence, the verdict, and what it means for every (coin, horizon)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -19,7 +20,7 @@ from huracan.night.rereading import Reading, reading_of, restatement_notes
 from huracan.night.state import Night
 from huracan.night.waves import INJECTED_RECIPE
 from huracan.ports import Telemetry
-from huracan.promotion import CoinEdge, NightContext, PoolHorizon, Verdict, evaluate_night
+from huracan.promotion import CoinEdge, EvidenceKey, NightContext, PoolHorizon, Verdict, evaluate_night
 
 NOTHING = "none"
 
@@ -54,7 +55,7 @@ class Promoted:
     pools: tuple[Pool, ...]
     evidence: tuple[HypothesisRow, ...]
     assignments: tuple[Assignment, ...]
-    dailies: dict[str, pl.DataFrame] = field(default_factory=dict)
+    dailies: Mapping[EvidenceKey, pl.DataFrame] = field(default_factory=dict)
 
 
 def decide(ports: NightPorts, config: NightConfig, night: Night) -> Promoted:
@@ -83,7 +84,7 @@ def decide(ports: NightPorts, config: NightConfig, night: Night) -> Promoted:
         pools=pools,
         evidence=rows,
         assignments=tuple(assignments),
-        dailies={f"{item.pool}/{item.horizon}/{item.recipe.id}": item.daily for item in evidence},
+        dailies={EvidenceKey(item.pool, item.horizon, item.recipe.id): item.daily for item in evidence},
     )
 
 

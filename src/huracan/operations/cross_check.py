@@ -72,7 +72,7 @@ class VenueComparison(Comparison):
     moves_apart: int
 
 
-class LakeCheck(TypedDict):
+class CheckedLake(TypedDict):
     """All comparisons of one check, as JSON."""
 
     checked: str
@@ -93,7 +93,7 @@ class _Answer:
     failed: Failed | None = None
 
 
-async def check_lake(check: Check, instruments: Sequence[Instrument]) -> LakeCheck:
+async def check_lake(check: Check, instruments: Sequence[Instrument]) -> CheckedLake:
     """Compare one sampled day of every instrument; what each comparison found, as JSON values.
 
     The day is drawn by a hash of instrument and newest archive day from those that came whole from the archive: the

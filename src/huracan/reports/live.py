@@ -22,7 +22,7 @@ from huracan.reports.live_lines import (
     stage_lines,
 )
 from huracan.reports.night import NightReport
-from huracan.reports.night_summary import NightSummary, PublishedRow
+from huracan.reports.night_summary import NightSummary, SummaryRow
 from huracan.reports.progress import Progress
 from huracan.reports.story import refused_headline
 from huracan.reports.templating import template_environment
@@ -126,7 +126,7 @@ def _values(view: LiveView) -> dict[str, object]:
     }
 
 
-def _by_edge(row: PublishedRow) -> float:
+def _by_edge(row: SummaryRow) -> float:
     edge = row.edge_after_cost_bps
     return math.inf if edge is None or not math.isfinite(edge) else -edge
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from huracan.domain.time import day_iso
 from huracan.reports.morning import Morning
 from huracan.reports.night_integrity import NightIntegrity
-from huracan.reports.night_summary import ErrorRow, HypothesisRow, NightSummary, PublishedRow, SkippedRow
+from huracan.reports.night_summary import ErrorRow, HypothesisRow, NightSummary, SkippedRow, SummaryRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,8 @@ class NightReport:
     universe_size: int = 0
     coins_processed: int = 0
     hypotheses: tuple[HypothesisRow, ...] = ()
-    champions: tuple[PublishedRow, ...] = ()
-    candidates: tuple[PublishedRow, ...] = ()
+    champions: tuple[SummaryRow, ...] = ()
+    candidates: tuple[SummaryRow, ...] = ()
     curves: tuple[Curve, ...] = ()
     skips: tuple[SkippedRow, ...] = ()
     integrity: NightIntegrity = field(default_factory=NightIntegrity)

@@ -122,7 +122,7 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedRow:
+class SummaryRow:
     """A champion or a candidate; edges are bps of notional a round trip, `costs` None where none were measured
     tonight.
     """
@@ -239,8 +239,8 @@ class NightSummary:
     candidates_count: int | None = None
     skipped_count: int | None = None
     hypotheses: Annotated[tuple[HypothesisRow, ...], Field(alias="evidence")] = ()
-    champions: tuple[PublishedRow, ...] = ()
-    candidates: tuple[PublishedRow, ...] = ()
+    champions: tuple[SummaryRow, ...] = ()
+    candidates: tuple[SummaryRow, ...] = ()
     skipped: tuple[SkippedRow, ...] = ()
     errors: tuple[Annotated[ErrorRow, BeforeValidator(_as_error)], ...] = ()
     pools: tuple[PoolRow, ...] = ()

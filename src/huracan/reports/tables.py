@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from huracan.reports.night import NightReport
 from huracan.reports.night_integrity import InstrumentRow, LostFileRow, OutageRow, RuleRow
-from huracan.reports.night_summary import Costs, ErrorRow, HypothesisRow, PublishedRow, SkippedRow
+from huracan.reports.night_summary import Costs, ErrorRow, HypothesisRow, SkippedRow, SummaryRow
 from huracan.reports.story.words import market_word
 
 Row = TypeVar("Row")
@@ -94,9 +94,9 @@ def hypothesis_table(night: NightReport) -> Table:
     return _table("hypotheses", columns, sorted(night.hypotheses, key=_by_progress))
 
 
-def champion_table(rows: Sequence[PublishedRow], name: str) -> Table:
+def champion_table(rows: Sequence[SummaryRow], name: str) -> Table:
     """Champions, or candidates (with the nights that are missing)."""
-    columns: list[_Column[PublishedRow]] = [
+    columns: list[_Column[SummaryRow]] = [
         _text("Coin", lambda row: row.coin),
         _text("Horizon", lambda row: row.horizon),
         _text("Recipe", lambda row: row.recipe),
@@ -298,11 +298,11 @@ def number_cell(value: object, digits: int, *, percent: bool = False, up: bool =
     return Cell(text if negative else text.removeprefix("-"), number, "negative" if negative else "")
 
 
-def _market(row: PublishedRow) -> Cell:
+def _market(row: SummaryRow) -> Cell:
     return Cell(market_word(row.pool), row.pool) if row.pool else Cell(DASH)
 
 
-def _without_best_day(row: PublishedRow) -> float | None:
+def _without_best_day(row: SummaryRow) -> float | None:
     found = row.metrics.without_best_day
     return None if found is None else found.sharpe_ratio
 

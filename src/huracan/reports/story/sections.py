@@ -7,7 +7,7 @@ from typing import Final
 
 from huracan.reports.morning import Marks, Pick
 from huracan.reports.night_integrity import NightIntegrity
-from huracan.reports.night_summary import HypothesisRow, NightSummary, PublishedRow, SkippedRow
+from huracan.reports.night_summary import HypothesisRow, NightSummary, SkippedRow, SummaryRow
 from huracan.reports.story.ranking import share_of
 from huracan.reports.story.words import (
     bps,
@@ -79,7 +79,7 @@ def losses_of(skipped: Iterable[SkippedRow], trained: int) -> Losses:
     return Losses(wanted=trained + len(first), by_code={code: tuple(coins) for code, coins in sorted(by_code.items())})
 
 
-def shortlist(candidates: Sequence[PublishedRow], closed: Collection[str] = ()) -> tuple[tuple[Pick, ...], str]:
+def shortlist(candidates: Sequence[SummaryRow], closed: Collection[str] = ()) -> tuple[tuple[Pick, ...], str]:
     """The candidates whose past was best a coin, each with its costs; and what must be said of such a choice.
 
     Hamilton enters nothing of the coins in `closed`, so none of them is chosen.
@@ -102,7 +102,7 @@ def shortlist(candidates: Sequence[PublishedRow], closed: Collection[str] = ()) 
     )
 
 
-def _pick(row: PublishedRow) -> Pick | None:
+def _pick(row: SummaryRow) -> Pick | None:
     """A candidate of the shortlist; None where it lost, where a cost is not known, or after too few round trips."""
     edge, costs = row.edge_after_cost_bps, row.costs
     if edge is None or edge <= 0.0 or costs is None or (costs.round_trips or 0) < FEWEST_TRIPS:
