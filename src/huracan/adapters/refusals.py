@@ -93,13 +93,13 @@ class Refusal:
         """Read from an error of obstore, delta-rs or polars."""
         text = _COLOUR.sub(" ", str(error))
         outer, _, inner = text.partition(_LIBRARY)
-        text, cause = _plain(_BODY.sub("", outer)).rstrip(":")[:300], _CAUSE.search(inner)
+        first, cause = _plain(_BODY.sub("", outer)).rstrip(":")[:300], _CAUSE.search(inner)
         status, code, message = _STATUS.search(text), _CODE.search(text), _MESSAGE.search(text)
         return cls(
             status=int(status[1]) if status else 0,
             code=code[1] if code else "",
             message=_plain(message[1])[:200] if message else "",
-            text=text if cause is None else f"{text}: {(cause[1] or cause[2])[:100]}",
+            text=first if cause is None else f"{first}: {(cause[1] or cause[2])[:100]}",
             redirected=_BARE_REDIRECT in text,
             unusable=isinstance(error, InvalidPathError | NotSupportedError | UnknownConfigurationKeyError)
             or _PROXY in text,
