@@ -21,7 +21,7 @@ ALLOWED_OUTSIDE: dict[str, tuple[str, ...]] = {
 LONGEST_FILE = 420
 LONGEST_FUNCTION = 50
 MOST_POSITIONAL = 5
-DOCUMENTED = {"update_performance"}
+DOCUMENTED = {("huracan/regimes/gate.py", "update_performance"), ("huracan/hamilton/interface.py", "__init__")}
 """Public signatures with more positional parameters, which users call as documented."""
 FREE_DICTS = 31
 """As many `[str, Any]` as there are; lower it whenever there are fewer."""
@@ -158,7 +158,7 @@ def test_a_function_takes_few_arguments_by_position():
         for name, tree in trees()
         if not name.startswith("huracan/cli/")
         for function in functions(tree)
-        if not is_kernel(function) and function.name not in DOCUMENTED
+        if not is_kernel(function) and (name, function.name) not in DOCUMENTED
         for own in [
             [one.arg for one in function.args.posonlyargs + function.args.args if one.arg not in {"self", "cls"}]
         ]

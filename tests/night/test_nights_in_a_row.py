@@ -211,9 +211,9 @@ def test_a_night_in_the_past_is_refused_by_the_ledger_and_changes_no_champion(ni
 
 def test_every_run_left_its_own_summary_and_the_ledger_names_them_all(nights):
     finished = [nights.rehearsal, nights.first, nights.again, nights.later]
-    ids = {result["run_id"] for result in finished}
+    ids = {*(result["run_id"] for result in finished), nights.stepped.night.run_id}
     on_disk = [json.loads(path.read_bytes())["run_id"] for path in (nights.folder / "workdir" / "summaries").iterdir()]
-    assert len(ids) == 4
+    assert len(ids) == 5
     assert set(on_disk) == ids
     with SqliteLedger(nights.folder / "workdir" / "ledger.sqlite") as ledger:
         runs = {run.run_id: run for run in ledger.runs()}

@@ -48,7 +48,7 @@ def test_every_event_is_told_by_a_listed_name_or_by_a_variable_that_holds_one():
         ("adapters/progress.py", "name"),  # hands on what it was given
         ("adapters/telemetry/fan_out.py", "name"),  # likewise
         ("adapters/telemetry/run_log.py", "name"),  # likewise
-        ("app/training_pipeline.py", "name"),  # promoted, refreshed or kept
+        ("app/endings.py", "name"),  # promoted, refreshed or kept
         ("app/wiring.py", "name"),  # retried, cancelled or failed
         ("night/promote.py", "name"),  # promoted or demoted
     }

@@ -52,7 +52,7 @@ def with_signs_flipped(model: bytes) -> bytes:
 
 def forged(record: dict, root: str, files: dict[str, bytes]) -> bytes:
     """A record's bytes that name the sha256 of altered files (by key): what a careful forger writes."""
-    for folder, part in ((root, record), *((cell["root"], cell) for cell in record.get("cells", {}).values())):
+    for folder, part in ((root, record), *((cell["root"], cell) for cell in record.get("cells", []))):
         for name in part.get("files", {}):
             part["files"][name] = sha256_hex(files[f"{folder}/{name}"])
     return canonical_json(record)

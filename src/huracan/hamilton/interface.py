@@ -78,10 +78,10 @@ class HamiltonInterface:
         ranking_coins: Collection[str] | None = None,
         ranking_horizons: Collection[str] | None = None,
         ranking_regimes: Collection[str] | None = None,
-        *,
         allow_candidates: bool = False,
         trusted_root: str | Path | None = None,
         source: "BundleSource | None" = None,
+        *,
         state_dir: str | Path | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:

@@ -22,7 +22,8 @@ def slopes(forecast: F64, y: F64, weight: F64, *, closing_day: I64, days: I64, p
     down. Labels that closed before the last `lookback_days` are forgotten.
 
     >>> one = np.ones(400)
-    >>> slopes(2 * one[:, None], one, one, np.zeros(400, dtype=np.int64), np.array([5]), TrainingPolicy())
+    >>> closed, days = np.zeros(400, dtype=np.int64), np.array([5])
+    >>> slopes(2 * one[:, None], one, one, closing_day=closed, days=days, policy=TrainingPolicy())
     array([[0.45]])
     """
     first = int(days[0]) - policy.lookback_days + 1
