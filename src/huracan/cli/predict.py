@@ -118,6 +118,13 @@ def _brief(prediction: "PredictionResult") -> "JsonObject":
     return {name: getattr(prediction, name) for name in names}
 
 
+def _move_words(edge_bps: float) -> str:
+    """Which way the price is forecast to move; a card counts profit, so a fall is one of the short side."""
+    if edge_bps == 0.0:
+        return "no move"
+    return "by a rise" if edge_bps > 0.0 else "by a fall (the short side)"
+
+
 def _print(made: "Decision", hamilton: "HamiltonInterface", costs: "ModelCosts") -> None:
     from rich.text import Text
 
@@ -130,7 +137,7 @@ def _print(made: "Decision", hamilton: "HamiltonInterface", costs: "ModelCosts")
         ("decision", _direction(said)),
         *(("" if place else "why", words) for place, words in enumerate(reasons(said, model.decision))),
         ("", ""),
-        ("before cost", f"{said.edge_bps:+.1f} bps, {'up' if said.edge_bps >= 0 else 'down'} within {said.horizon}"),
+        ("before cost", f"{abs(said.edge_bps):.1f} bps, {_move_words(said.edge_bps)} within {said.horizon}"),
         ("cost", f"{model.decision.cost_bps:.1f} bps a round trip{_cost_words(costs)}"),
         ("after cost", f"{said.net_edge_bps:+.1f} bps"),
         ("confidence", f"{said.confidence:.2f} (an entry wants {model.decision.min_confidence:.2f})"),
