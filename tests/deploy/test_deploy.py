@@ -16,6 +16,8 @@ import huracan
 from huracan.cli.main import app
 from huracan.settings import OTHER_VARIABLES, PREFIX, SECRETS, load_settings
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 OURS = ("systemd", "kubernetes", "docker", "ray")

@@ -12,6 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 from huracan.stats.edge import edge_spread
 
+pytestmark = pytest.mark.slow
+
 GRID = st.sampled_from([1.0, 2.0, 3.0])
 HOLES = st.sampled_from([1.0, 2.0, 3.0, math.nan])
 NONSENSE = st.one_of(HOLES, st.sampled_from([0.0, -1.0, math.inf]), st.floats(1e-300, 1e300))

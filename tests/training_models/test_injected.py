@@ -15,6 +15,8 @@ from huracan.training import TrainingRefused, fit_injected
 from huracan.training.exportable import checked, export_model
 from huracan.training.lightgbm_arrays import to_arrays
 
+pytestmark = pytest.mark.slow
+
 
 class Line:
     def __init__(self, coef, intercept=0.0):

@@ -14,6 +14,8 @@ from huracan.worlds.process import common_path, own_path, published_signal
 from huracan.worlds.simulated import SimulatedWorld, simulate
 from huracan.worlds.spec import START_MS, WorldSpec, plan_listings, regular_bases
 
+pytestmark = pytest.mark.slow
+
 EVER = 2**62
 
 
