@@ -24,7 +24,8 @@ from typing import Final
 SIDES: Final = ("before", "after")
 MEASURED: Final = "measured.json"
 CODE_HASH: Final = re.compile(rb'"code_hash":\s*"[0-9a-f]+"')
-PLACES: Final = frozenset({"path"})
+PLACES: Final = frozenset({"path", "root"})
+"""Of a row: where it lies. The root of artefacts is a hash of all they are made of, the code among it."""
 COMPARED: Final = ("champions", "candidates", "skipped", "evidence", "promotions", "do_not_trade")
 MEBI: Final = 1 << 20
 
