@@ -207,13 +207,13 @@ def test_a_damaged_or_open_ledger_is_wrong(here):
     path = circumstances.workdir / "ledger.sqlite"
     with SqliteLedger(path) as ledger:
         ledger.record_run("r", started_ms=1, facts={})
-    assert run(places.ledger, circumstances)["ledger"].seen == "sound, 0 nights judged"
+    assert run(places.ledger, circumstances)["ledger"].seen == "sound, 0 nights evaluated"
     with closing(sqlite3.connect(path)) as connection:
         for number, judged in enumerate((True, False), start=1):
             entries = json.dumps({"entries": [], "judged": judged})
             connection.execute("INSERT INTO nights VALUES (?, 20550, ?, '', ?)", (number, entries, str(number)))
         connection.commit()
-    assert run(places.ledger, circumstances)["ledger"].seen == "sound, 1 night judged"
+    assert run(places.ledger, circumstances)["ledger"].seen == "sound, 1 night evaluated"
     path.chmod(0o666)
     assert "chmod 600" in run(places.ledger, circumstances)["ledger"].advice
     with closing(sqlite3.connect(path)) as connection:

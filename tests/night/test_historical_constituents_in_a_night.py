@@ -143,7 +143,7 @@ def nights(tmp_path_factory):
 
 
 def daily(promoted, pool="um-A"):
-    return next(frame for key, frame in sorted(promoted.dailies.items()) if key.startswith(f"{pool}/1h/"))
+    return next(frame for key, frame in sorted(promoted.dailies.items()) if key.pool_horizon == (pool, "1h"))
 
 
 @pytest.mark.parametrize("name", ["remembered", "forgotten"])
