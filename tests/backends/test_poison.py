@@ -6,7 +6,7 @@ import os
 import jobs_for_workers as work
 import pytest
 from conformance import LightJob
-from records import prepared
+from records import ingested
 from sizes import size
 
 from huracan.adapters.artefacts import LocalArtefacts
@@ -95,7 +95,7 @@ class Poisoned(InProcess):
         type(self).starts += (job.coin,)
         if job.coin == "BAD":
             raise WorkerLostError("gone")
-        return {**to_json(Done(record=prepared(job.coin))), "success": True}
+        return {**to_json(Done(record=ingested(job.coin))), "success": True}
 
 
 def wave_run(folder, number, *, code_hash="c", killed=False):

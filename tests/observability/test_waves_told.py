@@ -74,6 +74,22 @@ async def test_a_job_is_told_from_start_to_end_and_what_it_took_is_no_part_of_it
     assert heard.events[-1][0] == "wave_finished"
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"coin": "A"}, "no "),
+        ({**to_json(Done(record=trained("B"))), "success": True}, "the record of B"),
+        ({**to_json(Done(record=prepared("A"))), "success": True}, "a PrepareRecord"),
+    ],
+)
+async def test_an_answer_that_is_not_of_its_job_fails_that_job_alone(told, said, words):
+    outcomes, heard = await told(lambda job: said if job.coin == "A" else answer(job), ["A", "C"])
+    assert (outcomes["A"].code, outcomes["C"].code) == ("JOB_FAILED", "")
+    assert words in outcomes["A"].result.error
+    assert [(row["coin"], row["code"]) for row in heard.named("job_failed")] == [("A", "JOB_FAILED")]
+    assert [row["coin"] for row in heard.named("job_finished")] == ["C"]
+
+
 async def test_a_lost_worker_is_told_beside_the_repetition(told):
     def work(job):
         if job.coin == "A" and job.attempts == 1:

@@ -5,6 +5,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from huracan.adapters.artefacts import open_artefacts
 from huracan.adapters.backends import TrainingOrchestrator
@@ -16,10 +17,18 @@ from huracan.app.exchange import AdapterPlaces
 from huracan.app.worker import PLAN_FILE, PLANS, job_result, run_pair_job
 from huracan.domain.codec import to_json
 from huracan.domain.ids import canonical_json, content_hash, sha256_hex
-from huracan.domain.night_records import Failed, IngestRecord, JobResult
+from huracan.domain.night_records import (
+    Done,
+    Failed,
+    IngestRecord,
+    JobResult,
+    PrepareRecord,
+    TrainRecord,
+    Wave,
+)
 from huracan.domain.records import SkipCode
 from huracan.domain.time import DAY_MS
-from huracan.errors import BackendError, ConfigError, HuracanError, WorkerLostError
+from huracan.errors import BackendError, ConfigError, DataError, HuracanError, JobFailedError, WorkerLostError
 from huracan.night.jobs.artefacts import RECORD, Artefacts
 from huracan.night.plan import NightPlan
 from huracan.night.state import PairOutcome, PairWork
@@ -34,6 +43,7 @@ innocent.
 PRIVATE = 0o600  # the plan names the exchange's URLs, which may hold a password
 
 
+_RECORDS: Final = {Wave.INGEST: IngestRecord, Wave.PREPARE: PrepareRecord, Wave.TRAIN: TrainRecord}
 _CANCELLED = frozenset({CANCELLED, SkipCode.DEADLINE.value})
 
 
@@ -217,16 +227,28 @@ class OrchestratedWaves:
 
 
 def _result_of(job: TrainingJob) -> JobResult:
-    """What became of a job; one whose function did not answer has failed."""
+    """What became of a job; one that has no answer, or an answer that is not of this job, has failed."""
     if job.status == "completed":
-        return job_result(job.result)
+        try:
+            return _of_this_job(job, job_result(job.result))
+        except DataError as error:
+            return Failed(code=JobFailedError.code, error=f"the worker's answer cannot be used: {error}")
     answer = job.result if isinstance(job.result, dict) else {}
     return Failed(
-        code=job.error_code or "JOB_FAILED",
+        code=job.error_code or JobFailedError.code,
         error=job.error or "no result",
         verified=answer.get("verified", 0),
         mismatched=tuple(answer.get("mismatched", ())),
     )
+
+
+def _of_this_job(job: TrainingJob, result: JobResult) -> JobResult:
+    """The result; raises DataError for the record of another coin or of another wave."""
+    wanted = _RECORDS[Wave(str(job.engine_type))]
+    if isinstance(result, Done) and (not isinstance(result.record, wanted) or result.record.coin != job.coin):
+        seen = f"a {type(result.record).__name__}, the record of {result.record.coin}"
+        raise DataError(f"{seen}; wanted a {wanted.__name__} of {job.coin}")
+    return result
 
 
 def worker_count(settings: Settings) -> int:
