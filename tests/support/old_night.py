@@ -2,10 +2,10 @@
 
 The archive was made once, from the root of this checkout, by the release that signed it and by a later one that goes on from it:
 
-    git worktree add --detach /tmp/old 067f643
-    git worktree add --detach /tmp/later 50f09ca
-    PYTHONPATH=/tmp/old/src:/tmp/old/tests/support python tests/support/old_night.py make 067f643
-    PYTHONPATH=/tmp/later/src:/tmp/later/tests/support python tests/support/old_night.py go-on 50f09ca
+    git worktree add --detach ../old 067f643
+    git worktree add --detach ../later 50f09ca
+    PYTHONPATH=../old/src:../old/tests/support python tests/support/old_night.py make 067f643
+    PYTHONPATH=../later/src:../later/tests/support python tests/support/old_night.py go-on 50f09ca
 
 It holds what a night cannot make again. Bars and artefacts are fetched and made anew by the next night.
 """

@@ -49,10 +49,12 @@ are for no other user."""
 class TrainingPipeline:
     """Trains every eligible pair and exports what is proven.
 
-    `data_loader` async (coin, lookback_days), `feature_builder` async (coin, data), `model_trainer` sync or async (job
-    dict), called once per fold with train rows only and once for the final fit, and `validator` (coin, data) are
-    optional; None means the built-in one. `huracan.DataLoader` and the others say what each gets and returns.
-    InvalidOutput from any of them becomes a skip with its reason; one that raises for every pair that reached it ends
+    Four callables are optional; None means the built-in one. `data_loader` is async (coin, lookback_days),
+    `feature_builder` async (coin, data), and `validator` takes (coin, data). `model_trainer` takes a job dict, sync or
+    async. It is called once per fold with train rows only, and once for the final fit. `huracan.DataLoader` and the
+    others say what each gets and returns.
+
+    Invalid output of any of them becomes a skip with its reason. One that raises for every pair that reached it ends
     the night with USER_CODE and its traceback. Raises ConfigError at once for what cannot be called so.
 
     >>> config = TrainingPipelineConfig(horizons=["1h"], dry_run=True)

@@ -15,8 +15,8 @@ from huracan.stats.hedge import reliability_of
 class ReliabilityTracker:
     """How reliable each engine was over its last `window_size` outcomes, in (0, 1); 0.5 = nothing known yet.
 
-    The score is the Hedge weight of the engine against an expert that is right half of the time, so an engine
-    nobody has seen never outweighs one that was right more often than wrong.
+    The score is the Hedge weight of the engine against an expert that is right half of the time. So an engine without
+    outcomes never outweighs one that was right more often than wrong.
     """
 
     def __init__(self, window_size: int = 100) -> None:

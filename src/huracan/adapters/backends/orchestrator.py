@@ -43,10 +43,12 @@ class TrainingOrchestrator:
 
     `backend` replaces the one `config.backend` names. A module-level training function runs in worker processes, any
     other in this process (see `AsyncioPool`); sync and async functions are both fine. A result ``{"success": False,
-    "error": ...}`` is a failure of the job. `on_start(job, attempt)` is called before every start and may store the
-    attempt; `on_progress(done, total)` after every job, `on_retry(job, error)` when one will start again,
-    `on_failure(job, error)` when one will not, `on_finished(job)` once for each job, however it ended. Exceptions of
-    these callbacks end `train_all`.
+    "error": ...}`` is a failure of the job.
+
+    `on_start(job, attempt)` is called before every start and may store the attempt. `on_progress(done, total)` is
+    called after every job, `on_retry(job, error)` when one will start again, `on_failure(job, error)` when one will
+    not. `on_finished(job)` is called once for each job, however it ended. Exceptions of these callbacks end
+    `train_all`.
     """
 
     def __init__(
